@@ -1,0 +1,47 @@
+/* A table's shape, as a row image refers to it. Immutable once made, so that any thread may
+ * read it; interned for the life of the process (a table has few shapes).
+ *
+ * The same noun serves both sides: what the source sends, and what the sink is to write. */
+#ifndef MODEL_RELATION_H
+#define MODEL_RELATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* How a sink finds the row that an update or delete means. */
+enum match {
+    MATCH_KEY,  /* by the key columns, which a unique index covers */
+    MATCH_ROW,  /* by the whole old row, one row of equal ones */
+    MATCH_NONE, /* inserts and truncates only */
+};
+
+struct column {
+    char *name;
+    uint32_t type_oid; /* in the cluster that the relation belongs to */
+    int32_t type_modifier;
+    bool key;             /* part of the key (source: of the replica identity) */
+    bool identity_always; /* target: GENERATED ALWAYS AS IDENTITY */
+};
+
+struct relation {
+    uint32_t oid; /* in its own cluster */
+    char *schema;
+    char *name;
+    char replica_identity; /* source: d n f i, as in pg_class; target: 0 */
+    enum match match;      /* target: how rows are found; source: as the identity allows */
+    uint16_t column_count;
+    struct column *columns;
+    uint32_t table;  /* target: index into the run's tables (pipeline/counters.h) */
+};
+
+/* Owns copies of everything; the columns are copied too. */
+struct relation *relation_create(const char *schema, const char *name, uint16_t column_count,
+                                 const struct column *columns);
+void relation_free(struct relation *relation); /* NULL is accepted */
+
+/* Same oid, names, identity, match and columns, in order. */
+bool relation_equal(const struct relation *a, const struct relation *b);
+/* The column's index, or -1. */
+int relation_column(const struct relation *relation, const char *name);
+
+#endif

@@ -1,0 +1,156 @@
+/* The state of a run at one moment: the one picture that /status, /metrics, /cutover, the page,
+ * the terminal view and the gates are all drawn from, so that they cannot disagree.
+ *
+ * Filled by the composition root from the pipeline's progress, the backfill and the probes of
+ * both servers; plain data that owns its texts. Times are microseconds, wall clock where named
+ * *_at. -1 means "not known" in signed fields. */
+#ifndef OBSERVE_STATUS_H
+#define OBSERVE_STATUS_H
+
+#include "base/clock.h"
+#include "model/lsn.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum phase {
+    PHASE_STARTING,
+    PHASE_BACKFILL,
+    PHASE_CATCHING_UP, /* streaming, more behind than readiness allows */
+    PHASE_STREAMING,
+    PHASE_WAITING, /* source or target away: retrying */
+    PHASE_STOPPING,
+};
+
+enum copy_state { COPY_WAITING, COPY_RUNNING, COPY_DONE, COPY_NOT_NEEDED };
+
+struct table_status {
+    char *source; /* "public.users" */
+    char *target; /* "app.users" */
+    bool insert_only;        /* no usable replica identity */
+    int64_t unseen_writes;   /* updates and deletes at an insert-only source table since the
+                                migration began: changes that the stream cannot show */
+    enum copy_state copy;
+    uint64_t copied_rows, copied_bytes;
+    int64_t estimated_rows, estimated_bytes; /* -1 unknown */
+    uint64_t received, applied, filtered, skipped_by_handoff, quarantined;
+    uint64_t inserts, updates, deletes, truncates;
+    uint64_t conflict_insert_exists, conflict_update_missing, conflict_delete_missing;
+};
+
+struct slot_status {
+    bool known;             /* the probe has run; else `error` says why not */
+    char error[256];
+    char wal_status[16];    /* reserved, extended, unreserved, lost */
+    bool active;
+    int64_t safe_wal_size;  /* bytes that may be written before the slot is lost; -1 unlimited */
+    int64_t retained_bytes; /* WAL held back by the slot */
+    int64_t seconds_to_loss; /* at the present rate; -1: not foreseeable */
+};
+
+struct transactions_status { /* open at the source */
+    bool known;
+    char error[256];
+    int64_t open_longer_than_threshold; /* count */
+    usec_t oldest_open;                 /* age */
+    int64_t prepared;                   /* count */
+    usec_t oldest_prepared;             /* age */
+};
+
+struct lag_status {
+    bool known;
+    int64_t bytes;         /* source's WAL position minus applied position */
+    usec_t time;           /* age of the oldest source position seen and not yet applied */
+    usec_t end_to_end;     /* last heartbeat's way, or the age of one still under way */
+    bool end_to_end_known; /* a heartbeat has come through since the start */
+    usec_t eta;            /* until caught up at the present rate; -1: not foreseeable */
+    usec_t below_since;    /* monotonic: since when all three are under threshold; 0 now over */
+};
+
+#define GATE_TEXT 256
+
+enum gate_verdict { GATE_GO, GATE_NO_GO, GATE_UNKNOWN };
+
+struct gate_status {
+    const char *name; /* static: "backfill", "lag_time", ... */
+    const char *why;  /* static: why it matters, one sentence */
+    enum gate_verdict verdict;
+    char value[GATE_TEXT];
+    char threshold[GATE_TEXT];
+    char reason[GATE_TEXT]; /* "" when GO */
+    char remedy[GATE_TEXT]; /* "" when GO */
+};
+
+#define GATE_MAX 24
+
+struct readiness_limits {
+    usec_t max_lag;          /* by time and end to end */
+    int64_t max_lag_bytes;
+    usec_t hold;             /* lag must have been below for so long */
+    double max_error_rate;   /* share of failed batches over the window */
+    usec_t max_transaction;  /* open transactions older than this block */
+};
+
+struct status {
+    const char *version;
+    char *migration;
+    char *instance;  /* random id of this run */
+    enum phase phase;
+    char *note;      /* what it waits for, or "" */
+    usec_t now;      /* wall */
+    usec_t now_monotonic;
+    usec_t started_at;
+
+    lsn_t source_lsn;   /* newest position known at the source; LSN_NONE unknown */
+    lsn_t received_lsn; /* decoded up to here */
+    lsn_t applied_lsn;  /* committed at the target */
+    lsn_t flushed_lsn;  /* durable at the target: what the slot was told */
+    usec_t last_commit_at; /* source's commit time of the last applied transaction; 0 none */
+
+    uint64_t transactions, changes, batches; /* applied since the start */
+    uint64_t bytes_received;
+    uint64_t retries;    /* batches tried again */
+    uint64_t reconnects; /* of the stream */
+    uint64_t errors;     /* batches that failed, in the whole run */
+    double error_rate;   /* failed share of batches in the last five minutes */
+    char last_error[512];
+    usec_t last_error_at;
+    uint64_t queue_bytes; /* decoded and not yet applied */
+
+    double rows_per_second; /* stream and copy, over the last ten seconds */
+    double transactions_per_second;
+    double bytes_per_second;
+
+    bool backfill_complete; /* all copied, and the stream has passed every snapshot */
+    uint64_t backfill_rows, backfill_bytes;
+    int64_t backfill_estimated_rows;
+    usec_t backfill_eta; /* -1 unknown */
+
+    struct lag_status lag;
+    struct slot_status slot;
+    struct transactions_status transactions_open;
+    struct readiness_limits limits;
+
+    size_t gate_count;
+    struct gate_status gates[GATE_MAX];
+    bool go; /* every gate is GO */
+
+    size_t table_count;
+    struct table_status *tables;
+};
+
+void status_free(struct status *status); /* frees what it owns, not itself */
+
+/* The /status document. Caller decrefs. Lag in seconds as reals, LSNs as text, enums as
+ * lower-case words; docs/operations.md lists the members. */
+json_t *status_to_json(const struct status *status);
+/* The /cutover document: {"verdict":"GO"|"NO-GO","migration","at","gates":[...]}. */
+json_t *status_verdict_json(const struct status *status);
+
+const char *phase_name(enum phase phase);
+const char *copy_state_name(enum copy_state state);
+const char *gate_verdict_name(enum gate_verdict verdict); /* "GO", "NO-GO", "UNKNOWN" */
+
+#endif

@@ -1,0 +1,42 @@
+/* Counters of a run, by table: written by the threads that do the work, read by anyone.
+ * Relaxed atomics: each is right by itself, and none orders another. The ledger's equation
+ *
+ *     received = applied + filtered + skipped_by_handoff + quarantined
+ *
+ * holds at every commit of the apply thread (delivery rule 9). */
+#ifndef PIPELINE_COUNTERS_H
+#define PIPELINE_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef _Atomic uint64_t counter_t;
+
+struct table_counters {
+    counter_t received; /* changes from the stream */
+    counter_t applied;
+    counter_t filtered;
+    counter_t skipped_by_handoff; /* the copy holds them already */
+    counter_t quarantined;
+    counter_t inserts, updates, deletes, truncates; /* of the applied ones */
+    counter_t conflict_insert_exists;  /* an insert found its key: overwritten */
+    counter_t conflict_update_missing; /* an update found no row: written in full if known */
+    counter_t conflict_delete_missing; /* a delete found no row */
+    counter_t copied_rows;             /* by the backfill */
+    counter_t copied_bytes;
+};
+
+static inline void counter_add(counter_t *counter, uint64_t more)
+{
+    atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+static inline uint64_t counter_get(const counter_t *counter)
+{
+    return atomic_load_explicit((counter_t *)counter, memory_order_relaxed);
+}
+static inline void counter_set(counter_t *counter, uint64_t value)
+{
+    atomic_store_explicit(counter, value, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,83 @@
+/* The rules of a migration: loaded from YAML, bound to both live schemas, compiled to a chain.
+ *
+ *   rules_load -> rules_bind (fills findings) -> chain_transform -> ... -> chain_free, rules_free
+ *
+ * Loading checks the file alone: unknown keys, duplicates, bad templates, with file:line:column.
+ * Binding checks it against two catalogs and leaves a finding for whatever does not fit; with a
+ * breaking finding there is no chain. A chain is immutable and may be shared by threads; each
+ * thread takes a transform of its own. */
+#ifndef TRANSFORMS_RULES_H
+#define TRANSFORMS_RULES_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/yaml.h"
+#include "pipeline/transform.h"
+#include "schema/catalog.h"
+#include "schema/finding.h"
+
+struct rules;
+struct rule; /* transforms/rule.h */
+
+/* Where a target column's value comes from. */
+struct bound_column {
+    const struct catalog_column *target;
+    const struct rule *rule;  /* never NULL: a carried column has a `from` rule of its own */
+    bool passes;              /* the source's value goes through as it is, in its format */
+};
+
+/* One rule of the file (or of the zero-configuration), bound. Plain data; borrowed from the
+ * chain and from the catalogs, which outlive it. */
+struct bound_table {
+    const struct catalog_table *source;
+    const struct catalog_table *target;
+    /* The source's shape as its catalog has it: columns the rules read, in catalog order.
+     * Generated columns are never in it. What the backfill selects. */
+    const struct relation *source_relation;
+    /* What the sink writes: one column for each bound column, same order; its `match` and the
+     * columns' `key` say how rows are found; `table` is this table's index in the chain. */
+    const struct relation *target_relation;
+    uint16_t column_count;
+    const struct bound_column *columns;
+    /* No usable replica identity: published for insert and truncate only. */
+    bool insert_only;
+    /* COPY may run in binary on both sides: every target column is produced in its type's
+     * binary form. Otherwise text on both sides. */
+    bool copy_binary;
+    /* Key columns with a constant value (`value:`): the target may hold rows of others, so
+     * TRUNCATE and the emptiness test look only at rows that carry these constants. */
+    uint16_t owner_count;
+    const uint16_t *owner_columns; /* indexes into target_relation's columns */
+    const char *const *owner_values; /* text */
+};
+
+struct chain {
+    size_t table_count;
+    const struct bound_table *tables;
+    /* The stream may ask pgoutput for binary values: each column either passes to a column of
+     * the same codec, or can be turned to text here. One stream has one format. */
+    bool stream_binary;
+    const char *stream_text_reason; /* why not binary: "public.t.c (type xml)"; NULL if binary */
+};
+
+/* `tables` is the file's `tables:` node, or NULL: every ordinary and partitioned root table of
+ * the source that has a table of the same name at the target, unchanged. */
+bool rules_load(const struct yaml_node *tables, struct rules **rules, struct err *err);
+void rules_free(struct rules *rules);
+
+/* Binds. False (ERR_CONFIG) only when `findings` got a breaking one: the first is the message.
+ * The catalogs must outlive the chain. */
+bool rules_bind(const struct rules *rules, const struct catalog *source,
+                const struct catalog *target, struct findings *findings, struct chain **chain,
+                struct err *err);
+void chain_free(struct chain *chain);
+
+/* A transform over the chain; the caller destroys it before the chain. */
+struct transform *chain_transform(const struct chain *chain);
+
+/* The same thing said in SQL: a SELECT over the source table that yields the target relation's
+ * columns, in order, each AS its target name and of the target column's type. Appends to sql.
+ * What verify and plan run; held against evaluation by a property test. */
+void bound_table_select(const struct bound_table *table, struct buf *sql);
+
+#endif
