@@ -1,11 +1,12 @@
 /* The rules of a migration: loaded from YAML, bound to both live schemas, compiled to a chain.
  *
- *   rules_load -> rules_bind (fills findings) -> chain_transform -> ... -> chain_free, rules_free
+ *   rules_load -> rules_bind (fills findings) -> chain_transform -> ... -> chain_free,
+ * rules_free
  *
- * Loading checks the file alone: unknown keys, duplicates, bad templates, with file:line:column.
- * Binding checks it against two catalogs and leaves a finding for whatever does not fit; with a
- * breaking finding there is no chain. A chain is immutable and may be shared by threads; each
- * thread takes a transform of its own. */
+ * Loading checks the file alone: unknown keys, duplicates, bad templates, with
+ * file:line:column. Binding checks it against two catalogs and leaves a finding for whatever
+ * does not fit; with a breaking finding there is no chain. A chain is immutable and may be
+ * shared by threads; each thread takes a transform of its own. */
 #ifndef TRANSFORMS_RULES_H
 #define TRANSFORMS_RULES_H
 
@@ -22,8 +23,8 @@ struct rule; /* transforms/rule.h */
 /* Where a target column's value comes from. */
 struct bound_column {
     const struct catalog_column *target;
-    const struct rule *rule;  /* never NULL: a carried column has a `from` rule of its own */
-    bool passes;              /* the source's value goes through as it is, in its format */
+    const struct rule *rule; /* never NULL: a carried column has a `from` rule of its own */
+    bool passes;             /* the source's value goes through as it is, in its format */
 };
 
 /* One rule of the file (or of the zero-configuration), bound. Plain data; borrowed from the
@@ -47,7 +48,7 @@ struct bound_table {
     /* Key columns with a constant value (`value:`): the target may hold rows of others, so
      * TRUNCATE and the emptiness test look only at rows that carry these constants. */
     uint16_t owner_count;
-    const uint16_t *owner_columns; /* indexes into target_relation's columns */
+    const uint16_t *owner_columns;   /* indexes into target_relation's columns */
     const char *const *owner_values; /* text */
 };
 
@@ -57,7 +58,8 @@ struct chain {
     /* The stream may ask pgoutput for binary values: each column either passes to a column of
      * the same codec, or can be turned to text here. One stream has one format. */
     bool stream_binary;
-    const char *stream_text_reason; /* why not binary: "public.t.c (type xml)"; NULL if binary */
+    const char
+        *stream_text_reason; /* why not binary: "public.t.c (type xml)"; NULL if binary */
 };
 
 /* `tables` is the file's `tables:` node, or NULL: every ordinary and partitioned root table of

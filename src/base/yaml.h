@@ -27,6 +27,7 @@ struct yaml_node {
     int column;       /* from 1 */
     char *text;       /* scalar: after ${} expansion; else NULL */
     bool quoted;      /* scalar: written with quotes, so never null or bool */
+    bool expanded;    /* scalar: holds text of the environment, which no message shows */
     struct yaml_node **items; /* sequence: children; mapping: values */
     struct yaml_node **keys;  /* mapping: key nodes, same order; else NULL */
     size_t count;
@@ -38,7 +39,9 @@ bool yaml_load_file(const char *path, struct yaml_node **root, struct err *err);
  * empty mapping. */
 bool yaml_load(const char *name, const char *text, size_t size, struct yaml_node **root,
                struct err *err);
-void yaml_free(struct yaml_node *root);
+/* libyaml has a yaml_free() of its own in its shared object, whose place ours would take by its
+ * name: the linker gets another one. */
+void yaml_free(struct yaml_node *root) __asm__("yaml_tree_free");
 
 /* The value of a mapping's key, or NULL. NULL node gives NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *mapping, const char *key);

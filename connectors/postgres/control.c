@@ -1,0 +1,294 @@
+/* The control tables at the target (control.h). */
+#include "postgres/control.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONTROL_LAYOUT 1
+
+/* The state words, by enum control_state. */
+static const char *const STATES[] = {"none", "creating", "started"};
+
+static const char INSTALL_SQL[] =
+    "BEGIN;"
+    "CREATE SCHEMA IF NOT EXISTS slackwater;"
+    "CREATE TABLE IF NOT EXISTS slackwater.layout (version int NOT NULL);"
+    "INSERT INTO slackwater.layout SELECT 1 WHERE NOT EXISTS (SELECT FROM slackwater.layout);"
+    "CREATE TABLE IF NOT EXISTS slackwater.migration ("
+    "  name text PRIMARY KEY,"
+    "  state text NOT NULL,"
+    "  system_identifier text NOT NULL,"
+    "  timeline bigint NOT NULL,"
+    "  source_database text NOT NULL,"
+    "  initial_snapshot text,"
+    "  consistent_lsn pg_lsn,"
+    "  http_address text,"
+    "  created_at timestamptz NOT NULL DEFAULT now());"
+    "CREATE TABLE IF NOT EXISTS slackwater.progress ("
+    "  migration text PRIMARY KEY REFERENCES slackwater.migration ON DELETE CASCADE,"
+    "  lsn pg_lsn NOT NULL,"
+    "  commit_at timestamptz,"
+    "  applied_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 10);"
+    "CREATE TABLE IF NOT EXISTS slackwater.copy ("
+    "  migration text NOT NULL REFERENCES slackwater.migration ON DELETE CASCADE,"
+    "  source text NOT NULL,"
+    "  snapshot text,"
+    "  lsn pg_lsn,"
+    "  rows bigint,"
+    "  bytes bigint,"
+    "  updates_deletes bigint NOT NULL DEFAULT 0,"
+    "  finished_at timestamptz,"
+    "  PRIMARY KEY (migration, source));"
+    "COMMIT";
+
+static const char LOAD_SQL[] =
+    "SELECT m.state, m.system_identifier, m.timeline, m.source_database, m.initial_snapshot,"
+    "       m.consistent_lsn, p.lsn, m.http_address"
+    " FROM slackwater.migration m LEFT JOIN slackwater.progress p ON p.migration = m.name"
+    " WHERE m.name = $1";
+
+static bool read_layout(struct session *session, bool *installed, struct err *err)
+{
+    PGresult *r = session_exec(session, "SELECT to_regclass('slackwater.layout') IS NOT NULL",
+                               err);
+    if (r == NULL)
+        return false;
+    *installed = PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
+    if (!*installed)
+        return true;
+    r = session_exec(session, "SELECT max(version) FROM slackwater.layout", err);
+    if (r == NULL)
+        return false;
+    long version = strtol(PQgetvalue(r, 0, 0), NULL, 10);
+    PQclear(r);
+    if (version <= CONTROL_LAYOUT)
+        return true;
+    err_set(err, ERR_CONFIG, "target: schema slackwater has layout %ld, this program knows %d",
+            version, CONTROL_LAYOUT);
+    return err_remedy(err, "run the slackwater version that created it, or a newer one");
+}
+
+bool control_install(struct session *session, struct err *err)
+{
+    bool installed = false;
+    if (!read_layout(session, &installed, err))
+        return false;
+    if (installed || session_run(session, INSTALL_SQL, err))
+        return true;
+    return err_wrap(err, "creating the control schema");
+}
+
+static char *optional_text(const PGresult *r, int row, int column)
+{
+    return PQgetisnull(r, row, column) ? NULL : mem_string(PQgetvalue(r, row, column));
+}
+
+static lsn_t optional_lsn(const PGresult *r, int row, int column)
+{
+    lsn_t lsn = LSN_NONE;
+    if (!PQgetisnull(r, row, column))
+        (void)lsn_parse(PQgetvalue(r, row, column), &lsn);
+    return lsn;
+}
+
+static enum control_state parse_state(const char *text)
+{
+    for (size_t i = 0; i < sizeof STATES / sizeof STATES[0]; i++)
+        if (strcmp(text, STATES[i]) == 0)
+            return (enum control_state)i;
+    return CONTROL_NONE;
+}
+
+bool control_load(struct session *session, const char *migration,
+                  struct control_migration *found, struct err *err)
+{
+    bool installed = false;
+    if (!read_layout(session, &installed, err))
+        return err_wrap(err, "reading the control schema");
+    *found = (struct control_migration){.state = CONTROL_NONE};
+    if (!installed)
+        return true;
+    PGresult *r = session_query(session, LOAD_SQL, 1, &migration, err);
+    if (r == NULL)
+        return err_wrap(err, "reading the control schema");
+    if (PQntuples(r) == 1)
+        *found = (struct control_migration){
+            .state = parse_state(PQgetvalue(r, 0, 0)),
+            .system_identifier = optional_text(r, 0, 1),
+            .timeline = (uint32_t)strtoul(PQgetvalue(r, 0, 2), NULL, 10),
+            .source_database = optional_text(r, 0, 3),
+            .initial_snapshot = optional_text(r, 0, 4),
+            .consistent_lsn = optional_lsn(r, 0, 5),
+            .applied = optional_lsn(r, 0, 6),
+            .http_address = optional_text(r, 0, 7),
+        };
+    PQclear(r);
+    return true;
+}
+
+void control_migration_free(struct control_migration *migration)
+{
+    free(migration->system_identifier);
+    free(migration->source_database);
+    free(migration->initial_snapshot);
+    free(migration->http_address);
+    *migration = (struct control_migration){.state = CONTROL_NONE};
+}
+
+bool control_lock(struct session *session, const char *migration, bool *taken, struct err *err)
+{
+    PGresult *r = session_query(
+        session,
+        "SELECT pg_try_advisory_lock(hashtextextended('slackwater:' || $1, 0))", 1, &migration,
+        err);
+    if (r == NULL)
+        return err_wrap(err, "taking the migration's lock");
+    *taken = PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
+    return true;
+}
+
+static bool run_query(struct session *session, const char *sql, int count,
+                      const char *const *values, struct err *err)
+{
+    PGresult *r = session_query(session, sql, count, values, err);
+    PQclear(r);
+    return r != NULL;
+}
+
+bool control_begin(struct session *session, const char *migration,
+                   const struct control_migration *facts, struct err *err)
+{
+    char timeline[16];
+    snprintf(timeline, sizeof timeline, "%u", facts->timeline);
+    const char *values[] = {migration, STATES[CONTROL_CREATING], facts->system_identifier,
+                            timeline, facts->source_database};
+    return run_query(session,
+                     "INSERT INTO slackwater.migration"
+                     " (name, state, system_identifier, timeline, source_database)"
+                     " VALUES ($1, $2, $3, $4, $5)"
+                     " ON CONFLICT (name) DO UPDATE SET state = EXCLUDED.state,"
+                     "   system_identifier = EXCLUDED.system_identifier,"
+                     "   timeline = EXCLUDED.timeline,"
+                     "   source_database = EXCLUDED.source_database",
+                     5, values, err) ||
+           err_wrap(err, "registering the migration");
+}
+
+static bool insert_copy(struct session *session, const char *migration,
+                        const struct control_copy *copy, struct err *err)
+{
+    char changed[32];
+    snprintf(changed, sizeof changed, "%lld", (long long)copy->updates_deletes);
+    const char *values[] = {migration, copy->source, changed, copy->record.done ? "" : NULL};
+    return run_query(session,
+                     "INSERT INTO slackwater.copy (migration, source, updates_deletes, snapshot)"
+                     " VALUES ($1, $2, $3, $4)",
+                     4, values, err);
+}
+
+static bool record_start(struct session *session, const char *migration, const char *snapshot,
+                         lsn_t consistent_lsn, struct err *err)
+{
+    char lsn[LSN_TEXT_SIZE];
+    const char *values[] = {migration, STATES[CONTROL_STARTED], snapshot,
+                            lsn_format(consistent_lsn, lsn)};
+    return run_query(session,
+                     "UPDATE slackwater.migration"
+                     " SET state = $2, initial_snapshot = $3, consistent_lsn = $4::pg_lsn"
+                     " WHERE name = $1",
+                     4, values, err) &&
+           run_query(session,
+                     "INSERT INTO slackwater.progress (migration, lsn) VALUES ($1, $2::pg_lsn)",
+                     2, (const char *[]){migration, lsn}, err);
+}
+
+bool control_started(struct session *session, const char *migration, const char *snapshot,
+                     lsn_t consistent_lsn, size_t copy_count, const struct control_copy *copies,
+                     struct err *err)
+{
+    bool ok = session_run(session, "BEGIN", err) &&
+              record_start(session, migration, snapshot, consistent_lsn, err);
+    for (size_t i = 0; ok && i < copy_count; i++)
+        ok = insert_copy(session, migration, &copies[i], err);
+    if (ok && session_run(session, "COMMIT", err))
+        return true;
+    return err_wrap(err, "recording the migration's start");
+}
+
+bool control_set_http_address(struct session *session, const char *migration,
+                              const char *address, struct err *err)
+{
+    return run_query(session,
+                     "UPDATE slackwater.migration SET http_address = $2 WHERE name = $1", 2,
+                     (const char *[]){migration, address}, err);
+}
+
+bool control_load_copies(struct session *session, const char *migration,
+                         struct control_copy **copies, size_t *count, struct err *err)
+{
+    PGresult *r = session_query(session,
+                                "SELECT source, snapshot, lsn, rows, bytes, updates_deletes"
+                                " FROM slackwater.copy WHERE migration = $1",
+                                1, &migration, err);
+    if (r == NULL)
+        return err_wrap(err, "reading the copy records");
+    int rows = PQntuples(r);
+    struct control_copy *found = mem_zero((size_t)rows + 1, sizeof *found);
+    for (int i = 0; i < rows; i++) {
+        found[i].source = optional_text(r, i, 0);
+        found[i].record = (struct copy_record){
+            .done = !PQgetisnull(r, i, 1),
+            .snapshot = PQgetlength(r, i, 1) == 0 ? NULL : optional_text(r, i, 1),
+            .lsn = optional_lsn(r, i, 2),
+            .rows = strtoull(PQgetvalue(r, i, 3), NULL, 10),
+            .bytes = strtoull(PQgetvalue(r, i, 4), NULL, 10),
+        };
+        found[i].updates_deletes = strtoll(PQgetvalue(r, i, 5), NULL, 10);
+    }
+    PQclear(r);
+    *copies = found;
+    *count = (size_t)rows;
+    return true;
+}
+
+void control_copies_free(struct control_copy *copies, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(copies[i].source);
+        free(copies[i].record.snapshot);
+    }
+    free(copies);
+}
+
+bool control_drop_origin(struct session *session, const char *origin, struct err *err)
+{
+    PGresult *r = session_query(session,
+                                "SELECT pg_replication_origin_drop(roname)"
+                                " FROM pg_replication_origin WHERE roname = $1",
+                                1, &origin, err);
+    PQclear(r);
+    return r != NULL || err_wrap(err, "dropping replication origin %s", origin);
+}
+
+bool control_remove(struct session *session, const char *migration, struct err *err)
+{
+    bool installed = false;
+    if (!read_layout(session, &installed, err))
+        return false;
+    if (!installed)
+        return true;
+    if (!run_query(session, "DELETE FROM slackwater.migration WHERE name = $1", 1, &migration,
+                   err))
+        return false;
+    PGresult *r = session_exec(session, "SELECT count(*) FROM slackwater.migration", err);
+    if (r == NULL)
+        return false;
+    bool last = strcmp(PQgetvalue(r, 0, 0), "0") == 0;
+    PQclear(r);
+    return !last || session_run(session, "DROP SCHEMA slackwater CASCADE", err);
+}

@@ -1,0 +1,81 @@
+/* The control tables at the target: schema `slackwater`, shared by all migrations there.
+ *
+ *   migration  one row: whose source, which slot, where it stands, who runs it
+ *   progress   one row: the end LSN of the last source transaction applied; written in the same
+ *              target transaction as the rows (delivery rule 1)
+ *   copy       one row a table: its copy's snapshot and counts; written in the same target
+ *              transaction as the copied rows
+ *
+ * Life of a migration row:
+ *
+ *   (none) --control_begin--> creating --control_started--> started
+ *
+ * `creating` is committed before the slot is made and `started` after: a crash in between
+ * leaves `creating`, and then whatever slot exists has nothing of ours behind it. */
+#ifndef POSTGRES_CONTROL_H
+#define POSTGRES_CONTROL_H
+
+#include "model/lsn.h"
+#include "pipeline/table_copy.h"
+#include "postgres/session.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONTROL_SCHEMA "slackwater"
+
+enum control_state { CONTROL_NONE, CONTROL_CREATING, CONTROL_STARTED };
+
+struct control_migration {
+    enum control_state state;
+    char *system_identifier; /* of the source */
+    uint32_t timeline;
+    char *source_database;
+    char *initial_snapshot; /* what the slot's start already contained; pg_snapshot text */
+    lsn_t consistent_lsn;   /* the slot's start */
+    lsn_t applied;          /* progress */
+    char *http_address;     /* of the running or last instance */
+};
+
+struct control_copy {
+    char *source; /* quoted, qualified name of the source table */
+    struct copy_record record; /* done without a snapshot: nothing was to be copied */
+    int64_t updates_deletes; /* of an insert-only source table when the migration began */
+};
+
+/* Creates the schema and tables where missing. Refuses (ERR_CONFIG) a newer layout. */
+bool control_install(struct session *session, struct err *err);
+
+/* state CONTROL_NONE when there is no such migration, also when nothing is installed. */
+bool control_load(struct session *session, const char *migration,
+                  struct control_migration *found, struct err *err);
+void control_migration_free(struct control_migration *migration);
+
+/* Takes the migration for this session (an advisory lock, gone with the session). False in
+ * *taken when another session has it. */
+bool control_lock(struct session *session, const char *migration, bool *taken,
+                  struct err *err);
+
+bool control_begin(struct session *session, const char *migration,
+                   const struct control_migration *facts, struct err *err);
+/* In one transaction: state started, initial snapshot, progress at the slot's start, and a
+ * copy row for each table. */
+bool control_started(struct session *session, const char *migration, const char *snapshot,
+                     lsn_t consistent_lsn, size_t copy_count,
+                     const struct control_copy *copies, struct err *err);
+bool control_set_http_address(struct session *session, const char *migration,
+                              const char *address, struct err *err);
+
+/* The copy rows of a migration. Caller frees with control_copies_free(). */
+bool control_load_copies(struct session *session, const char *migration,
+                         struct control_copy **copies, size_t *count, struct err *err);
+void control_copies_free(struct control_copy *copies, size_t count);
+
+/* Drops the replication origin if it exists and the role may. */
+bool control_drop_origin(struct session *session, const char *origin, struct err *err);
+
+/* Deletes the migration's rows, and the schema when no other migration is left. */
+bool control_remove(struct session *session, const char *migration, struct err *err);
+
+#endif

@@ -1,0 +1,324 @@
+/* Reads a server's catalogs (introspect.h): four queries, each ordered by table, merged here. */
+#include "postgres/introspect.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Tables that can take part: ours to see, not temporary, not an extension's. */
+#define OF_INTEREST                                                                           \
+    " c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"                                    \
+    " AND n.nspname NOT IN ('information_schema', 'slackwater')"                              \
+    " AND n.nspname !~ '^pg_'"                                                                \
+    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"                                     \
+    "                 WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"           \
+    "                   AND d.objid = c.oid AND d.deptype = 'e')"
+
+static const char SERVER_SQL[] =
+    "SELECT current_setting('server_version_num'), current_database(),"
+    "       current_setting('server_encoding'),"
+    "       (SELECT system_identifier FROM pg_control_system()),"
+    "       (SELECT timeline_id FROM pg_control_checkpoint()),"
+    "       r.rolsuper, r.rolsuper OR r.rolreplication,"
+    "       has_database_privilege(current_database(), 'CREATE'),"
+    "       has_function_privilege('pg_replication_origin_session_setup(text)', 'EXECUTE')"
+    "       AND has_function_privilege('pg_replication_origin_create(text)', 'EXECUTE')"
+    "       AND has_function_privilege("
+    "           'pg_replication_origin_xact_setup(pg_lsn,timestamptz)', 'EXECUTE')"
+    " FROM pg_roles r WHERE r.rolname = current_user";
+
+/* has_parameter_privilege() is new in 15, so it cannot stand in SERVER_SQL. */
+static const char REPLICA_ROLE_SQL[] =
+    "SELECT has_parameter_privilege('session_replication_role', 'SET')";
+
+static const char TABLES_SQL[] =
+    "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,"
+    "       c.relispartition, pg_has_role(c.relowner, 'USAGE'),"
+    "       has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'),"
+    "       has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE'),"
+    "       has_table_privilege(c.oid, 'TRUNCATE'), c.relrowsecurity,"
+    "       (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid"
+    "          AND NOT t.tgisinternal AND t.tgenabled = 'O'),"
+    "       (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid"
+    "          AND NOT t.tgisinternal AND t.tgenabled IN ('A', 'R')),"
+    "       leaf.tuples, leaf.bytes, leaf.changed"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " CROSS JOIN LATERAL ("
+    "   SELECT CASE WHEN bool_or(l.reltuples < 0) THEN -1"
+    "               ELSE sum(l.reltuples)::bigint END AS tuples,"
+    "          coalesce(sum(pg_table_size(l.oid)), 0)::bigint AS bytes,"
+    "          coalesce(sum(pg_stat_get_tuples_updated(l.oid)"
+    "                       + pg_stat_get_tuples_deleted(l.oid)), 0)::bigint AS changed"
+    "   FROM pg_class l"
+    "   WHERE l.oid = c.oid AND c.relkind = 'r'"
+    "      OR c.relkind = 'p' AND l.relkind = 'r'"
+    "         AND l.oid IN (SELECT relid FROM pg_partition_tree(c.oid))) leaf"
+    " WHERE" OF_INTEREST
+    " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
+
+static const char COLUMNS_SQL[] =
+    "WITH RECURSIVE base(oid, base) AS ("
+    "   SELECT t.oid, t.oid FROM pg_type t WHERE t.typtype <> 'd'"
+    "   UNION ALL"
+    "   SELECT d.oid, b.base FROM pg_type d JOIN base b ON d.typbasetype = b.oid"
+    "   WHERE d.typtype = 'd')"
+    " SELECT a.attrelid, a.attname, a.attnum, a.atttypid,"
+    "        format_type(a.atttypid, a.atttypmod), tn.nspname || '.' || t.typname, t.oid,"
+    "        t.typtype, t.typelem <> 0 AND t.typcategory = 'A', coalesce(e.typtype, ''),"
+    "        coalesce(e.oid, 0), a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity,"
+    "        a.attgenerated <> ''"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+    " JOIN base b ON b.oid = a.atttypid JOIN pg_type t ON t.oid = b.base"
+    " JOIN pg_namespace tn ON tn.oid = t.typnamespace"
+    " LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'"
+    " WHERE" OF_INTEREST
+    " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\", a.attnum";
+
+static const char INDEXES_SQL[] =
+    "SELECT i.indrelid, x.relname, i.indisprimary, i.indisunique, i.indimmediate,"
+    "       i.indisvalid AND i.indisready AND i.indpred IS NULL AND i.indexprs IS NULL,"
+    "       i.indisreplident,"
+    "       (SELECT string_agg(k.attnum::text, ' ' ORDER BY k.position)"
+    "        FROM unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)"
+    "        WHERE k.position <= i.indnkeyatts)"
+    " FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
+    " JOIN pg_class x ON x.oid = i.indexrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE" OF_INTEREST
+    " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\","
+    "          NOT i.indisprimary, x.relname COLLATE \"C\"";
+
+static const char FOREIGN_KEYS_SQL[] =
+    "SELECT k.conrelid, k.conname, k.confrelid, k.confdeltype, k.confupdtype"
+    " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE k.contype = 'f' AND k.conparentid = 0 AND" OF_INTEREST
+    " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\", k.conname COLLATE \"C\"";
+
+/* ---- reading results ---- */
+
+static const char *text_at(const PGresult *result, int row, int column)
+{
+    return PQgetvalue(result, row, column);
+}
+static bool bool_at(const PGresult *result, int row, int column)
+{
+    return text_at(result, row, column)[0] == 't';
+}
+static uint32_t oid_at(const PGresult *result, int row, int column)
+{
+    return (uint32_t)strtoul(text_at(result, row, column), NULL, 10);
+}
+static int64_t int_at(const PGresult *result, int row, int column)
+{
+    return PQgetisnull(result, row, column) ? -1
+                                            : strtoll(text_at(result, row, column), NULL, 10);
+}
+
+/* Rows of the later queries come in the order of the tables: one walk over both. */
+struct run_of_rows {
+    const PGresult *result;
+    int next;
+};
+
+/* How many of the next rows belong to the table; *first is where they begin. */
+static int rows_of(struct run_of_rows *rows, uint32_t table_oid, int *first)
+{
+    int count = 0;
+    *first = rows->next;
+    while (rows->next < PQntuples(rows->result) &&
+           oid_at(rows->result, rows->next, 0) == table_oid) {
+        rows->next++;
+        count++;
+    }
+    return count;
+}
+
+static void read_table(const PGresult *r, int row, struct catalog_table *table)
+{
+    *table = (struct catalog_table){
+        .oid = oid_at(r, row, 0),
+        .schema = mem_string(text_at(r, row, 1)),
+        .name = mem_string(text_at(r, row, 2)),
+        .kind = text_at(r, row, 3)[0],
+        .persistence = text_at(r, row, 4)[0],
+        .replica_identity = text_at(r, row, 5)[0],
+        .is_partition = bool_at(r, row, 6),
+        .owned = bool_at(r, row, 7),
+        .can_select = bool_at(r, row, 8),
+        .can_insert = bool_at(r, row, 9),
+        .can_update = bool_at(r, row, 10),
+        .can_delete = bool_at(r, row, 11),
+        .can_truncate = bool_at(r, row, 12),
+        .row_security = bool_at(r, row, 13),
+        .user_triggers = (uint16_t)int_at(r, row, 14),
+        .always_triggers = (uint16_t)int_at(r, row, 15),
+        .estimated_rows = int_at(r, row, 16),
+        .bytes = int_at(r, row, 17),
+        .updates_deletes = int_at(r, row, 18),
+    };
+}
+
+static void read_columns(struct run_of_rows *rows, struct catalog_table *table)
+{
+    int first;
+    int count = rows_of(rows, table->oid, &first);
+    const PGresult *r = rows->result;
+    table->column_count = (uint16_t)count;
+    table->columns = mem_zero((size_t)count + 1, sizeof *table->columns);
+    for (int i = 0; i < count; i++) {
+        int row = first + i;
+        table->columns[i] = (struct catalog_column){
+            .name = mem_string(text_at(r, row, 1)),
+            .number = (int16_t)int_at(r, row, 2),
+            .type_oid = oid_at(r, row, 3),
+            .type_name = mem_string(text_at(r, row, 4)),
+            .base_type = mem_string(text_at(r, row, 5)),
+            .base_type_oid = oid_at(r, row, 6),
+            .type_kind = text_at(r, row, 7)[0],
+            .array = bool_at(r, row, 8),
+            .element_kind = text_at(r, row, 9)[0],
+            .element_oid = oid_at(r, row, 10),
+            .type_modifier = (int32_t)int_at(r, row, 11),
+            .not_null = bool_at(r, row, 12),
+            .has_default = bool_at(r, row, 13) || text_at(r, row, 14)[0] != '\0',
+            .identity = text_at(r, row, 14)[0],
+            .generated = bool_at(r, row, 15),
+        };
+    }
+}
+
+static int column_by_number(const struct catalog_table *table, long number)
+{
+    for (int i = 0; i < table->column_count; i++)
+        if (table->columns[i].number == number)
+            return i;
+    return -1;
+}
+
+/* "1 3 2" as attribute numbers. An expression (0) has no column, and makes it unusable. */
+static void read_index_columns(const char *numbers, const struct catalog_table *table,
+                               struct catalog_index *index)
+{
+    index->columns = mem_zero((size_t)table->column_count + 1, sizeof *index->columns);
+    for (const char *at = numbers; *at;) {
+        char *end;
+        int column = column_by_number(table, strtol(at, &end, 10));
+        if (column < 0 || index->column_count >= table->column_count)
+            index->usable = false;
+        else
+            index->columns[index->column_count++] = (uint16_t)column;
+        at = end == at ? at + 1 : end;
+    }
+}
+
+static void read_indexes(struct run_of_rows *rows, struct catalog_table *table)
+{
+    int first;
+    int count = rows_of(rows, table->oid, &first);
+    const PGresult *r = rows->result;
+    table->index_count = (uint16_t)count;
+    table->indexes = mem_zero((size_t)count + 1, sizeof *table->indexes);
+    for (int i = 0; i < count; i++) {
+        int row = first + i;
+        table->indexes[i] = (struct catalog_index){
+            .name = mem_string(text_at(r, row, 1)),
+            .primary = bool_at(r, row, 2),
+            .unique = bool_at(r, row, 3),
+            .immediate = bool_at(r, row, 4),
+            .usable = bool_at(r, row, 5),
+            .replica_identity = bool_at(r, row, 6),
+        };
+        read_index_columns(text_at(r, row, 7), table, &table->indexes[i]);
+    }
+}
+
+static void read_foreign_keys(struct run_of_rows *rows, struct catalog_table *table)
+{
+    int first;
+    int count = rows_of(rows, table->oid, &first);
+    const PGresult *r = rows->result;
+    table->foreign_key_count = (uint16_t)count;
+    table->foreign_keys = mem_zero((size_t)count + 1, sizeof *table->foreign_keys);
+    for (int i = 0; i < count; i++) {
+        int row = first + i;
+        table->foreign_keys[i] = (struct catalog_foreign_key){
+            .name = mem_string(text_at(r, row, 1)),
+            .parent_oid = oid_at(r, row, 2),
+            .on_delete = text_at(r, row, 3)[0],
+            .on_update = text_at(r, row, 4)[0],
+        };
+    }
+}
+
+static bool read_server(struct session *session, struct catalog *catalog, struct err *err)
+{
+    PGresult *r = session_exec(session, SERVER_SQL, err);
+    if (r == NULL)
+        return false;
+    catalog->server_version = (int)int_at(r, 0, 0);
+    catalog->database = mem_string(text_at(r, 0, 1));
+    catalog->encoding = mem_string(text_at(r, 0, 2));
+    catalog->system_identifier = mem_string(text_at(r, 0, 3));
+    catalog->timeline = oid_at(r, 0, 4);
+    catalog->superuser = bool_at(r, 0, 5);
+    catalog->can_replicate = bool_at(r, 0, 6);
+    catalog->can_create = bool_at(r, 0, 7);
+    catalog->can_use_origins = bool_at(r, 0, 8);
+    catalog->can_set_replica_role = catalog->superuser;
+    PQclear(r);
+    if (catalog->superuser || catalog->server_version < 150000)
+        return true;
+    r = session_exec(session, REPLICA_ROLE_SQL, err);
+    if (r == NULL)
+        return false;
+    catalog->can_set_replica_role = bool_at(r, 0, 0);
+    PQclear(r);
+    return true;
+}
+
+static void assemble(struct catalog *catalog, PGresult *const results[4])
+{
+    struct run_of_rows columns = {.result = results[1]};
+    struct run_of_rows indexes = {.result = results[2]};
+    struct run_of_rows foreign_keys = {.result = results[3]};
+    catalog->table_count = (size_t)PQntuples(results[0]);
+    catalog->tables = mem_zero(catalog->table_count + 1, sizeof *catalog->tables);
+    for (size_t i = 0; i < catalog->table_count; i++) {
+        read_table(results[0], (int)i, &catalog->tables[i]);
+        read_columns(&columns, &catalog->tables[i]);
+        read_indexes(&indexes, &catalog->tables[i]);
+        read_foreign_keys(&foreign_keys, &catalog->tables[i]);
+    }
+}
+
+static bool read_all(struct session *session, struct catalog *catalog, struct err *err)
+{
+    static const char *const QUERIES[4] = {TABLES_SQL, COLUMNS_SQL, INDEXES_SQL,
+                                           FOREIGN_KEYS_SQL};
+    PGresult *results[4] = {NULL};
+    bool ok = read_server(session, catalog, err);
+    for (int i = 0; ok && i < 4; i++) {
+        results[i] = session_exec(session, QUERIES[i], err);
+        ok = results[i] != NULL;
+    }
+    if (ok)
+        assemble(catalog, results);
+    for (int i = 0; i < 4; i++)
+        PQclear(results[i]);
+    return ok;
+}
+
+bool introspect(struct session *session, struct catalog **catalog, struct err *err)
+{
+    struct catalog *made = mem_zero(1, sizeof *made);
+    if (session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+        read_all(session, made, err) && session_run(session, "COMMIT", err)) {
+        *catalog = made;
+        return true;
+    }
+    catalog_free(made);
+    return err_wrap(err, "reading the catalogs");
+}

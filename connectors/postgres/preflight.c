@@ -1,0 +1,257 @@
+/* Preflight findings (preflight.h). */
+#include "postgres/preflight.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "postgres/table_writer.h"
+#include "schema/ident.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OLDEST_SERVER 140000
+
+static void check_version(const struct catalog *catalog, const char *side,
+                          struct findings *findings)
+{
+    if (catalog->server_version >= OLDEST_SERVER)
+        return;
+    findings_addf(findings, "server.version", SEVERITY_BREAKING, side,
+                  "upgrade to a supported release first", "PostgreSQL %d is too old: 14 is the "
+                  "oldest supported", catalog->server_version / 10000);
+}
+
+/* ---- source ---- */
+
+static const char SETTINGS_SQL[] =
+    "SELECT current_setting('wal_level'),"
+    "       current_setting('max_replication_slots')::int"
+    "         - (SELECT count(*) FROM pg_replication_slots),"
+    "       current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication),"
+    "       current_setting('max_slot_wal_keep_size'), pg_is_in_recovery(),"
+    "       EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)";
+
+static void check_wal_level(const char *level, struct findings *findings)
+{
+    if (strcmp(level, "logical") == 0)
+        return;
+    char what[128];
+    snprintf(what, sizeof what, "wal_level is \"%s\", logical replication needs \"logical\"",
+             level);
+    findings_add(findings, "source.wal_level", SEVERITY_BREAKING, "source", what,
+                 "no change can be read from the WAL",
+                 "set wal_level = logical and restart the source",
+                 "ALTER SYSTEM SET wal_level = 'logical'",
+                 "ALTER SYSTEM RESET wal_level");
+}
+
+static void check_headroom(const PGresult *r, bool slot_exists, struct findings *findings)
+{
+    if (!slot_exists && strtol(PQgetvalue(r, 0, 1), NULL, 10) < 1)
+        findings_add(findings, "source.max_replication_slots", SEVERITY_BREAKING, "source",
+                     "every replication slot is taken", "",
+                     "raise max_replication_slots and restart, or drop a slot that is no longer "
+                     "used", "", "");
+    if (strtol(PQgetvalue(r, 0, 2), NULL, 10) < 1)
+        findings_add(findings, "source.max_wal_senders", SEVERITY_BREAKING, "source",
+                     "every walsender is taken", "",
+                     "raise max_wal_senders and restart the source", "", "");
+}
+
+static void check_keep_size(const char *keep, struct findings *findings)
+{
+    if (strcmp(keep, "-1") != 0)
+        return;
+    findings_add(findings, "source.max_slot_wal_keep_size", SEVERITY_NON_BREAKING, "source",
+                 "max_slot_wal_keep_size is unlimited",
+                 "while slackwater is away the slot keeps all WAL and can fill the disk",
+                 "watch slackwater_slot_retained_bytes, or set a limit that your disk can hold",
+                 "", "");
+}
+
+static void check_source_rights(const struct catalog *catalog, struct findings *findings)
+{
+    if (!catalog->can_replicate)
+        findings_add(findings, "source.replication_right", SEVERITY_BREAKING, "source",
+                     "the role may not use replication", "the slot cannot be created or read",
+                     "grant it", "ALTER ROLE current_user REPLICATION",
+                     "ALTER ROLE current_user NOREPLICATION");
+    if (!catalog->can_create)
+        findings_add(findings, "source.create_right", SEVERITY_BREAKING, "source",
+                     "the role may not CREATE in the database",
+                     "the publication cannot be created", "grant CREATE on the database", "",
+                     "");
+}
+
+static void check_stray_slot(const struct preflight *p, bool exists, struct findings *findings)
+{
+    if (!p->fresh || !exists)
+        return;
+    findings_addf(findings, "source.slot_exists", SEVERITY_BREAKING, "source",
+                  "point slackwater at the target that this slot belongs to, or run `slackwater "
+                  "cleanup` to drop it",
+                  "slot %s exists, but the target knows nothing of this migration", p->slot);
+}
+
+static bool check_source(const struct preflight *p, struct findings *findings, struct err *err)
+{
+    PGresult *r = session_query(p->source, SETTINGS_SQL, 1, &p->slot, err);
+    if (r == NULL)
+        return err_wrap(err, "reading the source's settings");
+    bool slot_exists = PQgetvalue(r, 0, 5)[0] == 't';
+    check_version(p->source_catalog, "source", findings);
+    check_wal_level(PQgetvalue(r, 0, 0), findings);
+    check_headroom(r, slot_exists, findings);
+    check_keep_size(PQgetvalue(r, 0, 3), findings);
+    if (PQgetvalue(r, 0, 4)[0] == 't')
+        findings_add(findings, "source.standby", SEVERITY_BREAKING, "source",
+                     "the source is a standby", "publication and heartbeat need a primary",
+                     "use the primary's DSN", "", "");
+    check_source_rights(p->source_catalog, findings);
+    check_stray_slot(p, slot_exists, findings);
+    PQclear(r);
+    return true;
+}
+
+/* ---- target ---- */
+
+static bool check_target(const struct preflight *p, struct findings *findings, struct err *err)
+{
+    const struct catalog *catalog = p->target_catalog;
+    PGresult *r = session_exec(p->target,
+                               "SELECT pg_is_in_recovery(),"
+                               " to_regnamespace('slackwater') IS NOT NULL",
+                               err);
+    if (r == NULL)
+        return err_wrap(err, "reading the target's settings");
+    bool standby = PQgetvalue(r, 0, 0)[0] == 't';
+    bool installed = PQgetvalue(r, 0, 1)[0] == 't';
+    PQclear(r);
+    check_version(catalog, "target", findings);
+    if (standby)
+        findings_add(findings, "target.standby", SEVERITY_BREAKING, "target",
+                     "the target is a standby", "nothing can be written",
+                     "use the primary's DSN", "", "");
+    if (!installed && !catalog->can_create)
+        findings_add(findings, "target.create_right", SEVERITY_BREAKING, "target",
+                     "the role may not CREATE in the database",
+                     "the control schema \"slackwater\" cannot be created",
+                     "grant CREATE on the database", "", "");
+    if (!catalog->can_set_replica_role)
+        findings_add(findings, "target.replica_role", SEVERITY_NON_BREAKING, "target",
+                     "the role may not set session_replication_role",
+                     "triggers and foreign keys at the target fire for replicated rows too; "
+                     "tables are copied parents first, one at a time",
+                     "grant it (15 and later), or use a superuser",
+                     "GRANT SET ON PARAMETER session_replication_role TO current_user", "");
+    if (!catalog->can_use_origins)
+        findings_add(findings, "target.origin", SEVERITY_NON_BREAKING, "target",
+                     "the role may not use replication origins",
+                     "writes of slackwater are not marked, so another replication that reads "
+                     "this target would send them on",
+                     "grant EXECUTE on the pg_replication_origin_... functions", "", "");
+    return true;
+}
+
+bool preflight_servers(const struct preflight *preflight, struct findings *findings,
+                       struct err *err)
+{
+    return check_source(preflight, findings, err) && check_target(preflight, findings, err);
+}
+
+/* ---- tables ---- */
+
+static void check_source_table(const struct catalog_table *table, bool fresh,
+                               struct findings *findings)
+{
+    char *name = ident_display(table->schema, table->name);
+    if (!table->can_select)
+        findings_addf(findings, "source.select_right", SEVERITY_BREAKING, name,
+                      "grant SELECT to slackwater's role", "the role may not SELECT from it");
+    if (fresh && !table->owned)
+        findings_addf(findings, "source.owner", SEVERITY_BREAKING, name,
+                      "use the owner's role, or a superuser",
+                      "the role does not own the table, so it cannot publish it");
+    free(name);
+}
+
+static void check_target_rights(const struct catalog_table *table, const char *name,
+                                struct findings *findings)
+{
+    const struct {
+        bool granted;
+        const char *right;
+    } rights[] = {
+        {table->can_select, "SELECT"},
+        {table->can_insert, "INSERT"},
+        {table->can_update, "UPDATE"},
+        {table->can_delete, "DELETE"},
+    };
+    for (size_t i = 0; i < sizeof rights / sizeof rights[0]; i++)
+        if (!rights[i].granted)
+            findings_addf(findings, "target.table_right", SEVERITY_BREAKING, name,
+                          "grant it to slackwater's role", "the role may not %s",
+                          rights[i].right);
+    if (!table->can_truncate)
+        findings_addf(findings, "target.truncate_right", SEVERITY_POTENTIALLY_BREAKING, name,
+                      "grant TRUNCATE to slackwater's role",
+                      "the role may not TRUNCATE: a TRUNCATE at the source would stop the run");
+}
+
+static void check_triggers(const struct preflight *p, const struct catalog_table *table,
+                           const char *name, struct findings *findings)
+{
+    bool replica = p->target_catalog->can_set_replica_role;
+    int firing = table->always_triggers + (replica ? 0 : table->user_triggers);
+    if (firing > 0)
+        findings_addf(findings, "target.triggers", SEVERITY_POTENTIALLY_BREAKING, name,
+                      "disable them for the migration, or make sure that they may fire for "
+                      "replicated rows",
+                      "%d trigger(s) would fire for replicated rows", firing);
+    if (!replica && table->foreign_key_count > 0)
+        findings_addf(findings, "target.foreign_keys", SEVERITY_NON_BREAKING, name, "",
+                      "foreign keys are enforced for replicated rows");
+    if (table->row_security)
+        findings_addf(findings, "target.row_security", SEVERITY_POTENTIALLY_BREAKING, name,
+                      "use a role with BYPASSRLS or the table's owner",
+                      "row security is on");
+}
+
+static bool check_emptiness(const struct preflight *p, size_t i, const char *name,
+                            struct findings *findings, struct err *err)
+{
+    const struct pg_target_table *table = &p->target_tables[i];
+    bool has_rows = false;
+    if (!p->fresh || !p->backfill || !table->table->can_select)
+        return true;
+    if (!pg_table_has_rows(p->target, table, &has_rows, err))
+        return false;
+    if (has_rows && table->relation->match == MATCH_KEY)
+        findings_addf(findings, "target.not_empty", SEVERITY_POTENTIALLY_BREAKING, name,
+                      "empty it first, unless the application already writes both sides",
+                      "the target table holds rows: those with a key of the source are "
+                      "overwritten, others stay");
+    else if (has_rows)
+        findings_addf(findings, "target.not_empty_without_key", SEVERITY_BREAKING, name,
+                      "empty it first",
+                      "the target table holds rows and rows have no key: copying would double "
+                      "them");
+    return true;
+}
+
+bool preflight_tables(const struct preflight *preflight, struct findings *findings,
+                      struct err *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < preflight->table_count; i++) {
+        const struct catalog_table *target = preflight->target_tables[i].table;
+        char *name = ident_display(target->schema, target->name);
+        check_source_table(preflight->source_tables[i], preflight->fresh, findings);
+        check_target_rights(target, name, findings);
+        check_triggers(preflight, target, name, findings);
+        ok = check_emptiness(preflight, i, name, findings, err);
+        free(name);
+    }
+    return ok || err_wrap(err, "looking at the target tables");
+}

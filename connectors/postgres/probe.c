@@ -1,0 +1,80 @@
+/* Readings of the source (probe.h). */
+#include "postgres/probe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+bool probe_position(struct session *session, lsn_t *lsn, struct err *err)
+{
+    PGresult *r = session_exec(session,
+                               "SELECT CASE WHEN pg_is_in_recovery()"
+                               " THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END",
+                               err);
+    bool ok = r != NULL && lsn_parse(PQgetvalue(r, 0, 0), lsn);
+    PQclear(r);
+    if (r != NULL && !ok)
+        return err_set(err, ERR_BUG, "source: unexpected answer to the WAL position question");
+    return ok;
+}
+
+bool probe_emit(struct session *session, const char *prefix, const char *content,
+                struct err *err)
+{
+    PGresult *r = session_query(session, "SELECT pg_logical_emit_message(true, $1, $2)", 2,
+                                (const char *[]){prefix, content}, err);
+    PQclear(r);
+    return r != NULL;
+}
+
+/* Ages in microseconds. Our own sessions and the servers' helpers do not count. */
+static const char TRANSACTIONS_SQL[] =
+    "WITH open AS ("
+    "   SELECT extract(epoch FROM clock_timestamp() - xact_start) * 1000000 AS age,"
+    "          usesysid IS NOT NULL AND NOT pg_has_role(usesysid, 'USAGE')"
+    "          AND NOT pg_has_role('pg_read_all_stats', 'USAGE') AS hidden"
+    "   FROM pg_stat_activity"
+    "   WHERE datname = current_database() AND backend_type = 'client backend'"
+    "     AND pid <> pg_backend_pid() AND application_name <> 'slackwater')"
+    " SELECT (SELECT coalesce(bool_or(hidden), false) FROM open),"
+    "        (SELECT count(*) FROM open WHERE age > $1::bigint),"
+    "        (SELECT coalesce(max(age), 0)::bigint FROM open),"
+    "        (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()),"
+    "        (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - prepared) * 1000000),"
+    "                0)::bigint FROM pg_prepared_xacts WHERE database = current_database())";
+
+bool probe_transactions(struct session *session, usec_t threshold,
+                        struct probe_transactions *found, struct err *err)
+{
+    char limit[24];
+    snprintf(limit, sizeof limit, "%lld", (long long)threshold);
+    PGresult *r = session_query(session, TRANSACTIONS_SQL, 1, (const char *[]){limit}, err);
+    if (r == NULL)
+        return false;
+    *found = (struct probe_transactions){
+        .hidden = PQgetvalue(r, 0, 0)[0] == 't',
+        .open_longer = strtoll(PQgetvalue(r, 0, 1), NULL, 10),
+        .oldest_open = strtoll(PQgetvalue(r, 0, 2), NULL, 10),
+        .prepared = strtoll(PQgetvalue(r, 0, 3), NULL, 10),
+        .oldest_prepared = strtoll(PQgetvalue(r, 0, 4), NULL, 10),
+    };
+    PQclear(r);
+    return true;
+}
+
+bool probe_updates_deletes(struct session *session, uint32_t table_oid, int64_t *count,
+                           struct err *err)
+{
+    char oid[16];
+    snprintf(oid, sizeof oid, "%u", table_oid);
+    PGresult *r = session_query(
+        session,
+        "SELECT coalesce(sum(pg_stat_get_tuples_updated(l) + pg_stat_get_tuples_deleted(l)), 0)"
+        " FROM (SELECT $1::oid AS l UNION"
+        "       SELECT relid::oid FROM pg_partition_tree($1::oid::regclass)) leaf",
+        1, (const char *[]){oid}, err);
+    if (r == NULL)
+        return false;
+    *count = strtoll(PQgetvalue(r, 0, 0), NULL, 10);
+    PQclear(r);
+    return true;
+}

@@ -1,0 +1,35 @@
+/* Readings of the source for lag, gates and heartbeats: small queries on an ordinary session,
+ * with rights that any monitoring role has. */
+#ifndef POSTGRES_PROBE_H
+#define POSTGRES_PROBE_H
+
+#include "model/lsn.h"
+#include "postgres/session.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The newest WAL position. */
+bool probe_position(struct session *session, lsn_t *lsn, struct err *err);
+
+/* Sends a transactional logical message (a heartbeat needs no table). */
+bool probe_emit(struct session *session, const char *prefix, const char *content,
+                struct err *err);
+
+struct probe_transactions {
+    bool hidden; /* sessions of other roles could not be looked at */
+    int64_t open_longer; /* than the threshold, in this database */
+    usec_t oldest_open;
+    int64_t prepared;
+    usec_t oldest_prepared;
+};
+
+bool probe_transactions(struct session *session, usec_t threshold,
+                        struct probe_transactions *found, struct err *err);
+
+/* Updates and deletes that the table (with its partitions) has seen, by the statistics. */
+bool probe_updates_deletes(struct session *session, uint32_t table_oid, int64_t *count,
+                           struct err *err);
+
+#endif

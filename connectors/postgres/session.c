@@ -1,0 +1,365 @@
+/* A connection to a PostgreSQL server that can be stopped (session.h). */
+#include "postgres/session.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Text forms that mean the same on every server. lc_monetary decides how money prints;
+ * row_security off makes a filtered read an error instead of a silent gap. */
+static const char SETTINGS[] = "SET datestyle = 'ISO, YMD';"
+                               "SET intervalstyle = 'postgres';"
+                               "SET extra_float_digits = 3;"
+                               "SET bytea_output = 'hex';"
+                               "SET timezone = 'UTC';"
+                               "SET lc_monetary = 'C';"
+                               "SET xmloption = 'content';"
+                               "SET search_path = '';"
+                               "SET row_security = off;"
+                               "SET statement_timeout = 0;"
+                               "SET idle_in_transaction_session_timeout = 0";
+
+/* SQLSTATEs by prefix, the longer first. What is not listed is about the data. */
+static const struct {
+    const char *prefix;
+    enum err_class class;
+} CLASSES[] = {
+    {"08", ERR_RETRY},     /* connection exception */
+    {"25006", ERR_RETRY},  /* read-only: a standby, or a failover under way */
+    {"28", ERR_CONFIG},    /* authentication, role */
+    {"3D000", ERR_CONFIG}, /* no such database */
+    {"40", ERR_RETRY},     /* serialization, deadlock */
+    {"42501", ERR_CONFIG}, /* rights */
+    {"53", ERR_RETRY},     /* out of connections, memory, disk: for now */
+    {"55006", ERR_RETRY},  /* object in use: the slot's or origin's last holder is going */
+    {"55P03", ERR_RETRY},  /* lock not available */
+    {"57014", ERR_RETRY},  /* cancelled */
+    {"57P", ERR_RETRY},    /* shutdown, crash, cannot connect now */
+    {"58", ERR_RETRY},     /* the server's I/O */
+};
+
+enum err_class session_class(const char *sqlstate)
+{
+    if (sqlstate == NULL || sqlstate[0] == '\0')
+        return ERR_RETRY;
+    for (size_t i = 0; i < sizeof CLASSES / sizeof CLASSES[0]; i++)
+        if (strncmp(sqlstate, CLASSES[i].prefix, strlen(CLASSES[i].prefix)) == 0)
+            return CLASSES[i].class;
+    return ERR_DATA;
+}
+
+char *session_describe(const char *dsn)
+{
+    static const char *const SHOWN[] = {"host", "hostaddr", "port", "dbname", "user"};
+    PQconninfoOption *options = PQconninfoParse(dsn, NULL);
+    struct buf text = {0};
+    for (PQconninfoOption *option = options; option && option->keyword; option++) {
+        for (size_t i = 0; i < sizeof SHOWN / sizeof SHOWN[0]; i++)
+            if (option->val && option->val[0] && strcmp(option->keyword, SHOWN[i]) == 0)
+                buf_append_format(&text, "%s%s=%s", text.size ? " " : "", option->keyword,
+                                  option->val);
+    }
+    PQconninfoFree(options);
+    return buf_steal(&text);
+}
+
+/* libpq's messages end with a newline and may have several lines. */
+static void one_line(const char *text, char *line, size_t size)
+{
+    size_t used = 0;
+    for (; *text && used + 1 < size; text++)
+        line[used++] = *text == '\n' || *text == '\t' ? ' ' : *text;
+    while (used > 0 && line[used - 1] == ' ')
+        used--;
+    line[used] = '\0';
+}
+
+bool session_connection_error(const struct session *session, struct err *err)
+{
+    char line[700];
+    one_line(session->conn ? PQerrorMessage(session->conn) : "", line, sizeof line);
+    return err_set(err, ERR_RETRY, "%s: connection lost: %s", session->side,
+                   line[0] ? line : "closed by the server");
+}
+
+bool session_result_error(const struct session *session, const PGresult *result, struct err *err)
+{
+    if (result == NULL)
+        return session_connection_error(session, err);
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+    const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+    const char *column = PQresultErrorField(result, PG_DIAG_COLUMN_NAME);
+    char line[700];
+    one_line(primary ? primary : PQresultErrorMessage(result), line, sizeof line);
+    err_set(err, session_class(sqlstate), "%s: %s%s%s%s%s%s", session->side, line,
+            sqlstate ? " (SQLSTATE " : "", sqlstate ? sqlstate : "", sqlstate ? ")" : "",
+            constraint ? ", constraint " : column ? ", column " : "",
+            constraint ? constraint
+            : column   ? column
+                       : "");
+    if (sqlstate)
+        memcpy(err->sqlstate, sqlstate, sizeof err->sqlstate);
+    if (hint)
+        err_remedy(err, "%s", hint);
+    return false;
+}
+
+bool session_is_open(const struct session *session)
+{
+    return session->conn != NULL;
+}
+
+void session_close(struct session *session)
+{
+    PQfinish(session->conn);
+    session->conn = NULL;
+}
+
+/* ---- waiting ---- */
+
+/* True while the stop was not requested, or not for longer than the grace. */
+static bool within_grace(struct session *session)
+{
+    if (!stop_requested(session->stop))
+        return true;
+    if (session->stop_seen == 0)
+        session->stop_seen = clock_monotonic();
+    return clock_monotonic() - session->stop_seen < SESSION_GRACE;
+}
+
+static int poll_timeout(const struct session *session, usec_t until)
+{
+    usec_t now = clock_monotonic();
+    if (session->stop_seen != 0) {
+        usec_t grace_ends = session->stop_seen + SESSION_GRACE;
+        until = until == 0 || grace_ends < until ? grace_ends : until;
+    }
+    if (until == 0)
+        return -1;
+    return until <= now ? 0 : (int)((until - now + USEC_PER_MS - 1) / USEC_PER_MS);
+}
+
+bool session_wait(struct session *session, bool for_write, int extra_fd, usec_t until,
+                  struct err *err)
+{
+    if (!within_grace(session))
+        return err_set(err, ERR_STOPPED, "%s: stopped while waiting for the server",
+                       session->side);
+    struct pollfd fds[3] = {
+        {.fd = PQsocket(session->conn), .events = POLLIN},
+        {.fd = extra_fd, .events = POLLIN},
+        /* Once the stop is seen, only its grace counts: the fd would stay readable. */
+        {.fd = session->stop_seen == 0 ? stop_fd(session->stop) : -1,
+         .events = POLLIN},
+    };
+    if (for_write)
+        fds[0].events = (short)(fds[0].events | POLLOUT);
+    if (poll(fds, 3, poll_timeout(session, until)) < 0 && errno != EINTR)
+        return err_set(err, ERR_RETRY, "%s: poll: %s", session->side, strerror(errno));
+    return true;
+}
+
+bool session_flush(struct session *session, struct err *err)
+{
+    for (;;) {
+        int pending = PQflush(session->conn);
+        if (pending == 0)
+            return true;
+        if (pending < 0 || !PQconsumeInput(session->conn))
+            return session_connection_error(session, err);
+        if (!session_wait(session, true, -1, 0, err))
+            return false;
+    }
+}
+
+/* ---- statements ---- */
+
+static PGresult *next_result(struct session *session, struct err *err)
+{
+    if (!session_flush(session, err))
+        return NULL;
+    while (PQisBusy(session->conn)) {
+        if (!session_wait(session, false, -1, 0, err))
+            return NULL;
+        if (!PQconsumeInput(session->conn)) {
+            session_connection_error(session, err);
+            return NULL;
+        }
+    }
+    return PQgetResult(session->conn);
+}
+
+static bool is_failure(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE ||
+           status == PGRES_NONFATAL_ERROR;
+}
+
+static bool begins_copy(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
+/* The last result of what was sent; a failure among them wins. */
+static PGresult *collect(struct session *session, struct err *err)
+{
+    PGresult *last = NULL;
+    bool failed = false;
+    err_clear(err);
+    for (;;) {
+        PGresult *result = next_result(session, err);
+        if (result == NULL)
+            break;
+        if (is_failure(result) && !failed) {
+            failed = true;
+            session_result_error(session, result, err);
+        }
+        PQclear(last);
+        last = result;
+        if (begins_copy(result))
+            break;
+    }
+    if (err->class == ERR_NONE && last == NULL)
+        session_connection_error(session, err);
+    if (err->class == ERR_NONE)
+        return last;
+    PQclear(last);
+    return NULL;
+}
+
+PGresult *session_exec(struct session *session, const char *sql, struct err *err)
+{
+    if (!PQsendQuery(session->conn, sql)) {
+        session_connection_error(session, err);
+        return NULL;
+    }
+    return collect(session, err);
+}
+
+bool session_run(struct session *session, const char *sql, struct err *err)
+{
+    PGresult *result = session_exec(session, sql, err);
+    PQclear(result);
+    return result != NULL;
+}
+
+PGresult *session_query(struct session *session, const char *sql, int count,
+                        const char *const *values, struct err *err)
+{
+    if (!PQsendQueryParams(session->conn, sql, count, NULL, values, NULL, NULL, 0)) {
+        session_connection_error(session, err);
+        return NULL;
+    }
+    return collect(session, err);
+}
+
+/* ---- connecting ---- */
+
+/* Our defaults stand before the DSN, which may overrule them; what follows it is ours. A dead
+ * peer is noticed within 30 seconds. */
+static PGconn *start_connect(const char *dsn, enum session_kind kind)
+{
+    const char *keywords[] = {"keepalives_idle",
+                              "keepalives_interval",
+                              "keepalives_count",
+                              "tcp_user_timeout",
+                              "fallback_application_name",
+                              "dbname",
+                              "client_encoding",
+                              kind == SESSION_REPLICATION ? "replication" : NULL,
+                              NULL};
+    const char *values[] = {"10", "5",    "3",        "25000", "slackwater",
+                            dsn,  "UTF8", "database", NULL};
+    return PQconnectStartParams(keywords, values, 1);
+}
+
+/* What the server said decides: a connection that was never made is retried, a refusal by
+ * name or password is the operator's. libpq gives no SQLSTATE here, only text. */
+static bool connect_error(struct session *session, const char *dsn, struct err *err)
+{
+    static const char *const REFUSALS[] = {
+        "password authentication failed", "no password supplied", "does not exist",
+        "no pg_hba.conf entry",           "authentication failed", "permission denied",
+        "must be superuser or replication role", "is not permitted to log in",
+        "invalid connection option",      "certificate verify failed",
+        "server does not support SSL",    "invalid port number",
+    };
+    char line[600];
+    char *where = session_describe(dsn);
+    one_line(PQerrorMessage(session->conn), line, sizeof line);
+    enum err_class class = ERR_RETRY;
+    for (size_t i = 0; i < sizeof REFUSALS / sizeof REFUSALS[0]; i++)
+        if (strstr(line, REFUSALS[i]))
+            class = ERR_CONFIG;
+    err_set(err, class, "cannot connect to the %s (%s): %s", session->side, where, line);
+    err_remedy(err, "check the %s DSN, and that the server runs and admits this role",
+               session->side);
+    free(where);
+    session_close(session);
+    return false;
+}
+
+static bool finish_connect(struct session *session, const char *dsn, struct err *err)
+{
+    usec_t until = clock_monotonic() + SESSION_CONNECT_TIMEOUT;
+    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
+    while (status != PGRES_POLLING_OK) {
+        if (status == PGRES_POLLING_FAILED)
+            return connect_error(session, dsn, err);
+        if (stop_requested(session->stop)) {
+            session_close(session);
+            return err_set(err, ERR_STOPPED, "stopped while connecting to the %s",
+                           session->side);
+        }
+        if (clock_monotonic() > until) {
+            char *where = session_describe(dsn);
+            err_set(err, ERR_RETRY, "cannot connect to the %s (%s): no answer in %d s",
+                    session->side, where, (int)(SESSION_CONNECT_TIMEOUT / USEC_PER_SEC));
+            free(where);
+            session_close(session);
+            return false;
+        }
+        struct pollfd fds[2] = {
+            {.fd = PQsocket(session->conn),
+             .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT},
+            {.fd = stop_fd(session->stop), .events = POLLIN},
+        };
+        (void)poll(fds, 2, poll_timeout(session, until));
+        status = PQconnectPoll(session->conn);
+    }
+    return true;
+}
+
+bool session_open(struct session *session, const char *side, const char *dsn,
+                  enum session_kind kind, const struct stop *stop, struct err *err)
+{
+    char *complaint = NULL;
+    PQconninfoOption *options = PQconninfoParse(dsn, &complaint);
+    *session = (struct session){.side = side, .stop = stop};
+    if (options == NULL) {
+        /* libpq quotes the DSN in its complaint: it may hold the password, so say less. */
+        PQfreemem(complaint);
+        err_set(err, ERR_CONFIG, "the %s DSN cannot be parsed", side);
+        return err_remedy(err, "write it as postgresql://user@host:port/database or as "
+                               "\"host=... dbname=... user=...\"");
+    }
+    PQconninfoFree(options);
+    session->conn = start_connect(dsn, kind);
+    if (session->conn == NULL)
+        return err_set(err, ERR_RETRY, "%s: out of memory while connecting", side);
+    if (!finish_connect(session, dsn, err))
+        return false;
+    PQsetnonblocking(session->conn, 1);
+    if (session_run(session, SETTINGS, err))
+        return true;
+    session_close(session);
+    return err_wrap(err, "session settings");
+}

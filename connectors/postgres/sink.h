@@ -1,0 +1,41 @@
+/* The PostgreSQL sink: the ordered path. Every change is one prepared statement, sent in source
+ * order through libpq's pipeline mode, so that a batch costs about one round trip; rows, progress
+ * row and replication origin commit together.
+ *
+ * Exact for whatever the source did: unique swaps, key moves, several changes of one row. The
+ * set-wise engine, when it comes, falls back to this path.
+ *
+ * Durability: the session commits with synchronous_commit = off and asks how far the target's
+ * WAL is flushed; flushed() reports only source positions whose target commit is behind that. */
+#ifndef POSTGRES_SINK_H
+#define POSTGRES_SINK_H
+
+#include "base/stop.h"
+#include "pipeline/counters.h"
+#include "pipeline/sink.h"
+#include "schema/catalog.h"
+
+/* What the sink must know of a target table beyond its relation. */
+struct pg_target_table {
+    const struct relation *relation;
+    const struct catalog_table *table;
+    const char *owner_condition; /* SQL: which rows are ours; NULL: all */
+};
+
+struct pg_sink_config { /* all borrowed; must outlive the sink */
+    const char *dsn;
+    const char *migration;
+    const char *origin;
+    bool use_origin;       /* the role may */
+    bool use_replica_role; /* the role may: triggers and foreign keys do not fire again */
+    const struct catalog *catalog;
+    const struct pg_target_table *tables; /* by relation->table */
+    size_t table_count;
+    struct table_counters *counters; /* by relation->table: conflicts */
+    const struct stop *stop;
+};
+
+/* Does not connect. */
+struct sink *pg_sink_create(const struct pg_sink_config *config);
+
+#endif

@@ -1,0 +1,601 @@
+/* The PostgreSQL source (source.h): CopyData messages in, batches out.
+ *
+ * Protocol: "Streaming Replication Protocol", START_REPLICATION ... LOGICAL. Inside CopyData:
+ * 'w' WAL data, 'k' keepalive; ours is 'r', the standby status update. */
+#include "postgres/source.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/reader.h"
+#include "postgres/pgoutput.h"
+#include "postgres/session.h"
+#include "postgres/slot.h"
+#include "schema/ident.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROTOCOL_VERSION 1 /* no streaming of open transactions yet: refused when seen */
+#define KEEPALIVE_POSITION_EVERY USEC_PER_SEC
+
+struct pg_source {
+    struct source source;
+    struct pg_source_config config;
+    struct session session;
+    struct pgoutput decoder;
+
+    lsn_t from;           /* transactions that ended at or before this are skipped */
+    lsn_t received;       /* newest position seen */
+    usec_t heard_at;      /* when the server last sent anything */
+    usec_t listened_at;   /* when receive() last looked */
+    usec_t listening_since; /* without a gap: silence counts only while we listen */
+    usec_t positioned_at; /* when a keepalive last moved a batch's position */
+
+    bool in_transaction;
+    bool skipping;                  /* the transaction was applied before */
+    struct transaction transaction; /* the open one */
+
+    struct relation **shapes; /* every version seen, owned; current ones found through map */
+    size_t shape_count;
+    struct {
+        uint32_t oid;
+        const struct relation *relation;
+    } *map; /* sorted by oid; emptied at start, as the server sends shapes again */
+    size_t map_count;
+};
+
+static struct pg_source *self(struct source *source)
+{
+    return (struct pg_source *)(void *)source;
+}
+
+/* ---- relations ---- */
+
+static enum match match_of(const struct pgoutput_message *message)
+{
+    if (message->relation.replica_identity == 'f')
+        return MATCH_ROW;
+    for (uint16_t i = 0; i < message->relation.column_count; i++)
+        if (message->relation.columns[i].key)
+            return MATCH_KEY;
+    return MATCH_NONE;
+}
+
+static struct relation *make_relation(const struct pgoutput_message *message)
+{
+    uint16_t count = message->relation.column_count;
+    struct column *columns = mem_zero(count + 1U, sizeof *columns);
+    const char *schema = message->relation.schema;
+    for (uint16_t i = 0; i < count; i++) {
+        const struct pgoutput_column *from = &message->relation.columns[i];
+        /* relation_create copies; it does not write through name. */
+        columns[i] = (struct column){.name = (char *)(uintptr_t)from->name,
+                                     .type_oid = from->type_oid,
+                                     .type_modifier = from->type_modifier,
+                                     .key = from->key};
+    }
+    struct relation *relation = relation_create(schema[0] ? schema : "pg_catalog",
+                                                message->relation.name, count, columns);
+    relation->oid = message->relation.oid;
+    relation->replica_identity = message->relation.replica_identity;
+    relation->match = match_of(message);
+    free(columns);
+    return relation;
+}
+
+/* The same shape seen before, or the new one, which is kept for good: batches refer to it. */
+static const struct relation *intern(struct pg_source *s, struct relation *relation)
+{
+    for (size_t i = 0; i < s->shape_count; i++) {
+        if (relation_equal(s->shapes[i], relation)) {
+            relation_free(relation);
+            return s->shapes[i];
+        }
+    }
+    s->shapes = mem_grow(s->shapes, s->shape_count + 1, sizeof *s->shapes);
+    s->shapes[s->shape_count++] = relation;
+    return relation;
+}
+
+/* Where the oid is in the map, or where it belongs. */
+static size_t map_position(const struct pg_source *s, uint32_t oid)
+{
+    size_t low = 0;
+    size_t high = s->map_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (s->map[middle].oid < oid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void remember_relation(struct pg_source *s, const struct pgoutput_message *message)
+{
+    const struct relation *relation = intern(s, make_relation(message));
+    size_t at = map_position(s, relation->oid);
+    if (at == s->map_count || s->map[at].oid != relation->oid) {
+        s->map = mem_grow(s->map, s->map_count + 1, sizeof *s->map);
+        memmove(&s->map[at + 1], &s->map[at], (s->map_count - at) * sizeof *s->map);
+        s->map_count++;
+    }
+    s->map[at].oid = relation->oid;
+    s->map[at].relation = relation;
+}
+
+static const struct relation *find_relation(const struct pg_source *s, uint32_t oid,
+                                            struct err *err)
+{
+    size_t at = map_position(s, oid);
+    if (at < s->map_count && s->map[at].oid == oid)
+        return s->map[at].relation;
+    err_set(err, ERR_CORRUPT, "pgoutput: a change of relation %u, which was never described",
+            oid);
+    return NULL;
+}
+
+/* ---- messages into the batch ---- */
+
+/* The open transaction's entry in this batch; a batch that begins inside one gets it here. */
+static uint32_t transaction_in(struct pg_source *s, struct batch *batch)
+{
+    if (batch->transaction_count == 0) {
+        struct transaction *entry = batch_add_transaction(batch);
+        *entry = s->transaction;
+        entry->first_change = 0;
+        batch->begins_open = true;
+    }
+    return batch->transaction_count - 1;
+}
+
+static bool on_begin(struct pg_source *s, struct batch *batch,
+                     const struct pgoutput_message *message, struct err *err)
+{
+    if (s->in_transaction)
+        return err_set(err, ERR_CORRUPT, "pgoutput: BEGIN inside a transaction");
+    s->in_transaction = true;
+    s->skipping = message->begin.commit_lsn < s->from;
+    s->transaction = (struct transaction){.xid = message->xid,
+                                          .commit_lsn = message->begin.commit_lsn,
+                                          .commit_time = message->begin.commit_time};
+    if (s->skipping)
+        return true;
+    struct transaction *entry = batch_add_transaction(batch);
+    *entry = s->transaction;
+    entry->first_change = batch->change_count;
+    return true;
+}
+
+static bool on_commit(struct pg_source *s, struct batch *batch,
+                      const struct pgoutput_message *message, struct err *err)
+{
+    if (!s->in_transaction || message->commit.commit_lsn != s->transaction.commit_lsn)
+        return err_set(err, ERR_CORRUPT, "pgoutput: COMMIT does not match its BEGIN");
+    s->in_transaction = false;
+    if (s->skipping)
+        return true;
+    batch->transactions[transaction_in(s, batch)].end_lsn = message->commit.end_lsn;
+    batch->end_lsn = message->commit.end_lsn;
+    return true;
+}
+
+/* An old key image names only the key: nulls elsewhere mean "not sent" (xtdb#5542). */
+static void blank_all_but_key(const struct relation *relation, struct row *row)
+{
+    for (uint16_t i = 0; i < row->count; i++)
+        if (!relation->columns[i].key)
+            row->values[i] = (struct value){.kind = VALUE_ABSENT};
+}
+
+static bool check_width(const struct relation *relation, const struct row *row, struct err *err)
+{
+    if (row->values == NULL || row->count == relation->column_count)
+        return true;
+    return err_set(err, ERR_CORRUPT, "pgoutput: a row of %u columns for %s.%s, which has %u",
+                   row->count, relation->schema, relation->name, relation->column_count);
+}
+
+static bool on_change(struct pg_source *s, struct batch *batch,
+                      const struct pgoutput_message *message, enum change_kind kind, lsn_t lsn,
+                      struct err *err)
+{
+    const struct pgoutput_change *from = &message->change;
+    const struct relation *relation = find_relation(s, from->relation_oid, err);
+    if (relation == NULL || !check_width(relation, &from->old, err) ||
+        !check_width(relation, &from->new, err))
+        return false;
+    uint32_t transaction = transaction_in(s, batch);
+    struct change *change = batch_add_change(batch);
+    *change = (struct change){
+        .kind = kind,
+        .old_image = from->old_kind == 'O' ? OLD_FULL : from->old_kind == 'K' ? OLD_KEY
+                                                                              : OLD_NONE,
+        .relation = relation,
+        .old = from->old,
+        .new = from->new,
+        .lsn = lsn,
+        .transaction = transaction,
+    };
+    if (change->old_image == OLD_KEY)
+        blank_all_but_key(relation, &change->old);
+    return true;
+}
+
+static bool on_truncate(struct pg_source *s, struct batch *batch,
+                        const struct pgoutput_message *message, lsn_t lsn, struct err *err)
+{
+    uint32_t count = message->truncate.count;
+    if (count == 0 || count > UINT16_MAX)
+        return err_set(err, ERR_CORRUPT, "pgoutput: TRUNCATE of %u relations", count);
+    const struct relation **relations =
+        arena_alloc(&batch->arena, count * sizeof *relations);
+    for (uint32_t i = 0; i < count; i++) {
+        relations[i] = find_relation(s, message->truncate.relation_oids[i], err);
+        if (relations[i] == NULL)
+            return false;
+    }
+    uint32_t transaction = transaction_in(s, batch);
+    *batch_add_change(batch) =
+        (struct change){.kind = CHANGE_TRUNCATE,
+                        .relation = relations[0],
+                        .relations = relations,
+                        .relation_count = (uint16_t)count,
+                        .truncate_restart_identity = message->truncate.restart_identity,
+                        .lsn = lsn,
+                        .transaction = transaction};
+    return true;
+}
+
+/* A heartbeat of ours carries when it was sent, by this process's monotonic clock. */
+static void on_logical_message(struct pg_source *s, struct batch *batch,
+                               const struct pgoutput_message *message)
+{
+    char content[96];
+    size_t instance = strlen(s->config.heartbeat_instance);
+    if (!s->in_transaction || !message->message.transactional ||
+        strcmp(message->message.prefix, s->config.heartbeat_prefix) != 0 ||
+        message->message.size <= instance + 1 || message->message.size >= sizeof content)
+        return;
+    memcpy(content, message->message.content, message->message.size);
+    content[message->message.size] = '\0';
+    if (memcmp(content, s->config.heartbeat_instance, instance) != 0)
+        return; /* of an earlier run */
+    batch->transactions[transaction_in(s, batch)].heartbeat =
+        strtoll(content + instance + 1, NULL, 10);
+}
+
+static bool refuse(const struct pgoutput_message *message, struct err *err)
+{
+    err_set(err, ERR_CORRUPT,
+            "pgoutput: message '%c' belongs to streamed or two-phase transactions, which this "
+            "connection did not ask for",
+            (char)message->kind);
+    return err_remedy(err, "check that nobody recreated the slot with two_phase on");
+}
+
+static bool on_message(struct pg_source *s, struct batch *batch,
+                       const struct pgoutput_message *message, lsn_t lsn, struct err *err)
+{
+    bool drop = s->skipping;
+    switch (message->kind) {
+    case PGOUTPUT_BEGIN:
+        return on_begin(s, batch, message, err);
+    case PGOUTPUT_COMMIT:
+        return on_commit(s, batch, message, err);
+    case PGOUTPUT_RELATION:
+        remember_relation(s, message);
+        return true;
+    case PGOUTPUT_TYPE:
+    case PGOUTPUT_ORIGIN:
+        return true; /* types are resolved by catalog; origins matter to the reverse stream */
+    case PGOUTPUT_INSERT:
+        return drop || on_change(s, batch, message, CHANGE_INSERT, lsn, err);
+    case PGOUTPUT_UPDATE:
+        return drop || on_change(s, batch, message, CHANGE_UPDATE, lsn, err);
+    case PGOUTPUT_DELETE:
+        return drop || on_change(s, batch, message, CHANGE_DELETE, lsn, err);
+    case PGOUTPUT_TRUNCATE:
+        return drop || on_truncate(s, batch, message, lsn, err);
+    case PGOUTPUT_MESSAGE:
+        if (!drop)
+            on_logical_message(s, batch, message);
+        return true;
+    case PGOUTPUT_STREAM_START:
+    case PGOUTPUT_STREAM_STOP:
+    case PGOUTPUT_STREAM_COMMIT:
+    case PGOUTPUT_STREAM_ABORT:
+    case PGOUTPUT_BEGIN_PREPARE:
+    case PGOUTPUT_PREPARE:
+    case PGOUTPUT_COMMIT_PREPARED:
+    case PGOUTPUT_ROLLBACK_PREPARED:
+    case PGOUTPUT_STREAM_PREPARE:
+        return refuse(message, err);
+    }
+    return false;
+}
+
+/* Messages that make changes must come inside a transaction. */
+static bool needs_transaction(enum pgoutput_kind kind)
+{
+    return kind == PGOUTPUT_INSERT || kind == PGOUTPUT_UPDATE || kind == PGOUTPUT_DELETE ||
+           kind == PGOUTPUT_TRUNCATE;
+}
+
+static bool on_wal_data(struct pg_source *s, struct batch *batch, struct reader *reader,
+                        struct err *err)
+{
+    struct pgoutput_message message;
+    lsn_t lsn = reader_u64(reader);
+    (void)reader_u64(reader); /* end of WAL as the walsender sees it: the same LSN here */
+    (void)reader_u64(reader); /* send time */
+    if (!reader_ok(reader))
+        return err_set(err, ERR_CORRUPT, "replication stream: short WAL data header");
+    if (lsn > s->received)
+        s->received = lsn;
+    /* The libpq buffer goes away: the batch keeps the bytes that its rows point into. */
+    size_t size = reader_left(reader);
+    const void *bytes = arena_copy(&batch->arena, reader_bytes(reader, size), size);
+    if (!pgoutput_decode(&s->decoder, bytes, size, &batch->arena, &message, err))
+        return false;
+    if (needs_transaction(message.kind) && !s->in_transaction)
+        return err_set(err, ERR_CORRUPT, "pgoutput: a change outside a transaction");
+    return on_message(s, batch, &message, lsn, err);
+}
+
+/* ---- keepalives and feedback ---- */
+
+static bool send_status(struct pg_source *s, lsn_t flushed, struct err *err)
+{
+    struct buf reply = {0};
+    lsn_t written = s->received > flushed ? s->received : flushed;
+    buf_append_char(&reply, 'r');
+    buf_append_u64(&reply, written);
+    buf_append_u64(&reply, flushed);
+    buf_append_u64(&reply, flushed);
+    buf_append_u64(&reply, (uint64_t)clock_to_postgres(clock_wall()));
+    buf_append_char(&reply, 1); /* please answer: so a dead peer is noticed */
+    int sent = PQputCopyData(s->session.conn, reply.data, (int)reply.size);
+    buf_free(&reply);
+    /* 0: libpq's output is full, for the server does not read. The next one will do. */
+    if (sent < 0)
+        return session_connection_error(&s->session, err);
+    return PQflush(s->session.conn) >= 0 || session_connection_error(&s->session, err);
+}
+
+static bool on_keepalive(struct pg_source *s, struct batch *batch, struct reader *reader,
+                         struct err *err)
+{
+    lsn_t position = reader_u64(reader);
+    (void)reader_u64(reader); /* send time */
+    bool asked = reader_u8(reader) == 1;
+    usec_t now = clock_monotonic();
+    if (!reader_done(reader))
+        return err_set(err, ERR_CORRUPT, "replication stream: malformed keepalive");
+    if (position > s->received)
+        s->received = position;
+    if (!s->in_transaction && position > s->from && position > batch->end_lsn &&
+        now - s->positioned_at >= KEEPALIVE_POSITION_EVERY) {
+        batch->end_lsn = position;
+        s->positioned_at = now;
+        s->from = position;
+    }
+    return !asked || send_status(s, counter_get(&s->config.progress->durable), err);
+}
+
+static bool pg_source_feedback(struct source *source, lsn_t flushed, struct err *err)
+{
+    return send_status(self(source), flushed, err);
+}
+
+/* ---- receiving ---- */
+
+static bool on_copy_data(struct pg_source *s, struct batch *batch, const char *data, int size,
+                         struct err *err)
+{
+    struct reader reader;
+    reader_init(&reader, data, (size_t)size);
+    s->heard_at = clock_monotonic();
+    if (batch->received_at == 0)
+        batch->received_at = s->heard_at;
+    counter_add(&s->config.progress->bytes_received, (uint64_t)size);
+    uint8_t kind = reader_u8(&reader);
+    bool ok = kind == 'w'   ? on_wal_data(s, batch, &reader, err)
+              : kind == 'k' ? on_keepalive(s, batch, &reader, err)
+                            : err_set(err, ERR_CORRUPT,
+                                      "replication stream: unknown message 0x%02x", kind);
+    counter_set(&s->config.progress->received, s->received);
+    return ok;
+}
+
+/* The server ended the stream: its error says why. */
+static bool stream_ended(struct pg_source *s, struct err *err)
+{
+    PGresult *result = PQgetResult(s->session.conn);
+    if (result != NULL && PQresultStatus(result) == PGRES_FATAL_ERROR) {
+        session_result_error(&s->session, result, err);
+        /* Data errors of the decoder's session are the source's trouble, not a row's. */
+        if (err->class == ERR_DATA)
+            err->class = ERR_SOURCE_LOST;
+    } else {
+        session_connection_error(&s->session, err);
+    }
+    PQclear(result);
+    return false;
+}
+
+static bool batch_full(const struct pg_source *s, const struct batch *batch)
+{
+    return batch->change_count >= s->config.limits.batch_changes ||
+           batch_bytes(batch) >= s->config.limits.batch_bytes;
+}
+
+/* Takes all that libpq holds. *full when the batch reached its limit first. */
+static bool take_at_hand(struct pg_source *s, struct batch *batch, bool *full, bool *took,
+                         struct err *err)
+{
+    *full = false;
+    for (;;) {
+        char *data = NULL;
+        int size = PQgetCopyData(s->session.conn, &data, 1);
+        if (size == 0)
+            return true;
+        if (size < 0)
+            return stream_ended(s, err);
+        *took = true;
+        bool ok = on_copy_data(s, batch, data, size, err);
+        PQfreemem(data);
+        if (!ok)
+            return false;
+        if (batch_full(s, batch)) {
+            *full = true;
+            return true;
+        }
+    }
+}
+
+static enum source_result finish(struct pg_source *s, struct batch *batch,
+                                 enum source_result result)
+{
+    batch->ends_open = s->in_transaction && !s->skipping && batch->transaction_count > 0;
+    return result;
+}
+
+/* While the applier holds us up nobody listens, and what the server says waits in the socket. */
+static bool check_silence(struct pg_source *s, struct err *err)
+{
+    usec_t now = clock_monotonic();
+    if (now - s->listened_at > 2 * USEC_PER_SEC)
+        s->listening_since = now;
+    s->listened_at = now;
+    usec_t since = s->heard_at > s->listening_since ? s->heard_at : s->listening_since;
+    if (now - since <= SOURCE_SILENCE)
+        return true;
+    return err_set(err, ERR_RETRY, "source: nothing heard for %d s",
+                   (int)(SOURCE_SILENCE / USEC_PER_SEC));
+}
+
+static enum source_result pg_source_receive(struct source *source, struct batch *batch,
+                                            int wake_fd, usec_t until, struct err *err)
+{
+    struct pg_source *s = self(source);
+    bool full = false;
+    bool took = false;
+    if (!check_silence(s, err) || !take_at_hand(s, batch, &full, &took, err))
+        return SOURCE_FAILED;
+    if (!full && !took) {
+        if (!session_wait(&s->session, PQflush(s->session.conn) == 1, wake_fd, until, err))
+            return SOURCE_FAILED;
+        if (!PQconsumeInput(s->session.conn))
+            return stream_ended(s, err) ? SOURCE_FULL : SOURCE_FAILED;
+        if (!take_at_hand(s, batch, &full, &took, err))
+            return SOURCE_FAILED;
+    } else if (!full && !PQconsumeInput(s->session.conn)) {
+        return stream_ended(s, err) ? SOURCE_FULL : SOURCE_FAILED;
+    }
+    return finish(s, batch, full ? SOURCE_FULL : SOURCE_DRAINED);
+}
+
+/* ---- life cycle ---- */
+
+static void append_options(struct pg_source *s, struct buf *sql)
+{
+    char insert_only[SLOT_NAME_SIZE + 16];
+    struct buf names = {0};
+    slot_insert_only_name(s->config.slot, insert_only);
+    ident_append(&names, s->config.slot);
+    if (s->config.insert_only_publication) {
+        buf_append_char(&names, ',');
+        ident_append(&names, insert_only);
+    }
+    buf_append_format(sql, " (proto_version '%d', publication_names ", PROTOCOL_VERSION);
+    literal_append(sql, buf_text(&names), names.size);
+    buf_append_format(sql, ", messages 'true', binary '%s')",
+                      s->config.binary ? "true" : "false");
+    buf_free(&names);
+}
+
+static bool start_error(struct pg_source *s, struct err *err)
+{
+    if (strcmp(err->sqlstate, "42704") == 0) {
+        err_set(err, ERR_SOURCE_LOST, "slot %s does not exist at the source: its changes are "
+                                      "lost, a new backfill is needed",
+                s->config.slot);
+        return err_remedy(err, "run `slackwater cleanup`, empty the target tables, then run "
+                               "again");
+    }
+    if (strcmp(err->sqlstate, "55000") == 0) /* invalidated: its WAL is gone */
+        err->class = ERR_SOURCE_LOST;
+    return err_wrap(err, "starting to stream from slot %s", s->config.slot);
+}
+
+static bool pg_source_start(struct source *source, lsn_t from, struct err *err)
+{
+    struct pg_source *s = self(source);
+    char lsn[LSN_TEXT_SIZE];
+    struct buf sql = {0};
+    if (!session_open(&s->session, "source", s->config.dsn, SESSION_REPLICATION,
+                      s->config.stop, err)) {
+        /* It could be reached before: a password being rotated, a failover, pass by. */
+        if (err->class == ERR_CONFIG)
+            err->class = ERR_RETRY;
+        return false;
+    }
+    buf_append_text(&sql, "START_REPLICATION SLOT ");
+    ident_append(&sql, s->config.slot);
+    buf_append_format(&sql, " LOGICAL %s", lsn_format(from, lsn));
+    append_options(s, &sql);
+    PGresult *result = session_exec(&s->session, sql.data, err);
+    bool ok = PQresultStatus(result) == PGRES_COPY_BOTH;
+    PQclear(result);
+    buf_free(&sql);
+    if (!ok) {
+        session_close(&s->session);
+        return start_error(s, err);
+    }
+    s->from = s->received = from;
+    s->heard_at = clock_monotonic();
+    s->positioned_at = 0;
+    s->in_transaction = s->skipping = false;
+    s->map_count = 0;
+    s->decoder = (struct pgoutput){0};
+    return true;
+}
+
+static void pg_source_stop(struct source *source)
+{
+    session_close(&self(source)->session);
+}
+
+static void pg_source_destroy(struct source *source)
+{
+    struct pg_source *s = self(source);
+    session_close(&s->session);
+    for (size_t i = 0; i < s->shape_count; i++)
+        relation_free(s->shapes[i]);
+    free(s->shapes);
+    free(s->map);
+    free(s);
+}
+
+struct source *pg_source_create(const struct pg_source_config *config)
+{
+    static const struct source_ops OPS = {
+        .start = pg_source_start,
+        .receive = pg_source_receive,
+        .feedback = pg_source_feedback,
+        .stop = pg_source_stop,
+        .destroy = pg_source_destroy,
+    };
+    struct pg_source *s = mem_zero(1, sizeof *s);
+    s->source.ops = &OPS;
+    s->config = *config;
+    return &s->source;
+}
+
+void pg_heartbeat_format(const char *instance, usec_t now, char *text, size_t size)
+{
+    snprintf(text, size, "%s %lld", instance, (long long)now);
+}

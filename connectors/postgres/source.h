@@ -1,0 +1,35 @@
+/* The PostgreSQL source: a pgoutput slot read over the streaming replication protocol.
+ *
+ * Keepalives are answered inside receive() and by feedback(); the server is asked for a sign of
+ * life with each feedback, and a connection silent for SOURCE_SILENCE is given up, so that a
+ * black hole is noticed. Between transactions a keepalive moves the batch's position, so that an
+ * idle database does not pin WAL; it becomes an ack only after the batches before it are durable
+ * (the position travels through the same queue). */
+#ifndef POSTGRES_SOURCE_H
+#define POSTGRES_SOURCE_H
+
+#include "base/stop.h"
+#include "pipeline/progress.h"
+#include "pipeline/source.h"
+
+#define SOURCE_SILENCE (30 * USEC_PER_SEC)
+
+struct pg_source_config { /* all borrowed; must outlive the source */
+    const char *dsn;
+    const char *slot;
+    bool insert_only_publication; /* there is a second publication */
+    bool binary;
+    const char *heartbeat_prefix;   /* logical messages with this prefix are ours */
+    const char *heartbeat_instance; /* and this instance's count for the lag */
+    struct source_limits limits;
+    struct progress *progress; /* received position and bytes */
+    const struct stop *stop;
+};
+
+/* Does not connect. The relations that its batches refer to live until destroy. */
+struct source *pg_source_create(const struct pg_source_config *config);
+
+/* The content of a heartbeat message: "<instance> <monotonic usec>". */
+void pg_heartbeat_format(const char *instance, usec_t now, char *text, size_t size);
+
+#endif

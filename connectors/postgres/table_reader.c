@@ -1,0 +1,207 @@
+/* Reads a source table by COPY (table_reader.h). */
+#include "postgres/table_reader.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "postgres/copy_format.h"
+#include "postgres/session.h"
+#include "schema/ident.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct pg_table_reader {
+    struct table_reader reader;
+    const char *dsn;
+    const struct catalog *source;
+    const struct stop *stop;
+    struct session session;
+    bool binary;
+    bool first;      /* the next message has the binary header */
+    char *snapshot;
+    char *message;   /* the last row's bytes */
+    struct value *values;
+    uint16_t columns;
+};
+
+static struct pg_table_reader *self(struct table_reader *reader)
+{
+    return (struct pg_table_reader *)(void *)reader;
+}
+
+static bool pg_reader_open(struct table_reader *reader, struct err *err)
+{
+    struct pg_table_reader *r = self(reader);
+    return session_open(&r->session, "source", r->dsn, SESSION_SQL, r->stop, err);
+}
+
+static void forget_row(struct pg_table_reader *r)
+{
+    PQfreemem(r->message);
+    r->message = NULL;
+}
+
+static bool take_snapshot(struct pg_table_reader *r, lsn_t *lsn, struct err *err)
+{
+    if (!session_run(&r->session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err))
+        return false;
+    /* The snapshot is taken before the position is read: no commit it sees comes later. */
+    PGresult *result = session_exec(
+        &r->session, "SELECT pg_current_snapshot(), pg_current_wal_insert_lsn()", err);
+    if (result == NULL)
+        return false;
+    free(r->snapshot);
+    r->snapshot = mem_string(PQgetvalue(result, 0, 0));
+    bool ok = lsn_parse(PQgetvalue(result, 0, 1), lsn);
+    PQclear(result);
+    return ok || err_set(err, ERR_BUG, "source: unexpected answer to the snapshot question");
+}
+
+/* Children by inheritance are tables of their own; partitions are read through their root. */
+static bool start_copy(struct pg_table_reader *r, const struct relation *relation,
+                       struct err *err)
+{
+    const struct catalog_table *table =
+        catalog_find(r->source, relation->schema, relation->name);
+    bool root = table != NULL && table->kind == 'p';
+    const char *separator = " ";
+    struct buf sql = {0};
+    buf_append_text(&sql, "COPY (SELECT");
+    for (uint16_t i = 0; i < relation->column_count; i++) {
+        buf_append_text(&sql, separator);
+        ident_append(&sql, relation->columns[i].name);
+        separator = ", ";
+    }
+    buf_append_format(&sql, " FROM %s", root ? "" : "ONLY ");
+    ident_append_qualified(&sql, relation->schema, relation->name);
+    buf_append_format(&sql, ") TO STDOUT (FORMAT %s)", r->binary ? "binary" : "text");
+    PGresult *result = session_exec(&r->session, sql.data, err);
+    buf_free(&sql);
+    PQclear(result);
+    return result != NULL;
+}
+
+static bool pg_reader_begin(struct table_reader *reader, const struct relation *relation,
+                            bool binary, const char **snapshot, lsn_t *lsn, struct err *err)
+{
+    struct pg_table_reader *r = self(reader);
+    r->binary = binary;
+    r->first = binary;
+    r->columns = relation->column_count;
+    free(r->values);
+    r->values = mem_zero(relation->column_count + 1U, sizeof *r->values);
+    /* end() leaves a session in mid-COPY by closing it. */
+    if ((!session_is_open(&r->session) && !pg_reader_open(reader, err)) ||
+        !take_snapshot(r, lsn, err) || !start_copy(r, relation, err))
+        return err_wrap(err, "reading table %s.%s", relation->schema, relation->name);
+    *snapshot = r->snapshot;
+    return true;
+}
+
+/* The command's result, and whatever else must be read before the next command. */
+static enum table_read end_of_copy(struct pg_table_reader *r, struct err *err)
+{
+    enum table_read end = TABLE_END;
+    for (;;) {
+        PGresult *result = PQgetResult(r->session.conn);
+        if (result == NULL)
+            return end;
+        if (end == TABLE_END && PQresultStatus(result) != PGRES_COMMAND_OK) {
+            session_result_error(&r->session, result, err);
+            end = TABLE_FAILED;
+        }
+        PQclear(result);
+        if (PQstatus(r->session.conn) == CONNECTION_BAD)
+            return end;
+    }
+}
+
+/* The next CopyData message, or the end, or a failure. */
+static enum table_read next_message(struct pg_table_reader *r, int *size, struct err *err)
+{
+    for (;;) {
+        *size = PQgetCopyData(r->session.conn, &r->message, 1);
+        if (*size > 0)
+            return TABLE_ROW;
+        if (*size < 0)
+            break;
+        if (!session_wait(&r->session, false, -1, 0, err))
+            return TABLE_FAILED;
+        if (!PQconsumeInput(r->session.conn)) {
+            session_connection_error(&r->session, err);
+            return TABLE_FAILED;
+        }
+    }
+    return end_of_copy(r, err);
+}
+
+static enum table_read pg_reader_next(struct table_reader *reader, struct row *row,
+                                      size_t *bytes, struct err *err)
+{
+    struct pg_table_reader *r = self(reader);
+    int size;
+    for (;;) {
+        forget_row(r);
+        enum table_read read = next_message(r, &size, err);
+        if (read != TABLE_ROW)
+            return read;
+        *row = (struct row){.values = r->values, .count = r->columns};
+        *bytes = (size_t)size;
+        enum copy_read parsed =
+            r->binary ? copy_read_binary(r->message, (size_t)size, r->first, row, err)
+                      : copy_read_text(r->message, (size_t)size, row, err);
+        r->first = false;
+        if (parsed == COPY_ROW)
+            return TABLE_ROW;
+        if (parsed == COPY_FAILED)
+            return TABLE_FAILED;
+    }
+}
+
+/* The transaction only read: leaving the session tells the server as well as ROLLBACK would,
+ * and works in mid-COPY. */
+static void pg_reader_end(struct table_reader *reader)
+{
+    struct pg_table_reader *r = self(reader);
+    struct err ignored = {0};
+    forget_row(r);
+    if (!session_is_open(&r->session))
+        return;
+    if (PQtransactionStatus(r->session.conn) == PQTRANS_ACTIVE ||
+        !session_run(&r->session, "ROLLBACK", &ignored))
+        session_close(&r->session);
+}
+
+static void pg_reader_close(struct table_reader *reader)
+{
+    forget_row(self(reader));
+    session_close(&self(reader)->session);
+}
+
+static void pg_reader_destroy(struct table_reader *reader)
+{
+    struct pg_table_reader *r = self(reader);
+    pg_reader_close(reader);
+    free(r->snapshot);
+    free(r->values);
+    free(r);
+}
+
+struct table_reader *pg_table_reader_create(const char *dsn, const struct catalog *source,
+                                            const struct stop *stop)
+{
+    static const struct table_reader_ops OPS = {
+        .open = pg_reader_open,
+        .begin = pg_reader_begin,
+        .next = pg_reader_next,
+        .end = pg_reader_end,
+        .close = pg_reader_close,
+        .destroy = pg_reader_destroy,
+    };
+    struct pg_table_reader *r = mem_zero(1, sizeof *r);
+    r->reader.ops = &OPS;
+    r->dsn = dsn;
+    r->source = source;
+    r->stop = stop;
+    return &r->reader;
+}

@@ -1,0 +1,363 @@
+/* Loads a target table by COPY (table_writer.h). */
+#include "postgres/table_writer.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "postgres/copy_format.h"
+#include "schema/ident.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SEND_AT (64 << 10)
+
+struct pg_table_writer {
+    struct table_writer writer;
+    struct pg_writer_config config;
+    struct session session;
+    const struct relation *relation; /* being loaded */
+    bool binary;
+    bool staged;
+    struct buf out; /* rows not yet given to libpq */
+};
+
+static struct pg_table_writer *self(struct table_writer *writer)
+{
+    return (struct pg_table_writer *)(void *)writer;
+}
+
+static bool pg_writer_open(struct table_writer *writer, struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    if (!session_open(&w->session, "target", w->config.dsn, SESSION_SQL, w->config.stop, err))
+        return false;
+    return !w->config.use_replica_role ||
+           session_run(&w->session, "SET session_replication_role = replica", err);
+}
+
+bool pg_table_has_rows(struct session *session, const struct pg_target_table *table, bool *has,
+                       struct err *err)
+{
+    struct buf sql = {0};
+    buf_append_text(&sql, "SELECT EXISTS (SELECT FROM ");
+    ident_append_qualified(&sql, table->table->schema, table->table->name);
+    if (table->owner_condition != NULL)
+        buf_append_format(&sql, " WHERE %s", table->owner_condition);
+    buf_append_text(&sql, ")");
+    PGresult *r = session_exec(session, sql.data, err);
+    if (r != NULL)
+        *has = PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
+    buf_free(&sql);
+    return r != NULL;
+}
+
+static bool pg_writer_record(struct table_writer *writer, const struct relation *relation,
+                             struct copy_record *record, struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    const char *values[] = {w->config.migration, w->config.sources[relation->table]};
+    PGresult *r = session_query(&w->session,
+                                "SELECT snapshot, lsn, rows, bytes FROM slackwater.copy"
+                                " WHERE migration = $1 AND source = $2",
+                                2, values, err);
+    if (r == NULL)
+        return false;
+    bool found = PQntuples(r) == 1;
+    if (found && !PQgetisnull(r, 0, 0)) {
+        *record = (struct copy_record){
+            .done = true,
+            .snapshot = mem_string(PQgetvalue(r, 0, 0)),
+            .rows = strtoull(PQgetvalue(r, 0, 2), NULL, 10),
+            .bytes = strtoull(PQgetvalue(r, 0, 3), NULL, 10),
+        };
+        (void)lsn_parse(PQgetvalue(r, 0, 1), &record->lsn);
+    }
+    PQclear(r);
+    return found || err_set(err, ERR_CONFIG, "the copy record of %s is gone", values[1]);
+}
+
+/* The record's row, locked: of two instances only one can be copying the table. */
+static bool lock_record(struct pg_table_writer *w, struct err *err)
+{
+    const char *values[] = {w->config.migration, w->config.sources[w->relation->table]};
+    PGresult *r = session_query(&w->session,
+                                "SELECT FROM slackwater.copy WHERE migration = $1"
+                                " AND source = $2 AND snapshot IS NULL FOR UPDATE",
+                                2, values, err);
+    bool mine = r != NULL && PQntuples(r) == 1;
+    PQclear(r);
+    if (mine || r == NULL)
+        return mine;
+    return err_set(err, ERR_RETRY, "table %s was copied by another instance meanwhile",
+                   values[1]);
+}
+
+static void append_columns(const struct pg_table_writer *w, struct buf *sql)
+{
+    for (uint16_t i = 0; i < w->relation->column_count; i++) {
+        buf_append_text(sql, i == 0 ? "" : ", ");
+        ident_append(sql, w->relation->columns[i].name);
+    }
+}
+
+static bool create_stage(struct pg_table_writer *w, struct err *err)
+{
+    struct buf sql = {0};
+    buf_append_text(&sql, "CREATE TEMPORARY TABLE slackwater_stage ON COMMIT DROP AS SELECT ");
+    append_columns(w, &sql);
+    buf_append_text(&sql, " FROM ");
+    ident_append_qualified(&sql, w->relation->schema, w->relation->name);
+    buf_append_text(&sql, " WITH NO DATA");
+    bool ok = session_run(&w->session, sql.data, err);
+    buf_free(&sql);
+    return ok;
+}
+
+/* Straight in, or by the stage. */
+static bool choose_way(struct pg_table_writer *w, struct err *err)
+{
+    bool has_rows = false;
+    if (!pg_table_has_rows(&w->session, &w->config.tables[w->relation->table], &has_rows, err))
+        return false;
+    w->staged = has_rows;
+    if (!has_rows)
+        return true;
+    if (w->relation->match == MATCH_KEY)
+        return create_stage(w, err);
+    err_set(err, ERR_DATA, "the target table has rows and no key: copying would double them");
+    return err_remedy(err, "empty it, or give it a key");
+}
+
+static bool start_copy(struct pg_table_writer *w, struct err *err)
+{
+    struct buf sql = {0};
+    buf_append_text(&sql, "COPY ");
+    if (w->staged)
+        buf_append_text(&sql, "pg_temp.slackwater_stage");
+    else
+        ident_append_qualified(&sql, w->relation->schema, w->relation->name);
+    if (w->relation->column_count > 0) {
+        buf_append_text(&sql, " (");
+        append_columns(w, &sql);
+        buf_append_text(&sql, ")");
+    }
+    buf_append_format(&sql, " FROM STDIN (FORMAT %s)", w->binary ? "binary" : "text");
+    PGresult *r = session_exec(&w->session, sql.data, err);
+    buf_free(&sql);
+    PQclear(r);
+    buf_clear(&w->out);
+    if (w->binary)
+        copy_write_binary_header(&w->out);
+    return r != NULL;
+}
+
+static bool wrap_table(const struct pg_table_writer *w, struct err *err)
+{
+    return err_wrap(err, "loading table %s.%s", w->relation->schema, w->relation->name);
+}
+
+static bool pg_writer_begin(struct table_writer *writer, const struct relation *relation,
+                            bool binary, struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    w->relation = relation;
+    w->binary = binary;
+    if (session_run(&w->session, "BEGIN", err) && lock_record(w, err) && choose_way(w, err) &&
+        start_copy(w, err))
+        return true;
+    return wrap_table(w, err);
+}
+
+/* The COPY was refused in the middle: the server's result says why. */
+static bool copy_refused(struct pg_table_writer *w, struct err *err)
+{
+    PGresult *result = PQgetResult(w->session.conn);
+    bool told = result != NULL && PQresultStatus(result) == PGRES_FATAL_ERROR;
+    if (told)
+        session_result_error(&w->session, result, err);
+    else
+        session_connection_error(&w->session, err);
+    PQclear(result);
+    return false;
+}
+
+/* Hands the buffer to libpq, waiting while the server is slow. */
+static bool send_rows(struct pg_table_writer *w, struct err *err)
+{
+    for (;;) {
+        int sent = PQputCopyData(w->session.conn, w->out.data, (int)w->out.size);
+        if (sent == 1)
+            break;
+        if (sent < 0)
+            return copy_refused(w, err);
+        if (!session_wait(&w->session, true, -1, 0, err))
+            return false;
+        if (PQflush(w->session.conn) < 0)
+            return session_connection_error(&w->session, err);
+    }
+    buf_clear(&w->out);
+    /* Output that the socket does not take must not pile up in libpq. */
+    return session_flush(&w->session, err);
+}
+
+static bool pg_writer_write(struct table_writer *writer, const struct row *row,
+                            struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    bool ok = w->binary ? copy_write_binary(row, &w->out, err)
+                        : copy_write_text(row, &w->out, err);
+    if (ok && w->out.size >= SEND_AT)
+        ok = send_rows(w, err);
+    return ok || wrap_table(w, err);
+}
+
+static bool end_copy(struct pg_table_writer *w, struct err *err)
+{
+    if (w->binary)
+        copy_write_binary_trailer(&w->out);
+    if (w->out.size > 0 && !send_rows(w, err))
+        return false;
+    for (;;) {
+        int sent = PQputCopyEnd(w->session.conn, NULL);
+        if (sent == 1)
+            break;
+        if (sent < 0)
+            return copy_refused(w, err);
+        if (!session_wait(&w->session, true, -1, 0, err))
+            return false;
+    }
+    PGresult *result;
+    bool ok = true;
+    if (!session_flush(&w->session, err))
+        return false;
+    for (;;) {
+        while (PQisBusy(w->session.conn)) {
+            if (!session_wait(&w->session, false, -1, 0, err))
+                return false;
+            if (!PQconsumeInput(w->session.conn))
+                return session_connection_error(&w->session, err);
+        }
+        result = PQgetResult(w->session.conn);
+        if (result == NULL)
+            return ok;
+        if (ok && PQresultStatus(result) != PGRES_COMMAND_OK)
+            ok = session_result_error(&w->session, result, err);
+        PQclear(result);
+    }
+}
+
+static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
+{
+    const char *separator = " DO UPDATE SET ";
+    for (uint16_t i = 0; i < w->relation->column_count; i++) {
+        const struct column *column = &w->relation->columns[i];
+        if (column->key || column->identity_always)
+            continue;
+        buf_append_text(sql, separator);
+        ident_append(sql, column->name);
+        buf_append_text(sql, " = EXCLUDED.");
+        ident_append(sql, column->name);
+        separator = ", ";
+    }
+    if (separator[0] == ' ')
+        buf_append_text(sql, " DO NOTHING");
+}
+
+/* The source wins over what the application wrote to the target before the copy; what it wrote
+ * since then is on its way in the stream. */
+static bool merge_stage(struct pg_table_writer *w, struct err *err)
+{
+    struct buf sql = {0};
+    const char *separator = " ON CONFLICT (";
+    buf_append_text(&sql, "INSERT INTO ");
+    ident_append_qualified(&sql, w->relation->schema, w->relation->name);
+    buf_append_text(&sql, " (");
+    append_columns(w, &sql);
+    buf_append_text(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
+    append_columns(w, &sql);
+    buf_append_text(&sql, " FROM pg_temp.slackwater_stage");
+    for (uint16_t i = 0; i < w->relation->column_count; i++) {
+        if (!w->relation->columns[i].key)
+            continue;
+        buf_append_text(&sql, separator);
+        ident_append(&sql, w->relation->columns[i].name);
+        separator = ", ";
+    }
+    buf_append_text(&sql, ")");
+    append_overwrite(w, &sql);
+    bool ok = session_run(&w->session, sql.data, err);
+    buf_free(&sql);
+    return ok;
+}
+
+static bool write_record(struct pg_table_writer *w, const struct copy_record *record,
+                         struct err *err)
+{
+    char lsn[LSN_TEXT_SIZE];
+    char rows[24];
+    char bytes[24];
+    snprintf(rows, sizeof rows, "%llu", (unsigned long long)record->rows);
+    snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)record->bytes);
+    const char *values[] = {w->config.migration,
+                            w->config.sources[w->relation->table],
+                            record->snapshot,
+                            lsn_format(record->lsn, lsn),
+                            rows,
+                            bytes};
+    PGresult *r = session_query(&w->session,
+                                "UPDATE slackwater.copy SET snapshot = $3, lsn = $4::pg_lsn,"
+                                " rows = $5::bigint, bytes = $6::bigint, finished_at = now()"
+                                " WHERE migration = $1 AND source = $2",
+                                6, values, err);
+    PQclear(r);
+    return r != NULL;
+}
+
+static bool pg_writer_commit(struct table_writer *writer, const struct copy_record *record,
+                             struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    if (end_copy(w, err) && (!w->staged || merge_stage(w, err)) &&
+        write_record(w, record, err) && session_run(&w->session, "COMMIT", err))
+        return true;
+    return wrap_table(w, err);
+}
+
+/* Leaving the session rolls back, also in mid-COPY. */
+static void pg_writer_rollback(struct table_writer *writer)
+{
+    session_close(&self(writer)->session);
+}
+
+static void pg_writer_close(struct table_writer *writer)
+{
+    session_close(&self(writer)->session);
+}
+
+static void pg_writer_destroy(struct table_writer *writer)
+{
+    struct pg_table_writer *w = self(writer);
+    session_close(&w->session);
+    buf_free(&w->out);
+    free(w);
+}
+
+struct table_writer *pg_table_writer_create(const struct pg_writer_config *config)
+{
+    static const struct table_writer_ops OPS = {
+        .open = pg_writer_open,
+        .record = pg_writer_record,
+        .begin = pg_writer_begin,
+        .write = pg_writer_write,
+        .commit = pg_writer_commit,
+        .rollback = pg_writer_rollback,
+        .close = pg_writer_close,
+        .destroy = pg_writer_destroy,
+    };
+    struct pg_table_writer *w = mem_zero(1, sizeof *w);
+    w->writer.ops = &OPS;
+    w->config = *config;
+    return &w->writer;
+}

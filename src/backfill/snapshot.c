@@ -1,0 +1,93 @@
+/* Snapshots as sets of transactions (snapshot.h). */
+#include "backfill/snapshot.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool parse_xid(const char **at, char ends_with, xid64_t *xid)
+{
+    char *end;
+    if (**at < '0' || **at > '9')
+        return false;
+    errno = 0;
+    *xid = strtoull(*at, &end, 10);
+    if (errno != 0 || (*end != ends_with && !(ends_with == ',' && *end == '\0')))
+        return false;
+    *at = *end == '\0' ? end : end + 1;
+    return true;
+}
+
+static bool parse_list(const char *at, struct snapshot *snapshot)
+{
+    xid64_t before = 0;
+    while (*at != '\0') {
+        xid64_t xid;
+        if (!parse_xid(&at, ',', &xid) || xid < before || xid < snapshot->xmin ||
+            xid >= snapshot->xmax)
+            return false;
+        snapshot->in_progress[snapshot->in_progress_count++] = xid;
+        before = xid;
+    }
+    return true;
+}
+
+bool snapshot_parse(const char *text, struct snapshot *snapshot, struct err *err)
+{
+    struct snapshot parsed = {0};
+    const char *at = text;
+    parsed.in_progress = mem_alloc((strlen(text) + 1) * sizeof *parsed.in_progress);
+    if (parse_xid(&at, ':', &parsed.xmin) && parse_xid(&at, ':', &parsed.xmax) &&
+        parsed.xmin <= parsed.xmax && parse_list(at, &parsed)) {
+        *snapshot = parsed;
+        return true;
+    }
+    snapshot_free(&parsed);
+    return err_set(err, ERR_CORRUPT, "\"%.60s\" is not a snapshot", text);
+}
+
+void snapshot_free(struct snapshot *snapshot)
+{
+    free(snapshot->in_progress);
+    *snapshot = (struct snapshot){0};
+}
+
+static int compare_xids(const void *a, const void *b)
+{
+    xid64_t left = *(const xid64_t *)a;
+    xid64_t right = *(const xid64_t *)b;
+    return (left > right) - (left < right);
+}
+
+static bool was_in_progress(const struct snapshot *snapshot, xid64_t xid)
+{
+    return snapshot->in_progress_count > 0 &&
+           bsearch(&xid, snapshot->in_progress, snapshot->in_progress_count, sizeof xid,
+                   compare_xids) != NULL;
+}
+
+bool snapshot_sees(const struct snapshot *snapshot, xid64_t xid)
+{
+    if (xid >= snapshot->xmax)
+        return false;
+    return xid < snapshot->xmin || !was_in_progress(snapshot, xid);
+}
+
+bool snapshot_sees_xid(const struct snapshot *snapshot, xid_t xid)
+{
+    int32_t distance = (int32_t)(xid - (xid_t)snapshot->xmax);
+    return snapshot_sees(snapshot, snapshot->xmax + (xid64_t)(int64_t)distance);
+}
+
+bool snapshot_covers(const struct snapshot *newer, const struct snapshot *older)
+{
+    for (xid64_t xid = newer->xmax; xid < older->xmax; xid++)
+        if (snapshot_sees(older, xid))
+            return false;
+    for (size_t i = 0; i < newer->in_progress_count; i++)
+        if (snapshot_sees(older, newer->in_progress[i]))
+            return false;
+    return true;
+}

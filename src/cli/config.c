@@ -1,0 +1,282 @@
+/* The configuration of a run (config.h). */
+#include "cli/config.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void set_defaults(struct config *config)
+{
+    *config = (struct config){
+        .migration = mem_string("default"),
+        .heartbeat = USEC_PER_SEC,
+        .backfill_workers = 2,
+        .backfill_order = COPY_LARGEST_FIRST,
+        .http_listen = mem_string("127.0.0.1:8087"),
+        .max_lag = USEC_PER_SEC,
+        .max_lag_bytes = 16LL << 20,
+        .hold = 60 * USEC_PER_SEC,
+        .max_error_rate = 0.001,
+        .max_transaction = 60 * USEC_PER_SEC,
+    };
+}
+
+static void set_text(char **slot, const char *text)
+{
+    free(*slot);
+    *slot = mem_string(text);
+}
+
+static void note_ineffective(struct config *config, const struct yaml_node *node,
+                             const char *what)
+{
+    size_t most = sizeof config->ineffective / sizeof config->ineffective[0];
+    if (node != NULL && (size_t)config->ineffective_count < most)
+        config->ineffective[config->ineffective_count++] = what;
+}
+
+/* ---- typed readers: an absent node leaves the default ---- */
+
+static bool read_text(const struct yaml_node *node, char **slot, struct err *err)
+{
+    const char *text;
+    if (node == NULL)
+        return true;
+    if (!yaml_text(node, &text, err))
+        return false;
+    set_text(slot, text);
+    return true;
+}
+
+static bool read_duration(const struct yaml_node *node, usec_t *slot, struct err *err)
+{
+    long long usec;
+    if (node == NULL)
+        return true;
+    if (!yaml_duration(node, &usec, err))
+        return false;
+    *slot = usec;
+    return true;
+}
+
+static bool read_size(const struct yaml_node *node, int64_t *slot, struct err *err)
+{
+    unsigned long long bytes;
+    if (node == NULL)
+        return true;
+    if (!yaml_size(node, &bytes, err))
+        return false;
+    *slot = (int64_t)bytes;
+    return true;
+}
+
+/* One of the words; *choice is its index. */
+static bool read_word(const struct yaml_node *node, const char *const *words, int *choice,
+                      struct err *err)
+{
+    const char *text;
+    if (node == NULL)
+        return true;
+    if (!yaml_text(node, &text, err))
+        return false;
+    for (int i = 0; words[i] != NULL; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *choice = i;
+            return true;
+        }
+    }
+    const char *near = yaml_nearest(text, words);
+    return yaml_error(node, err, "\"%s\" is not a choice here%s%s%s", text,
+                      near ? "; did you mean \"" : "; the first of them is \"",
+                      near ? near : words[0], "\"");
+}
+
+/* ---- sections ---- */
+
+static bool read_migration(struct config *config, const struct yaml_node *node, struct err *err)
+{
+    if (!read_text(node, &config->migration, err))
+        return false;
+    if (node != NULL && config->migration[0] == '\0')
+        return yaml_error(node, err, "migration: the name is empty");
+    return true;
+}
+
+static bool read_dsn(const struct yaml_node *node, char **slot, struct err *err)
+{
+    char *text = NULL;
+    if (node == NULL)
+        return true;
+    if (!yaml_text_or_file(node, &text, err))
+        return false;
+    free(*slot);
+    *slot = text;
+    return true;
+}
+
+static bool read_source(struct config *config, const struct yaml_node *node, struct err *err)
+{
+    static const char *const KEYS[] = {"dsn", "heartbeat", NULL};
+    if (node == NULL)
+        return true;
+    if (!yaml_check_keys(node, "source", KEYS, err) ||
+        !read_dsn(yaml_get(node, "dsn"), &config->source_dsn, err) ||
+        !read_duration(yaml_get(node, "heartbeat"), &config->heartbeat, err))
+        return false;
+    if (config->heartbeat < 100 * USEC_PER_MS)
+        return yaml_error(yaml_get(node, "heartbeat"), err,
+                          "heartbeat: at least 100ms is expected");
+    return true;
+}
+
+static bool read_target(struct config *config, const struct yaml_node *node, struct err *err)
+{
+    static const char *const KEYS[] = {"dsn", NULL};
+    if (node == NULL)
+        return true;
+    return yaml_check_keys(node, "target", KEYS, err) &&
+           read_dsn(yaml_get(node, "dsn"), &config->target_dsn, err);
+}
+
+static bool read_backfill(struct config *config, const struct yaml_node *node, struct err *err)
+{
+    static const char *const KEYS[] = {"workers", "chunk_rows", "max_replica_lag", "order",
+                                       NULL};
+    static const char *const ORDERS[] = {"largest_first", "parents_first", NULL};
+    long workers = config->backfill_workers;
+    long chunk_rows = 0;
+    usec_t max_replica_lag = 0;
+    int order = config->backfill_order;
+    if (node == NULL)
+        return true;
+    if (!yaml_check_keys(node, "backfill", KEYS, err))
+        return false;
+    const struct yaml_node *workers_node = yaml_get(node, "workers");
+    const struct yaml_node *chunk_node = yaml_get(node, "chunk_rows");
+    const struct yaml_node *lag_node = yaml_get(node, "max_replica_lag");
+    if ((workers_node != NULL && !yaml_int(workers_node, 1, 64, &workers, err)) ||
+        (chunk_node != NULL && !yaml_int(chunk_node, 1, 100000000, &chunk_rows, err)) ||
+        !read_duration(lag_node, &max_replica_lag, err) ||
+        !read_word(yaml_get(node, "order"), ORDERS, &order, err))
+        return false;
+    config->backfill_workers = (int)workers;
+    config->backfill_order = (enum copy_order)order;
+    note_ineffective(config, chunk_node,
+                     "backfill.chunk_rows: this version copies each table as a whole");
+    note_ineffective(config, lag_node,
+                     "backfill.max_replica_lag: this version does not throttle the copy");
+    return true;
+}
+
+static bool read_apply(struct config *config, const struct yaml_node *node, struct err *err)
+{
+    static const char *const KEYS[] = {"on_bad_row", "conflict", NULL};
+    static const char *const BAD_ROW[] = {"stop", "quarantine", NULL};
+    static const char *const CONFLICT[] = {"source_wins", NULL};
+    int on_bad_row = 0;
+    int conflict = 0;
+    if (node == NULL)
+        return true;
+    if (!yaml_check_keys(node, "apply", KEYS, err) ||
+        !read_word(yaml_get(node, "on_bad_row"), BAD_ROW, &on_bad_row, err) ||
+        !read_word(yaml_get(node, "conflict"), CONFLICT, &conflict, err))
+        return false;
+    if (on_bad_row == 1)
+        note_ineffective(config, node,
+                         "apply.on_bad_row: quarantine: in this version a bad row stops the run");
+    return true;
+}
+
+static bool read_readiness(struct config *config, const struct yaml_node *node, struct err *err)
+{
+    static const char *const KEYS[] = {"max_lag", "max_lag_bytes", "hold", "max_error_rate",
+                                       "max_transaction", NULL};
+    if (node == NULL)
+        return true;
+    const struct yaml_node *rate = yaml_get(node, "max_error_rate");
+    return yaml_check_keys(node, "readiness", KEYS, err) &&
+           read_duration(yaml_get(node, "max_lag"), &config->max_lag, err) &&
+           read_size(yaml_get(node, "max_lag_bytes"), &config->max_lag_bytes, err) &&
+           read_duration(yaml_get(node, "hold"), &config->hold, err) &&
+           read_duration(yaml_get(node, "max_transaction"), &config->max_transaction, err) &&
+           (rate == NULL || yaml_real(rate, 0.0, 1.0, &config->max_error_rate, err));
+}
+
+static bool read_http(struct config *config, const struct yaml_node *node, struct err *err)
+{
+    static const char *const KEYS[] = {"listen", NULL};
+    if (node == NULL)
+        return true;
+    return yaml_check_keys(node, "http", KEYS, err) &&
+           read_text(yaml_get(node, "listen"), &config->http_listen, err);
+}
+
+static bool read_file(struct config *config, const char *path, struct err *err)
+{
+    static const char *const KEYS[] = {"migration", "source", "target",    "tables", "backfill",
+                                       "apply",     "http",   "readiness", NULL};
+    if (!yaml_load_file(path, &config->root, err))
+        return false;
+    const struct yaml_node *root = config->root;
+    config->tables = yaml_get(root, "tables");
+    return yaml_check_keys(root, "the file", KEYS, err) &&
+           read_migration(config, yaml_get(root, "migration"), err) &&
+           read_source(config, yaml_get(root, "source"), err) &&
+           read_target(config, yaml_get(root, "target"), err) &&
+           read_backfill(config, yaml_get(root, "backfill"), err) &&
+           read_apply(config, yaml_get(root, "apply"), err) &&
+           read_readiness(config, yaml_get(root, "readiness"), err) &&
+           read_http(config, yaml_get(root, "http"), err);
+}
+
+/* Command line over environment over file. */
+static void overrule(char **slot, const char *option, const char *variable)
+{
+    const char *value = option != NULL ? option : getenv(variable);
+    if (value != NULL && value[0] != '\0')
+        set_text(slot, value);
+}
+
+bool config_load(const struct options *options, struct config *config, struct err *err)
+{
+    set_defaults(config);
+    if (options->config_file != NULL && !read_file(config, options->config_file, err)) {
+        config_free(config);
+        return false;
+    }
+    overrule(&config->source_dsn, options->source, "SLACKWATER_SOURCE");
+    overrule(&config->target_dsn, options->target, "SLACKWATER_TARGET");
+    return true;
+}
+
+void config_free(struct config *config)
+{
+    free(config->migration);
+    free(config->source_dsn);
+    free(config->target_dsn);
+    free(config->http_listen);
+    yaml_free(config->root);
+    *config = (struct config){0};
+}
+
+static bool need(const char *dsn, const char *side, const char *option, const char *variable,
+                 struct err *err)
+{
+    if (dsn != NULL && dsn[0] != '\0')
+        return true;
+    err_set(err, ERR_CONFIG, "no %s database is given", side);
+    return err_remedy(err, "use %s DSN, or %s in the environment, or `%s: { dsn: ... }` in the "
+                           "file",
+                      option, variable, side);
+}
+
+bool config_need_source(const struct config *config, struct err *err)
+{
+    return need(config->source_dsn, "source", "--source", "SLACKWATER_SOURCE", err);
+}
+
+bool config_need_target(const struct config *config, struct err *err)
+{
+    return need(config->target_dsn, "target", "--target", "SLACKWATER_TARGET", err);
+}

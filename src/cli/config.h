@@ -1,0 +1,44 @@
+/* The configuration of a run: from a YAML file, the command line and the environment, in
+ * rising order of weight for the DSNs: file, SLACKWATER_SOURCE/TARGET, --source/--target. */
+#ifndef CLI_CONFIG_H
+#define CLI_CONFIG_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/yaml.h"
+#include "cli/options.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum copy_order { COPY_LARGEST_FIRST, COPY_PARENTS_FIRST };
+
+struct config {
+    char *migration;
+    char *source_dsn;
+    char *target_dsn;
+    usec_t heartbeat;
+    int backfill_workers;
+    enum copy_order backfill_order;
+    char *http_listen;
+    usec_t max_lag;
+    int64_t max_lag_bytes;
+    usec_t hold;
+    double max_error_rate;
+    usec_t max_transaction;
+    struct yaml_node *root;         /* owned; NULL without a file */
+    const struct yaml_node *tables; /* of root; NULL: every table */
+    const char *ineffective[8];     /* accepted settings that this version does not act on */
+    int ineffective_count;
+};
+
+/* ERR_CONFIG with file:line:column on anything wrong. DSNs may still be missing: commands ask
+ * for what they need. */
+bool config_load(const struct options *options, struct config *config, struct err *err);
+void config_free(struct config *config);
+
+/* ERR_CONFIG naming how to give it, unless the DSN is there. */
+bool config_need_source(const struct config *config, struct err *err);
+bool config_need_target(const struct config *config, struct err *err);
+
+#endif

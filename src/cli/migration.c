@@ -1,0 +1,151 @@
+/* A migration bound to its two live databases (migration.h). */
+#include "cli/migration.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "postgres/introspect.h"
+#include "postgres/preflight.h"
+#include "schema/ident.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool open_side(struct session *session, const char *side, const char *dsn,
+                      const struct stop *stop, struct catalog **catalog, struct err *err)
+{
+    return session_open(session, side, dsn, SESSION_SQL, stop, err) &&
+           introspect(session, catalog, err);
+}
+
+bool migration_open(struct migration *migration, const struct config *config,
+                    const struct stop *stop, struct err *err)
+{
+    *migration = (struct migration){.config = config, .stop = stop};
+    slot_name(config->migration, migration->slot);
+    if (config_need_source(config, err) && config_need_target(config, err) &&
+        open_side(&migration->source, "source", config->source_dsn, stop,
+                  &migration->source_catalog, err) &&
+        open_side(&migration->target, "target", config->target_dsn, stop,
+                  &migration->target_catalog, err) &&
+        control_load(&migration->target, config->migration, &migration->control, err))
+        return true;
+    migration_close(migration);
+    return false;
+}
+
+bool migration_is_fresh(const struct migration *migration)
+{
+    return migration->control.state != CONTROL_STARTED;
+}
+
+/* "tenant_id" = '...' AND ...; NULL when every row of the table is ours. */
+static char *owner_condition(const struct bound_table *table)
+{
+    struct buf sql = {0};
+    if (table->owner_count == 0)
+        return NULL;
+    for (uint16_t i = 0; i < table->owner_count; i++) {
+        const char *value = table->owner_values[i];
+        buf_append_text(&sql, i == 0 ? "" : " AND ");
+        ident_append(&sql, table->target_relation->columns[table->owner_columns[i]].name);
+        buf_append_text(&sql, " = ");
+        literal_append(&sql, value, strlen(value));
+    }
+    return buf_steal(&sql);
+}
+
+static void describe_tables(struct migration *m)
+{
+    size_t count = m->chain->table_count;
+    m->table_count = count;
+    m->targets = mem_zero(count + 1, sizeof *m->targets);
+    m->owner_conditions = mem_zero(count + 1, sizeof *m->owner_conditions);
+    m->source_names = mem_zero(count + 1, sizeof *m->source_names);
+    m->slot_tables = mem_zero(count + 1, sizeof *m->slot_tables);
+    for (size_t i = 0; i < count; i++) {
+        const struct bound_table *table = &m->chain->tables[i];
+        m->owner_conditions[i] = owner_condition(table);
+        m->source_names[i] = ident_qualified(table->source->schema, table->source->name);
+        m->targets[i] = (struct pg_target_table){.relation = table->target_relation,
+                                                 .table = table->target,
+                                                 .owner_condition = m->owner_conditions[i]};
+        m->slot_tables[i] = (struct slot_table){.schema = table->source->schema,
+                                                .name = table->source->name,
+                                                .insert_only = table->insert_only};
+        m->insert_only = m->insert_only || table->insert_only;
+    }
+}
+
+static void note_settings(struct migration *m)
+{
+    for (int i = 0; i < m->config->ineffective_count; i++)
+        findings_add(&m->findings, "config.no_effect", SEVERITY_NON_BREAKING, "config",
+                     m->config->ineffective[i], "", "leave it out, or read docs/config.md", "",
+                     "");
+}
+
+static bool look_at_tables(struct migration *m, const struct preflight *servers, struct err *err)
+{
+    struct preflight preflight = *servers;
+    const struct catalog_table **sources = mem_zero(m->table_count + 1, sizeof *sources);
+    for (size_t i = 0; i < m->table_count; i++)
+        sources[i] = m->chain->tables[i].source;
+    preflight.table_count = m->table_count;
+    preflight.source_tables = sources;
+    preflight.target_tables = m->targets;
+    bool ok = preflight_tables(&preflight, &m->findings, err);
+    free(sources);
+    return ok;
+}
+
+bool migration_bind(struct migration *migration, bool backfill, struct err *err)
+{
+    struct migration *m = migration;
+    struct err binding = {0};
+    const struct preflight servers = {
+        .source = &m->source,
+        .target = &m->target,
+        .source_catalog = m->source_catalog,
+        .target_catalog = m->target_catalog,
+        .slot = m->slot,
+        .fresh = migration_is_fresh(m) && m->control.state == CONTROL_NONE,
+        .backfill = backfill,
+    };
+    if (!rules_load(m->config->tables, &m->rules, err))
+        return false;
+    note_settings(m);
+    if (!preflight_servers(&servers, &m->findings, err))
+        return false;
+    if (!rules_bind(m->rules, m->source_catalog, m->target_catalog, &m->findings, &m->chain,
+                    &binding)) {
+        m->chain = NULL; /* the findings say why */
+        return true;
+    }
+    describe_tables(m);
+    return look_at_tables(m, &servers, err);
+}
+
+static void free_texts(char **texts, size_t count)
+{
+    for (size_t i = 0; texts != NULL && i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+void migration_close(struct migration *migration)
+{
+    free_texts(migration->owner_conditions, migration->table_count);
+    free_texts(migration->source_names, migration->table_count);
+    free(migration->targets);
+    free(migration->slot_tables);
+    if (migration->chain != NULL)
+        chain_free(migration->chain);
+    if (migration->rules != NULL)
+        rules_free(migration->rules);
+    findings_free(&migration->findings);
+    control_migration_free(&migration->control);
+    catalog_free(migration->source_catalog);
+    catalog_free(migration->target_catalog);
+    session_close(&migration->source);
+    session_close(&migration->target);
+}

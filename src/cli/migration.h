@@ -1,0 +1,57 @@
+/* A migration bound to its two live databases: sessions, catalogs, compiled rules, names, and
+ * what the preflight found. The common ground of `run` and `check`; where the concrete
+ * connectors are named.
+ *
+ *   migration_open -> migration_bind -> ... -> migration_close
+ *
+ * Nothing is created or written up to here. */
+#ifndef CLI_MIGRATION_H
+#define CLI_MIGRATION_H
+
+#include "base/err.h"
+#include "base/stop.h"
+#include "cli/config.h"
+#include "postgres/control.h"
+#include "postgres/session.h"
+#include "postgres/sink.h"
+#include "postgres/slot.h"
+#include "schema/catalog.h"
+#include "schema/finding.h"
+#include "transforms/rules.h"
+
+struct migration {
+    const struct config *config;
+    const struct stop *stop;
+    char slot[SLOT_NAME_SIZE]; /* also of publication and origin */
+    struct session source;
+    struct session target;
+    struct catalog *source_catalog;
+    struct catalog *target_catalog;
+    struct control_migration control;
+    struct rules *rules;
+    struct chain *chain; /* NULL when the rules do not bind: see findings */
+    struct findings findings;
+
+    /* by the chain's table index */
+    size_t table_count;
+    struct pg_target_table *targets;
+    char **owner_conditions;
+    char **source_names; /* quoted and qualified: the copy records' names */
+    struct slot_table *slot_tables;
+    bool insert_only; /* some table is */
+};
+
+/* Connects to both sides and reads the catalogs and the control tables. */
+bool migration_open(struct migration *migration, const struct config *config,
+                    const struct stop *stop, struct err *err);
+
+/* Loads and binds the rules and runs the preflight; `backfill`: tables will be copied. True
+ * unless asking failed; whether the migration may run is in the findings. */
+bool migration_bind(struct migration *migration, bool backfill, struct err *err);
+
+/* True if this migration was never started at this target. */
+bool migration_is_fresh(const struct migration *migration);
+
+void migration_close(struct migration *migration);
+
+#endif

@@ -1,0 +1,457 @@
+/* The monitor (monitor.h). */
+#include "cli/monitor.h"
+
+#include "backfill/copier.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "observe/gates.h"
+#include "observe/lag.h"
+#include "postgres/probe.h"
+#include "postgres/source.h"
+#include "schema/ident.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TICK (250 * USEC_PER_MS)
+#define PROBE_EVERY USEC_PER_SEC
+#define UNSEEN_EVERY (5 * USEC_PER_SEC)
+#define RETRY_EVERY (2 * USEC_PER_SEC)
+
+struct monitor {
+    struct monitor_config config;
+    struct stop stop; /* its own: it outlives the run's, to show the stopping */
+    pthread_t thread;
+    usec_t started_at;
+    atomic_int stage;
+
+    /* owned by the thread */
+    struct session session;
+    usec_t probed_at, unseen_at, emitted_at, connect_after;
+    bool emit_failed; /* said once */
+
+    /* guarded by lock */
+    pthread_mutex_t lock;
+    const struct table_handoff *handoff;
+    struct lag lag;
+    lsn_t source_lsn;
+    struct slot_status slot;
+    struct transactions_status transactions;
+    int64_t *unseen; /* by table; -1 not known */
+    int64_t safe_before;
+    usec_t safe_at;
+};
+
+/* ---- probes, on the monitor's thread ---- */
+
+static void unknown(struct monitor *m, const struct err *err)
+{
+    pthread_mutex_lock(&m->lock);
+    m->slot.known = m->transactions.known = false;
+    snprintf(m->slot.error, sizeof m->slot.error, "%.250s", err->message);
+    snprintf(m->transactions.error, sizeof m->transactions.error, "%.250s", err->message);
+    pthread_mutex_unlock(&m->lock);
+}
+
+static bool connected(struct monitor *m, usec_t now, struct err *err)
+{
+    if (session_is_open(&m->session))
+        return true;
+    if (now < m->connect_after)
+        return false;
+    m->connect_after = now + RETRY_EVERY;
+    if (session_open(&m->session, "source", m->config.config->source_dsn, SESSION_SQL, &m->stop,
+                     err))
+        return true;
+    unknown(m, err);
+    return false;
+}
+
+static bool probe_source_lsn(struct monitor *m, usec_t now, struct err *err)
+{
+    lsn_t lsn = LSN_NONE;
+    if (!probe_position(&m->session, &lsn, err))
+        return false;
+    pthread_mutex_lock(&m->lock);
+    m->source_lsn = lsn;
+    if (atomic_load(&m->stage) == STAGE_STREAM)
+        lag_mark_position(&m->lag, lsn, now);
+    pthread_mutex_unlock(&m->lock);
+    return true;
+}
+
+static bool emit_heartbeat(struct monitor *m, usec_t now, struct err *err)
+{
+    char content[96];
+    if (atomic_load(&m->stage) != STAGE_STREAM || m->emit_failed ||
+        now - m->emitted_at < m->config.config->heartbeat)
+        return true;
+    m->emitted_at = now;
+    pg_heartbeat_format(m->config.instance, now, content, sizeof content);
+    pthread_mutex_lock(&m->lock);
+    lag_mark_heartbeat(&m->lag, now); /* before it is sent: it may be back before we look */
+    pthread_mutex_unlock(&m->lock);
+    if (probe_emit(&m->session, m->config.heartbeat_prefix, content, err))
+        return true;
+    if (err->class == ERR_RETRY)
+        return false;
+    log_event(LOG_WARN, "no heartbeats: end-to-end lag stays unknown",
+              log_text("error", err->message));
+    m->emit_failed = true;
+    return true;
+}
+
+/* How long until the slot is lost, if its safe size goes on shrinking as it does. */
+static int64_t seconds_to_loss(struct monitor *m, int64_t safe, usec_t now)
+{
+    int64_t seconds = -1;
+    if (safe >= 0 && m->safe_at != 0 && safe < m->safe_before) {
+        double rate = (double)(m->safe_before - safe) * USEC_PER_SEC / (double)(now - m->safe_at);
+        seconds = (int64_t)((double)safe / rate);
+    }
+    if (m->safe_at == 0 || now - m->safe_at > 10 * USEC_PER_SEC) {
+        m->safe_before = safe;
+        m->safe_at = now;
+    }
+    return seconds;
+}
+
+static bool probe_slot(struct monitor *m, usec_t now, struct err *err)
+{
+    struct slot_state state;
+    if (!slot_state(&m->session, m->config.migration->slot, &state, err))
+        return false;
+    pthread_mutex_lock(&m->lock);
+    m->slot = (struct slot_status){.known = state.exists,
+                                   .active = state.active,
+                                   .safe_wal_size = state.safe_wal_size,
+                                   .retained_bytes = state.retained_bytes,
+                                   .seconds_to_loss =
+                                       seconds_to_loss(m, state.safe_wal_size, now)};
+    snprintf(m->slot.wal_status, sizeof m->slot.wal_status, "%s", state.wal_status);
+    if (!state.exists)
+        snprintf(m->slot.error, sizeof m->slot.error, "the slot does not exist");
+    pthread_mutex_unlock(&m->lock);
+    return true;
+}
+
+static bool probe_open_transactions(struct monitor *m, struct err *err)
+{
+    struct probe_transactions found;
+    if (!probe_transactions(&m->session, m->config.config->max_transaction, &found, err))
+        return false;
+    pthread_mutex_lock(&m->lock);
+    m->transactions =
+        (struct transactions_status){.known = !found.hidden,
+                                     .open_longer_than_threshold = found.open_longer,
+                                     .oldest_open = found.oldest_open,
+                                     .prepared = found.prepared,
+                                     .oldest_prepared = found.oldest_prepared};
+    if (found.hidden)
+        snprintf(m->transactions.error, sizeof m->transactions.error,
+                 "the role may not see other roles' sessions: GRANT pg_read_all_stats");
+    pthread_mutex_unlock(&m->lock);
+    return true;
+}
+
+static bool probe_unseen(struct monitor *m, usec_t now, struct err *err)
+{
+    if (now - m->unseen_at < UNSEEN_EVERY)
+        return true;
+    m->unseen_at = now;
+    for (size_t i = 0; i < m->config.migration->table_count; i++) {
+        const struct bound_table *table = &m->config.migration->chain->tables[i];
+        int64_t count = 0;
+        if (!table->insert_only)
+            continue;
+        if (!probe_updates_deletes(&m->session, table->source->oid, &count, err))
+            return false;
+        int64_t more = count - m->config.baselines[i];
+        pthread_mutex_lock(&m->lock);
+        m->unseen[i] = more < 0 ? -1 : more; /* the statistics were reset */
+        pthread_mutex_unlock(&m->lock);
+    }
+    return true;
+}
+
+static void take_sample(struct monitor *m, usec_t now)
+{
+    struct progress *p = m->config.progress;
+    uint64_t copied = 0;
+    uint64_t copied_bytes = 0;
+    for (size_t i = 0; i < p->table_count; i++) {
+        copied += counter_get(&p->tables[i].copied_rows);
+        copied_bytes += counter_get(&p->tables[i].copied_bytes);
+    }
+    const struct lag_sample sample = {
+        .at = now,
+        .rows = counter_get(&p->changes) + copied,
+        .transactions = counter_get(&p->transactions),
+        .bytes = counter_get(&p->bytes_received) + copied_bytes,
+        .source = m->source_lsn,
+        .applied = counter_get(&p->applied),
+    };
+    pthread_mutex_lock(&m->lock);
+    lag_sample(&m->lag, &sample);
+    pthread_mutex_unlock(&m->lock);
+}
+
+static bool probe_all(struct monitor *m, usec_t now, struct err *err)
+{
+    if (!emit_heartbeat(m, now, err))
+        return false;
+    if (now - m->probed_at < PROBE_EVERY)
+        return true;
+    m->probed_at = now;
+    return probe_source_lsn(m, now, err) && probe_slot(m, now, err) &&
+           probe_open_transactions(m, err) && probe_unseen(m, now, err);
+}
+
+static void *monitor_thread(void *argument)
+{
+    struct monitor *m = argument;
+    usec_t sampled_at = 0;
+    for (;;) {
+        struct err err = {0};
+        usec_t now = clock_monotonic();
+        if (connected(m, now, &err) && !probe_all(m, now, &err)) {
+            unknown(m, &err);
+            session_close(&m->session);
+        }
+        if (now - sampled_at >= USEC_PER_SEC) {
+            take_sample(m, now);
+            sampled_at = now;
+        }
+        if (stop_wait(&m->stop, now + TICK))
+            break;
+    }
+    session_close(&m->session);
+    return NULL;
+}
+
+/* ---- the picture ---- */
+
+static enum copy_state copy_state(int state)
+{
+    switch (state) {
+    case COPIER_WAITING:
+        return COPY_WAITING;
+    case COPIER_COPYING:
+        return COPY_RUNNING;
+    case COPIER_DONE:
+        return COPY_DONE;
+    default:
+        return COPY_NOT_NEEDED;
+    }
+}
+
+static void fill_table(const struct monitor *m, size_t i, struct table_status *to)
+{
+    const struct bound_table *table = &m->config.migration->chain->tables[i];
+    const struct table_counters *from = &m->config.progress->tables[i];
+    *to = (struct table_status){
+        .source = ident_display(table->source->schema, table->source->name),
+        .target = ident_display(table->target->schema, table->target->name),
+        .insert_only = table->insert_only,
+        .unseen_writes = table->insert_only ? m->unseen[i] : 0,
+        .copy = copy_state(atomic_load(&m->config.copy_states[i])),
+        .copied_rows = counter_get(&from->copied_rows),
+        .copied_bytes = counter_get(&from->copied_bytes),
+        .estimated_rows = table->source->estimated_rows,
+        .estimated_bytes = table->source->bytes,
+        .received = counter_get(&from->received),
+        .applied = counter_get(&from->applied),
+        .filtered = counter_get(&from->filtered),
+        .skipped_by_handoff = counter_get(&from->skipped_by_handoff),
+        .quarantined = counter_get(&from->quarantined),
+        .inserts = counter_get(&from->inserts),
+        .updates = counter_get(&from->updates),
+        .deletes = counter_get(&from->deletes),
+        .truncates = counter_get(&from->truncates),
+        .conflict_insert_exists = counter_get(&from->conflict_insert_exists),
+        .conflict_update_missing = counter_get(&from->conflict_update_missing),
+        .conflict_delete_missing = counter_get(&from->conflict_delete_missing),
+    };
+    if (to->copy == COPY_DONE) /* now it is known */
+        to->estimated_rows = (int64_t)to->copied_rows;
+}
+
+static void fill_tables(const struct monitor *m, struct status *status)
+{
+    size_t count = m->config.migration->table_count;
+    int64_t left = 0;
+    status->tables = mem_zero(count + 1, sizeof *status->tables);
+    status->table_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct table_status *table = &status->tables[i];
+        fill_table(m, i, table);
+        status->backfill_rows += table->copied_rows;
+        status->backfill_bytes += table->copied_bytes;
+        if (table->estimated_rows > 0 && table->copy != COPY_NOT_NEEDED)
+            status->backfill_estimated_rows += table->estimated_rows;
+        if (table->copy != COPY_DONE && table->estimated_rows > (int64_t)table->copied_rows)
+            left += table->estimated_rows - (int64_t)table->copied_rows;
+    }
+    status->backfill_eta = -1;
+    if (status->phase == PHASE_BACKFILL && status->rows_per_second > 1)
+        status->backfill_eta = (usec_t)((double)left / status->rows_per_second * USEC_PER_SEC);
+}
+
+static void fill_counts(const struct monitor *m, struct status *status)
+{
+    struct progress *p = m->config.progress;
+    status->received_lsn = counter_get(&p->received);
+    status->applied_lsn = counter_get(&p->applied);
+    status->flushed_lsn = counter_get(&p->durable);
+    status->transactions = counter_get(&p->transactions);
+    status->changes = counter_get(&p->changes);
+    status->batches = counter_get(&p->batches);
+    status->bytes_received = counter_get(&p->bytes_received);
+    status->retries = counter_get(&p->retries);
+    status->reconnects = counter_get(&p->reconnects);
+    status->errors = counter_get(&p->errors);
+    status->queue_bytes = counter_get(&p->queue_bytes);
+    status->error_rate = progress_error_rate(p);
+}
+
+/* Fills from what the progress keeps behind its lock, and the lag from that. */
+static void fill_lag(struct monitor *m, struct status *status, bool streaming)
+{
+    struct progress *p = m->config.progress;
+    usec_t now = status->now_monotonic;
+    struct lag_reading reading = {
+        .applied = counter_get(&p->applied),
+        .source = m->source_lsn,
+        .streaming = streaming,
+    };
+    pthread_mutex_lock(&p->lock);
+    status->last_commit_at = p->last_commit_at;
+    snprintf(status->last_error, sizeof status->last_error, "%s", p->last_error);
+    status->last_error_at = p->last_error_at;
+    reading.heartbeat_applied = p->heartbeat_emitted;
+    reading.heartbeat_delay = p->heartbeat_delay;
+    if (now - p->last_applied_at < 2 * USEC_PER_SEC && p->last_delay > 0)
+        reading.transaction_delay = p->last_delay;
+    pthread_mutex_unlock(&p->lock);
+    lag_fill(&m->lag, &reading, now, status);
+}
+
+static enum phase phase_of(struct monitor *m, const struct status *status)
+{
+    struct progress *p = m->config.progress;
+    switch ((enum monitor_stage)atomic_load(&m->stage)) {
+    case STAGE_STARTING:
+        return PHASE_STARTING;
+    case STAGE_BACKFILL:
+        return PHASE_BACKFILL;
+    case STAGE_STOPPING:
+        return PHASE_STOPPING;
+    case STAGE_STREAM:
+        break;
+    }
+    if (!atomic_load(&p->streaming) || atomic_load(&p->apply_waiting))
+        return PHASE_WAITING;
+    return status->lag.known && status->lag.time <= status->limits.max_lag &&
+                   status->lag.bytes <= status->limits.max_lag_bytes
+               ? PHASE_STREAMING
+               : PHASE_CATCHING_UP;
+}
+
+static const char *note_of(struct monitor *m)
+{
+    if (atomic_load(&m->stage) != STAGE_STREAM)
+        return "";
+    if (atomic_load(&m->config.progress->apply_waiting))
+        return "the target does not take the batch: trying again";
+    return atomic_load(&m->config.progress->streaming) ? "" : "connecting to the source";
+}
+
+static void fill_settings(const struct monitor *m, struct status *status)
+{
+    const struct config *config = m->config.config;
+    *status = (struct status){
+        .version = SLACKWATER_VERSION,
+        .migration = mem_string(config->migration),
+        .instance = mem_string(m->config.instance),
+        .now = clock_wall(),
+        .now_monotonic = clock_monotonic(),
+        .started_at = m->started_at,
+        .limits = {.max_lag = config->max_lag,
+                   .max_lag_bytes = config->max_lag_bytes,
+                   .hold = config->hold,
+                   .max_error_rate = config->max_error_rate,
+                   .max_transaction = config->max_transaction},
+    };
+}
+
+void monitor_collect(void *monitor, struct status *status)
+{
+    struct monitor *m = monitor;
+    bool streaming = atomic_load(&m->stage) == STAGE_STREAM &&
+                     atomic_load(&m->config.progress->streaming);
+    fill_settings(m, status);
+    fill_counts(m, status);
+    pthread_mutex_lock(&m->lock);
+    status->source_lsn = m->source_lsn;
+    status->slot = m->slot;
+    status->transactions_open = m->transactions;
+    status->backfill_complete = m->handoff != NULL && handoff_is_complete(m->handoff);
+    fill_lag(m, status, streaming);
+    status->phase = phase_of(m, status);
+    fill_tables(m, status);
+    pthread_mutex_unlock(&m->lock);
+    status->note = mem_string(note_of(m));
+    gates_evaluate(status);
+}
+
+/* ---- life cycle ---- */
+
+bool monitor_start(const struct monitor_config *config, struct monitor **monitor,
+                   struct err *err)
+{
+    struct monitor *m = mem_zero(1, sizeof *m);
+    size_t tables = config->migration->table_count;
+    m->config = *config;
+    m->started_at = clock_wall();
+    m->unseen = mem_zero(tables + 1, sizeof *m->unseen);
+    for (size_t i = 0; i < tables; i++)
+        m->unseen[i] = -1;
+    snprintf(m->slot.error, sizeof m->slot.error, "not asked yet");
+    snprintf(m->transactions.error, sizeof m->transactions.error, "not asked yet");
+    pthread_mutex_init(&m->lock, NULL);
+    stop_init(&m->stop);
+    if (pthread_create(&m->thread, NULL, monitor_thread, m) != 0) {
+        stop_free(&m->stop);
+        free(m->unseen);
+        free(m);
+        return err_set(err, ERR_RETRY, "cannot start the monitor thread");
+    }
+    *monitor = m;
+    return true;
+}
+
+void monitor_set_stage(struct monitor *monitor, enum monitor_stage stage)
+{
+    atomic_store(&monitor->stage, stage);
+}
+
+void monitor_set_handoff(struct monitor *monitor, const struct table_handoff *handoff)
+{
+    pthread_mutex_lock(&monitor->lock);
+    monitor->handoff = handoff;
+    pthread_mutex_unlock(&monitor->lock);
+}
+
+void monitor_stop(struct monitor *monitor)
+{
+    if (monitor == NULL)
+        return;
+    stop_request(&monitor->stop);
+    pthread_join(monitor->thread, NULL);
+    stop_free(&monitor->stop);
+    pthread_mutex_destroy(&monitor->lock);
+    free(monitor->unseen);
+    free(monitor);
+}

@@ -1,0 +1,161 @@
+/* The command line (options.h). */
+#include "cli/options.h"
+
+#include "base/yaml.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char HELP[] =
+    "slackwater " SLACKWATER_VERSION " - keeps a new PostgreSQL database in step with an old one\n"
+    "\n"
+    "usage: slackwater COMMAND [-c FILE] [--source DSN] [--target DSN] [options]\n"
+    "\n"
+    "commands\n"
+    "  run       backfill, then stream; resumes by itself; serves the page and metrics\n"
+    "  check     settings, rights, and every rule against both live schemas\n"
+    "  status    where a running migration stands (--watch: live)\n"
+    "  ready     every gate with its reason; exit 0 GO, 1 NO-GO, 2 cannot tell\n"
+    "  cleanup   drops slot, publication, origin and control rows\n"
+    "\n"
+    "options\n"
+    "  -c, --config FILE     the migration's YAML; without it every table is carried as it is\n"
+    "      --source DSN      also SLACKWATER_SOURCE\n"
+    "      --target DSN      also SLACKWATER_TARGET\n"
+    "      --json            machine-readable output (check, status, ready)\n"
+    "      --log-level L     debug, info, warn, error\n"
+    "      --log-format F    text, json (default: text on a terminal)\n"
+    "      --until-caught-up run: stop when what the source holds now is applied\n"
+    "      --until-lsn LSN   run: stop when this position is applied\n"
+    "      --no-backfill     run: the target holds the data already; stream only\n"
+    "      --no-stream       run: stop after the backfill\n"
+    "      --watch           status: redraw each second\n"
+    "      --yes             cleanup: do not ask\n"
+    "      --help, --version\n"
+    "\n"
+    "exit status of run: 0 stopped cleanly, 2 configuration, 3 data stopped it, 4 source or slot\n"
+    "lost. Of check: 0 compatible, 1 potentially breaking, 2 breaking.\n";
+
+enum long_only { OPT_SOURCE = 256, OPT_TARGET, OPT_JSON, OPT_LOG_LEVEL, OPT_LOG_FORMAT,
+                 OPT_CAUGHT_UP, OPT_UNTIL_LSN, OPT_NO_BACKFILL, OPT_NO_STREAM, OPT_WATCH,
+                 OPT_YES, OPT_HELP, OPT_VERSION };
+
+static const struct option OPTIONS[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"source", required_argument, NULL, OPT_SOURCE},
+    {"target", required_argument, NULL, OPT_TARGET},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+    {"log-format", required_argument, NULL, OPT_LOG_FORMAT},
+    {"until-caught-up", no_argument, NULL, OPT_CAUGHT_UP},
+    {"until-lsn", required_argument, NULL, OPT_UNTIL_LSN},
+    {"no-backfill", no_argument, NULL, OPT_NO_BACKFILL},
+    {"no-stream", no_argument, NULL, OPT_NO_STREAM},
+    {"watch", no_argument, NULL, OPT_WATCH},
+    {"yes", no_argument, NULL, OPT_YES},
+    {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+void options_help(void)
+{
+    fputs(HELP, stdout);
+}
+
+static bool take_value(int option, const char *value, struct options *options, struct err *err)
+{
+    switch (option) {
+    case 'c':
+        options->config_file = value;
+        return true;
+    case OPT_SOURCE:
+        options->source = value;
+        return true;
+    case OPT_TARGET:
+        options->target = value;
+        return true;
+    case OPT_LOG_LEVEL:
+        return log_parse_level(value, &options->log_level) ||
+               err_set(err, ERR_CONFIG, "--log-level %s: expected debug, info, warn or error",
+                       value);
+    case OPT_LOG_FORMAT:
+        return log_parse_format(value, &options->log_format) ||
+               err_set(err, ERR_CONFIG, "--log-format %s: expected text or json", value);
+    case OPT_UNTIL_LSN:
+        return lsn_parse(value, &options->until_lsn) ||
+               err_set(err, ERR_CONFIG, "--until-lsn %s: expected an LSN such as 16/B374D848",
+                       value);
+    default:
+        return false;
+    }
+}
+
+static bool *flag_of(int option, struct options *options)
+{
+    switch (option) {
+    case OPT_JSON:
+        return &options->json;
+    case OPT_CAUGHT_UP:
+        return &options->until_caught_up;
+    case OPT_NO_BACKFILL:
+        return &options->no_backfill;
+    case OPT_NO_STREAM:
+        return &options->no_stream;
+    case OPT_WATCH:
+        return &options->watch;
+    case OPT_YES:
+        return &options->yes;
+    default:
+        return NULL;
+    }
+}
+
+static bool unknown_option(const char *word, struct err *err)
+{
+    static const char *const NAMES[] = {
+        "--config",          "--source",    "--target",      "--json",      "--log-level",
+        "--log-format",      "--until-lsn", "--no-backfill", "--no-stream", "--watch",
+        "--until-caught-up", "--yes",       "--help",        "--version",   NULL};
+    const char *near = word ? yaml_nearest(word, NAMES) : NULL;
+    return err_set(err, ERR_CONFIG, "bad option %s%s%s%s (see slackwater --help)",
+                   word ? word : "", near ? "; did you mean " : "", near ? near : "",
+                   near ? "?" : "");
+}
+
+enum options_result options_parse(int argc, char **argv, struct options *options,
+                                  struct err *err)
+{
+    *options = (struct options){.log_level = LOG_INFO, .log_format = LOG_AUTO};
+    opterr = 0;
+    for (;;) {
+        int before = optind;
+        int option = getopt_long(argc, argv, "c:h", OPTIONS, NULL);
+        if (option == -1)
+            break;
+        if (option == OPT_HELP || option == 'h')
+            return OPTIONS_HELP;
+        if (option == OPT_VERSION)
+            return OPTIONS_VERSION;
+        bool *flag = flag_of(option, options);
+        if (flag != NULL) {
+            *flag = true;
+            continue;
+        }
+        if (option == '?' || option == ':') {
+            unknown_option(argv[before < argc ? before : argc - 1], err);
+            return OPTIONS_BAD;
+        }
+        if (!take_value(option, optarg, options, err))
+            return OPTIONS_BAD;
+    }
+    if (optind == argc)
+        return OPTIONS_HELP;
+    options->command = argv[optind];
+    if (optind + 1 == argc)
+        return OPTIONS_RUN;
+    err_set(err, ERR_CONFIG, "unexpected argument \"%s\" (see slackwater --help)",
+            argv[optind + 1]);
+    return OPTIONS_BAD;
+}

@@ -1,0 +1,36 @@
+/* The command line: slackwater COMMAND [options]. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include "base/err.h"
+#include "base/log.h"
+#include "model/lsn.h"
+
+#include <stdbool.h>
+
+struct options {
+    const char *command;
+    const char *config_file; /* NULL: from two DSNs alone */
+    const char *source;      /* NULL: from the file or the environment */
+    const char *target;
+    enum log_level log_level;
+    enum log_format log_format;
+    bool json;
+    bool yes;
+    bool watch;
+    bool until_caught_up;
+    bool no_backfill;
+    bool no_stream;
+    lsn_t until_lsn; /* LSN_NONE: none */
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_BAD };
+
+/* Texts are borrowed from argv. OPTIONS_BAD fills err (ERR_CONFIG). */
+enum options_result options_parse(int argc, char **argv, struct options *options,
+                                  struct err *err);
+
+/* The help text, to standard output. */
+void options_help(void);
+
+#endif

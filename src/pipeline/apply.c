@@ -1,0 +1,275 @@
+/* The apply half of a stream (apply.h).
+ *
+ * Invariant, the ledger of delivery rule 9: of the changes received, each is written, filtered
+ * or skipped by the handoff, and each one written is executed by the sink. A batch whose sums
+ * differ is our own bug and is not committed silently: the run stops. */
+#include "pipeline/apply.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "pipeline/backoff.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRY_FIRST (100 * USEC_PER_MS)
+#define RETRY_MOST (5 * USEC_PER_SEC)
+
+void applier_init(struct applier *applier, const struct stream *stream)
+{
+    size_t tables = stream->progress->table_count;
+    *applier = (struct applier){.stream = stream, .writes = batch_create()};
+    applier->tally = mem_zero(tables + 1, sizeof *applier->tally); /* the last: no table */
+}
+
+void applier_free(struct applier *applier)
+{
+    batch_destroy(applier->writes);
+    free(applier->tally);
+}
+
+/* Takes tables whose copy already holds the truncation off the list. False if none is left. */
+static bool keep_uncopied_tables(const struct stream *stream, struct change *truncate, xid_t xid)
+{
+    uint16_t kept = 0;
+    for (uint16_t i = 0; i < truncate->relation_count; i++) {
+        const struct relation *relation = truncate->relations[i];
+        if (!stream->handoff->ops->copied(stream->handoff, relation->table, xid))
+            truncate->relations[kept++] = relation;
+    }
+    truncate->relation_count = kept;
+    if (kept > 0)
+        truncate->relation = truncate->relations[0];
+    return kept > 0;
+}
+
+/* True if the backfill's copy holds the change whose writes begin at writes->changes[first]. */
+static bool copied_already(const struct applier *applier, const struct change *change,
+                           uint32_t table, uint32_t first, xid_t xid)
+{
+    const struct stream *stream = applier->stream;
+    if (stream->handoff == NULL || table == UINT32_MAX)
+        return false;
+    if (change->kind == CHANGE_TRUNCATE && applier->writes->change_count > first)
+        return !keep_uncopied_tables(stream, &applier->writes->changes[first], xid);
+    return stream->handoff->ops->copied(stream->handoff, table, xid);
+}
+
+static void tally_kind(struct table_counters *tally, enum change_kind kind)
+{
+    counter_t *const by_kind[] = {
+        [CHANGE_INSERT] = &tally->inserts,
+        [CHANGE_UPDATE] = &tally->updates,
+        [CHANGE_DELETE] = &tally->deletes,
+        [CHANGE_TRUNCATE] = &tally->truncates,
+    };
+    counter_add(by_kind[kind], 1);
+}
+
+static bool transform_change(struct applier *applier, const struct batch *batch,
+                             const struct change *change, struct err *err)
+{
+    const struct stream *stream = applier->stream;
+    uint32_t first = applier->writes->change_count;
+    uint32_t table = UINT32_MAX;
+    enum transform_result result =
+        stream->transform->ops->change(stream->transform, change, applier->writes, &table, err);
+    size_t slot = table == UINT32_MAX ? stream->progress->table_count : table;
+    struct table_counters *tally = &applier->tally[slot];
+
+    counter_add(&tally->received, 1);
+    if (copied_already(applier, change, table, first,
+                       batch->transactions[change->transaction].xid)) {
+        applier->writes->change_count = first;
+        counter_add(&tally->skipped_by_handoff, 1);
+        return true;
+    }
+    switch (result) {
+    case TRANSFORM_FILTERED:
+        counter_add(&tally->filtered, 1);
+        return true;
+    case TRANSFORM_FAILED: {
+        char lsn[LSN_TEXT_SIZE];
+        return err_wrap(err, "change at LSN %s", lsn_format(change->lsn, lsn));
+    }
+    case TRANSFORM_WRITTEN:
+        break;
+    }
+    for (uint32_t i = first; i < applier->writes->change_count; i++) {
+        applier->writes->changes[i].lsn = change->lsn;
+        applier->writes->changes[i].transaction = change->transaction;
+    }
+    counter_add(&tally->applied, 1);
+    tally_kind(tally, change->kind);
+    return true;
+}
+
+/* The writes of a batch, with its transactions and position. */
+static bool transform_batch(struct applier *applier, const struct batch *batch, struct err *err)
+{
+    struct batch *writes = applier->writes;
+    batch_reset(writes);
+    memset(applier->tally, 0,
+           (applier->stream->progress->table_count + 1) * sizeof *applier->tally);
+    for (uint32_t i = 0; i < batch->transaction_count; i++)
+        *batch_add_transaction(writes) = batch->transactions[i];
+    writes->begins_open = batch->begins_open;
+    writes->ends_open = batch->ends_open;
+    writes->end_lsn = batch->end_lsn;
+    for (uint32_t i = 0; i < batch->change_count; i++)
+        if (!transform_change(applier, batch, &batch->changes[i], err))
+            return false;
+    return true;
+}
+
+static bool check_ledger(const struct applier *applier, const struct batch *batch,
+                         const struct sink_result *result, struct err *err)
+{
+    uint64_t accounted = 0;
+    for (size_t i = 0; i <= applier->stream->progress->table_count; i++) {
+        const struct table_counters *tally = &applier->tally[i];
+        accounted += counter_get(&tally->applied) + counter_get(&tally->filtered) +
+                     counter_get(&tally->skipped_by_handoff) + counter_get(&tally->quarantined);
+    }
+    if (accounted == batch->change_count && result->executed == applier->writes->change_count)
+        return true;
+    char lsn[LSN_TEXT_SIZE];
+    return err_set(err, ERR_BUG,
+                   "ledger mismatch in the batch up to LSN %s: %u changes received, %llu "
+                   "accounted for; %u to write, %llu executed",
+                   lsn_format(batch->end_lsn, lsn), batch->change_count,
+                   (unsigned long long)accounted, applier->writes->change_count,
+                   (unsigned long long)result->executed);
+}
+
+static void publish_tally(struct applier *applier)
+{
+    struct progress *progress = applier->stream->progress;
+    for (size_t i = 0; i < progress->table_count; i++) {
+        const struct table_counters *from = &applier->tally[i];
+        struct table_counters *to = &progress->tables[i];
+        if (counter_get(&from->received) == 0)
+            continue;
+        counter_add(&to->received, counter_get(&from->received));
+        counter_add(&to->applied, counter_get(&from->applied));
+        counter_add(&to->filtered, counter_get(&from->filtered));
+        counter_add(&to->skipped_by_handoff, counter_get(&from->skipped_by_handoff));
+        counter_add(&to->inserts, counter_get(&from->inserts));
+        counter_add(&to->updates, counter_get(&from->updates));
+        counter_add(&to->deletes, counter_get(&from->deletes));
+        counter_add(&to->truncates, counter_get(&from->truncates));
+    }
+}
+
+static void publish_commit(struct applier *applier, const struct batch *batch)
+{
+    const struct stream *stream = applier->stream;
+    publish_tally(applier);
+    if (batch->end_lsn == LSN_NONE)
+        return;
+    const struct transaction *last = NULL;
+    usec_t heartbeat = 0;
+    uint64_t ended = 0;
+    for (uint32_t i = 0; i < batch->transaction_count; i++) {
+        const struct transaction *transaction = &batch->transactions[i];
+        if (transaction->end_lsn == LSN_NONE)
+            continue;
+        ended++;
+        last = transaction;
+        if (transaction->heartbeat != 0)
+            heartbeat = transaction->heartbeat;
+    }
+    progress_applied(stream->progress, batch->end_lsn, ended, batch->change_count,
+                     last == NULL ? 0 : last->commit_time, heartbeat);
+    if (stream->handoff != NULL)
+        stream->handoff->ops->passed(stream->handoff, batch->end_lsn);
+}
+
+/* Connects again and learns whether the batch had been committed after all. */
+static bool recover(struct applier *applier, const struct batch *batch, bool *committed,
+                    struct err *err)
+{
+    const struct stream *stream = applier->stream;
+    lsn_t applied = LSN_NONE;
+    if (!stream->sink->ops->connect(stream->sink, err) ||
+        !stream->sink->ops->checkpoint(stream->sink, &applied, err)) {
+        stream->sink->ops->disconnect(stream->sink);
+        return false;
+    }
+    *committed = applied >= batch->end_lsn;
+    return true;
+}
+
+/* Pauses and reconnects until the target answers. */
+static bool reconnect(struct applier *applier, const struct batch *batch,
+                      struct backoff *backoff, bool *committed, struct err *err)
+{
+    const struct stream *stream = applier->stream;
+    for (;;) {
+        log_event(LOG_WARN, "target failed, trying again", log_text("error", err->message),
+                  log_text("sqlstate", err->sqlstate));
+        progress_failed(stream->progress, err);
+        counter_add(&stream->progress->retries, 1);
+        if (backoff_wait(backoff, stream->stop))
+            return err_set(err, ERR_STOPPED, "stopped while the target was away");
+        if (recover(applier, batch, committed, err))
+            return true;
+        if (err->class != ERR_RETRY)
+            return false;
+    }
+}
+
+/* A batch can be tried again from memory when the target transaction holds nothing else. */
+static bool is_whole(const struct batch *batch)
+{
+    return !batch->begins_open && !batch->ends_open;
+}
+
+static bool write_batch(struct applier *applier, const struct batch *batch,
+                        struct sink_result *result, struct err *err)
+{
+    const struct stream *stream = applier->stream;
+    struct backoff backoff = backoff_between(RETRY_FIRST, RETRY_MOST);
+    for (;;) {
+        if (stream->sink->ops->apply(stream->sink, applier->writes, result, err))
+            return true;
+        stream->sink->ops->disconnect(stream->sink);
+        if (err->class != ERR_RETRY || !is_whole(batch))
+            return false;
+        bool committed = false;
+        atomic_store(&stream->progress->apply_waiting, true);
+        bool connected = reconnect(applier, batch, &backoff, &committed, err);
+        atomic_store(&stream->progress->apply_waiting, false);
+        if (!connected)
+            return false;
+        if (committed) {
+            result->executed = applier->writes->change_count;
+            return true;
+        }
+    }
+}
+
+bool applier_apply(struct applier *applier, const struct batch *batch, struct err *err)
+{
+    struct sink_result result = {0};
+    if (!transform_batch(applier, batch, err) || !write_batch(applier, batch, &result, err))
+        return false;
+    applier->open = batch->ends_open;
+    if (!check_ledger(applier, batch, &result, err))
+        return false;
+    publish_commit(applier, batch);
+    return true;
+}
+
+bool applier_flushed(struct applier *applier, struct err *err)
+{
+    const struct stream *stream = applier->stream;
+    lsn_t flushed = LSN_NONE;
+    if (!stream->sink->ops->flushed(stream->sink, &flushed, err))
+        return false;
+    if (flushed > applier->durable) {
+        applier->durable = flushed;
+        counter_set(&stream->progress->durable, flushed);
+    }
+    return true;
+}

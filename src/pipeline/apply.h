@@ -1,0 +1,26 @@
+/* The apply half of a stream: takes decoded batches, lets handoff and rules make target changes
+ * of them, has the sink write them, and keeps the ledger. One thread. Used by stream.c only. */
+#ifndef PIPELINE_APPLY_H
+#define PIPELINE_APPLY_H
+
+#include "pipeline/stream.h"
+
+struct applier {
+    const struct stream *stream;
+    struct batch *writes;         /* the transformed batch, reused */
+    struct table_counters *tally; /* per table, of the batch in work */
+    lsn_t durable;
+    bool open; /* the sink's target transaction is open: the next batch continues it */
+};
+
+void applier_init(struct applier *applier, const struct stream *stream);
+void applier_free(struct applier *applier);
+
+/* Applies one batch, trying again while the target's failures are of the passing kind. On
+ * failure the sink is disconnected. */
+bool applier_apply(struct applier *applier, const struct batch *batch, struct err *err);
+
+/* Asks the sink what is durable and publishes it. */
+bool applier_flushed(struct applier *applier, struct err *err);
+
+#endif

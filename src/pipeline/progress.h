@@ -1,0 +1,64 @@
+/* How far a run has come: written by the receive and apply threads, read by everyone else.
+ *
+ *     durable <= applied <= received       (positions in the source's WAL)
+ *
+ * `durable` is what the slot may be told. Positions and counts are atomics; the few texts and
+ * times behind the lock are touched once a batch. */
+#ifndef PIPELINE_PROGRESS_H
+#define PIPELINE_PROGRESS_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "model/lsn.h"
+#include "pipeline/counters.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PROGRESS_WINDOW 300 /* seconds over which the error rate is taken */
+
+struct progress {
+    /* set at init */
+    size_t table_count;
+    struct table_counters *tables;
+    int idle_fd; /* eventfd: the applier has nothing to do */
+
+    /* atomics */
+    counter_t received, applied, durable; /* lsn_t */
+    counter_t transactions, changes, batches, bytes_received;
+    counter_t retries, reconnects, errors;
+    counter_t queue_bytes;
+    atomic_bool streaming;     /* the stream is connected */
+    atomic_bool apply_waiting; /* the applier is retrying, the target is away */
+
+    /* guarded by lock */
+    pthread_mutex_t lock;
+    usec_t last_commit_at;      /* source wall clock */
+    usec_t last_applied_at;     /* monotonic */
+    usec_t last_delay;          /* applied minus committed, by the wall clocks */
+    usec_t heartbeat_emitted;   /* monotonic time of emission of the newest one applied */
+    usec_t heartbeat_delay;     /* of that one */
+    char last_error[512];
+    usec_t last_error_at;       /* wall */
+    struct {
+        int64_t second;         /* monotonic second that this slot counts */
+        uint32_t good, failed;
+    } window[PROGRESS_WINDOW];  /* a ring by second */
+};
+
+void progress_init(struct progress *progress, size_t table_count);
+void progress_free(struct progress *progress);
+
+/* A batch is committed at the target. heartbeat: emission time of a heartbeat in it, or 0;
+ * commit_at: source's time of its last transaction, or 0. */
+void progress_applied(struct progress *progress, lsn_t end_lsn, uint64_t transactions,
+                      uint64_t changes, usec_t commit_at, usec_t heartbeat);
+/* A batch, the stream or a copy has failed. */
+void progress_failed(struct progress *progress, const struct err *err);
+/* Share of failed attempts in the window: 0..1. */
+double progress_error_rate(struct progress *progress);
+
+#endif

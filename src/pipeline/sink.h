@@ -1,0 +1,42 @@
+/* The contract of a sink: writes batches so that a reader of the target sees whole source
+ * transactions in commit order, each once.
+ *
+ * Life cycle: (connect -> checkpoint -> apply* and flushed* -> disconnect)* -> destroy. One
+ * thread at a time. After a failed apply only disconnect may follow: whatever was open is
+ * rolled back, and the checkpoint tells after a new connect what had been committed. */
+#ifndef PIPELINE_SINK_H
+#define PIPELINE_SINK_H
+
+#include "base/err.h"
+#include "model/batch.h"
+
+/* What came of a batch at the target, by kind of conflict. */
+struct sink_result {
+    uint64_t executed; /* changes carried out; equals the batch's change_count on success */
+};
+
+struct sink;
+
+struct sink_ops {
+    /* Connects and takes the migration for this process alone. ERR_RETRY when unreachable,
+     * ERR_CONFIG when another instance holds the migration. */
+    bool (*connect)(struct sink *sink, struct err *err);
+    /* The end LSN of the last source transaction that is committed here. */
+    bool (*checkpoint)(struct sink *sink, lsn_t *applied, struct err *err);
+    /* Writes the batch's (transformed) changes. Commits, together with batch->end_lsn as the
+     * new checkpoint, unless the batch ends_open. Counts conflicts in the run's counters.
+     * The error names table and LSN of the change at fault. */
+    bool (*apply)(struct sink *sink, const struct batch *batch, struct sink_result *result,
+                  struct err *err);
+    /* The newest source LSN whose writes are durable at the target; LSN_NONE when none was
+     * committed since connect. May ask the target. */
+    bool (*flushed)(struct sink *sink, lsn_t *flushed, struct err *err);
+    void (*disconnect)(struct sink *sink);
+    void (*destroy)(struct sink *sink);
+};
+
+struct sink {
+    const struct sink_ops *ops;
+};
+
+#endif

@@ -1,0 +1,44 @@
+/* The stream: a receive thread and an apply thread with a bounded queue between them.
+ *
+ *   slot -> [receive: decode into a batch] -> queue -> [apply: handoff, rules, sink] -> target
+ *     ^------------------ feedback: what is durable -----------------'
+ *
+ * The receive thread never waits for the applier without a deadline: feedback goes out each
+ * second whatever the target does, so the walsender does not time out. A batch is handed over
+ * as soon as the applier is idle, or when it is full; so batches grow by themselves when the
+ * target is the slower side.
+ *
+ * Target failures that pass by themselves are retried on the batch in memory, after asking the
+ * checkpoint whether the commit had come through. Failures of the source end the stream with
+ * ERR_RETRY, and the supervisor starts it again from the checkpoint. */
+#ifndef PIPELINE_STREAM_H
+#define PIPELINE_STREAM_H
+
+#include "base/err.h"
+#include "base/stop.h"
+#include "pipeline/handoff.h"
+#include "pipeline/progress.h"
+#include "pipeline/sink.h"
+#include "pipeline/source.h"
+#include "pipeline/transform.h"
+
+struct stream {
+    struct source *source;
+    struct sink *sink; /* connected */
+    struct transform *transform;
+    struct handoff *handoff; /* NULL: every change is applied */
+    struct progress *progress;
+    const struct stop *stop;
+    size_t queue_bytes; /* decoded batches that wait, at most */
+    lsn_t until;        /* end cleanly when all commits up to here are durable; LSN_NONE: never */
+};
+
+/* Streams after `from` until the stop (true), until `until` is reached (true), or a failure.
+ * The sink is connected on entry; on return it may be disconnected. */
+bool stream_run(struct stream *stream, lsn_t from, struct err *err);
+
+/* stream_run() again and again: restarts after ERR_RETRY with growing, jittered pauses, from
+ * the sink's checkpoint; other classes end it. */
+bool stream_supervise(struct stream *stream, struct err *err);
+
+#endif

@@ -1,0 +1,236 @@
+"""Fixtures of the scenario suite (see world/__init__.py for what stands behind them)."""
+import concurrent.futures
+import itertools
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from world import compare, wait  # noqa: E402
+from world.cluster import Cluster  # noqa: E402
+from world.product import BINARY, SANITIZER, Product  # noqa: E402
+
+TEST_SECONDS = 90
+numbers = itertools.count(1)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--nightly", action="store_true", help="the longer forms of the tests")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", f"limit(seconds): time limit, default {TEST_SECONDS}")
+    config.addinivalue_line("markers", "harness: needs no slackwater")
+
+
+@pytest.fixture(scope="session")
+def nightly(request):
+    return request.config.getoption("--nightly")
+
+
+@pytest.fixture(scope="session")
+def folder():
+    """A short path (Unix sockets want that) that the server's user may enter."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="sw", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    if not os.environ.get("SLACKWATER_KEEP"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def source_cluster(folder):
+    cluster = Cluster(folder / "s")
+    try:
+        yield cluster.create()
+    finally:
+        cluster.destroy()
+
+
+@pytest.fixture(scope="session")
+def target_cluster(folder):
+    cluster = Cluster(folder / "t")
+    try:
+        yield cluster.create()
+    finally:
+        cluster.destroy()
+
+
+@pytest.fixture
+def make_cluster(folder):
+    """make_cluster(setting=value, ...): a server of the test's own, for tests that break it."""
+    clusters = []
+
+    def make(**settings):
+        clusters.append(Cluster(folder / f"c{next(numbers)}", **settings))
+        return clusters[-1].create()
+
+    yield make
+    for cluster in clusters:
+        cluster.destroy()
+
+
+def both_at_once(*calls):
+    """Results of [(function, argument)], in order."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return [future.result() for future in [pool.submit(*call) for call in calls]]
+
+
+class World:
+    """A source and a target database of the test's own, and the programs between them."""
+
+    def __init__(self, folder, source_cluster, target_cluster):
+        number = next(numbers)
+        self.folder = folder / f"w{number}"
+        self.migration = f"w{number}"
+        self.source, self.target = both_at_once(
+            (source_cluster.create_database, f"source{number}"),
+            (target_cluster.create_database, f"target{number}"))
+        self.products = []
+        self.roles = []
+
+    @property
+    def object_name(self):
+        """What slot, publication and origin are called."""
+        return "slackwater_" + self.migration
+
+    def config(self, **more):
+        return {
+            "migration": self.migration,
+            "source": {"dsn": self.source.url(), "heartbeat": "200ms"},
+            "target": {"dsn": self.target.keywords()},
+            "http": {"listen": "127.0.0.1:0"},
+            "readiness": {"hold": "1s", "max_lag": "5s"},
+            **more,
+        }
+
+    def product(self, **config):
+        """A program with the usual configuration; keywords replace top-level members."""
+        return self.product_from(self.config(**config))
+
+    def product_from(self, config, **options):
+        product = Product(self.folder / f"p{len(self.products)}", self.source, config,
+                          **options)
+        self.products.append(product)
+        return product
+
+    def both(self, *statements):
+        """The same DDL on both sides."""
+        self.source.run(*statements)
+        self.target.run(*statements)
+
+    def role(self, database, name, attributes=""):
+        """A role for the test, dropped after it."""
+        name = f"{name}_{self.migration}"
+        database.run(f"CREATE ROLE {name} LOGIN {attributes}")
+        self.roles.append((database.cluster, name))
+        return name
+
+    def assert_equal(self, *tables):
+        compare.assert_equal(self.source, self.target, tables)
+
+    def assert_equal_by(self, queries):
+        compare.assert_equal_by(self.source, self.target, queries)
+
+    def leftovers(self):
+        """What a migration left behind on either side, as a list of words."""
+        found = []
+        for side in (self.source, self.target):
+            name = "source" if side is self.source else "target"
+            for what, query in (
+                    ("slot", "SELECT slot_name FROM pg_replication_slots "
+                             "WHERE database = current_database()"),
+                    ("publication", "SELECT pubname FROM pg_publication"),
+                    ("schema", "SELECT nspname FROM pg_namespace WHERE nspname ~ 'slackwater'"),
+                    ("table", "SELECT oid::regclass FROM pg_class "
+                              "WHERE relname ~ 'slackwater' AND relkind = 'r'"),
+                    ("origin", "SELECT roname FROM pg_replication_origin "
+                               f"WHERE roname ~ '{self.object_name}$'")):
+                found += [f"{name}: {what} {row[0]}" for row in side.rows(query)]
+        return found
+
+    def close(self):
+        for product in self.products:
+            product.kill9()
+        both_at_once((self._drop, self.source), (self._drop, self.target))
+        for cluster, name in self.roles:
+            cluster.database("postgres").run(f"DROP ROLE {name}")
+
+    def _drop(self, side):
+        if side.cluster.server is None:
+            return  # the test stopped it, and it goes with its folder
+        side.cluster.drop_database(side.name)
+        side.cluster.database("postgres").run(
+            "SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin "
+            f"WHERE roname ~ '^{self.object_name}'")
+
+
+@pytest.fixture
+def make_world(folder):
+    """make_world(source_cluster, target_cluster)"""
+    worlds = []
+
+    def make(source_cluster, target_cluster):
+        assert BINARY.exists(), f"{BINARY} is not built"
+        worlds.append(World(folder, source_cluster, target_cluster))
+        return worlds[-1]
+
+    make.worlds = worlds
+    yield make
+    try:
+        for world in worlds:
+            for product in world.products:
+                product.kill9()
+                product.assert_no_secret()
+                product.assert_no_sanitizer_report()
+    finally:
+        for world in worlds:
+            world.close()
+
+
+@pytest.fixture
+def world(make_world, source_cluster, target_cluster):
+    return make_world(source_cluster, target_cluster)
+
+
+@pytest.fixture(autouse=True)
+def time_limit(request):
+    """A test that hangs fails, and the rest of the suite goes on."""
+    mark = request.node.get_closest_marker("limit")
+    seconds = (mark.args[0] if mark else TEST_SECONDS) * wait.PATIENCE
+
+    def ring(*_):
+        raise TimeoutError(f"the test took more than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(int(seconds))
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A failure shows the programs' and the servers' logs."""
+    outcome = yield
+    report = outcome.get_result()
+    if not report.failed or "make_world" not in getattr(item, "fixturenames", ()):
+        return
+    make = getattr(item, "funcargs", {}).get("make_world")
+    for world in make.worlds if make else ():
+        for product in world.products:
+            lines = product.log.read_text(errors="replace").splitlines()
+            report.sections.append((f"slackwater's log ({product.log})",
+                                    "\n".join(line[:600] for line in lines[-60:])))
+        for side in (world.source, world.target):
+            report.sections.append((f"server's log ({side.name})", side.cluster.complaints(side.name)))
+
+
+def pytest_report_header(config):
+    return f"slackwater: {BINARY}{' (sanitizers)' if SANITIZER else ''}"

@@ -1,0 +1,57 @@
+"""A row or a shape that cannot be carried stops the run at its place (status 3); nothing skipped."""
+
+T = "CREATE TABLE t (id int PRIMARY KEY, v text)"
+
+
+def test_a_check_constraint_at_the_target_stops_it_before_the_row(world):
+    world.source.run(T)
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, v text CHECK (v <> 'bad'))")
+    product = world.product(apply={"on_bad_row": "stop"}).start_streaming()
+    world.source.run("INSERT INTO t VALUES (1, 'good')", "INSERT INTO t VALUES (2, 'bad')",
+                     "INSERT INTO t VALUES (3, 'good')")
+    assert product.wait_end() == 3
+    assert world.target.rows("SELECT id FROM t") == [(1,)]
+    errors = [event for event in product.events() if event.get("level") == "error"]
+    assert errors and "public.t" in str(errors), product.log_text()
+    assert "'bad'" not in product.log_text()
+    world.target.run("ALTER TABLE t DROP CONSTRAINT t_v_check")
+    product.run_until_caught_up()
+    world.assert_equal()
+
+
+def test_a_bad_row_in_the_copy_stops_it(world):
+    world.source.run(T, "INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 100) i")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, v varchar(3))")
+    product = world.product(apply={"on_bad_row": "stop"})
+    result = product.run_to_end("--until-caught-up")
+    assert result.status in (2, 3) and "public.t" in result.text, result.text
+    world.target.run("ALTER TABLE t ALTER v TYPE text")
+    product.run_until_caught_up()
+    world.assert_equal()
+
+
+def test_a_column_added_at_the_source_stops_it_and_is_never_dropped_in_silence(world):
+    world.both(T)
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t VALUES (1, 'x')", "ALTER TABLE t ADD w int",
+                     "INSERT INTO t VALUES (2, 'y', 7)")
+    assert product.wait_end() == 3
+    assert "public.t" in product.log_text() and "w" in product.log_text()
+    assert world.target.rows("SELECT id FROM t") == [(1,)]
+    world.target.run("ALTER TABLE t ADD w int")
+    product.start_streaming()
+    world.source.run("INSERT INTO t VALUES (3, 'z', 8)")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_a_column_dropped_and_added_again_never_puts_a_value_in_the_wrong_place(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, a int, b int)")
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t VALUES (1, 1, 2)",
+                     "ALTER TABLE t RENAME a TO x", "ALTER TABLE t RENAME b TO a",
+                     "ALTER TABLE t RENAME x TO b", "INSERT INTO t (id, a, b) VALUES (2, 1, 2)",
+                     "ALTER TABLE t DROP a", "ALTER TABLE t ADD a int",
+                     "INSERT INTO t (id, a, b) VALUES (3, 1, 2)")
+    product.wait_caught_up()
+    assert world.target.rows("SELECT id, a, b FROM t WHERE id > 1 ORDER BY 1") == [(2, 1, 2), (3, 1, 2)]

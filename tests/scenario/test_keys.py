@@ -1,0 +1,136 @@
+"""Changes of keys, and values that trade places under unique indexes."""
+import pytest
+
+DEFERRABLE = ("CREATE TABLE t (id int, v text, note text, "
+              "PRIMARY KEY (id) DEFERRABLE INITIALLY IMMEDIATE)")
+
+
+def fill(world, rows=20):
+    world.source.run(f"INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, {rows}) i")
+
+
+def test_a_key_change_moves_the_row(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    fill(world)
+    product = world.product().start_streaming()
+    world.source.run("UPDATE t SET id = 100 WHERE id = 1",
+                     "UPDATE t SET id = 200, v = 'both' WHERE id = 2",
+                     "UPDATE t SET id = -id WHERE id < 10",
+                     "BEGIN; UPDATE t SET id = 300 WHERE id = 11; UPDATE t SET id = 11 WHERE id = 300;"
+                     "UPDATE t SET id = 301 WHERE id = 12; DELETE FROM t WHERE id = 301;"
+                     "INSERT INTO t VALUES (12, 'again'); UPDATE t SET id = 302 WHERE id = 12; COMMIT")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_a_chain_of_key_changes_that_walks_over_the_places_just_left(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    fill(world)
+    product = world.product().start_streaming()
+    walk = "; ".join(f"UPDATE t SET id = {number + 1} WHERE id = {number}"
+                     for number in range(20, 0, -1))
+    world.source.run(f"BEGIN; {walk}; COMMIT")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_delete_and_insert_of_the_same_key_in_one_transaction(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    fill(world)
+    product = world.product().start_streaming()
+    world.source.run("BEGIN; DELETE FROM t; INSERT INTO t SELECT i, 'new' FROM generate_series(5, 30) i;"
+                     "DELETE FROM t WHERE id > 25; COMMIT")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_keys_swapped_through_a_third_value(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    fill(world)
+    product = world.product().start_streaming()
+    for _ in range(3):
+        world.source.run("BEGIN; UPDATE t SET id = -1 WHERE id = 1; UPDATE t SET id = 1 WHERE id = 2;"
+                         "UPDATE t SET id = 2 WHERE id = -1; COMMIT")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+@pytest.mark.parametrize("target", [DEFERRABLE, "CREATE TABLE t (id int PRIMARY KEY, v text, note text)"],
+                         ids=["deferrable-target", "immediate-target"])
+def test_keys_swapped_by_one_statement_under_a_deferrable_key(world, target):
+    """A deferrable key is no replica identity, so the whole row is."""
+    world.source.run(DEFERRABLE, "ALTER TABLE t REPLICA IDENTITY FULL")
+    world.target.run(target)
+    fill(world)
+    product = world.product().start_streaming()
+    world.source.run("UPDATE t SET id = 3 - id WHERE id IN (1, 2)",
+                     "UPDATE t SET id = id + 1",
+                     "UPDATE t SET note = 'n' WHERE id = 5",
+                     "DELETE FROM t WHERE id = 6")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_values_that_trade_places_under_a_secondary_unique_index(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text, "
+               "CONSTRAINT u UNIQUE (v) DEFERRABLE INITIALLY IMMEDIATE)")
+    fill(world)
+    product = world.product().start_streaming()
+    world.source.run(
+        "UPDATE t SET v = CASE id WHEN 1 THEN 'v2' ELSE 'v1' END WHERE id IN (1, 2)",
+        "BEGIN; UPDATE t SET v = NULL WHERE id = 3; UPDATE t SET v = 'v3' WHERE id = 4;"
+        "UPDATE t SET v = 'v4' WHERE id = 3; COMMIT",
+        "BEGIN; DELETE FROM t WHERE id = 5; INSERT INTO t VALUES (500, 'v5'); COMMIT",
+        "BEGIN; SET CONSTRAINTS u DEFERRED; INSERT INTO t VALUES (600, 'v6');"
+        "DELETE FROM t WHERE id = 6; COMMIT",
+        "UPDATE t SET v = 'v' || (21 - id) WHERE id BETWEEN 7 AND 14")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_a_unique_value_freed_and_taken_in_source_order(world):
+    """The target's index is immediate; source order alone never clashes."""
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text UNIQUE)")
+    fill(world)
+    product = world.product().start_streaming()
+    world.source.run(
+        "BEGIN; UPDATE t SET v = 'free' WHERE id = 1; UPDATE t SET v = 'v1' WHERE id = 2;"
+        "UPDATE t SET v = 'v2' WHERE id = 1; COMMIT",
+        "BEGIN; DELETE FROM t WHERE id = 3; UPDATE t SET v = 'v3' WHERE id = 4; COMMIT",
+        "BEGIN; UPDATE t SET v = 'v3!' WHERE id = 4; INSERT INTO t VALUES (30, 'v3'); COMMIT",
+        "BEGIN; UPDATE t SET id = 50, v = 'v5!' WHERE id = 5; INSERT INTO t VALUES (5, 'v5'); COMMIT")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_foreign_keys_and_triggers_at_the_target_do_not_fire_again(world):
+    world.both("CREATE TABLE parent (id int PRIMARY KEY)", """
+        CREATE TABLE child (id int PRIMARY KEY,
+            parent int REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE
+                       DEFERRABLE INITIALLY DEFERRED)""", "CREATE TABLE audit (id int PRIMARY KEY)")
+    world.both("""
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+        $$BEGIN INSERT INTO public.audit SELECT count(*) FROM public.audit; RETURN NEW; END$$""",
+               "CREATE TRIGGER note AFTER INSERT ON parent FOR EACH ROW EXECUTE FUNCTION note()")
+    world.source.run("INSERT INTO parent SELECT generate_series(1, 10)",
+                     "INSERT INTO child SELECT i, i FROM generate_series(1, 10) i")
+    product = world.product().start_streaming()
+    world.source.run("BEGIN; INSERT INTO child VALUES (20, 20); INSERT INTO parent VALUES (20); COMMIT",
+                     "UPDATE parent SET id = 30 WHERE id = 1", "DELETE FROM parent WHERE id = 2",
+                     "BEGIN; DELETE FROM parent WHERE id = 3; INSERT INTO parent VALUES (3); COMMIT")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_updates_and_deletes_that_hit_nothing_are_counted(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    fill(world)
+    product = world.product().start_streaming()
+    world.target.run("DELETE FROM t WHERE id IN (1, 2)", "INSERT INTO t VALUES (50, 'mine')")
+    world.source.run("UPDATE t SET v = 'u' WHERE id = 1", "DELETE FROM t WHERE id = 2",
+                     "INSERT INTO t VALUES (50, 'theirs')")
+    product.wait_caught_up()
+    world.assert_equal()
+    table = product.table("public.t")
+    assert (table["conflict_update_missing"], table["conflict_delete_missing"],
+            table["conflict_insert_exists"]) == (1, 1, 1)

@@ -1,0 +1,100 @@
+"""kill -9 at any moment: nothing lost, doubled or partial."""
+import pytest
+
+from world import load
+
+ROWS = 20000
+
+
+@pytest.fixture
+def busy(world):
+    """Accounts with some rows, the same tables at the target."""
+    world.both(*load.ACCOUNTS.split(";"))
+    load.accounts_fill(world.source, ROWS)
+    return world
+
+
+@pytest.mark.parametrize("table, condition", [
+    ("accounts", "NEW.id = 1"), ("accounts", f"NEW.id = {ROWS // 2}"),
+    ("entries", f"NEW.account = {ROWS - 1}")], ids=["first-row", "mid-table", "later-table"])
+def test_killed_at_a_known_row_of_the_backfill(busy, table, condition):
+    with load.Writers(busy.source, 2, load.accounts_work(ROWS)) as writers:
+        with load.Stall(busy.target, table, condition) as stall:
+            product = busy.product().start()
+            stall.wait_reached()
+            writers.wait_commits(50)
+            product.kill9()
+        product.start_streaming()
+        writers.wait_commits(50)
+    product.wait_caught_up()
+    busy.assert_equal()
+
+
+def test_killed_again_and_again_during_the_backfill(busy):
+    with load.Writers(busy.source, 2, load.accounts_work(ROWS)) as writers:
+        product = busy.product()
+        for number in range(4):
+            product.launch()
+            writers.wait_commits(20 + 30 * number)
+            product.kill9()
+        product.start_streaming()
+    product.wait_caught_up()
+    busy.assert_equal()
+
+
+def test_killed_again_and_again_while_it_streams(busy):
+    product = busy.product().start_streaming()
+    with load.Writers(busy.source, 3, load.accounts_work(ROWS)) as writers:
+        for number in range(5):
+            product.wait_status(lambda status: status["transactions"] >= 30 + 20 * number,
+                                "some transactions to be applied")
+            product.kill9()
+            writers.wait_commits(50)
+            product.start()
+        product.wait_streaming()
+    product.wait_caught_up()
+    busy.assert_equal()
+
+
+def test_killed_with_a_target_transaction_open(busy):
+    """The apply stands in the middle of a batch; what it has written so far must vanish."""
+    product = busy.product().start_streaming()
+    with load.Stall(busy.target, "accounts", "NEW.id = 900002") as stall:
+        busy.source.run("BEGIN; INSERT INTO accounts VALUES (900001, 'x'); "
+                        "INSERT INTO journal VALUES (now(), 'once'); "
+                        "INSERT INTO accounts VALUES (900002, 'x'); COMMIT")
+        stall.wait_reached()
+        product.kill9()
+    product.start_streaming()
+    product.wait_caught_up()
+    busy.assert_equal()
+    assert busy.target.value("SELECT count(*) FROM journal WHERE line = 'once'") == 1
+
+
+def test_a_change_made_during_the_copy_and_killed_after_it(busy):
+    """What came over the stream during the copy is still there after a restart."""
+    with load.Stall(busy.target, "entries", f"NEW.account = {ROWS}") as stall:
+        product = busy.product().start()
+        stall.wait_reached()
+        busy.source.run("UPDATE accounts SET note = 'during' WHERE id <= 100",
+                        "DELETE FROM accounts WHERE id BETWEEN 101 AND 200",
+                        "INSERT INTO journal VALUES (now(), 'during')",
+                        "UPDATE entries SET number = 77 WHERE account = 5")
+    product.wait_streaming()
+    product.kill9()
+    product.start_streaming()
+    product.wait_caught_up()
+    busy.assert_equal()
+
+
+def test_a_short_run_after_a_kill_finishes_the_work(busy):
+    product = busy.product()
+    with load.Stall(busy.target, "accounts", "NEW.id = 100") as stall:
+        product.start()
+        stall.wait_reached()
+        product.kill9()
+    product.run_until_caught_up()
+    busy.assert_equal()
+    busy.source.run("UPDATE accounts SET balance = -1", "DELETE FROM entries WHERE account % 3 = 0")
+    product.run_until_caught_up()
+    busy.assert_equal()

@@ -1,0 +1,106 @@
+"""A server goes away under load and comes back: the program goes on by itself."""
+import pytest
+
+from world import load, wait
+
+ROWS = 5000
+
+
+def build(make_world, source, target):
+    world = make_world(source, target)
+    world.both(*load.ACCOUNTS.split(";"))
+    load.accounts_fill(world.source, ROWS)
+    return world
+
+
+def test_the_target_restarts_under_load(make_world, source_cluster, make_cluster):
+    """immediate: what was not flushed is lost there, and applied again."""
+    target = make_cluster()
+    world = build(make_world, source_cluster, target)
+    with load.Writers(world.source, 3, load.accounts_work(ROWS)) as writers:
+        product = world.product().start_streaming()
+        for mode in ("immediate", "fast", "immediate"):
+            writers.wait_commits(100)
+            target.restart(mode)
+        writers.wait_commits(100)
+    product.wait_caught_up()
+    world.assert_equal()
+    assert product.alive()
+
+
+def test_the_target_is_away_for_a_while_and_memory_stays_bounded(
+        make_world, source_cluster, make_cluster):
+    target = make_cluster()
+    world = build(make_world, source_cluster, target)
+    product = world.product().start_streaming()
+    target.stop("immediate")
+    for number in range(20):
+        world.source.run(f"INSERT INTO journal SELECT now(), '{number} ' || repeat('j', 500) "
+                         "FROM generate_series(1, 10000)")
+    assert product.alive()
+    target.start()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_the_source_restarts_under_load(make_world, make_cluster, target_cluster, mode):
+    source = make_cluster()
+    world = build(make_world, source, target_cluster)
+    with load.Writers(world.source, 3, load.accounts_work(ROWS)) as writers:
+        product = world.product().start_streaming()
+        for _ in range(2):
+            writers.wait_commits(100)
+            source.restart(mode)
+        writers.wait_commits(100)
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+    assert product.status()["reconnects"] >= 1
+
+
+def test_the_target_restarts_in_the_middle_of_the_backfill(
+        make_world, source_cluster, make_cluster):
+    target = make_cluster()
+    world = build(make_world, source_cluster, target)
+    product = world.product()
+    with load.Stall(world.target, "accounts", f"NEW.id = {ROWS // 2}") as stall:
+        product.start()
+        stall.wait_reached()
+        target.restart("immediate")
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_the_source_restarts_in_the_middle_of_the_backfill(
+        make_world, make_cluster, target_cluster):
+    """The exported snapshot is gone; the copy must not go on with another one in silence."""
+    source = make_cluster()
+    world = build(make_world, source, target_cluster)
+    product = world.product()
+    with load.Writers(world.source, 2, load.accounts_work(ROWS)) as writers:
+        with load.Stall(world.target, "accounts", f"NEW.id = {ROWS // 2}") as stall:
+            product.start()
+            stall.wait_reached()
+            writers.wait_commits(30)
+            source.restart("immediate")
+            writers.wait_commits(30)
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_sessions_ended_by_the_administrator(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    product = world.product().start_streaming()
+    for number in range(3):
+        side = (world.source, world.target)[number % 2]
+        ended = side.value("""SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                              WHERE datname = current_database() AND pid <> pg_backend_pid()""")
+        assert ended > 0
+        world.source.run(f"INSERT INTO t VALUES ({number}, 'x')")
+        wait.until(lambda: world.target.value("SELECT 1 FROM t WHERE id = %s", number),
+                   "the row after the sessions were ended")
+    product.wait_caught_up()
+    world.assert_equal()

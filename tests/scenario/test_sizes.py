@@ -1,0 +1,95 @@
+"""Very wide, very long, very large, and nothing at all."""
+import pytest
+
+from world.product import SANITIZER
+
+MIB = 1 << 20
+
+
+def test_sixteen_hundred_columns(world):
+    """Sixty rows of them are more than one statement's 65,535 parameters."""
+    columns = ", ".join(f"c{number} int" for number in range(1599))
+    world.both(f"CREATE TABLE wide (id int PRIMARY KEY, {columns})")
+    insert = ("INSERT INTO wide SELECT i, " + ", ".join(["i"] * 1599)
+              + " FROM generate_series(%d, %d) i")
+    world.source.run(insert % (1, 60))
+    product = world.product().start_streaming()
+    world.source.run(insert % (61, 120))
+    world.source.run("UPDATE wide SET c1 = -1, c1598 = NULL WHERE id % 2 = 0",
+                     "DELETE FROM wide WHERE id % 3 = 0")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_a_table_without_columns(world):
+    world.both("CREATE TABLE nothing ()", "CREATE TABLE t (id int PRIMARY KEY)")
+    world.source.run("INSERT INTO nothing DEFAULT VALUES", "INSERT INTO nothing DEFAULT VALUES")
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO nothing DEFAULT VALUES", "INSERT INTO t VALUES (1)")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_a_key_of_all_columns(world):
+    world.both("CREATE TABLE pairs (a int, b text, PRIMARY KEY (a, b))")
+    world.source.run("INSERT INTO pairs SELECT i, i FROM generate_series(1, 20) i")
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO pairs SELECT i, i FROM generate_series(21, 40) i",
+                     "UPDATE pairs SET b = b || 'x' WHERE a % 2 = 0", "UPDATE pairs SET a = a",
+                     "DELETE FROM pairs WHERE a % 5 = 0")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_a_value_of_twenty_megabytes(world):
+    world.both("CREATE TABLE long (id int PRIMARY KEY, t text, b bytea, n int)")
+    value = "INSERT INTO long VALUES (%d, repeat('0123456789', 2 << 20), NULL, 0)"
+    binary = "INSERT INTO long VALUES (%d, NULL, decode(repeat('00ff', 10 << 20), 'hex'), 0)"
+    world.source.run(value % 1, binary % 2)
+    product = world.product().start_streaming()
+    world.source.run(value % 11, binary % 12, "UPDATE long SET n = 1",
+                     "UPDATE long SET t = t || 'end' WHERE id = 1")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+@pytest.mark.skipif(SANITIZER, reason="the sanitizers' own memory is in the way")
+def test_a_transaction_of_300_000_rows_in_bounded_memory(world):
+    world.both("CREATE TABLE many (id int PRIMARY KEY, v text)",
+               "CREATE TABLE other (id int PRIMARY KEY)")
+    product = world.product().start_streaming()
+    world.source.run("""
+        BEGIN;
+        INSERT INTO other VALUES (1);
+        INSERT INTO many SELECT i, md5(i::text) || repeat('x', 200) FROM generate_series(1, 300000) i;
+        UPDATE many SET v = 'short' WHERE id % 10 = 0;
+        DELETE FROM many WHERE id % 7 = 0;
+        INSERT INTO other VALUES (2);
+        COMMIT""")
+    product.wait_caught_up(seconds=80)
+    peak = product.peak_memory()
+    world.assert_equal()
+    assert peak < 256 * MIB, f"{peak / MIB:.0f} MiB resident"
+
+
+@pytest.mark.skipif(SANITIZER, reason="the sanitizers' own memory is in the way")
+def test_a_backfill_of_300_000_rows_in_bounded_memory(world):
+    world.both("CREATE TABLE many (id int PRIMARY KEY, v text)")
+    world.source.run("INSERT INTO many SELECT i, md5(i::text) || repeat('x', 400) "
+                     "FROM generate_series(1, 300000) i")
+    product = world.product().start_streaming()
+    product.wait_caught_up()
+    peak = product.peak_memory()
+    world.assert_equal()
+    assert peak < 256 * MIB, f"{peak / MIB:.0f} MiB resident"
+
+
+def test_three_hundred_tables(world):
+    names = [f"t{number}" for number in range(300)]
+    world.both("; ".join(f"CREATE TABLE {name} (id int PRIMARY KEY, v text)" for name in names))
+    world.source.run("; ".join(f"INSERT INTO {name} VALUES (1, 'copy')" for name in names))
+    product = world.product().start_streaming()
+    world.source.run("; ".join(f"INSERT INTO {name} VALUES (2, 'stream')" for name in names),
+                     "; ".join(f"UPDATE {name} SET v = 'u' WHERE id = 1" for name in names[::2]))
+    product.wait_caught_up()
+    world.assert_equal()

@@ -1,0 +1,111 @@
+"""The slot is never recreated in silence and never trusted blindly: a gap is a stop, status 4."""
+import pytest
+
+from world import wait
+
+
+@pytest.fixture
+def stopped(world):
+    """A migration that ran and stopped cleanly; its program."""
+    world.both("CREATE TABLE t (id int PRIMARY KEY)")
+    world.source.run("INSERT INTO t VALUES (1)")
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t VALUES (2)")
+    product.wait_caught_up()
+    product.stop()
+    return product
+
+
+def slots(world):
+    return world.source.rows("""SELECT slot_name, confirmed_flush_lsn FROM pg_replication_slots
+                                WHERE database = current_database()""")
+
+
+def assert_lost(result, *words):
+    assert result.status == 4, result.text
+    for word in words:
+        assert word in result.text.lower(), result.text
+
+
+def test_dropped_while_stopped(world, stopped):
+    world.source.run("INSERT INTO t VALUES (3)",
+                     f"SELECT pg_drop_replication_slot('{world.object_name}')")
+    assert_lost(stopped.run_to_end(), "slot", world.object_name, "backfill")
+    assert slots(world) == []
+    assert world.target.rows("SELECT id FROM t ORDER BY 1") == [(1,), (2,)]
+
+
+def test_dropped_while_it_runs(world, stopped):
+    stopped.start_streaming()
+
+    def drop():
+        world.source.run("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
+                         f"WHERE slot_name = '{world.object_name}' AND active")
+        world.source.run("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+                         f"WHERE slot_name = '{world.object_name}' AND NOT active")
+        return not slots(world)
+
+    wait.until(drop, "the slot to be dropped under the program", interval=0)
+    world.source.run("INSERT INTO t VALUES (3)")
+    assert stopped.wait_end() == 4
+    assert slots(world) == []
+
+
+def test_recreated_by_others(world, stopped):
+    world.source.run("INSERT INTO t VALUES (3)",
+                     f"SELECT pg_drop_replication_slot('{world.object_name}')",
+                     f"SELECT pg_create_logical_replication_slot('{world.object_name}', 'pgoutput')")
+    before = slots(world)
+    assert_lost(stopped.run_to_end(), "slot")
+    assert slots(world) == before
+
+
+def test_advanced_by_others(world, stopped):
+    world.source.run("INSERT INTO t VALUES (3)",
+                     f"SELECT pg_replication_slot_advance('{world.object_name}', pg_current_wal_lsn())")
+    before = slots(world)
+    assert_lost(stopped.run_to_end(), "slot")
+    assert slots(world) == before
+    assert world.target.rows("SELECT id FROM t ORDER BY 1") == [(1,), (2,)]
+
+
+def test_invalidated_for_want_of_wal(make_world, make_cluster, target_cluster):
+    """max_slot_wal_keep_size: the server has thrown away what we needed."""
+    source = make_cluster(max_slot_wal_keep_size="1MB", min_wal_size="32MB", max_wal_size="48MB")
+    world = make_world(source, target_cluster)
+    world.both("CREATE TABLE t (id int PRIMARY KEY)")
+    product = world.product().start_streaming()
+    product.stop()
+
+    def lose():
+        world.source.run("CREATE TABLE fill AS SELECT repeat('x', 1000) FROM generate_series(1, 20000)",
+                         "DROP TABLE fill", "SELECT pg_switch_wal()", "CHECKPOINT")
+        return world.source.value("SELECT wal_status FROM pg_replication_slots") == "lost"
+
+    wait.until(lose, "the slot to be lost", 60)
+    assert_lost(product.run_to_end(), "slot", "lost")
+
+
+def test_another_server_behind_the_same_address(make_world, make_cluster, source_cluster,
+                                                target_cluster, world, stopped):
+    """Its slot of the same name proves nothing: the system identifier differs."""
+    other = make_cluster()
+    copy = other.create_database(world.source.name)
+    copy.run("CREATE TABLE t (id int PRIMARY KEY)", f"CREATE PUBLICATION {world.object_name} FOR TABLE t",
+             f"SELECT pg_create_logical_replication_slot('{world.object_name}', 'pgoutput')")
+    stopped.config["source"]["dsn"] = copy.url()
+    assert_lost(stopped.run_to_end(), "system identifier")
+    assert world.target.rows("SELECT id FROM t ORDER BY 1") == [(1,), (2,)]
+
+
+def test_progress_lost_at_the_target(world, stopped):
+    """The control rows are gone but the slot has moved on: starting afresh needs a new copy."""
+    world.target.run("DROP SCHEMA slackwater CASCADE",
+                     "SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin "
+                     f"WHERE roname = '{world.object_name}'")
+    world.source.run("INSERT INTO t VALUES (3)")
+    result = stopped.run_to_end("--until-caught-up")
+    if result.status == 0:  # a full new copy is right as well; half of one is not
+        world.assert_equal()
+    else:
+        assert result.status in (2, 4), result.text

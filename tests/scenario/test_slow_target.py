@@ -1,0 +1,121 @@
+"""The target is slow, locked or quarrelsome; the stream must live and every row arrive."""
+import threading
+
+from world import load, wait
+
+
+def build(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)", "CREATE TABLE u (id int PRIMARY KEY)")
+    world.source.run("INSERT INTO t SELECT i, 'x' FROM generate_series(1, 100) i")
+
+
+def test_keepalives_are_answered_while_the_apply_is_stuck(world):
+    """Longer than wal_sender_timeout: the server would drop a receiver that says nothing."""
+    world.source.run(f"ALTER DATABASE {world.source.name} SET wal_sender_timeout = '3s'")
+    build(world)
+    product = world.product().start_streaming()
+    walsender = "SELECT active_pid FROM pg_replication_slots WHERE database = current_database()"
+    before = world.source.value(walsender)
+    began = world.source.value("SELECT clock_timestamp()")
+    with load.held(world.target, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE"):
+        world.source.run("UPDATE t SET v = 'stuck'")
+        wait.until(lambda: world.source.value(
+            "SELECT clock_timestamp() > %s + interval '8 s'", began), "8 seconds", 20, 0.2)
+        assert world.source.value(walsender) == before
+    product.wait_caught_up()
+    world.assert_equal()
+    assert product.status()["reconnects"] == 0
+    assert world.source.value(walsender) == before
+
+
+def test_a_stream_larger_than_the_queue_waits_behind_a_stuck_apply(world):
+    """Back-pressure: memory stays bounded, keepalives go on, nothing is lost."""
+    world.source.run(f"ALTER DATABASE {world.source.name} SET wal_sender_timeout = '3s'")
+    build(world)
+    product = world.product().start_streaming()
+    with load.held(world.target, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE"):
+        world.source.run("UPDATE t SET v = 'stuck'")
+        began = world.source.value("SELECT clock_timestamp()")
+        for number in range(12):
+            world.source.run(f"INSERT INTO t SELECT i, repeat(md5(i::text), 60) FROM "
+                             f"generate_series({1000 + number * 5000}, {5999 + number * 5000}) i")
+        wait.until(lambda: world.source.value(
+            "SELECT clock_timestamp() > %s + interval '5 s'", began), "5 seconds", 20, 0.2)
+    product.wait_caught_up()
+    world.assert_equal()
+    assert product.status()["reconnects"] == 0
+    if not wait.PATIENCE > 1:
+        assert product.peak_memory() < 256 << 20
+
+
+def test_lock_timeout_is_retried(world):
+    world.target.run(f"ALTER DATABASE {world.target.name} SET lock_timeout = '300ms'")
+    build(world)
+    product = world.product().start_streaming()
+    with load.held(world.target, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE"):
+        world.source.run("BEGIN; INSERT INTO u VALUES (1); UPDATE t SET v = 'retried'; COMMIT")
+        product.wait_status(lambda status: status["retries"] >= 2, "two retries")
+        assert world.target.value("SELECT count(*) FROM u") == 0
+    product.wait_caught_up()
+    world.assert_equal()
+    assert product.alive()
+
+
+def test_statement_timeout_is_retried(world):
+    world.target.run(f"ALTER DATABASE {world.target.name} SET statement_timeout = '300ms'")
+    build(world)
+    product = world.product().start_streaming()
+    with load.Stall(world.target, "t", "NEW.v = 'slow'") as stall:
+        world.source.run("UPDATE t SET v = 'slow' WHERE id = 1")
+        stall.wait_reached()
+        product.wait_status(lambda status: status["retries"] >= 1 or not status["lag"]["known"]
+                            or status["lag"]["time"] > 1, "the time-out to pass")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_deadlocks_with_the_application_are_retried(world):
+    """The application locks t then u; the program writes u then t."""
+    world.target.run(f"ALTER DATABASE {world.target.name} SET deadlock_timeout = '50ms'")
+    build(world)
+    world.source.run("INSERT INTO u SELECT generate_series(1, 10)")
+    product = world.product().start_streaming()
+    deadlocks = []
+    for number in range(3):
+        with load.held(world.target, f"SELECT * FROM t WHERE id = {number + 1} FOR UPDATE") as other:
+            world.source.run(f"BEGIN; DELETE FROM u WHERE id = {number + 1}; "
+                             f"UPDATE t SET v = 'd{number}' WHERE id = {number + 1}; COMMIT")
+            wait.until(lambda: world.target.value(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted"), "the program to wait")
+
+            def quarrel():
+                try:
+                    other.execute(f"SELECT * FROM u WHERE id = {number + 1} FOR UPDATE")
+                except Exception as error:
+                    deadlocks.append(error)
+
+            thread = threading.Thread(target=quarrel)
+            thread.start()
+            thread.join()
+    product.wait_caught_up()
+    world.assert_equal()
+    assert product.alive()
+
+
+def test_a_target_that_is_read_only_for_a_while(world):
+    build(world)
+    product = world.product().start_streaming()
+    name = world.target.name
+    world.target.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    end = ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+           "WHERE datname = current_database() AND pid <> pg_backend_pid()")
+    world.target.run(end)
+    world.source.run("INSERT INTO t VALUES (500, 'later')")
+    product.wait_status(lambda status: status["last_error"], "an error to be named")
+    assert product.alive()
+    with world.target.session() as run:
+        run.execute("SET default_transaction_read_only = off")
+        run.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    world.target.run(end)
+    product.wait_caught_up()
+    world.assert_equal()

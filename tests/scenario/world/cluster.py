@@ -1,0 +1,207 @@
+"""A private PostgreSQL server and its databases."""
+import contextlib
+import io
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+
+import psycopg2
+
+from . import process, wait
+
+BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
+
+# In every DSN that the program gets, and nowhere in what it prints (Product.assert_no_secret).
+SECRET = "pa55-of-the-tests"
+
+SETTINGS = {
+    "wal_level": "logical",
+    "fsync": "off",
+    "shared_buffers": "64MB",
+    "max_connections": 60,
+    "max_replication_slots": 20,
+    "max_wal_senders": 20,
+    "max_prepared_transactions": 10,
+    "max_wal_size": "2GB",
+    "listen_addresses": "127.0.0.1",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+    "log_line_prefix": "%m [%p] %d %a: ",
+}
+
+HBA = """\
+local all all                trust
+host  all locked 127.0.0.1/32 scram-sha-256
+host  all all    127.0.0.1/32 trust
+host  replication all 127.0.0.1/32 trust
+"""
+
+COMPLAINT = re.compile(" (WARNING|ERROR|FATAL|PANIC|DETAIL|CONTEXT|STATEMENT): ")
+STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Cluster:
+    """One server in a folder of its own. create -> start -> (restart) -> destroy."""
+
+    def __init__(self, folder, **settings):
+        self.folder = pathlib.Path(folder)
+        self.data = self.folder / "data"
+        self.log = self.folder / "log"
+        self.settings = {**SETTINGS, **settings, "unix_socket_directories": str(self.folder)}
+        self.port = free_port()
+        self.server = None
+
+    def create(self):
+        self.folder.mkdir(mode=0o755, parents=True)
+        self.log.touch()
+        if process.SERVER_USER:
+            shutil.chown(self.folder, process.SERVER_USER, process.SERVER_USER)
+        process.run([BIN / "initdb", "-D", self.data, "-U", "postgres", "--no-sync",
+                     "--no-locale", "--encoding=UTF8", "--auth=trust"], as_server=True,
+                    cwd=self.folder)
+        lines = [f"{name} = '{value}'\n" for name, value in self.settings.items()]
+        with open(self.data / "postgresql.conf", "a") as conf:
+            conf.writelines(lines)
+        (self.data / "pg_hba.conf").write_text(HBA)
+        self.start()
+        return self
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.server = process.spawn(
+                [BIN / "postgres", "-D", self.data, "-p", self.port], as_server=True,
+                on_orphan=signal.SIGINT, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
+        wait.until(self._answers, f"the server in {self.folder} to start")
+
+    def _answers(self):
+        if self.server.poll() is not None:
+            raise RuntimeError(f"the server did not start:\n{self.log_tail()}")
+        with self.database("postgres").session():
+            return True
+
+    def stop(self, mode="fast"):
+        if self.server is None:
+            return
+        if self.server.poll() is None:
+            self.server.send_signal(STOP_SIGNALS[mode])
+            try:
+                self.server.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.server.send_signal(signal.SIGQUIT)
+                self.server.wait(timeout=30)
+        self.server = None
+
+    def restart(self, mode="fast"):
+        self.stop(mode)
+        self.start()
+
+    def destroy(self):
+        self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def database(self, name):
+        return Database(self, name)
+
+    def create_database(self, name, options=""):
+        self.database("postgres").run(f'CREATE DATABASE "{name}" {options}')
+        return Database(self, name)
+
+    def drop_database(self, name):
+        """With all that would be in the way: slots, sessions, prepared transactions."""
+        database, admin = self.database(name), self.database("postgres")
+        if not admin.value("SELECT 1 FROM pg_database WHERE datname = %s", name):
+            return
+        for (gid,) in database.rows(
+                "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
+            database.run(f"ROLLBACK PREPARED '{gid}'")
+        wait.until(lambda: drop_slots(admin, name), f"the slots of {name} to be released")
+        admin.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def log_tail(self, lines=25):
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def complaints(self, database, lines=15):
+        """The last errors and warnings in this database, each shortened."""
+        found = [line[:500] for line in self.log.read_text(errors="replace").splitlines()
+                 if f" {database} " in line and COMPLAINT.search(line)]
+        return "\n".join(found[-lines:])
+
+
+def drop_slots(admin, database):
+    """Ends who uses them and drops them; true when none is left."""
+    admin.run(f"""SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots
+                  WHERE database = '{database}' AND active""")
+    admin.run(f"""SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+                  WHERE database = '{database}' AND NOT active""")
+    return not admin.value(
+        "SELECT count(*) FROM pg_replication_slots WHERE database = %s", database)
+
+
+class Database:
+    """A database of a cluster, and short ways to use it. Sessions commit by themselves."""
+
+    def __init__(self, cluster, name):
+        self.cluster = cluster
+        self.name = name
+
+    def url(self, user="postgres", password=SECRET):
+        """The DSN as a URI, over TCP. The server trusts everyone but the role `locked`."""
+        return (f"postgresql://{user}:{password}@127.0.0.1:{self.cluster.port}/{self.name}")
+
+    def keywords(self, user="postgres", password=SECRET):
+        """The DSN as keywords and values."""
+        return (f"host=127.0.0.1 port={self.cluster.port} dbname={self.name} "
+                f"user={user} password='{password}'")
+
+    def local(self):
+        """The DSN over the Unix socket, for tools."""
+        return (f"host={self.cluster.folder} port={self.cluster.port} dbname={self.name} "
+                "user=postgres client_encoding=UTF8")
+
+    def connect(self):
+        connection = psycopg2.connect(self.local(), connect_timeout=10)
+        connection.autocommit = True
+        return connection
+
+    @contextlib.contextmanager
+    def session(self):
+        """A cursor in a session of its own: `with source.session() as run: run.execute(...)`."""
+        with contextlib.closing(self.connect()) as connection:
+            with connection.cursor() as cursor:
+                yield cursor
+
+    def run(self, *statements):
+        """Runs the statements one by one in one session."""
+        with self.session() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def rows(self, query, *values):
+        with self.session() as cursor:
+            cursor.execute(query, values or None)
+            return cursor.fetchall()
+
+    def value(self, query, *values):
+        rows = self.rows(query, *values)
+        return rows[0][0] if rows else None
+
+    def dump(self, query):
+        """The rows of a query as the server's COPY lines, unsorted, as bytes."""
+        out = io.BytesIO()
+        with self.session() as cursor:
+            cursor.execute("SET search_path = public")
+            cursor.execute("SET DateStyle = 'ISO, YMD'; SET IntervalStyle = postgres;"
+                           "SET TimeZone = 'UTC'; SET extra_float_digits = 1;"
+                           "SET bytea_output = hex; SET quote_all_identifiers = off")
+            cursor.copy_expert(f"COPY ({query}) TO STDOUT", out)
+        return out.getvalue().splitlines()

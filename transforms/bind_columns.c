@@ -1,0 +1,417 @@
+/* Which rule makes which target column. See rules.h and rule.h. */
+#include "transforms/bind.h"
+
+#include "schema/compatibility.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* --- what kinds call --- */
+
+struct arena *binder_arena(struct binder *binder)
+{
+    return binder->arena;
+}
+
+const struct catalog_table *binder_source_table(struct binder *binder)
+{
+    return binder->source;
+}
+
+const char *binder_object(struct binder *binder)
+{
+    return text_format(binder->arena, "%s.%s", binder->target_text,
+                       binder->current->target->name);
+}
+
+bool binder_refuse(struct binder *binder, const char *id, const char *where, const char *fix,
+                   const char *what, ...)
+{
+    struct report report = {
+        .id = id, .severity = SEVERITY_BREAKING, .where = where, .fix = fix};
+    struct buf text = {0};
+    va_list arguments;
+    char line[1024];
+
+    va_start(arguments, what);
+    vsnprintf(line, sizeof(line), what, arguments);
+    va_end(arguments);
+    buf_append_text(&text, line);
+    if (!where)
+        report.where = binder_object(binder);
+    binder_report(binder, &report, "%s", buf_text(&text));
+    buf_free(&text);
+    return false;
+}
+
+static void note_input(struct binder *binder, const struct source_column *source)
+{
+    struct plan_column *column = binder->current;
+    const struct source_column **inputs;
+
+    if (plan_reads(column, source->column))
+        return;
+    inputs = arena_alloc(binder->arena, (column->input_count + 1u) * sizeof(*inputs));
+    if (column->input_count)
+        memcpy(inputs, column->inputs, column->input_count * sizeof(*inputs));
+    inputs[column->input_count++] = source;
+    column->inputs = inputs;
+}
+
+static const struct source_column *read_source(struct binder *binder, int index,
+                                               const char *where)
+{
+    struct source_column *source = &binder->sources[index];
+
+    if (source->column->generated) {
+        binder_refuse(binder, "rule.source_generated", where,
+                      "compute it at the target as well, or read the columns it is made of",
+                      "source column %s.%s is generated: its values are not in the stream",
+                      binder->source_text, source->column->name);
+        return NULL;
+    }
+    source->read = true;
+    note_input(binder, source);
+    return source;
+}
+
+const struct source_column *binder_source(struct binder *binder, const char *name,
+                                          const char *where)
+{
+    int index = catalog_column_index(binder->source, name);
+
+    if (index >= 0)
+        return read_source(binder, index, where);
+    binder_refuse(binder, "rule.source_column", where, "name a column of the source table",
+                  "source table %s has no column \"%s\"%s", binder->source_text, name,
+                  text_did_you_mean(binder->arena, name,
+                                    bind_column_names(binder->arena, binder->source)));
+    return NULL;
+}
+
+static void bind_column(struct binder *binder, struct plan_column *column);
+
+/* The rule of another target column, bound on the way; its inputs become inputs of this one. */
+static const struct rule *other_rule(struct binder *binder, struct plan_column *other,
+                                     const char *where)
+{
+    struct plan_column *current = binder->current;
+
+    if (other->state == PLAN_BINDING) {
+        binder_refuse(binder, "rule.circle", where, "let one of them read source columns only",
+                      "the rules of %s.%s and \"%s\" read each other", binder->target_text,
+                      current->target->name, other->target->name);
+        return NULL;
+    }
+    bind_column(binder, other);
+    binder->current = current;
+    if (other->state != PLAN_BOUND)
+        return NULL;
+    for (uint16_t i = 0; i < other->input_count; i++)
+        note_input(binder, other->inputs[i]);
+    return other->rule;
+}
+
+/* Columns of the source, and those of the target that `columns` make. */
+static const char *const *readable_names(struct binder *binder)
+{
+    const char **names = arena_alloc(
+        binder->arena,
+        (binder->source->column_count + binder->spec->column_count + 1) * sizeof(*names));
+    size_t count = 0;
+
+    for (uint16_t i = 0; i < binder->source->column_count; i++)
+        names[count++] = binder->source->columns[i].name;
+    for (size_t i = 0; i < binder->spec->column_count; i++)
+        names[count++] = binder->spec->columns[i].name;
+    names[count] = NULL;
+    return names;
+}
+
+/* The name means the source's column, though a rule makes a target column of the same name. */
+static void note_ambiguous(struct binder *binder, const char *name, const char *where)
+{
+    struct report report = {
+        .id = "rule.name_means_source", .severity = SEVERITY_NON_BREAKING, .where = where};
+
+    binder_report(binder, &report,
+                  "\"%s\" means the column of source table %s, not what the rule of target "
+                  "column \"%s\" makes",
+                  name, binder->source_text, name);
+}
+
+bool binder_name(struct binder *binder, const char *name, const char *where,
+                 const struct source_column **column, const struct rule **rule)
+{
+    int source = catalog_column_index(binder->source, name);
+    int target = catalog_column_index(binder->target, name);
+
+    if (source >= 0) {
+        if (target >= 0 && binder->columns[target].spec &&
+            &binder->columns[target] != binder->current)
+            note_ambiguous(binder, name, where);
+        *column = read_source(binder, source, where);
+        return *column != NULL;
+    }
+    if (target >= 0 && binder->columns[target].spec) {
+        *rule = other_rule(binder, &binder->columns[target], where);
+        return *rule != NULL;
+    }
+    return binder_refuse(
+        binder, "rule.name", where,
+        "name a column of the source table, or a target column that has a rule here",
+        "\"%s\" is neither a column of source table %s nor a column made by a rule of this "
+        "table%s",
+        name, binder->source_text,
+        text_did_you_mean(binder->arena, name, readable_names(binder)));
+}
+
+static size_t count_characters(const struct value *value)
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < value->size; i++)
+        count += ((unsigned char)value->data[i] & 0xc0) != 0x80;
+    return count;
+}
+
+bool binder_fits(struct binder *binder, const char *what, const struct constant *constant)
+{
+    const struct catalog_column *target = binder->current->target;
+    const struct type_codec *codec = binder->current->codec;
+    const struct value *value = &constant->value;
+    struct value binary;
+    int limit;
+
+    if (value->kind == VALUE_NULL && target->not_null)
+        return binder_refuse(binder, "rule.null", constant->where, "give a value",
+                             "%s: null, but target column %s is NOT NULL", what,
+                             binder_object(binder));
+    if (value->kind != VALUE_TEXT)
+        return true;
+    if (codec && type_has_binary(codec) &&
+        !type_to_binary(codec, value, binder->arena, &binary))
+        return binder_refuse(
+            binder, "rule.value", constant->where, "write a value of the column's type",
+            "%s: %s is no %s, the type of target column %s", what,
+            constant_show(binder->arena, constant), target->type_name, binder_object(binder));
+    if (type_length_limit(target, &limit) && count_characters(value) > (size_t)limit)
+        return binder_refuse(
+            binder, "rule.value", constant->where, "shorten it, or widen the column",
+            "%s: %s is longer than %d characters, the limit of target column %s", what,
+            constant_show(binder->arena, constant), limit, binder_object(binder));
+    return true;
+}
+
+/* --- one column --- */
+
+static bool bind_step(struct binder *binder, const struct step_spec *step,
+                      const struct rule *input, const struct rule **bound)
+{
+    struct rule *rule = arena_alloc(binder->arena, sizeof(*rule));
+
+    *rule = (struct rule){
+        .kind = step->kind, .input = input, .where = text_copy(binder->arena, step->where)};
+    if (!step->kind->bind(binder, step->state, rule))
+        return false;
+    *bound = rule;
+    return true;
+}
+
+static bool bind_steps(struct binder *binder, const struct column_spec *spec,
+                       const struct rule **rule)
+{
+    for (size_t i = 0; i < spec->step_count; i++)
+        if (!bind_step(binder, &spec->steps[i], *rule, rule))
+            return false;
+    return true;
+}
+
+static bool bind_carried(struct binder *binder, const struct rule **rule)
+{
+    struct step_spec step = {.kind = &rule_from, .state = binder->current->target->name};
+
+    return bind_step(binder, &step, NULL, rule);
+}
+
+static void bind_column(struct binder *binder, struct plan_column *column)
+{
+    const struct rule *rule = NULL;
+    bool bound;
+
+    if (column->state != PLAN_WAITING)
+        return;
+    column->state = PLAN_BINDING;
+    binder->current = column;
+    bound =
+        column->spec ? bind_steps(binder, column->spec, &rule) : bind_carried(binder, &rule);
+    column->rule = rule;
+    column->state = bound ? PLAN_BOUND : PLAN_FAILED;
+}
+
+/* --- which columns have a rule --- */
+
+static const char *column_object(struct binder *binder, const char *table, const char *column)
+{
+    return text_format(binder->arena, "%s.%s", table, column);
+}
+
+static void take_entry(struct binder *binder, const struct column_spec *spec)
+{
+    struct report report = {.severity = SEVERITY_BREAKING, .where = spec->where};
+    int index = catalog_column_index(binder->target, spec->name);
+
+    if (index < 0) {
+        report.id = "target.column_missing";
+        report.fix = "add the column at the target, or mend the name";
+        binder_report(binder, &report, "target table %s has no column \"%s\"%s",
+                      binder->target_text, spec->name,
+                      text_did_you_mean(binder->arena, spec->name,
+                                        bind_column_names(binder->arena, binder->target)));
+        return;
+    }
+    if (binder->target->columns[index].generated) {
+        report.id = "target.column_generated";
+        report.fix = "remove the rule: the target computes the column itself";
+        binder_report(binder, &report, "target column %s.%s is generated and cannot be written",
+                      binder->target_text, spec->name);
+        return;
+    }
+    binder->columns[index].spec = spec;
+    binder->columns[index].state = PLAN_WAITING;
+}
+
+static bool is_dropped(const struct binder *binder, const char *name)
+{
+    for (size_t i = 0; i < binder->spec->drop_count; i++)
+        if (strcmp(binder->spec->drops[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool has_entry(const struct binder *binder, const char *name)
+{
+    for (size_t i = 0; i < binder->spec->column_count; i++)
+        if (strcmp(binder->spec->columns[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static void check_drops(struct binder *binder)
+{
+    for (size_t i = 0; i < binder->spec->drop_count; i++) {
+        const struct name_spec *drop = &binder->spec->drops[i];
+        struct report report = {.id = "rule.drop",
+                                .severity = SEVERITY_BREAKING,
+                                .where = drop->where,
+                                .fix = "name a column of the source table, or remove it here"};
+
+        if (catalog_column_index(binder->source, drop->name) < 0)
+            binder_report(binder, &report, "drop: source table %s has no column \"%s\"%s",
+                          binder->source_text, drop->name,
+                          text_did_you_mean(binder->arena, drop->name,
+                                            bind_column_names(binder->arena, binder->source)));
+    }
+}
+
+/* A generated column of the source is not in the stream. */
+static void report_generated(struct binder *binder, const struct catalog_column *source,
+                             const struct catalog_column *target)
+{
+    bool plain = target && !target->generated;
+    struct report report = {
+        .id = "source.column_generated",
+        .severity = plain ? SEVERITY_POTENTIALLY_BREAKING : SEVERITY_NON_BREAKING,
+        .where = column_object(binder, binder->source_text, source->name),
+        .impact = plain ? "the target column keeps its default in every row" : NULL,
+        .fix = plain ? "make the target column generated, or give it a rule" : NULL};
+
+    binder_report(binder, &report, "source column %s.%s is generated and not carried%s",
+                  binder->source_text, source->name,
+                  plain ? ", and the target column is a plain one" : "");
+}
+
+static void report_missing(struct binder *binder, const char *name)
+{
+    struct report report = {
+        .id = "target.column_missing",
+        .severity = SEVERITY_BREAKING,
+        .where = column_object(binder, binder->source_text, name),
+        .fix =
+            text_format(binder->arena,
+                        "add the column at the target; or carry it under another name with "
+                        "columns: { new_name: { from: %s } } and drop: [%s]; or only drop it",
+                        name, name)};
+
+    binder_report(binder, &report, "source column %s.%s has no column at the target (%s)%s",
+                  binder->source_text, name, binder->target_text,
+                  text_did_you_mean(binder->arena, name,
+                                    bind_column_names(binder->arena, binder->target)));
+}
+
+static void report_target_computes(struct binder *binder, const char *name)
+{
+    struct report report = {.id = "target.column_generated",
+                            .severity = SEVERITY_POTENTIALLY_BREAKING,
+                            .where = column_object(binder, binder->target_text, name),
+                            .impact = "its values may differ from the source's",
+                            .fix =
+                                "drop the column here, or make it a plain one at the target"};
+
+    binder_report(binder, &report,
+                  "target column %s.%s is generated: the source's values are not carried",
+                  binder->target_text, name);
+}
+
+/* A column that is neither dropped nor made by an entry goes to the column of its name. */
+static void carry(struct binder *binder, const struct catalog_column *source)
+{
+    int index = catalog_column_index(binder->target, source->name);
+    struct plan_column *column = index < 0 ? NULL : &binder->columns[index];
+
+    if (source->generated)
+        report_generated(binder, source, column ? column->target : NULL);
+    else if (!column)
+        report_missing(binder, source->name);
+    else if (column->target->generated)
+        report_target_computes(binder, source->name);
+    else
+        column->state = PLAN_WAITING;
+}
+
+static void check_unfilled(struct binder *binder, const struct catalog_column *target)
+{
+    struct report report = {
+        .id = "target.column_unfilled",
+        .severity = SEVERITY_BREAKING,
+        .where = column_object(binder, binder->target_text, target->name),
+        .fix = text_format(binder->arena,
+                           "give it a rule, such as columns: { %s: { value: ... } }, or a "
+                           "default at the target",
+                           target->name)};
+
+    if (!target->not_null || target->has_default || target->generated || target->identity)
+        return;
+    binder_report(binder, &report,
+                  "target column %s.%s is NOT NULL without a default, and no rule fills it",
+                  binder->target_text, target->name);
+}
+
+void bind_columns(struct binder *binder)
+{
+    for (size_t i = 0; i < binder->spec->column_count; i++)
+        take_entry(binder, &binder->spec->columns[i]);
+    check_drops(binder);
+    for (uint16_t i = 0; i < binder->source->column_count; i++) {
+        const struct catalog_column *source = &binder->source->columns[i];
+
+        if (!is_dropped(binder, source->name) && !has_entry(binder, source->name))
+            carry(binder, source);
+    }
+    for (uint16_t i = 0; i < binder->target->column_count; i++)
+        bind_column(binder, &binder->columns[i]);
+    for (uint16_t i = 0; i < binder->target->column_count; i++)
+        if (binder->columns[i].state == PLAN_UNFILLED)
+            check_unfilled(binder, binder->columns[i].target);
+}

@@ -1,0 +1,56 @@
+/* A bound table as the chain works with it: bound_table with what evaluation needs besides. */
+#ifndef TRANSFORMS_PLAN_H
+#define TRANSFORMS_PLAN_H
+
+#include "transforms/rule.h"
+#include "transforms/rules.h"
+#include "transforms/spec.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum plan_state {
+    PLAN_UNFILLED, /* no rule makes this target column */
+    PLAN_WAITING,  /* it has a rule, not bound yet */
+    PLAN_BINDING,  /* being bound: met again, the rules go in a circle */
+    PLAN_BOUND,
+    PLAN_FAILED, /* a finding was left */
+};
+
+struct plan_column {
+    const struct catalog_column *target;
+    const struct column_spec *spec; /* NULL: carried over unnamed */
+    enum plan_state state;
+    const struct rule *rule; /* once bound */
+    uint16_t input_count;
+    const struct source_column **inputs; /* what the rule reads, each once */
+    const struct type_codec *codec;      /* the target's; NULL: unknown */
+    bool passes;
+    bool key;
+    const struct value *binary; /* a constant in binary form; NULL: none */
+};
+
+struct table_plan {
+    struct bound_table *bound;
+    struct plan_column *columns;          /* as bound->columns */
+    const struct source_column **sources; /* as bound->source_relation's columns */
+    uint16_t key_count;
+    uint16_t *keys; /* indexes of the key's columns */
+};
+
+struct chain_plan {
+    struct chain chain; /* what callers see; first, so that the pointers are the same */
+    struct arena arena;
+    struct table_plan *tables; /* as chain.tables */
+};
+
+static inline bool plan_reads(const struct plan_column *column,
+                              const struct catalog_column *source)
+{
+    for (uint16_t i = 0; i < column->input_count; i++)
+        if (column->inputs[i]->column == source)
+            return true;
+    return false;
+}
+
+#endif

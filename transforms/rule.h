@@ -1,0 +1,160 @@
+/* The contract of a rule kind.
+ *
+ * A column entry of the file is a small pipeline of steps, each of one kind. The first step
+ * gives a value (from, value, template); the others work on the value of the step before (map).
+ *
+ *     status: { from: state, map: { a: active }, default: unknown }     from | map
+ *     status: { map: { a: active } }                                    from status | map
+ *
+ * Life cycle of a step:
+ *
+ *     load      once, from the YAML entry alone: a state in the rules' arena
+ *     bind      once for each table it is used with: a struct rule in the chain's arena
+ *     evaluate  for each row; immutable by then, any thread
+ *     sql       the same as an SQL expression over the source's columns
+ *     inverse   how to get back, or why that cannot be done
+ *
+ * Adding a kind: one file with its `struct rule_kind`, one line in kinds.c.
+ *
+ * What every kind keeps to:
+ *  - A value that enters a step is text: the output of the source's type, char(n) without its
+ *    trailing blanks. rule_text() sees to it. Only a lone `from` passes other formats on.
+ *  - Results are VALUE_TEXT, VALUE_NULL, VALUE_UNCHANGED or VALUE_ABSENT (a lone `from` also
+ *    VALUE_BINARY). Bytes live in the row, in the rule, or in the evaluation's arena.
+ *  - VALUE_ABSENT in gives VALUE_ABSENT out; VALUE_UNCHANGED in gives VALUE_UNCHANGED out,
+ * where nothing else that counts may have changed.
+ *  - sql() yields what evaluate() yields, NULL where evaluate() fails. */
+#ifndef TRANSFORMS_RULE_H
+#define TRANSFORMS_RULE_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/yaml.h"
+#include "model/row.h"
+#include "schema/catalog.h"
+#include "schema/finding.h"
+#include "schema/types.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rule_kind;
+struct binder; /* transforms/bind.h */
+
+/* A column of the source table that rules read. */
+struct source_column {
+    const struct catalog_column *column;
+    const struct type_codec *codec; /* NULL: its binary form does not travel */
+    bool blank_padded;              /* char(n) */
+    bool read;                      /* by any rule of the table */
+    uint16_t index; /* in bound_table.source_relation; set once all rules are bound */
+};
+
+/* A bound step. */
+struct rule {
+    const struct rule_kind *kind;
+    const struct rule *input; /* the step before; NULL for the first */
+    const char *where;        /* "file:line:column"; NULL when carried over unnamed */
+    const void *state;        /* the kind's own */
+    /* Set by bind where they hold: */
+    const struct source_column *plain; /* the result is this column's value as it is */
+    const struct value *constant;      /* the result never varies: VALUE_TEXT or VALUE_NULL */
+};
+
+/* A constant of the file. */
+struct constant {
+    struct value value; /* VALUE_TEXT or VALUE_NULL */
+    const char *where;  /* "file:line:column" */
+    bool hidden;        /* holds text of the environment, which no message shows */
+};
+
+/* One row image, as rules see it. Both arrays are indexed by source_column.index. */
+struct evaluation {
+    const struct value *values;
+    const bool *fixed; /* cannot have changed in this update; NULL: any may have changed */
+    struct arena *arena;
+};
+
+/* The way back from a target column, built from the last step to the first. */
+struct inverse {
+    const char *source_column; /* NULL: nothing to restore, the column was made up */
+    struct buf steps;          /* ", map: {...}" for the reverse migration's file */
+    const char *reason;        /* why there is none; NULL: there is one. Static. */
+    bool one_to_one;           /* different inputs never give the same result */
+};
+
+struct rule_kind {
+    const char *key;           /* the key of a column entry that asks for it */
+    const char *companions[4]; /* further keys it reads from the entry; NULL-terminated */
+    bool begins;               /* gives a value; else it takes the step before */
+
+    /* `value` stands under the key, `entry` is the whole column entry. */
+    bool (*load)(const struct yaml_node *value, const struct yaml_node *entry,
+                 struct arena *arena, const void **state, struct err *err);
+    /* Resolves names and checks types; fills rule->state (from the loaded state), plain and
+     * constant. On failure a breaking finding was left. */
+    bool (*bind)(struct binder *binder, const void *loaded, struct rule *rule);
+    bool (*evaluate)(const struct rule *rule, const struct evaluation *in, struct value *out,
+                     struct err *err);
+    /* Appends an expression of type text. */
+    void (*sql)(const struct rule *rule, struct buf *sql);
+    /* Fills *inverse, which is zeroed but for one_to_one = true; a step calls its input's. */
+    void (*inverse)(const struct rule *rule, struct inverse *inverse);
+};
+
+extern const struct rule_kind rule_from;
+extern const struct rule_kind rule_value;
+extern const struct rule_kind rule_template;
+extern const struct rule_kind rule_map;
+
+/* kinds.c: every kind, in the order in which the steps of one entry work. NULL-terminated. */
+extern const struct rule_kind *const rule_kinds[];
+/* Keys that later versions will know: of a column entry, of a table entry. */
+extern const char *const rule_later_column_keys[];
+extern const char *const rule_later_table_keys[];
+
+/* The rule's result as text: VALUE_TEXT, VALUE_NULL, VALUE_ABSENT or VALUE_UNCHANGED. */
+bool rule_text(const struct rule *rule, const struct evaluation *in, struct value *out,
+               struct err *err);
+/* The same for a source column. */
+bool source_text(const struct source_column *column, const struct evaluation *in,
+                 struct value *out, struct err *err);
+/* Appends the source column's text form as an expression of type text. */
+void source_text_sql(const struct source_column *column, struct buf *sql);
+/* Appends `'text'::text` or `NULL::text`. */
+void constant_sql(const struct value *value, struct buf *sql);
+
+/* A scalar: text, number and bool are kept as they are written, null is NULL. `what` names it
+ * in the error. */
+bool constant_load(const struct yaml_node *node, const char *what, struct arena *arena,
+                   struct constant *constant, struct err *err);
+/* The same in another arena. */
+struct constant constant_copy(struct arena *arena, const struct constant *constant);
+/* `"text"` for a message. */
+const char *constant_show(struct arena *arena, const struct constant *constant);
+
+/* The whole way back of a column's rule; free inverse->steps. */
+struct inverse rule_inverse(const struct rule *rule);
+
+/* For bind(). The source column of this name, noted as an input of the target column being
+ * bound; NULL and a finding when there is none that can be read. */
+const struct source_column *binder_source(struct binder *binder, const char *name,
+                                          const char *where);
+/* A source column, else a column of the target that this table's rules make: one of *column
+ * and *rule is set. False and a finding when there is neither, or the rules form a circle. */
+bool binder_name(struct binder *binder, const char *name, const char *where,
+                 const struct source_column **column, const struct rule **rule);
+/* True if the constant is a value of the target column being bound, as far as can be known
+ * here; else a finding that calls it `what`. */
+bool binder_fits(struct binder *binder, const char *what, const struct constant *constant);
+struct arena *binder_arena(struct binder *binder);
+/* "public.users.status", the target column being bound. */
+const char *binder_object(struct binder *binder);
+/* Leaves a breaking finding at `where` (NULL: at the target column). Returns false. */
+bool binder_refuse(struct binder *binder, const char *id, const char *where, const char *fix,
+                   const char *what, ...) __attribute__((format(printf, 5, 6)));
+/* The source table, for messages and statements. */
+const struct catalog_table *binder_source_table(struct binder *binder);
+
+#endif

@@ -1,0 +1,236 @@
+/* Loading: the `tables` part of the file becomes a struct rules, or the first fault is told
+ * with its position. Nothing of the YAML tree is kept. */
+#include "transforms/rules.h"
+
+#include "base/mem.h"
+#include "transforms/name.h"
+#include "transforms/spec.h"
+#include "transforms/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const table_keys[] = {"source", "target", "key", "columns", "drop", NULL};
+
+/* Known keys of a column entry: what the kinds read. The most there can be. */
+#define MOST_KEYS 64
+
+static void list_column_keys(const char **keys)
+{
+    size_t count = 0;
+
+    for (const struct rule_kind *const *kind = rule_kinds; *kind; kind++) {
+        keys[count++] = (*kind)->key;
+        for (const char *const *more = (*kind)->companions; *more; more++)
+            keys[count++] = *more;
+    }
+    keys[count] = NULL;
+}
+
+static bool is_listed(const char *word, const char *const *list)
+{
+    for (; *list; list++)
+        if (strcmp(*list, word) == 0)
+            return true;
+    return false;
+}
+
+/* Keys that the design names and this version lacks are refused as such. */
+static bool check_keys(const struct yaml_node *node, const char *what, const char *const *known,
+                       const char *const *later, struct err *err)
+{
+    for (size_t i = 0; node->kind == YAML_MAPPING && i < node->count; i++)
+        if (node->keys[i]->text && is_listed(node->keys[i]->text, later))
+            return yaml_error(node->keys[i], err,
+                              "key \"%s\" in %s: this version does not have it yet",
+                              node->keys[i]->text, what);
+    return yaml_check_keys(node, what, known, err);
+}
+
+static bool load_names(const struct yaml_node *node, const char *what, struct arena *arena,
+                       size_t *count, struct name_spec **names, struct err *err)
+{
+    if (node->kind != YAML_SEQUENCE || node->count == 0)
+        return yaml_error(node, err, "%s: expected a list of columns such as [id, name]", what);
+    *names = arena_alloc(arena, node->count * sizeof(**names));
+    for (size_t i = 0; i < node->count; i++) {
+        const char *name;
+
+        if (!yaml_text(node->items[i], &name, err))
+            return false;
+        for (size_t j = 0; j < i; j++)
+            if (strcmp((*names)[j].name, name) == 0)
+                return yaml_error(node->items[i], err, "%s: \"%s\" is listed twice", what,
+                                  name);
+        (*names)[i] = (struct name_spec){.name = text_copy(arena, name),
+                                         .where = text_position(arena, node->items[i])};
+    }
+    *count = node->count;
+    return true;
+}
+
+static bool add_step(const struct rule_kind *kind, const struct yaml_node *value,
+                     const struct yaml_node *entry, struct arena *arena,
+                     struct column_spec *column, struct err *err)
+{
+    struct step_spec *step = &column->steps[column->step_count++];
+
+    *step = (struct step_spec){.kind = kind, .where = text_position(arena, value)};
+    return kind->load(value, entry, arena, &step->state, err);
+}
+
+/* A column without a beginning works on the source column of its own name. */
+static void begin_with_same_name(struct arena *arena, struct column_spec *column)
+{
+    column->steps[column->step_count++] = (struct step_spec){
+        .kind = &rule_from, .state = text_copy(arena, column->name), .where = column->where};
+}
+
+static bool check_beginning(const struct yaml_node *entry, bool *begins, struct err *err)
+{
+    const char *first = NULL;
+
+    for (const struct rule_kind *const *kind = rule_kinds; *kind; kind++) {
+        if (!(*kind)->begins || !yaml_get(entry, (*kind)->key))
+            continue;
+        if (first)
+            return yaml_error(yaml_get(entry, (*kind)->key), err,
+                              "columns: \"%s\" and \"%s\" both say where the value comes from; "
+                              "keep one",
+                              first, (*kind)->key);
+        first = (*kind)->key;
+    }
+    *begins = first != NULL;
+    return true;
+}
+
+/* A companion without the kind that reads it would be ignored in silence. */
+static bool check_companions(const struct yaml_node *entry, struct err *err)
+{
+    for (const struct rule_kind *const *kind = rule_kinds; *kind; kind++)
+        for (const char *const *key = (*kind)->companions; *key; key++)
+            if (yaml_get(entry, *key) && !yaml_get(entry, (*kind)->key))
+                return yaml_error(yaml_get(entry, *key), err,
+                                  "columns: \"%s\" without \"%s\": this version does not have "
+                                  "it yet",
+                                  *key, (*kind)->key);
+    return true;
+}
+
+static bool load_steps(const struct yaml_node *entry, struct arena *arena,
+                       struct column_spec *column, struct err *err)
+{
+    bool begins = false;
+
+    if (!check_beginning(entry, &begins, err) || !check_companions(entry, err))
+        return false;
+    column->steps = arena_alloc(arena, (entry->count + 1) * sizeof(*column->steps));
+    if (!begins)
+        begin_with_same_name(arena, column);
+    for (int beginning = 1; beginning >= 0; beginning--)
+        for (const struct rule_kind *const *kind = rule_kinds; *kind; kind++) {
+            const struct yaml_node *value = yaml_get(entry, (*kind)->key);
+
+            if (value && (*kind)->begins == beginning &&
+                !add_step(*kind, value, entry, arena, column, err))
+                return false;
+        }
+    return true;
+}
+
+static bool load_column(const struct yaml_node *key, const struct yaml_node *entry,
+                        struct arena *arena, struct column_spec *column, struct err *err)
+{
+    const char *known[MOST_KEYS];
+    char what[128];
+
+    *column = (struct column_spec){.name = text_copy(arena, key->text),
+                                   .where = text_position(arena, key)};
+    snprintf(what, sizeof(what), "column \"%s\"", column->name);
+    list_column_keys(known);
+    if (entry->kind != YAML_MAPPING || entry->count == 0)
+        return yaml_error(entry, err, "%s: expected a rule such as { from: name }", what);
+    return check_keys(entry, what, known, rule_later_column_keys, err) &&
+           load_steps(entry, arena, column, err);
+}
+
+static bool load_columns(const struct yaml_node *node, struct arena *arena,
+                         struct table_spec *table, struct err *err)
+{
+    if (node->kind != YAML_MAPPING)
+        return yaml_error(node, err,
+                          "columns: expected target columns with a rule each, such as "
+                          "full_name: { from: name }");
+    table->columns = arena_alloc(arena, node->count * sizeof(*table->columns));
+    table->column_count = node->count;
+    for (size_t i = 0; i < node->count; i++)
+        if (!load_column(node->keys[i], node->items[i], arena, &table->columns[i], err))
+            return false;
+    return true;
+}
+
+/* The node is a mapping with known keys only. */
+static bool load_table(const struct yaml_node *node, struct arena *arena,
+                       struct table_spec *table, struct err *err)
+{
+    const struct yaml_node *source = yaml_get(node, "source");
+    const struct yaml_node *target = yaml_get(node, "target");
+    const struct yaml_node *key = yaml_get(node, "key");
+    const struct yaml_node *columns = yaml_get(node, "columns");
+    const struct yaml_node *drop = yaml_get(node, "drop");
+
+    *table = (struct table_spec){0};
+    if (!source)
+        return yaml_error(node, err,
+                          "tables entry: \"source\" is missing; expected source: "
+                          "schema.table");
+    if (!name_load(source, "source", arena, &table->source, err))
+        return false;
+    table->target = table->source;
+    if (target && !name_load(target, "target", arena, &table->target, err))
+        return false;
+    if (key && !load_names(key, "key", arena, &table->key_count, &table->keys, err))
+        return false;
+    table->key_where = key ? text_position(arena, key) : NULL;
+    return (!columns || load_columns(columns, arena, table, err)) &&
+           (!drop || load_names(drop, "drop", arena, &table->drop_count, &table->drops, err));
+}
+
+static bool load_tables(const struct yaml_node *tables, struct rules *rules, struct err *err)
+{
+    if (tables->kind != YAML_SEQUENCE || tables->count == 0)
+        return yaml_error(tables, err,
+                          "tables: expected a list of entries such as - source: public.users; "
+                          "leave it out to carry every table unchanged");
+    rules->table_count = tables->count;
+    rules->tables = arena_alloc(&rules->arena, tables->count * sizeof(*rules->tables));
+    for (size_t i = 0; i < tables->count; i++)
+        if (!check_keys(tables->items[i], "tables entry", table_keys, rule_later_table_keys,
+                        err) ||
+            !load_table(tables->items[i], &rules->arena, &rules->tables[i], err))
+            return false;
+    return true;
+}
+
+bool rules_load(const struct yaml_node *tables, struct rules **rules, struct err *err)
+{
+    struct rules *loaded = mem_zero(1, sizeof(*loaded));
+
+    arena_init(&loaded->arena, 0);
+    loaded->all_tables = !tables;
+    if (tables && !load_tables(tables, loaded, err)) {
+        rules_free(loaded);
+        return false;
+    }
+    *rules = loaded;
+    return true;
+}
+
+void rules_free(struct rules *rules)
+{
+    if (!rules)
+        return;
+    arena_free(&rules->arena);
+    free(rules);
+}

@@ -1,0 +1,57 @@
+/* A bound table said in SQL (rules.h). */
+#include "transforms/plan.h"
+
+#include "schema/compatibility.h"
+#include "schema/ident.h"
+
+#include <string.h>
+
+/* The statement runs at the source, which need not know a type of the target's own. */
+static bool is_built_in(const struct catalog_column *column)
+{
+    return strncmp(column->base_type, "pg_catalog.", 11) == 0;
+}
+
+/* A domain is written as its base type: the source need not have it either. */
+static void append_type(const struct catalog_column *target, struct buf *sql)
+{
+    if (target->type_oid == target->base_type_oid)
+        buf_append_text(sql, target->type_name);
+    else
+        buf_append_format(sql, "pg_catalog.\"%s\"", strchr(target->base_type, '.') + 1);
+}
+
+static void append_column(const struct bound_column *column, struct buf *sql)
+{
+    const struct source_column *plain = column->rule->plain;
+    bool same = plain && strcmp(plain->column->base_type, column->target->base_type) == 0;
+
+    if (same && !is_built_in(column->target)) {
+        ident_append(sql, plain->column->name);
+    } else if (!same && !is_built_in(column->target)) {
+        column->rule->kind->sql(column->rule, sql);
+    } else {
+        buf_append_text(sql, "CAST(");
+        if (same)
+            ident_append(sql, plain->column->name);
+        else
+            column->rule->kind->sql(column->rule, sql);
+        buf_append_text(sql, " AS ");
+        append_type(column->target, sql);
+        buf_append_text(sql, ")");
+    }
+    buf_append_text(sql, " AS ");
+    ident_append(sql, column->target->name);
+}
+
+void bound_table_select(const struct bound_table *table, struct buf *sql)
+{
+    buf_append_text(sql, "SELECT ");
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        buf_append_text(sql, i ? ", " : "");
+        append_column(&table->columns[i], sql);
+    }
+    /* A table's own rows, as the publication has them; partitions come with their root. */
+    buf_append_text(sql, table->source->kind == 'p' ? " FROM " : " FROM ONLY ");
+    ident_append_qualified(sql, table->source->schema, table->source->name);
+}

@@ -1,0 +1,57 @@
+/* What the file says, before it meets a database. Immutable once loaded. */
+#ifndef TRANSFORMS_SPEC_H
+#define TRANSFORMS_SPEC_H
+
+#include "base/arena.h"
+#include "transforms/rule.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A name and where it stands: "file:line:column", NULL when nobody wrote it. */
+struct name_spec {
+    const char *name;
+    const char *where;
+};
+
+struct table_name {
+    const char *schema;
+    const char *name;
+    const char *where;
+};
+
+struct step_spec {
+    const struct rule_kind *kind;
+    const void *state;
+    const char *where;
+};
+
+/* One entry of `columns`: what makes the target column `name`. */
+struct column_spec {
+    const char *name;
+    const char *where;
+    size_t step_count; /* at least 1; the first begins */
+    struct step_spec *steps;
+};
+
+/* One entry of `tables`. */
+struct table_spec {
+    struct table_name source;
+    struct table_name target;
+    const char *key_where;
+    size_t key_count; /* 0: not given */
+    struct name_spec *keys;
+    size_t column_count;
+    struct column_spec *columns;
+    size_t drop_count;
+    struct name_spec *drops;
+};
+
+struct rules {
+    struct arena arena;
+    bool all_tables; /* nothing said: every table, unchanged */
+    size_t table_count;
+    struct table_spec *tables;
+};
+
+#endif
