@@ -204,24 +204,37 @@ static void append_when(const struct map_entry *entry, struct buf *sql)
     constant_sql(&entry->result.value, sql);
 }
 
+/* For values that are not NULL. */
+static void append_entries(const struct rule *rule, const struct map *map, struct buf *sql)
+{
+    const struct value null = {.kind = VALUE_NULL};
+
+    if (map->count) {
+        buf_append_text(sql, "CASE (");
+        rule->input->kind->sql(rule->input, sql);
+        buf_append_text(sql, ") COLLATE \"C\"");
+        for (size_t i = 0; i < map->count; i++)
+            append_when(&map->entries[i], sql);
+        buf_append_text(sql, " ELSE ");
+    }
+    constant_sql(map->has_default ? &map->fallback.value : &null, sql);
+    if (map->count)
+        buf_append_text(sql, " END");
+}
+
 /* CASE WHEN x IS NULL THEN n ELSE CASE x COLLATE "C" WHEN 'a' THEN 'b' ... ELSE d END END */
 static void map_sql(const struct rule *rule, struct buf *sql)
 {
     const struct map *map = rule->state;
-    struct value null = {.kind = VALUE_NULL};
+    const struct value null = {.kind = VALUE_NULL};
 
     buf_append_text(sql, "CASE WHEN (");
     rule->input->kind->sql(rule->input, sql);
     buf_append_text(sql, ") IS NULL THEN ");
     constant_sql(map->has_null_key ? &map->null_result.value : &null, sql);
-    buf_append_text(sql, " ELSE CASE (");
-    rule->input->kind->sql(rule->input, sql);
-    buf_append_text(sql, ") COLLATE \"C\"");
-    for (size_t i = 0; i < map->count; i++)
-        append_when(&map->entries[i], sql);
     buf_append_text(sql, " ELSE ");
-    constant_sql(map->has_default ? &map->fallback.value : &null, sql);
-    buf_append_text(sql, " END END");
+    append_entries(rule, map, sql);
+    buf_append_text(sql, " END");
 }
 
 static int result_order(const void *a, const void *b)

@@ -45,8 +45,9 @@ struct bound_table {
     /* COPY may run in binary on both sides: every target column is produced in its type's
      * binary form. Otherwise text on both sides. */
     bool copy_binary;
-    /* Key columns with a constant value (`value:`): the target may hold rows of others, so
-     * TRUNCATE and the emptiness test look only at rows that carry these constants. */
+    /* Key columns with a constant value (`value:`), or any such columns where there is no key:
+     * the target may hold rows of others, so TRUNCATE and the emptiness test look only at rows
+     * that carry these constants. */
     uint16_t owner_count;
     const uint16_t *owner_columns;   /* indexes into target_relation's columns */
     const char *const *owner_values; /* text */
@@ -63,12 +64,14 @@ struct chain {
 };
 
 /* `tables` is the file's `tables:` node, or NULL: every ordinary and partitioned root table of
- * the source that has a table of the same name at the target, unchanged. */
+ * the source, unchanged, into the table of the same name (whose absence is a breaking finding:
+ * a table left out in silence would be a table lost). Keeps nothing of the YAML tree. */
 bool rules_load(const struct yaml_node *tables, struct rules **rules, struct err *err);
 void rules_free(struct rules *rules);
 
-/* Binds. False (ERR_CONFIG) only when `findings` got a breaking one: the first is the message.
- * The catalogs must outlive the chain. */
+/* Binds. False (ERR_CONFIG) only when `findings` got a breaking one: the first is the message
+ * ("object: what"), its fix and statement the remedy. The catalogs must outlive the chain; the
+ * rules need not. */
 bool rules_bind(const struct rules *rules, const struct catalog *source,
                 const struct catalog *target, struct findings *findings, struct chain **chain,
                 struct err *err);
@@ -79,7 +82,9 @@ struct transform *chain_transform(const struct chain *chain);
 
 /* The same thing said in SQL: a SELECT over the source table that yields the target relation's
  * columns, in order, each AS its target name and of the target column's type. Appends to sql.
- * What verify and plan run; held against evaluation by a property test. */
+ * What verify and plan run at the source; held against evaluation by a property test. A type
+ * that only the target may know (not built in) is left as the source column's own where it has
+ * the same name, else as text. Where evaluation fails (a map without entry) it yields NULL. */
 void bound_table_select(const struct bound_table *table, struct buf *sql);
 
 #endif

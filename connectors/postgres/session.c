@@ -20,6 +20,7 @@ static const char SETTINGS[] = "SET datestyle = 'ISO, YMD';"
                                "SET xmloption = 'content';"
                                "SET search_path = '';"
                                "SET row_security = off;"
+                               "SET client_min_messages = warning;"
                                "SET statement_timeout = 0;"
                                "SET idle_in_transaction_session_timeout = 0";
 

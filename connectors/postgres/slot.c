@@ -92,7 +92,7 @@ bool slot_create_publications(struct session *session, const char *slot, size_t 
     char insert_only[SLOT_NAME_SIZE + 16];
     struct buf sql = {0};
     slot_insert_only_name(slot, insert_only);
-    buf_append_text(&sql, "BEGIN; SET LOCAL client_min_messages = warning; ");
+    buf_append_text(&sql, "BEGIN; ");
     append_drops(&sql, slot);
     append_publication(&sql, slot, "insert, update, delete, truncate", false, count, tables);
     if (any_insert_only(count, tables)) {
@@ -108,7 +108,6 @@ bool slot_create_publications(struct session *session, const char *slot, size_t 
 bool slot_drop_publications(struct session *session, const char *slot, struct err *err)
 {
     struct buf sql = {0};
-    buf_append_text(&sql, "SET client_min_messages = warning; ");
     append_drops(&sql, slot);
     bool ok = session_run(session, sql.data, err) || err_wrap(err, "dropping the publication");
     buf_free(&sql);

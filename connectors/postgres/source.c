@@ -18,6 +18,7 @@
 
 #define PROTOCOL_VERSION 1 /* no streaming of open transactions yet: refused when seen */
 #define KEEPALIVE_POSITION_EVERY USEC_PER_SEC
+#define LARGE_TRANSACTION 3 /* batches */
 
 struct pg_source {
     struct source source;
@@ -140,7 +141,7 @@ static const struct relation *find_relation(const struct pg_source *s, uint32_t 
 /* ---- messages into the batch ---- */
 
 /* The open transaction's entry in this batch; a batch that begins inside one gets it here. */
-static uint32_t transaction_in(struct pg_source *s, struct batch *batch)
+static uint32_t transaction_index(struct pg_source *s, struct batch *batch)
 {
     if (batch->transaction_count == 0) {
         struct transaction *entry = batch_add_transaction(batch);
@@ -149,6 +150,12 @@ static uint32_t transaction_in(struct pg_source *s, struct batch *batch)
         batch->begins_open = true;
     }
     return batch->transaction_count - 1;
+}
+
+static struct transaction *open_transaction(struct pg_source *s, struct batch *batch)
+{
+    uint32_t index = transaction_index(s, batch);
+    return &batch->transactions[index];
 }
 
 static bool on_begin(struct pg_source *s, struct batch *batch,
@@ -177,7 +184,7 @@ static bool on_commit(struct pg_source *s, struct batch *batch,
     s->in_transaction = false;
     if (s->skipping)
         return true;
-    batch->transactions[transaction_in(s, batch)].end_lsn = message->commit.end_lsn;
+    open_transaction(s, batch)->end_lsn = message->commit.end_lsn;
     batch->end_lsn = message->commit.end_lsn;
     return true;
 }
@@ -207,7 +214,7 @@ static bool on_change(struct pg_source *s, struct batch *batch,
     if (relation == NULL || !check_width(relation, &from->old, err) ||
         !check_width(relation, &from->new, err))
         return false;
-    uint32_t transaction = transaction_in(s, batch);
+    uint32_t transaction = transaction_index(s, batch);
     struct change *change = batch_add_change(batch);
     *change = (struct change){
         .kind = kind,
@@ -237,7 +244,7 @@ static bool on_truncate(struct pg_source *s, struct batch *batch,
         if (relations[i] == NULL)
             return false;
     }
-    uint32_t transaction = transaction_in(s, batch);
+    uint32_t transaction = transaction_index(s, batch);
     *batch_add_change(batch) =
         (struct change){.kind = CHANGE_TRUNCATE,
                         .relation = relations[0],
@@ -263,8 +270,7 @@ static void on_logical_message(struct pg_source *s, struct batch *batch,
     content[message->message.size] = '\0';
     if (memcmp(content, s->config.heartbeat_instance, instance) != 0)
         return; /* of an earlier run */
-    batch->transactions[transaction_in(s, batch)].heartbeat =
-        strtoll(content + instance + 1, NULL, 10);
+    open_transaction(s, batch)->heartbeat = strtoll(content + instance + 1, NULL, 10);
 }
 
 static bool refuse(const struct pgoutput_message *message, struct err *err)
@@ -426,10 +432,13 @@ static bool stream_ended(struct pg_source *s, struct err *err)
     return false;
 }
 
+/* A batch is cut between transactions if it can be: what is whole can be tried again from
+ * memory. Only a transaction several times larger than a batch is cut inside. */
 static bool batch_full(const struct pg_source *s, const struct batch *batch)
 {
-    return batch->change_count >= s->config.limits.batch_changes ||
-           batch_bytes(batch) >= s->config.limits.batch_bytes;
+    unsigned times = s->in_transaction ? LARGE_TRANSACTION : 1;
+    return batch->change_count >= s->config.limits.batch_changes * times ||
+           batch_bytes(batch) >= s->config.limits.batch_bytes * times;
 }
 
 /* Takes all that libpq holds. *full when the batch reached its limit first. */

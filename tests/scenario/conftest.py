@@ -27,6 +27,8 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", f"limit(seconds): time limit, default {TEST_SECONDS}")
     config.addinivalue_line("markers", "harness: needs no slackwater")
+    # A terminated test run ends its servers in the ordinary way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

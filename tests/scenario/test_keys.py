@@ -131,6 +131,5 @@ def test_updates_and_deletes_that_hit_nothing_are_counted(world):
                      "INSERT INTO t VALUES (50, 'theirs')")
     product.wait_caught_up()
     world.assert_equal()
-    table = product.table("public.t")
-    assert (table["conflict_update_missing"], table["conflict_delete_missing"],
-            table["conflict_insert_exists"]) == (1, 1, 1)
+    assert product.table("public.t")["conflicts"] == {
+        "update_missing": 1, "delete_missing": 1, "insert_exists": 1}

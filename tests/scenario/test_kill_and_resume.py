@@ -46,7 +46,7 @@ def test_killed_again_and_again_while_it_streams(busy):
     product = busy.product().start_streaming()
     with load.Writers(busy.source, 3, load.accounts_work(ROWS)) as writers:
         for number in range(5):
-            product.wait_status(lambda status: status["transactions"] >= 30 + 20 * number,
+            product.wait_status(lambda status: status["totals"]["transactions"] >= 30 + 20 * number,
                                 "some transactions to be applied")
             product.kill9()
             writers.wait_commits(50)

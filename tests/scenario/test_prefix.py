@@ -95,7 +95,7 @@ def test_the_target_is_always_a_prefix(world, nightly, kills):
     with load.Writers(world.source, 4, work) as writers:
         writers.wait_commits(100)
         product.start_streaming()
-        product.wait_status(lambda status: status["backfill_complete"], "the backfill")
+        product.wait_status(lambda status: status["backfill"]["complete"], "the backfill")
         reader = Reader(world.target)
         reader.start()
         try:

@@ -78,12 +78,13 @@ def test_status_for_people_and_for_programs(world, product):
     assert text.status == 0 and "public.t" in text.out, text.text
     document = product.command("status", "--json").json
     assert document["migration"] == world.migration
-    assert document["backfill_complete"] is True
+    assert document["backfill"]["complete"] is True
     table = document["tables"][0]
-    assert (table["source"], table["copied_rows"]) == ("public.t", 1000)
-    assert (table["inserts"], table["updates"], table["deletes"]) == (10, 5, 1)
-    assert table["received"] == 16
-    assert document["lag"]["end_to_end"] is not None
+    assert (table["source"], table["copy"]["rows"]) == ("public.t", 1000)
+    stream = table["stream"]
+    assert (stream["inserts"], stream["updates"], stream["deletes"]) == (10, 5, 1)
+    assert stream["received"] == 16
+    assert document["lag"]["end_to_end_seconds"] is not None
 
 
 def test_lag_is_seen_while_the_target_is_held(world, product):
@@ -92,8 +93,8 @@ def test_lag_is_seen_while_the_target_is_held(world, product):
     with load.held(world.target, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE"):
         world.source.run("UPDATE t SET v = repeat('w', 1000)")
         product.wait_status(lambda status: status["lag"]["bytes"] > 500_000, "byte lag", 20)
-        product.wait_status(lambda status: status["lag"]["time"] > 1.5, "time lag", 20)
-        product.wait_status(lambda status: status["lag"]["end_to_end"] > 1.5, "end-to-end lag", 20)
-    product.wait_status(lambda status: status["lag"]["time"] < 1, "the lag to go", 20)
+        product.wait_status(lambda status: status["lag"]["seconds"] > 1.5, "time lag", 20)
+        product.wait_status(lambda status: status["lag"]["end_to_end_seconds"] > 1.5, "end-to-end lag", 20)
+    product.wait_status(lambda status: status["lag"]["seconds"] < 1, "the lag to go", 20)
     product.wait_caught_up()
     world.assert_equal()

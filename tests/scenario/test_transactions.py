@@ -53,7 +53,7 @@ def test_a_prepared_transaction_arrives_when_it_is_committed(world, product):
                      "INSERT INTO a VALUES (202, 'between')")
     product.wait_caught_up()
     assert world.target.rows("SELECT id FROM a WHERE id >= 200") == [(202,)]
-    assert product.status()["transactions_open"]["prepared"] == 2
+    assert product.status()["transactions"]["prepared"] == 2
     world.source.run("COMMIT PREPARED 'one'", "ROLLBACK PREPARED 'two'")
     product.wait_caught_up()
     world.assert_equal()
@@ -108,7 +108,7 @@ def test_the_slot_is_told_only_what_is_durable_at_the_target(world, product):
     with held(world.target, "LOCK TABLE a IN ACCESS EXCLUSIVE MODE"):
         world.source.run("INSERT INTO a VALUES (500, 'held')")
         after = lsn(world.source.value("SELECT pg_current_wal_lsn()"))
-        product.wait_status(lambda status: lsn(status["received_lsn"]) >= after,
+        product.wait_status(lambda status: lsn(status["lsn"]["received"]) >= after,
                             "the change to be received")
         for _ in range(20):
             world.source.run("SELECT txid_current()")

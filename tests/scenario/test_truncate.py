@@ -12,7 +12,7 @@ def test_truncate_of_several_tables_between_writes(world):
                      "INSERT INTO b VALUES (7)", "TRUNCATE c", *fill[2:])
     product.wait_caught_up()
     world.assert_equal()
-    assert product.table("public.a")["truncates"] == 1
+    assert product.table("public.a")["stream"]["truncates"] == 1
 
 
 def test_truncate_cascade_and_restart_identity(world):

@@ -58,6 +58,8 @@ START_TEST(nothing_still_gives_memory)
 {
     void *none = mem_alloc(0), *zero = mem_zero(0, 8), *grown = mem_grow(NULL, 0, 8);
     ck_assert(none && zero && grown);
+    grown = mem_grow(grown, 0, 8); /* realloc() would free it and say NULL */
+    ck_assert_ptr_nonnull(grown);
     free(none);
     free(zero);
     free(grown);

@@ -80,8 +80,13 @@ START_TEST(a_signal_handler_may_ask_and_errno_survives)
     raise(SIGUSR1);
     ck_assert_int_eq(errno, EDOM);
     ck_assert(stop_wait(&stop, clock_monotonic() + LONG));
+    errno = EDOM;
     signal(SIGUSR1, SIG_DFL);
     stop_free(&stop);
+    atomic_store(&stop.requested, false);
+    stop_request(&stop); /* its descriptor is closed: the write fails */
+    ck_assert_int_eq(errno, EDOM);
+    ck_assert(stop_requested(&stop));
 }
 END_TEST
 

@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -285,6 +286,9 @@ START_TEST(nearest_knows_slips_of_the_hand_from_other_words)
     ck_assert_ptr_null(yaml_nearest("xyz", words));
     ck_assert_ptr_null(yaml_nearest("", words));
     ck_assert_ptr_null(yaml_nearest("a", words));
+    static const char *const letters[] = {"y", "xy", NULL};
+    ck_assert_ptr_null(yaml_nearest("z", letters));
+    ck_assert_str_eq(yaml_nearest("xyz", letters), "xy");
     char *endless = calloc(1, 5000);
     memset(endless, 's', 4999);
     ck_assert_ptr_null(yaml_nearest(endless, words));
@@ -357,6 +361,7 @@ START_TEST(real_numbers_are_finite_decimals)
         ck_assert_msg(yaml_real(item(root, "good", i), 0, 1, &value, &err), "%zu", i);
     for (size_t i = 0; item(root, "bad", i); i++)
         ck_assert_msg(!yaml_real(item(root, "bad", i), 0, 1, &value, &err), "%zu", i);
+    ck_assert(!yaml_real(item(root, "bad", 6), 0, HUGE_VAL, &value, &err)); /* 1e999 */
     ck_assert(!yaml_real(item(root, "bad", 4), 0, 1, &value, &err));
     ck_assert_str_eq(err.message, "c.yaml:2:28: found \"1.5\"; expected a number from 0 to 1");
     yaml_free(root);

@@ -21,7 +21,9 @@ STOP_SECONDS = 5 * wait.PATIENCE
 
 
 def lsn(text):
-    """'16/B374D848' as a number."""
+    """'16/B374D848' as a number; 0 for one that is not known."""
+    if text is None:
+        return 0
     high, low = text.split("/")
     return int(high, 16) << 32 | int(low, 16)
 
@@ -235,7 +237,8 @@ class Product:
         """Waits until all that is committed at the source by now is applied."""
         position = lsn(self.source.value("SELECT pg_current_wal_insert_lsn()"))
         document = self.wait_status(
-            lambda status: status["backfill_complete"] and lsn(status["applied_lsn"]) >= position,
+            lambda status: status["backfill"]["complete"]
+            and lsn(status["lsn"]["applied"]) >= position,
             "the target to catch up", seconds)
         self.assert_ledger()
         return document
@@ -243,9 +246,10 @@ class Product:
     def assert_ledger(self):
         """Every received change is accounted for, table by table (delivery rule 9)."""
         for table in self.status()["tables"]:
-            parts = [table[name] for name in
+            stream = table["stream"]
+            parts = [stream[name] for name in
                      ("applied", "filtered", "skipped_by_handoff", "quarantined")]
-            assert table["received"] == sum(parts), f"the ledger does not add up: {table}"
+            assert stream["received"] == sum(parts), f"the ledger does not add up: {table}"
 
     def peak_memory(self):
         """The run's largest resident set so far, in bytes."""
