@@ -10,8 +10,9 @@
 
 /* --- findings --- */
 
-static void add_finding(struct findings *findings, struct arena *arena,
-                        const struct report *report, const char *what, va_list arguments)
+__attribute__((format(printf, 4, 0))) static void
+add_finding(struct findings *findings, struct arena *arena, const struct report *report,
+            const char *what, va_list arguments)
 {
     va_list again;
     char *text;

@@ -30,18 +30,15 @@ bool binder_refuse(struct binder *binder, const char *id, const char *where, con
 {
     struct report report = {
         .id = id, .severity = SEVERITY_BREAKING, .where = where, .fix = fix};
-    struct buf text = {0};
     va_list arguments;
     char line[1024];
 
     va_start(arguments, what);
     vsnprintf(line, sizeof(line), what, arguments);
     va_end(arguments);
-    buf_append_text(&text, line);
     if (!where)
         report.where = binder_object(binder);
-    binder_report(binder, &report, "%s", buf_text(&text));
-    buf_free(&text);
+    binder_report(binder, &report, "%s", line);
     return false;
 }
 
@@ -52,9 +49,10 @@ static void note_input(struct binder *binder, const struct source_column *source
 
     if (plan_reads(column, source->column))
         return;
-    inputs = arena_alloc(binder->arena, (column->input_count + 1u) * sizeof(*inputs));
+    inputs =
+        arena_alloc(binder->arena, (column->input_count + 1u) * sizeof(struct source_column *));
     if (column->input_count)
-        memcpy(inputs, column->inputs, column->input_count * sizeof(*inputs));
+        memcpy(inputs, column->inputs, column->input_count * sizeof(struct source_column *));
     inputs[column->input_count++] = source;
     column->inputs = inputs;
 }

@@ -320,7 +320,7 @@ static enum transform_result change_truncate(struct rules_transform *transform,
                                              uint32_t *table, struct err *err)
 {
     const struct relation **relations =
-        arena_alloc(&out->arena, (in->relation_count + 1u) * sizeof(*relations));
+        arena_alloc(&out->arena, (in->relation_count + 1u) * sizeof(struct relation *));
     struct change *change;
     uint16_t count = 0;
 

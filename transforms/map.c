@@ -251,13 +251,13 @@ static int result_order(const void *a, const void *b)
 static bool results_differ(const struct map *map)
 {
     const struct value null = {.kind = VALUE_NULL};
-    const struct value **results = mem_zero(map->count + 1, sizeof(*results));
+    const struct value **results = mem_zero(map->count + 1, sizeof(struct value *));
     bool differ = true;
 
     for (size_t i = 0; i < map->count; i++)
         results[i] = &map->entries[i].result.value;
     results[map->count] = map->has_null_key ? &map->null_result.value : &null;
-    qsort(results, map->count + 1, sizeof(*results), result_order);
+    qsort(results, map->count + 1, sizeof(struct value *), result_order);
     for (size_t i = 1; i <= map->count; i++)
         differ = differ && result_order(&results[i - 1], &results[i]) != 0;
     free(results);

@@ -14,7 +14,7 @@ void shapes_init(struct shapes *shapes)
 {
     *shapes = (struct shapes){.slot_count = FIRST_SLOTS};
     arena_init(&shapes->arena, 0);
-    shapes->slots = mem_zero(FIRST_SLOTS, sizeof(*shapes->slots));
+    shapes->slots = mem_zero(FIRST_SLOTS, sizeof(struct shape *));
 }
 
 void shapes_free(struct shapes *shapes)
@@ -40,7 +40,7 @@ static void grow(struct shapes *shapes)
     size_t count = shapes->slot_count;
 
     shapes->slot_count *= 2;
-    shapes->slots = mem_zero(shapes->slot_count, sizeof(*shapes->slots));
+    shapes->slots = mem_zero(shapes->slot_count, sizeof(struct shape *));
     for (size_t i = 0; i < count; i++)
         if (old[i])
             shapes->slots[slot_of(shapes, old[i]->from)] = old[i];

@@ -394,7 +394,9 @@ void monitor_collect(void *monitor, struct status *status)
     fill_settings(m, status);
     fill_counts(m, status);
     pthread_mutex_lock(&m->lock);
-    status->source_lsn = m->source_lsn;
+    status->source_lsn = m->source_lsn; /* read each second; the stream may know more by now */
+    if (status->received_lsn > status->source_lsn)
+        status->source_lsn = status->received_lsn;
     status->slot = m->slot;
     status->transactions_open = m->transactions;
     status->backfill_complete = m->handoff != NULL && handoff_is_complete(m->handoff);

@@ -83,7 +83,8 @@ static bool record_start(struct run *run, struct err *err)
     struct control_copy *copies = mem_zero(m->table_count + 1, sizeof *copies);
     char *snapshot = NULL;
     lsn_t lsn = LSN_NONE;
-    bool ok = make_slot(run, &snapshot, &lsn, err) && read_baselines(run, copies, err) &&
+    /* Baselines first: an update between the two is counted as unseen rather than missed. */
+    bool ok = read_baselines(run, copies, err) && make_slot(run, &snapshot, &lsn, err) &&
               control_started(&m->target, run->config->migration, snapshot, lsn,
                               m->table_count, copies, err);
     if (ok)

@@ -32,7 +32,7 @@ def test_names_that_need_quoting(world):
     product = world.product(migration="Names-Of Things." + world.migration).start_streaming()
     slot = world.source.value(
         "SELECT slot_name FROM pg_replication_slots WHERE database = current_database()")
-    assert slot == "slackwater_names_of_things_" + world.migration
+    assert slot.startswith("slackwater_names_of_things_" + world.migration), slot
     fill(101)
     for table in tables:
         sets = ", ".join(f"{quote(name)} = 'changed'" for name in COLUMNS[3:])

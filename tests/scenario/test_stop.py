@@ -45,7 +45,7 @@ def test_stopped_while_the_apply_is_stuck(busy):
                         "INSERT INTO accounts VALUES (900001, 'x'); COMMIT")
         stall.wait_reached()
         product.stop()
-    assert busy.target.value("SELECT count(*) FROM journal") == 0
+        assert busy.target.value("SELECT count(*) FROM journal") == 0
     product.start_streaming()
     product.wait_caught_up()
     busy.assert_equal()

@@ -53,7 +53,8 @@ def test_a_prepared_transaction_arrives_when_it_is_committed(world, product):
                      "INSERT INTO a VALUES (202, 'between')")
     product.wait_caught_up()
     assert world.target.rows("SELECT id FROM a WHERE id >= 200") == [(202,)]
-    assert product.status()["transactions"]["prepared"] == 2
+    product.wait_status(lambda status: status["transactions"]["prepared"] == 2,
+                        "the prepared transactions to be seen")
     world.source.run("COMMIT PREPARED 'one'", "ROLLBACK PREPARED 'two'")
     product.wait_caught_up()
     world.assert_equal()

@@ -507,6 +507,72 @@ START_TEST(an_identity_that_is_not_carried_is_refused)
 }
 END_TEST
 
+START_TEST(a_key_column_must_have_a_rule_and_a_value)
+{
+    struct users users;
+    make_users(&users);
+    users.target->columns[0].not_null = false;
+    expect_breaking(
+        &users,
+        "tables:\n  - source: users\n    target: app.users\n    key: [tenant_id, id]\n"
+        "    columns: { status: { from: state } }\n    drop: [state]\n",
+        "key.column", "rules.yaml:4:11",
+        "key: no rule fills target column app.users.tenant_id");
+    expect_breaking(
+        &users,
+        "tables:\n  - source: users\n    target: app.users\n    key: [tenant_id, id]\n"
+        "    columns: { tenant_id: { value: ~ }, status: { from: state } }\n"
+        "    drop: [state]\n",
+        "key.null", "rules.yaml:5:36", "key column app.users.tenant_id is always NULL");
+    world_close(&users.world);
+}
+END_TEST
+
+START_TEST(the_name_of_a_proposed_index_fits_and_keeps_characters_whole)
+{
+    struct users users;
+    make_users(&users);
+    world_drop_indexes(users.target);
+    free(users.target->name);
+    users.target->name = mem_string("xääääääääääääääääääääääääääääää"); /* 61 bytes */
+    ck_assert(!world_bind(&users.world, "tables:\n  - source: users\n"
+                                        "    target: app.xääääääääääääääääääääääääääääää\n"
+                                        "    columns:\n"
+                                        "      tenant_id: { value: \"" TENANT "\" }\n"
+                                        "      status: { from: state }\n"
+                                        "    drop: [state]\n"));
+    ck_assert_ptr_nonnull(
+        strstr(world_finding(&users.world, "target.key_index")->sql,
+               "ADD CONSTRAINT \"xääääääääääääääääääääääääääää_pkey\" PRIMARY"));
+    world_close(&users.world);
+}
+END_TEST
+
+START_TEST(a_table_of_the_name_in_another_schema_is_proposed)
+{
+    struct users users;
+    make_users(&users);
+    expect_breaking(&users, "tables:\n  - source: users\n", "target.table_missing",
+                    "rules.yaml:2:13",
+                    "target table public.users does not exist (for source table public.users); "
+                    "did you mean \"app.users\"?");
+    world_close(&users.world);
+}
+END_TEST
+
+START_TEST(an_identity_index_that_is_gone_is_no_identity)
+{
+    struct users users;
+    make_users(&users);
+    users.source->replica_identity = 'i';
+    expect_chain(&users.world, GOOD);
+    ck_assert(users.world.chain->tables[0].insert_only);
+    ck_assert_ptr_nonnull(strstr(world_finding(&users.world, "source.no_identity")->what,
+                                 "has a replica identity index that is gone"));
+    world_close(&users.world);
+}
+END_TEST
+
 /* --- identities --- */
 
 START_TEST(a_table_without_identity_carries_inserts_only)
@@ -797,6 +863,10 @@ int main(void)
         a_template_key_that_can_collide_is_told,
         a_map_in_the_key_can_collide_unless_its_results_differ,
         an_identity_that_is_not_carried_is_refused,
+        a_key_column_must_have_a_rule_and_a_value,
+        the_name_of_a_proposed_index_fits_and_keeps_characters_whole,
+        a_table_of_the_name_in_another_schema_is_proposed,
+        an_identity_index_that_is_gone_is_no_identity,
         a_table_without_identity_carries_inserts_only,
         identity_nothing_and_a_deferrable_key_are_no_identity,
         identity_full_matches_by_key_where_there_is_one_else_by_row,

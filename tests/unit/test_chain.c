@@ -680,6 +680,96 @@ START_TEST(many_versions_of_a_relation_are_kept_apart)
 }
 END_TEST
 
+/* --- failures of the copy, of old rows, of truncates --- */
+
+/* t(id int8, x text) -> t(id int8, x int4) */
+static void open_narrow(struct users *users)
+{
+    *users = (struct users){0};
+    world_open(&users->world);
+    users->in = batch_create();
+    users->source = world_table(&users->world.source, "public", "users",
+                                COLUMNS({"id", "int8", NOT_NULL}, {"x", "text", NULLABLE}));
+    world_index(users->source, "pk", PRIMARY, "id");
+    users->target = world_table(&users->world.target, "public", "users",
+                                COLUMNS({"id", "int8", NOT_NULL}, {"x", "int4", NULLABLE}));
+    world_index(users->target, "pk", PRIMARY, "id");
+    ck_assert_msg(world_bind(&users->world, NULL), "%s", users->world.err.message);
+    users->relation = world_relation(&users->world, users->source);
+}
+
+static enum transform_result copy(struct users *users, const struct relation *from,
+                                  const struct row *row)
+{
+    const struct relation *target;
+    struct row out;
+    return users->world.transform->ops->row(
+        users->world.transform, from, row, &users->in->arena, &target, &out, &users->world.err);
+}
+
+START_TEST(a_row_of_the_copy_that_does_not_fit_fails)
+{
+    struct users users;
+    open_narrow(&users);
+    const struct relation *from = users.world.chain->tables[0].source_relation;
+    struct row row = batch_row(users.in, 2);
+    row.values[0] = binary("\0\0\0\0\0\0\0\7", 8);
+    row.values[1] = binary("12", 2);
+    expect_copy(&users, from, &row, "x'0000000000000007'|x'0000000c'");
+    row.values[1] = binary("twelve", 6);
+    ck_assert_int_eq(copy(&users, from, &row), TRANSFORM_FAILED);
+    ck_assert_str_eq(users.world.err.message,
+                     "target column public.users.x: the result is no value of type int4");
+    row.values[0] = (struct value){.kind = VALUE_NULL};
+    row.values[1] = (struct value){.kind = VALUE_NULL};
+    ck_assert_int_eq(copy(&users, from, &row), TRANSFORM_FAILED);
+    ck_assert_str_eq(users.world.err.message, "target column public.users.id: the key is NULL");
+    row.count = 1;
+    ck_assert_int_eq(copy(&users, from, &row), TRANSFORM_FAILED);
+    ck_assert_int_eq(users.world.err.class, ERR_BUG);
+    close_users(&users);
+}
+END_TEST
+
+START_TEST(rows_of_other_relations_are_filtered_and_of_changed_ones_fail)
+{
+    struct users users;
+    open_narrow(&users);
+    struct row row = world_row(users.in, VALUES("7", "1"));
+    struct relation *other = world_relation(&users.world, users.source);
+    other->columns[1].type_oid = 17;
+    ck_assert_int_eq(copy(&users, other, &row), TRANSFORM_FAILED);
+    other->oid = 5;
+    other->schema[0] = 'q';
+    ck_assert_int_eq(copy(&users, other, &row), TRANSFORM_FILTERED);
+    close_users(&users);
+}
+END_TEST
+
+START_TEST(a_delete_without_its_key_and_a_truncate_of_another_table_fail)
+{
+    struct users users;
+    open_users(&users, 'd', RULES);
+    expect_failure(&users,
+                   world_change(&users.world, users.in, users.relation, CHANGE_DELETE, OLD_NONE,
+                                NULL, NULL),
+                   "source table public.users: a delete came without the old key");
+    struct relation *made_anew = world_relation(&users.world, users.source);
+    made_anew->oid++;
+    struct change change = {.kind = CHANGE_TRUNCATE,
+                            .relation = made_anew,
+                            .relations = (const struct relation *[]){made_anew},
+                            .relation_count = 1};
+    uint32_t table = 77;
+    ck_assert_int_eq(users.world.transform->ops->change(users.world.transform, &change,
+                                                        users.world.out, &table,
+                                                        &users.world.err),
+                     TRANSFORM_FAILED);
+    ck_assert_uint_eq(table, 0);
+    close_users(&users);
+}
+END_TEST
+
 /* --- templates --- */
 
 START_TEST(braces_quoted_names_and_other_columns_in_a_template)
@@ -733,6 +823,9 @@ int main(void)
         a_binary_stream_passes_values_and_reads_texts,
         a_changed_type_goes_as_text_in_the_stream_and_is_converted_in_a_binary_copy,
         a_text_copy_yields_text_values_only,
+        a_row_of_the_copy_that_does_not_fit_fails,
+        rows_of_other_relations_are_filtered_and_of_changed_ones_fail,
+        a_delete_without_its_key_and_a_truncate_of_another_table_fail,
         a_clone_works_by_itself,
         many_versions_of_a_relation_are_kept_apart,
         braces_quoted_names_and_other_columns_in_a_template,

@@ -95,6 +95,7 @@ START_TEST(arrays_travel_when_their_elements_are_builtin_base_types)
     ck_assert_ptr_nonnull(array_of("pg_catalog._jsonpath", 4072, 'b'));
     ck_assert_ptr_null(array_of("public._mood", 16400, 'e'));
     ck_assert_ptr_null(array_of("public._mood", 20, 'e'));
+    ck_assert_ptr_null(array_of("pg_catalog._int8", 20, 'd')); /* of a domain */
     ck_assert_ptr_null(array_of("public._address", 16400, 'c'));
     ck_assert_ptr_null(array_of("public._hstore", 16400, 'b'));
     ck_assert_ptr_null(array_of("pg_catalog._xml", 142, 'b'));

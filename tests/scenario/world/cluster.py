@@ -40,7 +40,7 @@ host  all all    127.0.0.1/32 trust
 host  replication all 127.0.0.1/32 trust
 """
 
-COMPLAINT = re.compile(" (WARNING|ERROR|FATAL|PANIC|DETAIL|CONTEXT|STATEMENT): ")
+COMPLAINT = re.compile(" (WARNING|ERROR|FATAL|PANIC): ")
 STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 

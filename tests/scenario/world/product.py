@@ -20,6 +20,13 @@ BINARY = pathlib.Path(os.environ.get("SLACKWATER_BINARY")
 STOP_SECONDS = 5 * wait.PATIENCE
 
 
+class PlainDumper(yaml.SafeDumper):
+    """Writes what occurs twice twice: the program refuses anchors."""
+
+    def ignore_aliases(self, data):
+        return True
+
+
 def lsn(text):
     """'16/B374D848' as a number; 0 for one that is not known."""
     if text is None:
@@ -74,7 +81,7 @@ class Product:
         if self.config is not None:
             text = self.config
             if not isinstance(text, str):
-                text = yaml.safe_dump(text, sort_keys=False, allow_unicode=True)
+                text = yaml.dump(text, Dumper=PlainDumper, sort_keys=False, allow_unicode=True)
             self.file.write_text(text)
             words += ["-c", self.file]
         return words + list(more)
