@@ -147,7 +147,7 @@ def rule(**more):
     (rule(columns={"v": {"template": "{id}-{nam}"}}), [r"slackwater\.yaml:\d+:\d+", "nam"]),
     (rule(key=["idd"]), [r"slackwater\.yaml:\d+:\d+", "idd", "did you mean.*id"]),
     (rule(drop=["vvv"]), [r"slackwater\.yaml:\d+:\d+", "vvv"]),
-    (rule(key=["v"]), ["unique", r"public\.t"]),
+    (rule(key=["v"]), [r"slackwater\.yaml:\d+:\d+", r"public\.t\.v", "key"]),
     ([{"source": "public.t", "target": "app.nowhere"}],
      [r"slackwater\.yaml:\d+:\d+", r"app\.nowhere"]),
     ([{"source": "public.tt", "target": "public.t"}],
