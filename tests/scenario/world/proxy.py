@@ -1,4 +1,5 @@
 """A relay between the program and a server, at which a test cuts, freezes, slows or kills."""
+import ctypes
 import socket
 import struct
 import threading
@@ -6,6 +7,7 @@ import threading
 from .cluster import SECRET
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset
+SO_ATTACH_FILTER = 26  # socket(7)
 
 
 class Proxy:
@@ -16,7 +18,7 @@ class Proxy:
 
     Attributes may be changed at any time: `piece` (bytes forwarded at once; None for all that
     came), `on_request` (called with each chunk that the program sends, before it is forwarded;
-    returns False to drop it and its connection).
+    what is false drops it and its connection).
     """
 
     def __init__(self, database):
@@ -24,10 +26,7 @@ class Proxy:
         self.piece = None
         self.on_request = None
         self.lock = threading.Lock()
-        self.pairs = []
-        self.open = threading.Event()  # cleared: nothing passes, nothing is closed
-        self.open.set()
-        self.refusing = False
+        self.relays = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -36,32 +35,28 @@ class Proxy:
         return self
 
     def __exit__(self, *failure):
-        self.close()
+        # An accept() under way keeps a closed listener listening; a shut-down one ends.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.cut()
 
     def url(self):
         return f"postgresql://postgres:{SECRET}@127.0.0.1:{self.port}/{self.database.name}"
 
-    def close(self):
-        self.refusing = True
-        # An accept() under way keeps a closed listener listening; a shut-down one ends.
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thaw()
-        self.cut()
-
     def cut(self):
         """Resets every connection."""
-        with self.lock:
-            pairs, self.pairs = self.pairs, []
-        for pair in pairs:
-            reset(*pair)
+        for relay in self._present():
+            relay.reset()
 
     def freeze(self):
-        """A black hole: connections stay and carry nothing."""
-        self.open.clear()
+        """A black hole: the present connections stay, carry nothing and acknowledge nothing."""
+        for relay in self._present():
+            relay.freeze()
 
-    def thaw(self):
-        self.open.set()
+    def _present(self):
+        with self.lock:
+            self.relays = [relay for relay in self.relays if not relay.closed]
+            return list(self.relays)
 
     def _accept(self):
         while True:
@@ -69,41 +64,61 @@ class Proxy:
                 client = self.listener.accept()[0]
             except OSError:
                 return
-            if self.refusing:
-                reset(client)
-                continue
             try:
                 server = socket.create_connection(("127.0.0.1", self.database.cluster.port))
             except OSError:
-                reset(client)
+                client.close()
                 continue
-            for end in (client, server):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
-                self.pairs.append((client, server))
-            for ends in ((client, server, True), (server, client, False)):
-                threading.Thread(target=self._pump, args=ends, daemon=True).start()
+                self.relays.append(Relay(self, client, server))
+
+
+class Relay:
+    """One connection through the proxy."""
+
+    def __init__(self, proxy, client, server):
+        self.proxy, self.ends = proxy, (client, server)
+        self.flowing = threading.Event()
+        self.flowing.set()
+        self.closed = False
+        for end in self.ends:
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for ends in ((client, server, True), (server, client, False)):
+            threading.Thread(target=self._pump, args=ends, daemon=True).start()
 
     def _pump(self, source, sink, is_request):
         try:
             while data := source.recv(65536):
-                self.open.wait()
-                if is_request and self.on_request and not self.on_request(data):
+                self.flowing.wait()
+                hook = self.proxy.on_request
+                if is_request and hook and not hook(data):
                     break
-                size = self.piece or len(data)
+                size = self.proxy.piece or len(data)
                 for start in range(0, len(data), size):
-                    self.open.wait()
                     sink.sendall(data[start:start + size])
         except OSError:
             pass
-        reset(source, sink)
+        self.reset()
+
+    def freeze(self):
+        self.flowing.clear()
+        for end in self.ends:
+            drop_all_packets(end)
+
+    def reset(self):
+        self.closed = True
+        self.flowing.set()
+        for end in self.ends:
+            try:
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            end.close()
 
 
-def reset(*ends):
-    for end in ends:
-        try:
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            end.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        end.close()
+def drop_all_packets(end):
+    """The kernel drops what comes for this socket before TCP sees it, so nothing is ACKed."""
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: return 0
+    end.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER,
+                   struct.pack("HP", 1, ctypes.addressof(program)))
