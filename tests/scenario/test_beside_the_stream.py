@@ -103,7 +103,7 @@ def test_a_table_that_is_rewritten_as_its_copy_begins_is_copied_whole(world):
         return lambda: side.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type "
                                   "= 'Lock' AND query LIKE %s", what)
 
-    with load.held(world.target, "LOCK TABLE first"):
+    with load.held(world.target, "LOCK TABLE first IN SHARE MODE"):
         product.start()
         wait.until(waiting(world.target, "%first%"), "the first table's copy to wait", 30)
         altering = world.source.connect()
