@@ -136,6 +136,7 @@ START_TEST(a_batch_is_written_with_its_position_and_counted)
     ck_assert_uint_eq(count_of(&table->inserts), 2);
     ck_assert_uint_eq(count_of(&table->updates), 1);
     ck_assert_uint_eq(count_of(&table->deletes), 1);
+    ck_assert_int_eq(progress->heartbeat_emitted, 0);
     ck_assert_uint_eq(memory_sink_tally(bench.world.sink).checkpoint, 6000);
     close_bench(&bench);
 }
@@ -337,6 +338,28 @@ START_TEST(a_truncate_spares_the_tables_whose_copy_is_newer)
             ck_assert_uint_eq(writes[0].table, rows[i].written_table);
         ck_assert_uint_eq(count_of(&bench.world.progress.tables[0].skipped_by_handoff),
                           1 - rows[i].written);
+        close_bench(&bench);
+    }
+}
+END_TEST
+
+START_TEST(a_truncate_that_the_rules_filter_is_judged_like_any_change)
+{
+    for (int held = 0; held < 2; held++) {
+        struct bench bench;
+        struct judge judge = {.sees = {held ? 701 : 0, 0}};
+        open_bench(&bench, &(struct world_config){0});
+        appoint(&bench, &judge);
+        const struct relation *ours[] = {bench.world.relations[0]};
+        begin(&bench, 700);
+        struct change *truncate = add(&bench, CHANGE_TRUNCATE, 0, "-x");
+        truncate->relations = ours;
+        truncate->relation_count = 1;
+        end(&bench, 5000);
+        expect_applied(&bench);
+        const struct table_counters *table = &bench.world.progress.tables[0];
+        ck_assert_uint_eq(count_of(&table->filtered), !held);
+        ck_assert_uint_eq(count_of(&table->skipped_by_handoff), held);
         close_bench(&bench);
     }
 }
@@ -562,6 +585,29 @@ static void make_refused_batch(struct bench *bench, const char *at_fault)
     }
 }
 
+/* Refuses the batch, and cannot be connected to again. */
+static bool refuses_and_leaves(struct world *world, enum memory_sink_call call,
+                               const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    if (call == MEMORY_SINK_APPLY)
+        return err_set(err, ERR_DATA, "refused");
+    bool again = call == MEMORY_SINK_CONNECT && memory_sink_tally(world->sink).applies > 0;
+    return !again || err_set(err, ERR_RETRY, "away");
+}
+
+START_TEST(a_target_that_refuses_and_leaves_is_for_the_supervisor)
+{
+    struct bench bench;
+    open_bench(&bench, &(struct world_config){.on_sink = refuses_and_leaves});
+    make_refused_batch(&bench, "f");
+    expect_failure(&bench, ERR_RETRY);
+    expect_written(&bench, "");
+    ck_assert_uint_eq(count_of(&bench.world.progress.applied), LSN_NONE);
+    close_bench(&bench);
+}
+END_TEST
+
 START_TEST(what_precedes_a_refused_transaction_is_applied)
 {
     static const char *const FAULTS[] = {"bad", "!by the rules"};
@@ -694,6 +740,26 @@ START_TEST(a_stop_ends_the_trying)
 }
 END_TEST
 
+static bool cannot_tell(struct world *world, enum memory_sink_call call,
+                        const struct batch *batch, struct err *err)
+{
+    (void)world, (void)batch;
+    return call != MEMORY_SINK_FLUSHED || err_set(err, ERR_RETRY, "connection lost");
+}
+
+START_TEST(a_sink_that_cannot_tell_what_is_durable_fails)
+{
+    struct bench bench;
+    open_bench(&bench, &(struct world_config){.on_sink = cannot_tell});
+    make_batch(&bench, 5000, "a");
+    expect_applied(&bench);
+    ck_assert(!applier_flushed(&bench.applier, &bench.err));
+    ck_assert_int_eq(bench.err.class, ERR_RETRY);
+    ck_assert_uint_eq(count_of(&bench.world.progress.durable), LSN_NONE);
+    close_bench(&bench);
+}
+END_TEST
+
 START_TEST(what_is_durable_is_what_the_sink_says)
 {
     struct bench bench;
@@ -722,6 +788,7 @@ int main(void)
         commit_times_and_heartbeats_reach_the_progress,
         what_the_copy_holds_is_skipped_and_counted,
         a_truncate_spares_the_tables_whose_copy_is_newer,
+        a_truncate_that_the_rules_filter_is_judged_like_any_change,
         the_handoff_is_passed_by_what_is_durable,
         a_transaction_over_two_batches_counts_when_it_is_committed,
         a_batch_is_written_again_after_a_failure_that_passes,
@@ -730,12 +797,14 @@ int main(void)
         a_target_that_has_forgotten_a_commit_is_not_written_on,
         a_refusal_while_reconnecting_ends_it,
         a_failure_of_the_data_is_not_tried_again,
+        a_target_that_refuses_and_leaves_is_for_the_supervisor,
         what_precedes_a_refused_transaction_is_applied,
         a_batch_that_passes_one_by_one_goes_on_to_its_end,
         a_batch_that_passes_one_by_one_may_end_open,
         a_target_that_has_forgotten_a_commit_is_not_written_on_one_by_one,
         a_part_of_a_transaction_is_not_tried_again_from_memory,
         a_stop_ends_the_trying,
+        a_sink_that_cannot_tell_what_is_durable_fails,
         what_is_durable_is_what_the_sink_says,
     };
     return unit_run("apply", tests, UNIT_COUNT(tests));

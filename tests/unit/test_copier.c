@@ -586,7 +586,8 @@ END_TEST
 
 static bool bad_row(struct world *world, enum call call, uint32_t table, struct err *err)
 {
-    return once(world, call == WRITER_WRITE && table == 1, ERR_DATA, err);
+    bool late = counter_get(&world->progress.tables[1].copied_rows) == 30;
+    return once(world, call == WRITER_WRITE && table == 1 && late, ERR_DATA, err);
 }
 
 START_TEST(a_failure_that_does_not_pass_ends_the_copy)

@@ -1,11 +1,11 @@
 /* Progress of a run and the pauses between attempts. */
-#include "dice.h"
 #include "pipeline/backoff.h"
 #include "pipeline/progress.h"
 #include "unit.h"
 
+#include <pthread.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/eventfd.h>
 
 static const struct err TROUBLE = {.class = ERR_RETRY, .message = "connection lost"};
 
@@ -22,8 +22,10 @@ static void expect_rate(struct progress *progress, double rate)
 START_TEST(a_new_progress_knows_nothing)
 {
     struct progress progress;
+    eventfd_t woken;
     progress_init(&progress, 0);
     ck_assert_ptr_nonnull(progress.tables);
+    ck_assert_int_ne(eventfd_read(progress.idle_fd, &woken), 0);
     ck_assert_uint_eq(counter_get(&progress.applied), LSN_NONE);
     ck_assert_str_eq(progress.last_error, "");
     expect_rate(&progress, 0);
@@ -35,6 +37,7 @@ START_TEST(every_table_has_its_counters)
 {
     struct progress progress;
     progress_init(&progress, 3);
+    ck_assert_uint_eq(progress.table_count, 3);
     counter_add(&progress.tables[2].received, 5);
     counter_add(&progress.tables[2].received, 2);
     counter_set(&progress.tables[1].copied_rows, 9);
@@ -69,6 +72,7 @@ START_TEST(a_batch_without_commit_or_heartbeat_leaves_the_last_ones)
     apply(&progress, 200, 0, 0);
     ck_assert_int_eq(progress.last_commit_at, wall - 5 * USEC_PER_SEC);
     ck_assert_int_ge(progress.last_delay, 5 * USEC_PER_SEC);
+    ck_assert_int_le(progress.last_delay, clock_wall() - progress.last_commit_at);
     ck_assert_int_eq(progress.heartbeat_emitted, now - 2 * USEC_PER_SEC);
     ck_assert_int_ge(progress.heartbeat_delay, 2 * USEC_PER_SEC);
     ck_assert_int_ge(progress.last_applied_at, now);
@@ -152,6 +156,41 @@ START_TEST(a_second_of_an_earlier_round_is_counted_anew)
 }
 END_TEST
 
+#define EACH 5000
+
+static void *succeed_and_fail(void *data)
+{
+    for (int i = 0; i < EACH; i++) {
+        apply(data, 100, clock_wall(), clock_monotonic());
+        progress_failed(data, &TROUBLE);
+        if (i % 100 == 0)
+            (void)progress_error_rate(data);
+    }
+    return NULL;
+}
+
+START_TEST(threads_lose_nothing_of_each_other)
+{
+    struct progress progress;
+    pthread_t threads[4];
+    uint64_t good = 0, failed = 0;
+    progress_init(&progress, 1);
+    for (size_t i = 0; i < UNIT_COUNT(threads); i++)
+        pthread_create(&threads[i], NULL, succeed_and_fail, &progress);
+    for (size_t i = 0; i < UNIT_COUNT(threads); i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < PROGRESS_WINDOW; i++) {
+        good += progress.window[i].good;
+        failed += progress.window[i].failed;
+    }
+    ck_assert_uint_eq(good, UNIT_COUNT(threads) * EACH);
+    ck_assert_uint_eq(failed, UNIT_COUNT(threads) * EACH);
+    ck_assert_uint_eq(counter_get(&progress.errors), UNIT_COUNT(threads) * EACH);
+    ck_assert_uint_eq(counter_get(&progress.batches), UNIT_COUNT(threads) * EACH);
+    progress_free(&progress);
+}
+END_TEST
+
 /* ---- backoff ---- */
 
 START_TEST(pauses_double_up_to_the_longest_and_begin_again_after_a_reset)
@@ -184,6 +223,23 @@ START_TEST(a_pause_lasts_three_quarters_at_least)
 }
 END_TEST
 
+/* One that is never shorter would bring all clients back at the same moment. */
+START_TEST(a_pause_is_now_and_then_shorter_than_its_time)
+{
+    struct stop stop;
+    usec_t slept = 0, until = clock_monotonic() + 30 * USEC_PER_SEC;
+    stop_init(&stop);
+    do {
+        struct backoff backoff = backoff_between(20 * USEC_PER_MS, USEC_PER_SEC);
+        usec_t before = clock_monotonic();
+        ck_assert(!backoff_wait(&backoff, &stop));
+        slept = clock_monotonic() - before;
+        ck_assert_int_lt(before, until);
+    } while (slept >= 20 * USEC_PER_MS);
+    stop_free(&stop);
+}
+END_TEST
+
 START_TEST(a_stop_ends_a_pause_at_once)
 {
     struct stop stop;
@@ -206,8 +262,10 @@ int main(void)
         the_error_rate_is_the_share_of_failed_attempts,
         what_is_older_than_the_window_does_not_count,
         a_second_of_an_earlier_round_is_counted_anew,
+        threads_lose_nothing_of_each_other,
         pauses_double_up_to_the_longest_and_begin_again_after_a_reset,
         a_pause_lasts_three_quarters_at_least,
+        a_pause_is_now_and_then_shorter_than_its_time,
         a_stop_ends_a_pause_at_once,
     };
     return unit_run("progress", tests, UNIT_COUNT(tests));
