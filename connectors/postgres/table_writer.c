@@ -16,6 +16,7 @@ struct pg_table_writer {
     struct table_writer writer;
     struct pg_writer_config config;
     struct session session;
+    uint32_t source;                 /* whose copy the transaction holds */
     const struct relation *relation; /* being loaded */
     bool binary;
     bool staged;
@@ -53,11 +54,11 @@ bool pg_table_has_rows(struct session *session, const struct pg_target_table *ta
     return r != NULL;
 }
 
-static bool pg_writer_record(struct table_writer *writer, const struct relation *relation,
+static bool pg_writer_record(struct table_writer *writer, uint32_t source,
                              struct copy_record *record, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    const char *values[] = {w->config.migration, w->config.sources[relation->table]};
+    const char *values[] = {w->config.migration, w->config.sources[source]};
     PGresult *r = session_query(&w->session,
                                 "SELECT snapshot, lsn, rows, bytes FROM slackwater.copy"
                                 " WHERE migration = $1 AND source = $2",
@@ -81,7 +82,7 @@ static bool pg_writer_record(struct table_writer *writer, const struct relation 
 /* The record's row, locked: of two instances only one can be copying the table. */
 static bool lock_record(struct pg_table_writer *w, struct err *err)
 {
-    const char *values[] = {w->config.migration, w->config.sources[w->relation->table]};
+    const char *values[] = {w->config.migration, w->config.sources[w->source]};
     PGresult *r = session_query(&w->session,
                                 "SELECT FROM slackwater.copy WHERE migration = $1"
                                 " AND source = $2 AND snapshot IS NULL FOR UPDATE",
@@ -158,16 +159,20 @@ static bool wrap_table(const struct pg_table_writer *w, struct err *err)
     return err_wrap(err, "loading table %s.%s", w->relation->schema, w->relation->name);
 }
 
-static bool pg_writer_begin(struct table_writer *writer, const struct relation *relation,
-                            bool binary, struct err *err)
+static bool pg_writer_begin(struct table_writer *writer, uint32_t source, struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    w->source = source;
+    return session_run(&w->session, "BEGIN", err) && lock_record(w, err);
+}
+
+static bool pg_writer_load(struct table_writer *writer, const struct relation *relation,
+                           bool binary, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
     w->relation = relation;
     w->binary = binary;
-    if (session_run(&w->session, "BEGIN", err) && lock_record(w, err) && choose_way(w, err) &&
-        start_copy(w, err))
-        return true;
-    return wrap_table(w, err);
+    return (choose_way(w, err) && start_copy(w, err)) || wrap_table(w, err);
 }
 
 /* The COPY was refused in the middle: the server's result says why. */
@@ -287,9 +292,16 @@ static bool merge_stage(struct pg_table_writer *w, struct err *err)
     }
     buf_append_text(&sql, ")");
     append_overwrite(w, &sql);
-    bool ok = session_run(&w->session, sql.data, err);
+    bool ok = session_run(&w->session, sql.data, err) &&
+              session_run(&w->session, "DROP TABLE pg_temp.slackwater_stage", err);
     buf_free(&sql);
     return ok;
+}
+
+static bool pg_writer_loaded(struct table_writer *writer, struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    return (end_copy(w, err) && (!w->staged || merge_stage(w, err))) || wrap_table(w, err);
 }
 
 static bool write_record(struct pg_table_writer *w, const struct copy_record *record,
@@ -301,7 +313,7 @@ static bool write_record(struct pg_table_writer *w, const struct copy_record *re
     snprintf(rows, sizeof rows, "%llu", (unsigned long long)record->rows);
     snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)record->bytes);
     const char *values[] = {w->config.migration,
-                            w->config.sources[w->relation->table],
+                            w->config.sources[w->source],
                             record->snapshot,
                             lsn_format(record->lsn, lsn),
                             rows,
@@ -319,10 +331,8 @@ static bool pg_writer_commit(struct table_writer *writer, const struct copy_reco
                              struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    if (end_copy(w, err) && (!w->staged || merge_stage(w, err)) &&
-        write_record(w, record, err) && session_run(&w->session, "COMMIT", err))
-        return true;
-    return wrap_table(w, err);
+    return (write_record(w, record, err) && session_run(&w->session, "COMMIT", err)) ||
+           err_wrap(err, "committing the copy of %s", w->config.sources[w->source]);
 }
 
 /* Leaving the session rolls back, also in mid-COPY. */
@@ -350,7 +360,9 @@ struct table_writer *pg_table_writer_create(const struct pg_writer_config *confi
         .open = pg_writer_open,
         .record = pg_writer_record,
         .begin = pg_writer_begin,
+        .load = pg_writer_load,
         .write = pg_writer_write,
+        .loaded = pg_writer_loaded,
         .commit = pg_writer_commit,
         .rollback = pg_writer_rollback,
         .close = pg_writer_close,
