@@ -81,10 +81,11 @@ static bool start_copy(struct pg_table_reader *r, const struct relation *relatio
     return result != NULL;
 }
 
-static bool pg_reader_begin(struct table_reader *reader, const char **snapshot, lsn_t *lsn,
-                            struct err *err)
+static bool pg_reader_begin(struct table_reader *reader, uint32_t source,
+                            const char **snapshot, lsn_t *lsn, struct err *err)
 {
     struct pg_table_reader *r = self(reader);
+    (void)source; /* any table can be read under it */
     /* end() leaves a session in mid-COPY by closing it. */
     if ((!session_is_open(&r->session) && !pg_reader_open(reader, err)) ||
         !take_snapshot(r, lsn, err))
@@ -175,8 +176,10 @@ static void pg_reader_end(struct table_reader *reader)
     forget_row(r);
     if (!session_is_open(&r->session))
         return;
-    if (PQtransactionStatus(r->session.conn) == PQTRANS_ACTIVE ||
-        !session_run(&r->session, "ROLLBACK", &ignored))
+    PGTransactionStatusType status = PQtransactionStatus(r->session.conn);
+    if (status == PQTRANS_IDLE)
+        return;
+    if (status == PQTRANS_ACTIVE || !session_run(&r->session, "ROLLBACK", &ignored))
         session_close(&r->session);
 }
 

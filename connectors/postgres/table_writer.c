@@ -18,6 +18,8 @@ struct pg_table_writer {
     struct session session;
     uint32_t source;                 /* whose copy the transaction holds */
     const struct relation *relation; /* being loaded */
+    const struct relation **loaded;  /* in this transaction */
+    size_t loaded_count;
     bool binary;
     bool staged;
     struct buf out; /* rows not yet given to libpq */
@@ -163,6 +165,7 @@ static bool pg_writer_begin(struct table_writer *writer, uint32_t source, struct
 {
     struct pg_table_writer *w = self(writer);
     w->source = source;
+    w->loaded_count = 0;
     return session_run(&w->session, "BEGIN", err) && lock_record(w, err);
 }
 
@@ -301,7 +304,11 @@ static bool merge_stage(struct pg_table_writer *w, struct err *err)
 static bool pg_writer_loaded(struct table_writer *writer, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    return (end_copy(w, err) && (!w->staged || merge_stage(w, err))) || wrap_table(w, err);
+    if (!end_copy(w, err) || (w->staged && !merge_stage(w, err)))
+        return wrap_table(w, err);
+    w->loaded = mem_grow(w->loaded, w->loaded_count + 1, sizeof(struct relation *));
+    w->loaded[w->loaded_count++] = w->relation;
+    return true;
 }
 
 static bool write_record(struct pg_table_writer *w, const struct copy_record *record,
@@ -327,12 +334,27 @@ static bool write_record(struct pg_table_writer *w, const struct copy_record *re
     return r != NULL;
 }
 
+/* Without statistics the planner may look a row up by a worse index, or none, until autovacuum
+ * comes by. A role that may not ANALYZE gets a warning from the server, no error. */
+static void analyze(struct pg_table_writer *w, const struct relation *relation)
+{
+    struct buf sql = {0};
+    struct err ignored = {0};
+    buf_append_text(&sql, "ANALYZE ");
+    ident_append_qualified(&sql, relation->schema, relation->name);
+    (void)session_run(&w->session, sql.data, &ignored); /* a lost connection shows next */
+    buf_free(&sql);
+}
+
 static bool pg_writer_commit(struct table_writer *writer, const struct copy_record *record,
                              struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    return (write_record(w, record, err) && session_run(&w->session, "COMMIT", err)) ||
-           err_wrap(err, "committing the copy of %s", w->config.sources[w->source]);
+    if (!write_record(w, record, err) || !session_run(&w->session, "COMMIT", err))
+        return err_wrap(err, "committing the copy of %s", w->config.sources[w->source]);
+    for (size_t i = 0; i < w->loaded_count; i++)
+        analyze(w, w->loaded[i]);
+    return true;
 }
 
 /* Leaving the session rolls back, also in mid-COPY. */
@@ -351,6 +373,7 @@ static void pg_writer_destroy(struct table_writer *writer)
     struct pg_table_writer *w = self(writer);
     session_close(&w->session);
     buf_free(&w->out);
+    free(w->loaded);
     free(w);
 }
 
