@@ -36,16 +36,14 @@ static void append_side(const struct bound_table *table, const struct table_plan
     buf_free(&rows);
 }
 
-/* How many keys both tables have. */
-static const char *collisions_sql(struct binding *binding, size_t a, size_t b)
+/* The keys that both tables have. */
+static const char *common_keys_sql(struct binding *binding, size_t a, size_t b)
 {
     struct buf sql = {0};
 
-    buf_append_text(&sql, "SELECT count(*) FROM (");
     append_side(&binding->bound[a], &binding->chain->tables[a], &sql);
     buf_append_text(&sql, " INTERSECT ");
     append_side(&binding->bound[b], &binding->chain->tables[b], &sql);
-    buf_append_text(&sql, ") AS both_have");
     return text_take(&binding->chain->arena, &sql);
 }
 
@@ -100,11 +98,11 @@ static void note_merge(struct binding *binding, size_t a, size_t b)
 
     binding->bound[a].shares_rows = binding->bound[b].shares_rows = true;
     *merge = (struct chain_merge){.a = one, .b = other,
-                                  .collisions_sql = collisions_sql(binding, a, b)};
-    report.sql = text_format(arena, "%s;", merge->collisions_sql);
+                                  .keys_sql = common_keys_sql(binding, a, b)};
+    report.sql = text_format(arena, "%s;", merge->keys_sql);
     bind_report(binding->findings, arena, &report,
                 "target table %s gets rows of %s and of %s, and no constant in the key tells "
-                "them apart; the statement, run at the source, counts the keys that both have",
+                "them apart; the statement, run at the source, gives the keys that both have",
                 bind_table_text(arena, one->target), bind_table_text(arena, one->source),
                 bind_table_text(arena, other->source));
 }

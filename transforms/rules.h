@@ -71,11 +71,11 @@ struct bound_source {
 };
 
 /* Two bound tables of different sources whose rows may have the same key at their target: the
- * statement counts, at the source, how many do. */
+ * query gives, at the source, the keys that both have. */
 struct chain_merge {
     const struct bound_table *a;
     const struct bound_table *b;
-    const char *collisions_sql;
+    const char *keys_sql;
 };
 
 struct chain {

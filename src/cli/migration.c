@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "postgres/introspect.h"
+#include "postgres/merge_check.h"
 #include "postgres/preflight.h"
 #include "schema/ident.h"
 
@@ -109,6 +110,27 @@ static bool look_at_tables(struct migration *m, const struct preflight *servers,
     return ok;
 }
 
+/* Merged tables that nothing tells apart: counted before anything runs. */
+static bool look_at_merges(struct migration *m, struct err *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < m->chain->merge_count; i++) {
+        const struct chain_merge *merge = &m->chain->merges[i];
+        char *target = ident_display(merge->a->target->schema, merge->a->target->name);
+        char *a = ident_display(merge->a->source->schema, merge->a->source->name);
+        char *b = ident_display(merge->b->source->schema, merge->b->source->name);
+        ok = merge_check(&m->source,
+                         &(struct merge_pair){.target = target,
+                                              .sources = {a, b},
+                                              .keys_sql = merge->keys_sql},
+                         &m->findings, err);
+        free(target);
+        free(a);
+        free(b);
+    }
+    return ok;
+}
+
 bool migration_bind(struct migration *migration, bool backfill, struct err *err)
 {
     struct migration *m = migration;
@@ -134,7 +156,8 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     }
     describe_sources(m);
     describe_targets(m);
-    return look_at_tables(m, &servers, err);
+    return look_at_tables(m, &servers, err) &&
+           (!migration_is_fresh(m) || look_at_merges(m, err));
 }
 
 static void free_texts(char **texts, size_t count)

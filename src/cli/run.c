@@ -17,6 +17,7 @@
 #include "observe/http.h"
 #include "pipeline/stream.h"
 #include "postgres/probe.h"
+#include "postgres/row_reader.h"
 #include "postgres/source.h"
 #include "postgres/table_reader.h"
 #include "postgres/table_writer.h"
@@ -46,6 +47,7 @@ struct run {
     struct sink *sink;
     struct source *source;
     struct transform *transform;
+    struct row_reader *row_reader;
     struct table_handoff *handoff;
     struct monitor *monitor;
     struct http_server *http;
@@ -464,6 +466,9 @@ static void make_connectors(struct run *run)
 {
     struct migration *m = &run->migration;
     run->transform = chain_transform(m->chain);
+    run->row_reader =
+        pg_row_reader_create(run->config->source_dsn, m->source_catalog, m->stop);
+    run->transform->row_reader = run->row_reader;
     run->sink = pg_sink_create(&(struct pg_sink_config){
         .dsn = run->config->target_dsn,
         .migration = run->config->migration,
@@ -549,6 +554,7 @@ static void destroy_run(struct run *run)
     run->source->ops->destroy(run->source);
     run->sink->ops->destroy(run->sink);
     run->transform->ops->destroy(run->transform);
+    run->row_reader->ops->destroy(run->row_reader);
     handoff_destroy(run->handoff);
     for (size_t i = 0; i < run->migration.source_count; i++)
         free(run->records[i].snapshot);
