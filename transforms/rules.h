@@ -70,11 +70,11 @@ struct bound_source {
     bool insert_only;
 };
 
-/* Two bound tables of different sources whose rows may have the same key at their target: the
- * query gives, at the source, the keys that both have. */
+/* Sources that are merged into one target without a constant that tells their rows apart: the
+ * query gives, at the source, the keys that more than one of them has. */
 struct chain_merge {
-    const struct bound_table *a;
-    const struct bound_table *b;
+    const struct catalog_table *target;
+    const char *sources; /* "public.a, public.b", for people */
     const char *keys_sql;
 };
 

@@ -20,35 +20,35 @@ static PGresult *count(struct session *source, const char *sql, struct err *err)
     return result;
 }
 
-static void report_collisions(const struct merge_pair *pair, const char *number,
+static void report_collisions(const struct merge *merge, const char *number,
                               struct findings *findings)
 {
     bool more = strtol(number, NULL, 10) >= COUNT_MOST;
-    findings_addf(findings, "merge.collision", SEVERITY_BREAKING, pair->target,
+    findings_addf(findings, "merge.collision", SEVERITY_BREAKING, merge->target,
                   "give both a column with another constant each, in the key",
-                  "%s%s key(s) of %s are also keys of %s: one row would overwrite the other",
-                  more ? "at least " : "", number, pair->sources[0], pair->sources[1]);
+                  "%s%s key(s) stand in more than one of %s: one row would overwrite the other",
+                  more ? "at least " : "", number, merge->sources);
 }
 
-static void report_unknown(const struct merge_pair *pair, const struct err *why,
+static void report_unknown(const struct merge *merge, const struct err *why,
                            struct findings *findings)
 {
-    findings_addf(findings, "merge.not_counted", SEVERITY_POTENTIALLY_BREAKING, pair->target,
+    findings_addf(findings, "merge.not_counted", SEVERITY_POTENTIALLY_BREAKING, merge->target,
                   "run the statement of merge.no_discriminator yourself",
-                  "whether %s and %s have keys in common could not be counted: %.200s",
-                  pair->sources[0], pair->sources[1], why->message);
+                  "whether %s have keys in common could not be counted: %.200s",
+                  merge->sources, why->message);
 }
 
-bool merge_check(struct session *source, const struct merge_pair *pair,
+bool merge_check(struct session *source, const struct merge *merge,
                  struct findings *findings, struct err *err)
 {
     struct err why = {0};
-    PGresult *result = count(source, pair->keys_sql, &why);
+    PGresult *result = count(source, merge->keys_sql, &why);
     if (result != NULL && strcmp(PQgetvalue(result, 0, 0), "0") != 0)
-        report_collisions(pair, PQgetvalue(result, 0, 0), findings);
+        report_collisions(merge, PQgetvalue(result, 0, 0), findings);
     if (result == NULL)
-        report_unknown(pair, &why, findings);
+        report_unknown(merge, &why, findings);
     PQclear(result);
     return session_run(source, "ROLLBACK", err) ||
-           err_wrap(err, "counting common keys of %s", pair->target);
+           err_wrap(err, "counting common keys of %s", merge->target);
 }

@@ -116,17 +116,13 @@ static bool look_at_merges(struct migration *m, struct err *err)
     bool ok = true;
     for (size_t i = 0; ok && i < m->chain->merge_count; i++) {
         const struct chain_merge *merge = &m->chain->merges[i];
-        char *target = ident_display(merge->a->target->schema, merge->a->target->name);
-        char *a = ident_display(merge->a->source->schema, merge->a->source->name);
-        char *b = ident_display(merge->b->source->schema, merge->b->source->name);
+        char *target = ident_display(merge->target->schema, merge->target->name);
         ok = merge_check(&m->source,
-                         &(struct merge_pair){.target = target,
-                                              .sources = {a, b},
-                                              .keys_sql = merge->keys_sql},
+                         &(struct merge){.target = target,
+                                         .sources = merge->sources,
+                                         .keys_sql = merge->keys_sql},
                          &m->findings, err);
         free(target);
-        free(a);
-        free(b);
     }
     return ok;
 }
