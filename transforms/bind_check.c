@@ -100,8 +100,8 @@ static void check_unchanged(struct binder *binder, const struct plan_column *col
         .id = "rule.partly_unchanged",
         .severity = SEVERITY_NON_BREAKING,
         .where = place(binder, column),
-        .impact = "an update that leaves such a value as it is and changes another of the "
-                  "rule's columns stops the run",
+        .impact = "an update that leaves such a value as it is reads the row at the source "
+                  "again: a round trip each (docs/delivery.md)",
         .fix = "set REPLICA IDENTITY FULL where values are that long"};
 
     if (binder->source->replica_identity == 'f')

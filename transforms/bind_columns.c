@@ -202,6 +202,17 @@ bool binder_fits(struct binder *binder, const char *what, const struct constant 
     return true;
 }
 
+void binder_fill(struct binder *binder, struct constant *constant)
+{
+    const char *filled;
+
+    if (binder->captures->count == 0 || constant->value.kind != VALUE_TEXT)
+        return;
+    filled = pattern_fill(constant->value.data, binder->captures, binder->arena);
+    constant->value.data = filled;
+    constant->value.size = (uint32_t)strlen(filled);
+}
+
 /* --- one column --- */
 
 static bool bind_step(struct binder *binder, const struct step_spec *step,

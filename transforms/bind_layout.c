@@ -184,9 +184,14 @@ void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan)
                                   .column_count = count,
                                   .columns = show_columns(binder, plan, count),
                                   .insert_only = binder->insert_only,
-                                  .copy_binary = true};
+                                  .where = binder->where,
+                                  .route = binder->route,
+                                  .copy_binary = inputs_have_text(&binder->conditions)};
     for (uint16_t i = 0; i < count; i++)
         bound->copy_binary &= can_be_binary(&plan->columns[i]);
+    plan->conditions = binder->conditions;
+    plan->known = binder->known;
+    plan->known_where = binder->known ? text_copy(binder->arena, binder->spec->route_where) : NULL;
     find_owners(binder, plan, bound);
 }
 

@@ -12,7 +12,7 @@ const struct rule_kind *const rule_kinds[] = {
 
 const char *const rule_later_column_keys[] = {"cast",    "lookup", "hash", "uuid5", "mask",
                                               "null_if", "json",   "sql",  NULL};
-const char *const rule_later_table_keys[] = {"where", "route", NULL};
+const char *const rule_later_table_keys[] = {NULL};
 
 /* Types whose cast to text yields what their output function yields (char(n): without the
  * trailing blanks, as rules want it). */

@@ -148,6 +148,8 @@ bool binder_name(struct binder *binder, const char *name, const char *where,
 /* True if the constant is a value of the target column being bound, as far as can be known
  * here; else a finding that calls it `what`. */
 bool binder_fits(struct binder *binder, const char *what, const struct constant *constant);
+/* Puts what the groups of the source's pattern took for \1 to \9. */
+void binder_fill(struct binder *binder, struct constant *constant);
 struct arena *binder_arena(struct binder *binder);
 /* "public.users.status", the target column being bound. */
 const char *binder_object(struct binder *binder);

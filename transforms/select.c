@@ -1,4 +1,5 @@
 /* A bound table said in SQL (rules.h). */
+#include "transforms/condition.h"
 #include "transforms/plan.h"
 
 #include "schema/compatibility.h"
@@ -44,6 +45,22 @@ static void append_column(const struct bound_column *column, struct buf *sql)
     ident_append(sql, column->target->name);
 }
 
+/* " WHERE (...) AND (...)", or nothing. */
+static void bound_table_where(const struct bound_table *table, struct buf *sql)
+{
+    const struct condition *const conditions[] = {table->where, table->route};
+    const char *separator = " WHERE (";
+
+    for (size_t i = 0; i < 2; i++) {
+        if (!conditions[i])
+            continue;
+        buf_append_text(sql, separator);
+        condition_sql(conditions[i], sql);
+        buf_append_text(sql, ")");
+        separator = " AND (";
+    }
+}
+
 void bound_table_select(const struct bound_table *table, struct buf *sql)
 {
     buf_append_text(sql, "SELECT ");
@@ -54,4 +71,5 @@ void bound_table_select(const struct bound_table *table, struct buf *sql)
     /* A table's own rows, as the publication has them; partitions come with their root. */
     buf_append_text(sql, table->source->kind == 'p' ? " FROM " : " FROM ONLY ");
     ident_append_qualified(sql, table->source->schema, table->source->name);
+    bound_table_where(table, sql);
 }

@@ -242,14 +242,17 @@ static bool has_unique(const struct catalog_table *table, bool immediate)
 }
 
 /* Rows that swap their keys in one statement do so one after the other at the target. */
-static void check_deferrable(const struct catalog_table *source,
-                             const struct pg_target_table *target, const char *name,
+static void check_deferrable(const struct preflight *p, size_t i, const char *name,
                              struct findings *findings)
 {
-    if (has_unique(source, false) && has_unique(target->table, true))
+    const struct pg_target_table *target = &p->target_tables[i];
+    bool deferrable = false;
+    for (size_t s = 0; s < p->source_count; s++)
+        deferrable = deferrable || has_unique(p->source_tables[s], false);
+    if (deferrable && target->relation->match == MATCH_ROW && has_unique(target->table, true))
         findings_addf(findings, "target.unique_not_deferrable", SEVERITY_POTENTIALLY_BREAKING,
                       name, "make the target's constraint DEFERRABLE as well",
-                      "the source has a deferrable unique key, the target's unique keys are "
+                      "the source has deferrable unique keys, the target's unique keys are "
                       "immediate: a statement that swaps keys would stop the run");
 }
 
@@ -275,20 +278,39 @@ static bool check_emptiness(const struct preflight *p, size_t i, const char *nam
     return true;
 }
 
+/* A table that an earlier index has already was looked at then. */
+static bool is_first(const struct preflight *p, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (p->target_tables[j].table == p->target_tables[i].table)
+            return false;
+    return true;
+}
+
+static bool check_target_table(const struct preflight *p, size_t i, struct findings *findings,
+                               struct err *err)
+{
+    const struct catalog_table *target = p->target_tables[i].table;
+    char *name = ident_display(target->schema, target->name);
+    bool ok = true;
+    if (is_first(p, i)) {
+        check_target_rights(target, name, findings);
+        check_triggers(p, target, name, findings);
+        check_deferrable(p, i, name, findings);
+    }
+    if (is_first(p, i) || p->target_tables[i].owner_condition != NULL)
+        ok = check_emptiness(p, i, name, findings, err);
+    free(name);
+    return ok;
+}
+
 bool preflight_tables(const struct preflight *preflight, struct findings *findings,
                       struct err *err)
 {
     bool ok = true;
-    for (size_t i = 0; ok && i < preflight->table_count; i++) {
-        const struct catalog_table *target = preflight->target_tables[i].table;
-        char *name = ident_display(target->schema, target->name);
+    for (size_t i = 0; i < preflight->source_count; i++)
         check_source_table(preflight->source_tables[i], preflight->fresh, findings);
-        check_target_rights(target, name, findings);
-        check_triggers(preflight, target, name, findings);
-        check_deferrable(preflight->source_tables[i], &preflight->target_tables[i], name,
-                         findings);
-        ok = check_emptiness(preflight, i, name, findings, err);
-        free(name);
-    }
+    for (size_t i = 0; ok && i < preflight->table_count; i++)
+        ok = check_target_table(preflight, i, findings, err);
     return ok || err_wrap(err, "looking at the target tables");
 }

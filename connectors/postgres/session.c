@@ -297,14 +297,21 @@ bool session_run(struct session *session, const char *sql, struct err *err)
     return result != NULL;
 }
 
-PGresult *session_query(struct session *session, const char *sql, int count,
-                        const char *const *values, struct err *err)
+PGresult *session_query_typed(struct session *session, const char *sql, int count,
+                              const Oid *types, const char *const *values, const int *lengths,
+                              const int *formats, struct err *err)
 {
-    if (!PQsendQueryParams(session->conn, sql, count, NULL, values, NULL, NULL, 0)) {
+    if (!PQsendQueryParams(session->conn, sql, count, types, values, lengths, formats, 0)) {
         session_connection_error(session, err);
         return NULL;
     }
     return collect(session, err);
+}
+
+PGresult *session_query(struct session *session, const char *sql, int count,
+                        const char *const *values, struct err *err)
+{
+    return session_query_typed(session, sql, count, NULL, values, NULL, NULL, err);
 }
 
 /* ---- connecting ---- */

@@ -53,6 +53,12 @@ bool session_run(struct session *session, const char *sql, struct err *err);
 PGresult *session_query(struct session *session, const char *sql, int count,
                         const char *const *values, struct err *err);
 
+/* The same with types (0: the server's choice), lengths and formats as PQexecParams takes them;
+ * the result is text. */
+PGresult *session_query_typed(struct session *session, const char *sql, int count,
+                              const Oid *types, const char *const *values, const int *lengths,
+                              const int *formats, struct err *err);
+
 /* Waits until the socket is ready for what libpq wants: reading, and writing while output is
  * pending. Also returns when extra_fd (or -1) is readable. False: stopped, after the grace.
  * At the deadline (0: none) it returns true. */

@@ -179,7 +179,8 @@ static bool send_statement(struct pg_sink *s, const struct change *change, uint3
     int sent = PQsendQueryPrepared(s->session.conn, statement->name,
                                    statement->parameter_count, s->values, s->lengths,
                                    s->formats, 0);
-    return pipeline_sent(&s->pipeline, sent, tag_of(Q_CHANGE, index, statement->tells), err);
+    enum statement_tells tells = change->blind ? TELLS_NOTHING : statement->tells;
+    return pipeline_sent(&s->pipeline, sent, tag_of(Q_CHANGE, index, tells), err);
 }
 
 static bool known_columns(struct pg_sink *s, const struct change *change)
@@ -336,7 +337,8 @@ static bool send_truncate(struct pg_sink *s, const struct change *change, uint32
 
 static void count_conflict(struct pg_sink *s, const struct change *change, bool inserted_kind)
 {
-    struct table_counters *counters = &s->config.counters[change->relation->table];
+    struct table_counters *counters =
+        &s->config.counters[s->config.tables[change->relation->table].source];
     counter_t *counter = inserted_kind                     ? &counters->conflict_insert_exists
                          : change->kind == CHANGE_DELETE ? &counters->conflict_delete_missing
                                                          : &counters->conflict_update_missing;

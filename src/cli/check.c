@@ -10,7 +10,7 @@ static void print_formats(const struct migration *migration)
 {
     if (migration->chain == NULL)
         return;
-    printf("%zu table(s); the stream carries values as %s%s%s\n", migration->table_count,
+    printf("%zu table(s); the stream carries values as %s%s%s\n", migration->source_count,
            migration->chain->stream_binary ? "binary" : "text, because of ",
            migration->chain->stream_binary ? "" : migration->chain->stream_text_reason, "");
 }

@@ -32,12 +32,14 @@ struct migration {
     struct chain *chain; /* NULL when the rules do not bind: see findings */
     struct findings findings;
 
+    /* by the chain's source index */
+    size_t source_count;
+    char **source_names; /* quoted and qualified: the copy records' names */
+    struct slot_table *slot_tables;
     /* by the chain's table index */
     size_t table_count;
     struct pg_target_table *targets;
     char **owner_conditions;
-    char **source_names; /* quoted and qualified: the copy records' names */
-    struct slot_table *slot_tables;
     bool insert_only; /* some table is */
 };
 

@@ -58,15 +58,20 @@ struct world {
 
 /* ---- rules ---- */
 
-static inline enum transform_result world_change(struct transform *transform,
-                                                 const struct change *in, struct batch *out,
-                                                 uint32_t *table, struct err *err)
+static inline uint32_t world_source_of(struct transform *transform, const struct relation *from)
 {
     (void)transform;
+    return from->table == 1 ? UINT32_MAX : from->table;
+}
+
+static inline enum transform_result world_change(struct transform *transform,
+                                                 const struct change *in, xid_t xid,
+                                                 struct batch *out, struct err *err)
+{
+    (void)xid;
     char first = in->new.values ? in->new.values[0].data[0] : '0';
-    bool truncate = in->kind == CHANGE_TRUNCATE;
-    *table = !truncate && in->relation->table == 1 ? UINT32_MAX : in->relation->table;
-    if (*table == UINT32_MAX || first == '-')
+    bool theirs = world_source_of(transform, in->relation) == UINT32_MAX;
+    if ((in->kind != CHANGE_TRUNCATE && theirs) || first == '-')
         return TRANSFORM_FILTERED;
     if (first == '!') {
         err_set(err, ERR_DATA, "a value the rules refuse");
@@ -104,7 +109,7 @@ static inline struct relation *world_relation(const char *name, uint32_t table)
 
 static inline void world_open(struct world *world, const struct world_config *config)
 {
-    static const struct transform_ops RULES = {.change = world_change};
+    static const struct transform_ops RULES = {.source = world_source_of, .change = world_change};
     *world = (struct world){.config = *config, .next_key = 1000, .end = 5000, .xid = 700};
     log_setup(LOG_ERROR, LOG_TEXT);
     stop_init(&world->stop);

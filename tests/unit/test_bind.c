@@ -689,23 +689,6 @@ START_TEST(unlogged_tables_and_partitions_cannot_be_named)
 }
 END_TEST
 
-START_TEST(split_and_merge_are_not_here_yet)
-{
-    struct users users;
-    make_users(&users);
-    expect_breaking(&users, GOOD "  - source: users\n    target: app.users2\n",
-                    "rule.source_twice", "rules.yaml:8:13",
-                    "source table public.users is named a second time; this version does not "
-                    "split a table yet");
-    expect_breaking(
-        &users, GOOD "  - source: users2\n    target: app.users\n", "rule.target_twice",
-        "rules.yaml:9:13",
-        "target table app.users is written by a second entry; this version does not "
-        "merge tables yet");
-    world_close(&users.world);
-}
-END_TEST
-
 START_TEST(without_a_tables_section_every_table_goes_to_its_namesake)
 {
     struct world world;
@@ -873,7 +856,6 @@ int main(void)
         identity_by_index_uses_its_columns,
         an_always_identity_column_outside_the_key_is_told,
         unlogged_tables_and_partitions_cannot_be_named,
-        split_and_merge_are_not_here_yet,
         without_a_tables_section_every_table_goes_to_its_namesake,
         tables_without_columns_bind,
         the_stream_is_binary_unless_a_value_needs_its_text_and_has_none_here,
