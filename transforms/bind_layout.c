@@ -186,7 +186,12 @@ void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan)
                                   .insert_only = binder->insert_only,
                                   .copy_binary = true};
     for (uint16_t i = 0; i < count; i++)
-        bound->copy_binary &= can_be_binary(&plan->columns[i]);
+        if (bound->copy_binary && !can_be_binary(&plan->columns[i])) {
+            bound->copy_binary = false;
+            bound->copy_text_reason = text_format(
+                binder->arena, "column %s (type %s)", plan->columns[i].target->name,
+                plan->columns[i].target->type_name);
+        }
     find_owners(binder, plan, bound);
 }
 

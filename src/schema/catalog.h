@@ -85,10 +85,7 @@ struct catalog_table {
     bool is_partition;
     bool owned; /* the connected role owns it or is superuser */
     bool can_select, can_insert, can_update, can_delete, can_truncate;
-    bool row_security;
-    bool row_security_active; /* it would filter what the connected role sees and writes */
-    uint16_t user_triggers; /* triggers that fire for an ordinary session (tgenabled O) */
-    uint16_t always_triggers; /* that fire under session_replication_role=replica too (A, R) */
+    bool row_security_active;  /* it would filter what the connected role sees and writes */
     int64_t estimated_rows;  /* -1 when never analyzed */
     int64_t bytes;           /* with TOAST, without indexes; summed over partitions */
     int64_t updates_deletes; /* n_tup_upd + n_tup_del: evidence about insert-only tables */
