@@ -31,7 +31,7 @@ static const char SERVER_SQL[] =
     "       (SELECT coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale',"
     "                        d.datcollate)"
     "        FROM pg_database d WHERE d.datname = current_database()),"
-    "       (SELECT count(*) FROM pg_largeobject_metadata)"
+    "       (SELECT count(*) FROM pg_largeobject_metadata), current_user"
     " FROM pg_roles r WHERE r.rolname = current_user";
 
 /* has_parameter_privilege() is new in 15, so it cannot stand in SERVER_SQL. */
@@ -452,6 +452,7 @@ static bool read_server(struct session *session, struct catalog *catalog, struct
     catalog->can_use_origins = bool_at(r, 0, 8);
     catalog->collation = copy_at(r, 0, 9);
     catalog->large_objects = int_at(r, 0, 10);
+    catalog->role = mem_string(text_at(r, 0, 11));
     catalog->can_set_replica_role = catalog->superuser;
     PQclear(r);
     if (catalog->superuser || catalog->server_version < 150000)

@@ -105,6 +105,7 @@ void catalog_free(struct catalog *catalog)
     clear_besides_tables(catalog);
     free(catalog->tables);
     free(catalog->database);
+    free(catalog->role);
     free(catalog->encoding);
     free(catalog->collation);
     free(catalog->system_identifier);

@@ -130,6 +130,7 @@ struct catalog_object {
 struct catalog {
     int server_version;   /* 150020, as server_version_num */
     char *database;
+    char *role;           /* connected as */
     char *encoding;       /* server_encoding */
     char *collation;      /* datcollate, or the ICU locale */
     char *system_identifier;
