@@ -1,7 +1,8 @@
 /* Validation of today's data (validate.h).
  *
- * The problem: a check must not weigh on a busy source. Each query stops at VALIDATION_LIMIT rows
- * and at a time limit, none runs in parallel, and all of them together have a limit too. */
+ * The problem: a check must not weigh on a busy source. Each query stops at VALIDATION_LIMIT
+ * rows and at a time limit, none runs in parallel, and all of them together have a limit too.
+ */
 #include "postgres/validate.h"
 
 #include "base/mem.h"
@@ -28,8 +29,8 @@ static void take_count(struct findings *findings, size_t i, long count)
 static void take_failure(struct findings *findings, size_t i, const struct err *err)
 {
     bool late = strcmp(err->sqlstate, QUERY_CANCELED) == 0;
-    char *text = late ? mem_string("timed out, not known")
-                      : mem_format("not known: %s", err->message);
+    char *text =
+        late ? mem_string("timed out, not known") : mem_format("not known: %s", err->message);
     findings_validated(findings, i, findings->items[i].severity, text);
     free(text);
 }
@@ -61,8 +62,9 @@ bool validate_findings(struct session *source, struct findings *findings, struct
         if (finding->validation_query[0] == '\0')
             continue;
         if (clock_monotonic() > until)
-            findings_validated(findings, i, finding->severity, "not run: it took too long, not "
-                                                               "known");
+            findings_validated(findings, i, finding->severity,
+                               "not run: it took too long, not "
+                               "known");
         else if (!run_query(source, findings, i, err))
             return err_wrap(err, "counting rows for %s", findings->items[i].id);
     }

@@ -1,11 +1,12 @@
-/* Runs the validation queries of findings (schema/finding.h) and writes down what came of them. */
+/* Runs the validation queries of findings (schema/finding.h) and writes down what came of them.
+ */
 #ifndef POSTGRES_VALIDATE_H
 #define POSTGRES_VALIDATE_H
 
 #include "postgres/session.h"
 #include "schema/finding.h"
 
-#define VALIDATE_TIMEOUT_MS 5000 /* of one query */
+#define VALIDATE_TIMEOUT_MS 5000           /* of one query */
 #define VALIDATE_TOTAL (60 * USEC_PER_SEC) /* of all: those that are left then are not run */
 
 /* Runs each query at the source, in a read-only transaction with a time limit. Rows found: the

@@ -73,8 +73,8 @@ static struct table_pair bound_pair(struct arena *arena, const struct bound_tabl
     for (uint16_t i = 0; i < table->column_count; i++) {
         const struct rule *rule = table->columns[i].rule;
         int at = target_index(table->target, table->columns[i].target);
-        origins[at] = rule->plain ? target_index(table->source, rule->plain->column)
-                                  : ORIGIN_RULE;
+        origins[at] =
+            rule->plain ? target_index(table->source, rule->plain->column) : ORIGIN_RULE;
         constants[at] = constant_text(arena, rule->constant);
     }
     pair_generated(table->source, table->target, origins);
@@ -88,8 +88,7 @@ static struct table_pair bound_pair(struct arena *arena, const struct bound_tabl
 
 static void pair_bound(struct live_pairs *pairs, const struct chain *chain)
 {
-    pairs->pairs =
-        arena_alloc(&pairs->arena, (chain->table_count + 1) * sizeof *pairs->pairs);
+    pairs->pairs = arena_alloc(&pairs->arena, (chain->table_count + 1) * sizeof *pairs->pairs);
     for (size_t i = 0; i < chain->table_count; i++)
         pairs->pairs[pairs->count++] = bound_pair(&pairs->arena, &chain->tables[i]);
 }
@@ -108,8 +107,8 @@ static struct table_pair named_pair(struct arena *arena, const struct catalog_ta
 /* Without rules in the file every table goes to the one of its name, bound or not. */
 static void pair_named(struct live_pairs *pairs, const struct migration *m)
 {
-    pairs->pairs = arena_alloc(&pairs->arena, (m->source_catalog->table_count + 1) *
-                                                  sizeof *pairs->pairs);
+    pairs->pairs =
+        arena_alloc(&pairs->arena, (m->source_catalog->table_count + 1) * sizeof *pairs->pairs);
     if (m->config->tables != NULL)
         return; /* which table goes where is what did not bind */
     for (size_t i = 0; i < m->source_catalog->table_count; i++) {

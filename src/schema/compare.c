@@ -19,7 +19,8 @@ static void pair_by_name(struct comparison *c)
         arena_alloc(&c->arena, (c->after->table_count + 1) * sizeof *pairs);
     for (size_t i = 0; i < c->after->table_count; i++) {
         const struct catalog_table *after = &c->after->tables[i];
-        const struct catalog_table *before = catalog_find(c->before, after->schema, after->name);
+        const struct catalog_table *before =
+            catalog_find(c->before, after->schema, after->name);
         if (before)
             pairs[c->pair_count++] =
                 (struct table_pair){.before = before,

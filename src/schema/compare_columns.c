@@ -120,20 +120,19 @@ static void check_labels(const struct column_pair *p)
     const char *missing = missing_labels(p, schema, dot + 1, &add);
     if (!missing || strcmp(p->before->base_type, p->after->base_type) != 0)
         return;
-    const char *condition = compare_say(p->c, "%s::text IN (%s)",
-                                        compare_ident(p->c, p->after->name), missing);
+    const char *condition =
+        compare_say(p->c, "%s::text IN (%s)", compare_ident(p->c, p->after->name), missing);
     findings_put(p->c->findings,
-                 &(struct finding){
-                     .id = "column.enum_labels",
-                     .severity = SEVERITY_POTENTIALLY_BREAKING,
-                     .object = p->object,
-                     .what = compare_say(p->c, "enum %s of column %s lacks %s",
-                                         p->after->base_type, p->object, missing),
-                     .impact = "a row with such a value is refused",
-                     .fix = "add the labels",
-                     .sql = add,
-                     .validation_query =
-                         compare_keep(p->c, validation_count(p->tables->rows, condition))});
+                 &(struct finding){.id = "column.enum_labels",
+                                   .severity = SEVERITY_POTENTIALLY_BREAKING,
+                                   .object = p->object,
+                                   .what = compare_say(p->c, "enum %s of column %s lacks %s",
+                                                       p->after->base_type, p->object, missing),
+                                   .impact = "a row with such a value is refused",
+                                   .fix = "add the labels",
+                                   .sql = add,
+                                   .validation_query = compare_keep(
+                                       p->c, validation_count(p->tables->rows, condition))});
 }
 
 /* ---- NULL ---- */
@@ -145,7 +144,8 @@ static void check_null(const struct column_pair *p)
     bool required = p->after->not_null;
     if (p->before->not_null == required)
         return;
-    const char *condition = compare_say(p->c, "%s IS NULL", compare_ident(p->c, p->before->name));
+    const char *condition =
+        compare_say(p->c, "%s IS NULL", compare_ident(p->c, p->before->name));
     findings_put(
         p->c->findings,
         &(struct finding){
@@ -245,15 +245,14 @@ static void check_identity(const struct column_pair *p)
         return; /* serial or identity: both count */
     findings_put(
         p->c->findings,
-        &(struct finding){
-            .id = "column.identity_changed",
-            .severity = always && !p->c->carried ? SEVERITY_POTENTIALLY_BREAKING
-                                                 : SEVERITY_NON_BREAKING,
-            .object = p->object,
-            .what = compare_say(p->c, "column %s is %s now", p->object,
-                                always ? "GENERATED ALWAYS AS IDENTITY"
-                                       : "a counter whose value may be given"),
-            .impact = always ? "an INSERT that gives a value is refused" : ""});
+        &(struct finding){.id = "column.identity_changed",
+                          .severity = always && !p->c->carried ? SEVERITY_POTENTIALLY_BREAKING
+                                                               : SEVERITY_NON_BREAKING,
+                          .object = p->object,
+                          .what = compare_say(p->c, "column %s is %s now", p->object,
+                                              always ? "GENERATED ALWAYS AS IDENTITY"
+                                                     : "a counter whose value may be given"),
+                          .impact = always ? "an INSERT that gives a value is refused" : ""});
 }
 
 static void check_generated(const struct column_pair *p)
@@ -268,8 +267,9 @@ static void check_generated(const struct column_pair *p)
         return;
     if (before != after && p->c->carried)
         return; /* the binding says so */
-    what = !before ? "is generated now" : after ? "is generated in another way"
-                                                : "is no longer generated";
+    what = !before ? "is generated now"
+           : after ? "is generated in another way"
+                   : "is no longer generated";
     findings_put(p->c->findings,
                  &(struct finding){.id = "column.generated_changed",
                                    .severity = before ? SEVERITY_POTENTIALLY_BREAKING
@@ -288,13 +288,14 @@ static void check_collation(const struct column_pair *p)
     const char *after = p->after->collation ? p->after->collation : "the default";
     if (strcmp(before, after) == 0)
         return;
-    findings_put(p->c->findings,
-                 &(struct finding){.id = "column.collation_changed",
-                                   .severity = SEVERITY_NON_BREAKING,
-                                   .object = p->object,
-                                   .what = compare_say(p->c, "column %s: collation %s becomes %s",
-                                                       p->object, before, after),
-                                   .impact = "texts are ordered, and may be equal, otherwise"});
+    findings_put(
+        p->c->findings,
+        &(struct finding){.id = "column.collation_changed",
+                          .severity = SEVERITY_NON_BREAKING,
+                          .object = p->object,
+                          .what = compare_say(p->c, "column %s: collation %s becomes %s",
+                                              p->object, before, after),
+                          .impact = "texts are ordered, and may be equal, otherwise"});
 }
 
 static void check_comment(const struct column_pair *p)
@@ -310,20 +311,20 @@ static void check_comment(const struct column_pair *p)
     literal_append(&sql, after, strlen(after));
     buf_append_char(&sql, ';');
     findings_put(p->c->findings,
-                 &(struct finding){.id = "column.comment_changed",
-                                   .severity = SEVERITY_NON_BREAKING,
-                                   .object = p->object,
-                                   .what = compare_say(p->c, "the comment of column %s changes",
-                                                       p->object),
-                                   .sql = compare_take(p->c, &sql)});
+                 &(struct finding){
+                     .id = "column.comment_changed",
+                     .severity = SEVERITY_NON_BREAKING,
+                     .object = p->object,
+                     .what = compare_say(p->c, "the comment of column %s changes", p->object),
+                     .sql = compare_take(p->c, &sql)});
 }
 
 static const struct {
     void (*check)(const struct column_pair *pair);
     bool carried; /* also where rules carry the rows */
 } column_checks[] = {
-    {check_type, false},    {check_labels, true},    {check_null, false},
-    {check_default, true},  {check_identity, true},  {check_generated, true},
+    {check_type, false},     {check_labels, true},   {check_null, false},
+    {check_default, true},   {check_identity, true}, {check_generated, true},
     {check_collation, true}, {check_comment, false},
 };
 
@@ -355,8 +356,8 @@ static bool alike(const struct catalog_column *a, const struct catalog_column *b
         head++;
     while (tail < shorter - head && a->name[x - 1 - tail] == b->name[y - 1 - tail])
         tail++;
-    return 2 * (head + tail) >= longer || (shorter >= 3 && (strstr(a->name, b->name) ||
-                                                             strstr(b->name, a->name)));
+    return 2 * (head + tail) >= longer ||
+           (shorter >= 3 && (strstr(a->name, b->name) || strstr(b->name, a->name)));
 }
 
 /* The new column that a removed one has most likely become, or -1. */
@@ -391,7 +392,8 @@ static void report_removed(struct comparison *c, const struct table_pair *pair, 
         finding.what = compare_say(c, "column %s is removed; it is probably %s now", text,
                                    pair->after->columns[now].name);
         finding.fix = "write both for a while; or rename it when nobody asks for the old name";
-        finding.sql = compare_say(c, "ALTER TABLE %s RENAME COLUMN %s TO %s;", table, name, other);
+        finding.sql =
+            compare_say(c, "ALTER TABLE %s RENAME COLUMN %s TO %s;", table, name, other);
         finding.rollback_sql =
             compare_say(c, "ALTER TABLE %s RENAME COLUMN %s TO %s;", table, other, name);
     }
@@ -423,13 +425,14 @@ static void report_added(struct comparison *c, const struct table_pair *pair, ui
             .severity = required ? SEVERITY_BREAKING : SEVERITY_ADDITIVE,
             .object = text,
             .what = compare_say(c, "column %s is added%s", text,
-                                required            ? ", required and without a default"
-                                : column->not_null  ? ", required, with a default"
-                                                    : ""),
+                                required           ? ", required and without a default"
+                                : column->not_null ? ", required, with a default"
+                                                   : ""),
             .impact = required ? "an INSERT that does not name it is refused" : "",
-            .fix = required ? "add it with a default; or let it be NULL, fill it, and require it "
-                              "when every writer gives a value"
-                            : "",
+            .fix = required
+                       ? "add it with a default; or let it be NULL, fill it, and require it "
+                         "when every writer gives a value"
+                       : "",
             .sql = renamed ? ""
                            : compare_say(c, "ALTER TABLE %s ADD COLUMN %s;", table,
                                          compare_column_definition(c, &fillable)),

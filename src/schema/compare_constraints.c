@@ -44,7 +44,8 @@ static const char *action_name(char action)
 static const char *reference(struct comparison *c, const struct catalog_table *table,
                              const struct catalog_foreign_key *key)
 {
-    const struct catalog_table parent = {.schema = key->parent_schema, .name = key->parent_name};
+    const struct catalog_table parent = {.schema = key->parent_schema,
+                                         .name = key->parent_name};
     struct buf text = {0};
     buf_append_format(&text, "FOREIGN KEY (%s) REFERENCES %s (",
                       compare_columns_sql(c, table, key->columns, key->column_count),
@@ -90,7 +91,8 @@ static bool same_column(const struct comparison *c, const struct table_pair *pai
            same_parent(c, before, after, i, j);
 }
 
-/* Child and parent hold the same constant there ("tenant 1"), so it does not tell rows apart. */
+/* Child and parent hold the same constant there ("tenant 1"), so it does not tell rows apart.
+ */
 static bool is_common_constant(const struct comparison *c, const struct table_pair *pair,
                                const struct catalog_foreign_key *key, uint16_t j)
 {
@@ -118,38 +120,49 @@ static bool same_foreign_key(const struct comparison *c, const struct table_pair
     return matched == before->column_count;
 }
 
+/* The parents may come from several tables of the source. */
+static const char *parent_rows(struct comparison *c, const struct catalog_foreign_key *key)
+{
+    const struct table_pair *parent = compare_pair_of(c, key->parent_schema, key->parent_name);
+    uint16_t *columns = arena_alloc(&c->arena, (key->column_count + 1u) * sizeof *columns);
+    for (uint16_t i = 0; i < key->column_count; i++) {
+        int column = parent ? catalog_column_index(parent->after, key->parent_columns[i]) : -1;
+        if (column < 0)
+            return NULL;
+        columns[i] = (uint16_t)column;
+    }
+    return parent ? compare_rows_of(c, parent->after, columns, key->column_count) : NULL;
+}
+
 static const char *count_orphans(struct comparison *c, const struct table_pair *pair,
                                  const struct catalog_foreign_key *key)
 {
-    const struct table_pair *parent = compare_pair_of(c, key->parent_schema, key->parent_name);
-    for (uint16_t i = 0; i < key->column_count; i++) {
-        int column = parent ? catalog_column_index(parent->after, key->parent_columns[i]) : -1;
-        if (pair->origins[key->columns[i]] == ORIGIN_NONE || column < 0 ||
-            parent->origins[column] == ORIGIN_NONE)
+    const char *parents = parent_rows(c, key);
+    for (uint16_t i = 0; i < key->column_count; i++)
+        if (pair->origins[key->columns[i]] == ORIGIN_NONE)
             return NULL;
-    }
-    if (!parent || !pair->rows || !parent->rows)
+    if (!parents || !pair->rows)
         return NULL;
-    return compare_keep(c, validation_orphans(pair->rows, pair->after, key, parent->rows));
+    return compare_keep(c, validation_orphans(pair->rows, pair->after, key, parents));
 }
 
 static void report_foreign_key(struct comparison *c, const struct table_pair *pair,
                                const struct catalog_foreign_key *key)
 {
     const char *text = compare_table_text(c, pair->after);
-    findings_put(c->findings,
-                 &(struct finding){
-                     .id = "foreign_key.added",
-                     .severity = SEVERITY_POTENTIALLY_BREAKING,
-                     .object = text,
-                     .what = compare_say(c, "table %s gets foreign key %s: %s", text, key->name,
-                                         reference(c, pair->after, key)),
-                     .impact = "a row whose parent is not there is refused, and so is the "
-                               "deletion of a parent that is in use",
-                     .fix = "remove rows without a parent first",
-                     .sql = c->carried ? "" : compare_foreign_key_sql(c, pair->after, key),
-                     .rollback_sql = drop_constraint(c, pair->after, key->name),
-                     .validation_query = count_orphans(c, pair, key)});
+    findings_put(
+        c->findings,
+        &(struct finding){.id = "foreign_key.added",
+                          .severity = SEVERITY_POTENTIALLY_BREAKING,
+                          .object = text,
+                          .what = compare_say(c, "table %s gets foreign key %s: %s", text,
+                                              key->name, reference(c, pair->after, key)),
+                          .impact = "a row whose parent is not there is refused, and so is the "
+                                    "deletion of a parent that is in use",
+                          .fix = "remove rows without a parent first",
+                          .sql = c->carried ? "" : compare_foreign_key_sql(c, pair->after, key),
+                          .rollback_sql = drop_constraint(c, pair->after, key->name),
+                          .validation_query = count_orphans(c, pair, key)});
 }
 
 static void report_action(struct comparison *c, const struct table_pair *pair,
@@ -185,17 +198,17 @@ static void report_foreign_key_lost(struct comparison *c, const struct table_pai
                                     const struct catalog_foreign_key *key)
 {
     const char *text = compare_table_text(c, pair->before);
-    findings_put(c->findings,
-                 &(struct finding){
-                     .id = "foreign_key.removed",
-                     .severity = SEVERITY_NON_BREAKING,
-                     .object = text,
-                     .what = compare_say(c, "foreign key %s of table %s is removed: %s",
-                                         key->name, text, reference(c, pair->before, key)),
-                     .impact = "rows without a parent are no longer refused",
-                     .sql = c->carried ? "" : drop_constraint(c, pair->before, key->name),
-                     .rollback_sql =
-                         c->carried ? "" : compare_foreign_key_sql(c, pair->before, key)});
+    findings_put(
+        c->findings,
+        &(struct finding){.id = "foreign_key.removed",
+                          .severity = SEVERITY_NON_BREAKING,
+                          .object = text,
+                          .what = compare_say(c, "foreign key %s of table %s is removed: %s",
+                                              key->name, text, reference(c, pair->before, key)),
+                          .impact = "rows without a parent are no longer refused",
+                          .sql = c->carried ? "" : drop_constraint(c, pair->before, key->name),
+                          .rollback_sql =
+                              c->carried ? "" : compare_foreign_key_sql(c, pair->before, key)});
 }
 
 void compare_foreign_keys(struct comparison *c, const struct table_pair *pair)
@@ -215,7 +228,8 @@ void compare_foreign_keys(struct comparison *c, const struct table_pair *pair)
     for (uint16_t j = 0; j < before->foreign_key_count; j++) {
         bool kept = false;
         for (uint16_t i = 0; i < after->foreign_key_count; i++)
-            kept |= same_foreign_key(c, pair, &before->foreign_keys[j], &after->foreign_keys[i]);
+            kept |=
+                same_foreign_key(c, pair, &before->foreign_keys[j], &after->foreign_keys[i]);
         if (!kept)
             report_foreign_key_lost(c, pair, &before->foreign_keys[j]);
     }
@@ -228,8 +242,8 @@ static bool same_constraint(const struct table_pair *pair,
                             const struct catalog_constraint *after)
 {
     return before->kind == after->kind &&
-           compare_same_expression(pair, before->expression ? before->expression
-                                                            : before->definition,
+           compare_same_expression(pair,
+                                   before->expression ? before->expression : before->definition,
                                    after->expression ? after->expression : after->definition);
 }
 
@@ -266,8 +280,7 @@ static const char *count_refused(struct comparison *c, const struct table_pair *
     if (!constraint->expression || !pair->rows)
         return NULL;
     return compare_keep(
-        c, validation_count(pair->rows,
-                            compare_say(c, "NOT (%s)", constraint->expression)));
+        c, validation_count(pair->rows, compare_say(c, "NOT (%s)", constraint->expression)));
 }
 
 static void report_constraint(struct comparison *c, const struct table_pair *pair,
@@ -277,29 +290,32 @@ static void report_constraint(struct comparison *c, const struct table_pair *pai
     const struct catalog_constraint *old = find_named(pair->before, constraint);
     bool check = constraint->kind == 'c';
     bool replaces = old && !said_after(pair, old) && check;
-    const char *add = check ? add_constraint(c, pair->after, constraint->name,
-                                             constraint->definition)
-                            : compare_say(c, "ALTER TABLE %s ADD CONSTRAINT %s %s;",
-                                          compare_table_sql(c, pair->after),
-                                          compare_ident(c, constraint->name),
-                                          constraint->definition);
+    const char *add =
+        check ? add_constraint(c, pair->after, constraint->name, constraint->definition)
+              : compare_say(c, "ALTER TABLE %s ADD CONSTRAINT %s %s;",
+                            compare_table_sql(c, pair->after),
+                            compare_ident(c, constraint->name), constraint->definition);
     const char *drop = drop_constraint(c, pair->after, constraint->name);
     findings_put(
         c->findings,
         &(struct finding){
-            .id = !check ? "exclusion.added" : replaces ? "check.changed" : "check.added",
+            .id = !check     ? "exclusion.added"
+                  : replaces ? "check.changed"
+                             : "check.added",
             .severity = SEVERITY_POTENTIALLY_BREAKING,
             .object = text,
             .what = compare_say(c, "table %s: constraint %s is %s: %s", text, constraint->name,
                                 replaces ? "changed" : "added", constraint->definition),
             .impact = "a row that does not satisfy it is refused",
             .fix = "mend the rows that are in its way first",
-            .sql = c->carried ? "" : replaces ? compare_say(c, "%s %s", drop, add) : add,
-            .rollback_sql = replaces && !c->carried
-                                ? compare_say(c, "%s %s", drop,
-                                              add_constraint(c, pair->before, old->name,
-                                                             old->definition))
-                                : drop,
+            .sql = c->carried ? ""
+                   : replaces ? compare_say(c, "%s %s", drop, add)
+                              : add,
+            .rollback_sql =
+                replaces && !c->carried
+                    ? compare_say(c, "%s %s", drop,
+                                  add_constraint(c, pair->before, old->name, old->definition))
+                    : drop,
             .validation_query = check ? count_refused(c, pair, constraint) : NULL});
 }
 
@@ -310,19 +326,19 @@ static void report_constraint_lost(struct comparison *c, const struct table_pair
     const struct catalog_constraint *now = find_named(pair->after, constraint);
     if (now && !said_before(pair, now) && constraint->kind == 'c')
         return; /* reported as changed */
-    findings_put(c->findings,
-                 &(struct finding){
-                     .id = constraint->kind == 'c' ? "check.removed" : "exclusion.removed",
-                     .severity = SEVERITY_NON_BREAKING,
-                     .object = text,
-                     .what = compare_say(c, "table %s: constraint %s is removed: %s", text,
-                                         constraint->name, constraint->definition),
-                     .impact = "rows that it refused are accepted",
-                     .sql = c->carried ? "" : drop_constraint(c, pair->before, constraint->name),
-                     .rollback_sql = c->carried ? ""
-                                                : add_constraint(c, pair->before,
-                                                                 constraint->name,
-                                                                 constraint->definition)});
+    findings_put(
+        c->findings,
+        &(struct finding){
+            .id = constraint->kind == 'c' ? "check.removed" : "exclusion.removed",
+            .severity = SEVERITY_NON_BREAKING,
+            .object = text,
+            .what = compare_say(c, "table %s: constraint %s is removed: %s", text,
+                                constraint->name, constraint->definition),
+            .impact = "rows that it refused are accepted",
+            .sql = c->carried ? "" : drop_constraint(c, pair->before, constraint->name),
+            .rollback_sql = c->carried ? ""
+                                       : add_constraint(c, pair->before, constraint->name,
+                                                        constraint->definition)});
 }
 
 void compare_constraints(struct comparison *c, const struct table_pair *pair)

@@ -21,17 +21,17 @@ static void compare_encoding(struct comparison *c)
     if (!source || !target || is(source, target))
         return;
     bool fits = (is(target, "UTF8") && !is(source, "SQL_ASCII")) || is(target, "SQL_ASCII");
-    findings_put(
-        c->findings,
-        &(struct finding){
-            .id = "database.encoding",
-            .severity = fits ? SEVERITY_NON_BREAKING : SEVERITY_POTENTIALLY_BREAKING,
-            .object = "target",
-            .what = compare_say(c, "the source's encoding is %s, the target's %s", source,
-                                target),
-            .impact = fits ? "texts are converted" : "a text that the target cannot hold stops "
-                                                     "the run",
-            .fix = fits ? "" : "create the target database with ENCODING 'UTF8'"});
+    findings_put(c->findings,
+                 &(struct finding){
+                     .id = "database.encoding",
+                     .severity = fits ? SEVERITY_NON_BREAKING : SEVERITY_POTENTIALLY_BREAKING,
+                     .object = "target",
+                     .what = compare_say(c, "the source's encoding is %s, the target's %s",
+                                         source, target),
+                     .impact = fits ? "texts are converted"
+                                    : "a text that the target cannot hold stops "
+                                      "the run",
+                     .fix = fits ? "" : "create the target database with ENCODING 'UTF8'"});
 }
 
 static void compare_collation(struct comparison *c)
@@ -43,8 +43,9 @@ static void compare_collation(struct comparison *c)
                  &(struct finding){.id = "database.collation",
                                    .severity = SEVERITY_NON_BREAKING,
                                    .object = "target",
-                                   .what = compare_say(c, "the source's collation is %s, the "
-                                                          "target's %s",
+                                   .what = compare_say(c,
+                                                       "the source's collation is %s, the "
+                                                       "target's %s",
                                                        source, target),
                                    .impact = "ORDER BY and ranges of text give other results",
                                    .fix = "create the target database with the same locale, if "
@@ -115,11 +116,12 @@ static void compare_sequence(struct comparison *c, const struct catalog_sequence
                (target->increment > 0 && target->max < source->max) ||
                (target->increment < 0 && target->min > source->min)) {
         finding.id = "sequence.differs";
-        finding.what = compare_say(
-            c, "sequence %s: increment %" PRId64 ", %" PRId64 " to %" PRId64 " becomes "
-               "increment %" PRId64 ", %" PRId64 " to %" PRId64,
-            name, source->increment, source->min, source->max, target->increment, target->min,
-            target->max);
+        finding.what = compare_say(c,
+                                   "sequence %s: increment %" PRId64 ", %" PRId64 " to %" PRId64
+                                   " becomes "
+                                   "increment %" PRId64 ", %" PRId64 " to %" PRId64,
+                                   name, source->increment, source->min, source->max,
+                                   target->increment, target->min, target->max);
         finding.impact = "it gives other values, or ends sooner";
     } else {
         return;
@@ -131,15 +133,16 @@ static void note_sequences(struct comparison *c)
 {
     if (c->before->sequence_count == 0)
         return;
-    findings_put(c->findings,
-                 &(struct finding){
-                     .id = "sequence.not_carried",
-                     .severity = SEVERITY_NON_BREAKING,
-                     .object = "source",
-                     .what = compare_say(c, "%zu sequence(s): their values are not in the stream",
-                                         c->before->sequence_count),
-                     .impact = "the target's would give values that are in use",
-                     .fix = "set them, with headroom, when writes move to the target"});
+    findings_put(
+        c->findings,
+        &(struct finding){
+            .id = "sequence.not_carried",
+            .severity = SEVERITY_NON_BREAKING,
+            .object = "source",
+            .what = compare_say(c, "%zu sequence(s): their values are not in the stream",
+                                c->before->sequence_count),
+            .impact = "the target's would give values that are in use",
+            .fix = "set them, with headroom, when writes move to the target"});
 }
 
 /* ---- large objects ---- */
@@ -153,12 +156,14 @@ static void note_large_objects(struct comparison *c)
                      .id = "source.large_objects",
                      .severity = SEVERITY_POTENTIALLY_BREAKING,
                      .object = "source",
-                     .what = compare_say(c, "the source holds %" PRId64 " large object(s), which "
-                                            "are not replicated",
+                     .what = compare_say(c,
+                                         "the source holds %" PRId64 " large object(s), which "
+                                         "are not replicated",
                                          c->before->large_objects),
                      .impact = "columns that refer to them refer to nothing at the target",
-                     .fix = "move them into bytea columns, or copy them with pg_dump --blobs when "
-                            "writes have stopped"});
+                     .fix =
+                         "move them into bytea columns, or copy them with pg_dump --blobs when "
+                         "writes have stopped"});
 }
 
 void compare_databases(struct comparison *c)

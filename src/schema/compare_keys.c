@@ -1,7 +1,7 @@
 /* Primary keys, unique constraints and indexes of one table before and after.
  *
- * A unique constraint and a unique index say the same of the rows, so only the columns count. Rows
- * that are unique in some columns are so in more of them: such a key cannot be broken. */
+ * A unique constraint and a unique index say the same of the rows, so only the columns count.
+ * Rows that are unique in some columns are so in more of them: such a key cannot be broken. */
 #include "schema/comparison.h"
 
 #include "schema/validation.h"
@@ -126,13 +126,65 @@ static const char *drop_key(struct comparison *c, const struct catalog_table *ta
 static const char *count_duplicates(struct comparison *c, const struct table_pair *pair,
                                     const struct catalog_index *index)
 {
-    for (uint16_t i = 0; i < index->column_count; i++)
-        if (pair->origins[index->columns[i]] == ORIGIN_NONE)
-            return NULL;
-    if (!index->usable || !pair->rows)
-        return NULL;
-    return compare_keep(c, validation_duplicates(pair->rows, pair->after, index->columns,
-                                                 index->column_count));
+    const char *rows =
+        index->usable ? compare_rows_of(c, pair->after, index->columns, index->column_count)
+                      : NULL;
+    return rows ? compare_keep(c, validation_duplicates(rows, pair->after, index->columns,
+                                                        index->column_count))
+                : NULL;
+}
+
+/* ---- several tables that become one ---- */
+
+/* A column of the key in which each of the two has a constant of its own. */
+static bool told_apart(const struct table_pair *a, const struct table_pair *b,
+                       const struct catalog_index *index)
+{
+    for (uint16_t i = 0; a->constants && b->constants && i < index->column_count; i++) {
+        const char *one = a->constants[index->columns[i]];
+        const char *other = b->constants[index->columns[i]];
+        if (one && other && strcmp(one, other) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* Rows of different source tables may get the same key, which no key of the source rules out.
+ */
+static bool may_meet(const struct comparison *c, const struct catalog_table *table,
+                     const struct catalog_index *index)
+{
+    for (size_t i = 0; i < c->pair_count; i++)
+        for (size_t j = 0; c->pairs[i].after == table && j < i; j++)
+            if (c->pairs[j].after == table && !told_apart(&c->pairs[i], &c->pairs[j], index))
+                return true;
+    return false;
+}
+
+static void compare_merged(struct comparison *c, const struct table_pair *pair)
+{
+    const char *text = compare_table_text(c, pair->after);
+    if (!c->carried || compare_pair_of(c, pair->after->schema, pair->after->name) != pair)
+        return; /* once for each table */
+    for (uint16_t i = 0; i < pair->after->index_count; i++) {
+        const struct catalog_index *index = &pair->after->indexes[i];
+        if (!index->unique || !may_meet(c, pair->after, index))
+            continue;
+        findings_put(
+            c->findings,
+            &(struct finding){
+                .id = "unique.merged",
+                .severity = SEVERITY_POTENTIALLY_BREAKING,
+                .object = text,
+                .what = compare_say(c,
+                                    "rows of several source tables meet in table %s, "
+                                    "where %s must be unique (%s)",
+                                    text, index_columns(c, pair->after, index), index->name),
+                .impact = "one of two rows with the same key is refused, or overwrites "
+                          "the other",
+                .fix = "put a constant that tells the source tables apart into the key",
+                .validation_query = count_duplicates(c, pair, index)});
+    }
 }
 
 /* ---- primary keys ---- */
@@ -141,16 +193,16 @@ static void report_key_lost(struct comparison *c, const struct table_pair *pair,
                             const struct catalog_index *key)
 {
     const char *text = compare_table_text(c, pair->after);
-    findings_put(c->findings,
-                 &(struct finding){
-                     .id = "primary_key.removed",
-                     .severity = SEVERITY_BREAKING,
-                     .object = text,
-                     .what = compare_say(c, "table %s loses its primary key %s", text,
-                                         index_columns(c, pair->before, key)),
-                     .impact = "rows are no longer told apart, and cannot be replicated",
-                     .sql = drop_key(c, pair->before, key),
-                     .rollback_sql = add_key(c, pair->before, key)});
+    findings_put(
+        c->findings,
+        &(struct finding){.id = "primary_key.removed",
+                          .severity = SEVERITY_BREAKING,
+                          .object = text,
+                          .what = compare_say(c, "table %s loses its primary key %s", text,
+                                              index_columns(c, pair->before, key)),
+                          .impact = "rows are no longer told apart, and cannot be replicated",
+                          .sql = drop_key(c, pair->before, key),
+                          .rollback_sql = add_key(c, pair->before, key)});
 }
 
 static const char *change_key(struct comparison *c, const struct table_pair *pair,
@@ -173,8 +225,8 @@ static void report_key_new(struct comparison *c, const struct table_pair *pair,
         c->findings,
         &(struct finding){
             .id = before ? "primary_key.changed" : "primary_key.added",
-            .severity = before && !c->carried ? SEVERITY_BREAKING
-                                              : SEVERITY_POTENTIALLY_BREAKING,
+            .severity =
+                before && !c->carried ? SEVERITY_BREAKING : SEVERITY_POTENTIALLY_BREAKING,
             .object = text,
             .what = before ? compare_say(c, "the primary key of table %s changes from %s to %s",
                                          text, index_columns(c, pair->before, before), columns)
@@ -221,21 +273,23 @@ static void report_unique_lost(struct comparison *c, const struct table_pair *pa
                                const struct catalog_index *index)
 {
     const char *text = compare_table_text(c, pair->after);
-    findings_put(c->findings,
-                 &(struct finding){
-                     .id = "unique.removed",
-                     .severity = SEVERITY_NON_BREAKING,
-                     .object = text,
-                     .what = compare_say(c, "table %s: %s need not be unique any more (%s)", text,
-                                         index_columns(c, pair->before, index), index->name),
-                     .impact = "duplicates are no longer refused",
-                     .sql = c->carried ? "" : drop_key(c, pair->before, index),
-                     .rollback_sql = c->carried ? "" : add_key(c, pair->before, index)});
+    findings_put(
+        c->findings,
+        &(struct finding){
+            .id = "unique.removed",
+            .severity = SEVERITY_NON_BREAKING,
+            .object = text,
+            .what = compare_say(c, "table %s: %s need not be unique any more (%s)", text,
+                                index_columns(c, pair->before, index), index->name),
+            .impact = "duplicates are no longer refused",
+            .sql = c->carried ? "" : drop_key(c, pair->before, index),
+            .rollback_sql = c->carried ? "" : add_key(c, pair->before, index)});
 }
 
 void compare_keys(struct comparison *c, const struct table_pair *pair)
 {
     compare_primary_key(c, pair);
+    compare_merged(c, pair);
     for (uint16_t i = 0; i < pair->after->index_count; i++) {
         const struct catalog_index *index = &pair->after->indexes[i];
         if (index->unique && !index->primary && !before_has(pair, index, true) &&
@@ -258,20 +312,20 @@ static void report_index(struct comparison *c, const struct catalog_table *table
     const char *text = compare_table_text(c, table);
     bool added = severity == SEVERITY_ADDITIVE;
     const char *create = index->usable ? compare_index_sql(c, table, index) : "";
-    findings_put(c->findings,
-                 &(struct finding){.id = id,
-                                   .severity = severity,
-                                   .object = text,
-                                   .what = compare_say(c, "index %s on %s %s is %s", index->name,
-                                                       text, index_columns(c, table, index),
-                                                       verb),
-                                   .impact = impact,
-                                   .sql = c->carried ? ""
-                                          : added    ? create
-                                                     : drop_key(c, table, index),
-                                   .rollback_sql = c->carried ? ""
-                                                   : added    ? drop_key(c, table, index)
-                                                              : create});
+    findings_put(
+        c->findings,
+        &(struct finding){.id = id,
+                          .severity = severity,
+                          .object = text,
+                          .what = compare_say(c, "index %s on %s %s is %s", index->name, text,
+                                              index_columns(c, table, index), verb),
+                          .impact = impact,
+                          .sql = c->carried ? ""
+                                 : added    ? create
+                                            : drop_key(c, table, index),
+                          .rollback_sql = c->carried ? ""
+                                          : added    ? drop_key(c, table, index)
+                                                     : create});
 }
 
 /* Without a key every update and delete looks its row up by all columns. */
@@ -283,14 +337,14 @@ static void check_lookup(struct comparison *c, const struct table_pair *pair)
             return;
     if (!pair->without_key)
         return;
-    findings_put(c->findings,
-                 &(struct finding){
-                     .id = "target.lookup_index",
-                     .severity = SEVERITY_NON_BREAKING,
-                     .object = text,
-                     .what = compare_say(c, "table %s has no key and no index", text),
-                     .impact = "each update and delete of a row reads the whole table",
-                     .fix = "create an index on a column that tells most rows apart"});
+    findings_put(
+        c->findings,
+        &(struct finding){.id = "target.lookup_index",
+                          .severity = SEVERITY_NON_BREAKING,
+                          .object = text,
+                          .what = compare_say(c, "table %s has no key and no index", text),
+                          .impact = "each update and delete of a row reads the whole table",
+                          .fix = "create an index on a column that tells most rows apart"});
 }
 
 static bool leads_with(const struct catalog_index *index, const uint16_t *columns,
@@ -316,17 +370,17 @@ static void check_reference(struct comparison *c, const struct table_pair *pair,
     for (uint16_t i = 0; i < table->index_count; i++)
         if (leads_with(&table->indexes[i], key->columns, key->column_count))
             return;
-    findings_put(c->findings,
-                 &(struct finding){
-                     .id = "target.reference_index",
-                     .severity = SEVERITY_NON_BREAKING,
-                     .object = text,
-                     .what = compare_say(c, "no index serves foreign key %s (%s)", key->name,
-                                         columns),
-                     .impact = "where foreign keys are enforced, a delete of a parent reads the "
-                               "whole table",
-                     .sql = compare_say(c, "CREATE INDEX CONCURRENTLY ON %s (%s);",
-                                        compare_table_sql(c, table), columns)});
+    findings_put(
+        c->findings,
+        &(struct finding){
+            .id = "target.reference_index",
+            .severity = SEVERITY_NON_BREAKING,
+            .object = text,
+            .what = compare_say(c, "no index serves foreign key %s (%s)", key->name, columns),
+            .impact = "where foreign keys are enforced, a delete of a parent reads the "
+                      "whole table",
+            .sql = compare_say(c, "CREATE INDEX CONCURRENTLY ON %s (%s);",
+                               compare_table_sql(c, table), columns)});
 }
 
 void compare_indexes(struct comparison *c, const struct table_pair *pair)

@@ -49,14 +49,14 @@ static void add_what_follows(struct comparison *c, const struct catalog_table *t
                          .sql = compare_foreign_key_sql(c, table, &table->foreign_keys[i])});
     for (uint16_t i = 0; i < table->index_count; i++)
         if (!table->indexes[i].unique)
-            findings_put(c->findings,
-                         &(struct finding){
-                             .id = "index.added",
-                             .severity = SEVERITY_ADDITIVE,
-                             .object = text,
-                             .what = compare_say(c, "new table %s has index %s", text,
-                                                 table->indexes[i].name),
-                             .sql = compare_index_sql(c, table, &table->indexes[i])});
+            findings_put(
+                c->findings,
+                &(struct finding){.id = "index.added",
+                                  .severity = SEVERITY_ADDITIVE,
+                                  .object = text,
+                                  .what = compare_say(c, "new table %s has index %s", text,
+                                                      table->indexes[i].name),
+                                  .sql = compare_index_sql(c, table, &table->indexes[i])});
 }
 
 void compare_new_table(struct comparison *c, const struct catalog_table *table)
@@ -127,9 +127,9 @@ static void report_gone(struct comparison *c, const struct catalog_table *table)
         finding.fix = "keep a view of the old name until nobody uses it";
         finding.sql = compare_say(c, "ALTER TABLE %s RENAME TO %s;",
                                   compare_table_sql(c, table), compare_ident(c, now->name));
-        finding.rollback_sql = compare_say(c, "ALTER TABLE %s RENAME TO %s;",
-                                           compare_table_sql(c, now),
-                                           compare_ident(c, table->name));
+        finding.rollback_sql =
+            compare_say(c, "ALTER TABLE %s RENAME TO %s;", compare_table_sql(c, now),
+                        compare_ident(c, table->name));
     } else {
         finding.what = compare_say(c, "table %s is removed", text);
         finding.fix = "drop it when nobody uses it any more, and after a backup";
@@ -153,12 +153,12 @@ void compare_tables(struct comparison *c)
         if (!is_claimed(c, table))
             compare_new_table(c, table);
         else
-            findings_put(c->findings,
-                         &(struct finding){.id = "table.added",
-                                           .severity = SEVERITY_ADDITIVE,
-                                           .object = compare_table_text(c, table),
-                                           .what = "the table's name is new, the table probably "
-                                                   "is not"});
+            findings_put(c->findings, &(struct finding){
+                                          .id = "table.added",
+                                          .severity = SEVERITY_ADDITIVE,
+                                          .object = compare_table_text(c, table),
+                                          .what = "the table's name is new, the table probably "
+                                                  "is not"});
     }
 }
 
@@ -178,13 +178,13 @@ static void report_object(struct comparison *c, const struct catalog_object *obj
                           const char *id, enum severity severity, const char *what,
                           const char *impact)
 {
-    findings_put(c->findings, &(struct finding){.id = id,
-                                                .severity = severity,
-                                                .object = object->name,
-                                                .what = compare_say(c, "%s %s is %s",
-                                                                    object->kind, object->name,
-                                                                    what),
-                                                .impact = impact});
+    findings_put(c->findings,
+                 &(struct finding){
+                     .id = id,
+                     .severity = severity,
+                     .object = object->name,
+                     .what = compare_say(c, "%s %s is %s", object->kind, object->name, what),
+                     .impact = impact});
 }
 
 void compare_objects(struct comparison *c)

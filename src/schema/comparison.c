@@ -109,6 +109,37 @@ const struct table_pair *compare_pair_of(const struct comparison *c, const char 
     return NULL;
 }
 
+static bool makes_all(const struct table_pair *pair, const uint16_t *columns, uint16_t count)
+{
+    for (uint16_t i = 0; i < count; i++)
+        if (pair->origins[columns[i]] == ORIGIN_NONE)
+            return false;
+    return pair->rows != NULL;
+}
+
+const char *compare_rows_of(struct comparison *c, const struct catalog_table *table,
+                            const uint16_t *columns, uint16_t count)
+{
+    const char *list = compare_columns_sql(c, table, columns, count), *only = NULL;
+    struct buf rows = {0};
+    size_t pairs = 0;
+    for (size_t i = 0; i < c->pair_count; i++) {
+        const struct table_pair *pair = &c->pairs[i];
+        if (pair->after != table)
+            continue;
+        if (!makes_all(pair, columns, count)) {
+            buf_free(&rows);
+            return NULL;
+        }
+        only = pair->rows;
+        buf_append_format(&rows, "%sSELECT %s FROM %s AS \"s\"", pairs++ ? " UNION ALL " : "(",
+                          list, pair->rows);
+    }
+    buf_append_char(&rows, ')');
+    const char *all = compare_take(c, &rows);
+    return pairs > 1 ? all : only;
+}
+
 /* ---- expressions ---- */
 
 /* True if the parenthesis that opens the text closes at its end. */

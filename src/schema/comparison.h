@@ -38,7 +38,8 @@ const char *compare_columns_text(struct comparison *c, const struct catalog_tabl
 const char *compare_columns_sql(struct comparison *c, const struct catalog_table *table,
                                 const uint16_t *columns, uint16_t count);
 /* "id" bigint DEFAULT 1 NOT NULL, as in CREATE TABLE. */
-const char *compare_column_definition(struct comparison *c, const struct catalog_column *column);
+const char *compare_column_definition(struct comparison *c,
+                                      const struct catalog_column *column);
 
 /* The column of after that holds this column of before as it is, or -1. */
 int compare_image(const struct table_pair *pair, int before_column);
@@ -46,14 +47,19 @@ int compare_image(const struct table_pair *pair, int before_column);
 const struct table_pair *compare_pair_of(const struct comparison *c, const char *schema,
                                          const char *name);
 
-/* Two expressions say the same: blanks, case of words and outer parentheses do not count. With a
- * pair, the first speaks of before's columns and the second of after's. */
+/* What stands after FROM to get these columns of all rows that go to the table, of whichever
+ * pair: NULL when some pair does not make one of them. */
+const char *compare_rows_of(struct comparison *c, const struct catalog_table *table,
+                            const uint16_t *columns, uint16_t count);
+
+/* Two expressions say the same: blanks, case of words and outer parentheses do not count. With
+ * a pair, the first speaks of before's columns and the second of after's. */
 bool compare_same_expression(const struct table_pair *pair, const char *before,
                              const char *after);
 
 /* ---- one noun a file ---- */
 
-void compare_tables(struct comparison *c);        /* compare_tables.c: added, removed */
+void compare_tables(struct comparison *c); /* compare_tables.c: added, removed */
 void compare_new_table(struct comparison *c, const struct catalog_table *table);
 void compare_columns(struct comparison *c, const struct table_pair *pair);
 void compare_keys(struct comparison *c, const struct table_pair *pair);

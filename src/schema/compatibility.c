@@ -82,7 +82,16 @@ static const struct known_type known_types[] = {
 struct pair {
     enum category source;
     enum category target;
-    enum { WIDENS, FITS, NARROWS, ROUNDS, DROPS_ZONE, CONVERTS, NARROWS_BY_RANK, ROUNDS_BY_RANK } result;
+    enum {
+        WIDENS,
+        FITS,
+        NARROWS,
+        ROUNDS,
+        DROPS_ZONE,
+        CONVERTS,
+        NARROWS_BY_RANK,
+        ROUNDS_BY_RANK
+    } result;
     const char *why;
 };
 
@@ -237,7 +246,7 @@ static struct verdict rounds(const char *why)
 }
 
 static struct verdict fit_text_length(const struct catalog_column *source,
-                                const struct catalog_column *target)
+                                      const struct catalog_column *target)
 {
     int limit, longest = type_max_length(source);
 
@@ -247,7 +256,7 @@ static struct verdict fit_text_length(const struct catalog_column *source,
 }
 
 static struct verdict fit_numeric_digits(const struct catalog_column *source,
-                                   const struct catalog_column *target)
+                                         const struct catalog_column *target)
 {
     static const int integer_digits[] = {10, 5, 10, 19}; /* by rank; 0 is oid */
     int32_t to = target->type_modifier, from = source->type_modifier;
@@ -267,7 +276,7 @@ static struct verdict fit_numeric_digits(const struct catalog_column *source,
 }
 
 static struct verdict fit_time_precision(const struct catalog_column *source,
-                                   const struct catalog_column *target)
+                                         const struct catalog_column *target)
 {
     int from = source->type_modifier < 0 ? 6 : source->type_modifier;
     int to = target->type_modifier < 0 ? 6 : target->type_modifier;
@@ -276,7 +285,7 @@ static struct verdict fit_time_precision(const struct catalog_column *source,
 }
 
 static struct verdict fit_bit_length(const struct catalog_column *source,
-                               const struct catalog_column *target)
+                                     const struct catalog_column *target)
 {
     if (target->type_modifier < 0 || source->type_modifier == target->type_modifier)
         return every_value_fits;
@@ -288,7 +297,7 @@ static struct verdict fit_bit_length(const struct catalog_column *source,
 
 /* A value of the right type must also be within the target's length and precision. */
 static struct verdict fit_modifier(const struct catalog_column *source,
-                             const struct catalog_column *target)
+                                   const struct catalog_column *target)
 {
     switch ((int)type_lookup(target).category) {
     case CATEGORY_TEXT:

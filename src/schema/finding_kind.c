@@ -106,6 +106,7 @@ static const struct finding_kind kinds[] = {
     {"primary_key.changed", SCRIPT_TARGET, PHASE_KEYS, ALL_WRITES},
     {"primary_key.removed", SCRIPT_TARGET, PHASE_RELAX, ALL_WRITES},
     {"unique.added", SCRIPT_TARGET, PHASE_KEYS, WRITES},
+    {"unique.merged", SCRIPT_TARGET, PHASE_SETTINGS, WRITES},
     {"unique.removed", SCRIPT_TARGET, PHASE_RELAX, ""},
     {"foreign_key.added", SCRIPT_TARGET, PHASE_CONSTRAINTS, ALL_WRITES},
     {"foreign_key.of_new_table", SCRIPT_TARGET, PHASE_CONSTRAINTS, ""},

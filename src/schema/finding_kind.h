@@ -1,15 +1,15 @@
 /* The kinds of findings: what is known of an id without looking at a database.
  *
- * One table, so that every id has a place in the order of scripts and a line of operations; what
- * each means stands in docs/check.md, and a test holds the two together. */
+ * One table, so that every id has a place in the order of scripts and a line of operations;
+ * what each means stands in docs/check.md, and a test holds the two together. */
 #ifndef SCHEMA_FINDING_KIND_H
 #define SCHEMA_FINDING_KIND_H
 
 /* Where a finding's statement runs. */
 enum script_side { SCRIPT_SOURCE, SCRIPT_TARGET };
 
-/* The order in which statements are safe to run: first what makes room, then what adds, then what
- * demands, and at the very end what destroys. */
+/* The order in which statements are safe to run: first what makes room, then what adds, then
+ * what demands, and at the very end what destroys. */
 enum script_phase {
     PHASE_SETTINGS,
     PHASE_UNCHAIN, /* foreign keys go before the keys that they lean on */

@@ -24,7 +24,8 @@ void schema_file_note_unknown(struct schema_file *file, const char *path, json_t
 {
     const char *key;
     json_t *value;
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         bool found = false;
         for (size_t i = 0; known[i]; i++)
             found |= strcmp(known[i], key) == 0;
@@ -56,7 +57,8 @@ static bool load_tables(struct schema_file *file, json_t *tables)
     if (!json_is_object(tables))
         return schema_file_refuse(file, "tables", "an object", tables);
     catalog->tables = mem_zero(json_object_size(tables) + 1, sizeof *catalog->tables);
-    json_object_foreach(tables, key, value) {
+    json_object_foreach(tables, key, value)
+    {
         struct catalog_table *table = &catalog->tables[catalog->table_count++];
         *table = (struct catalog_table){
             .kind = 'r', .persistence = 'p', .replica_identity = 'd', .estimated_rows = -1};
@@ -84,8 +86,8 @@ static bool load_objects(struct schema_file *file, const char *member, const cha
     catalog->objects =
         mem_grow(catalog->objects, catalog->object_count + json_object_size(objects) + 1,
                  sizeof *catalog->objects);
-    json_object_foreach(objects, key, value)
-        catalog->objects[catalog->object_count++] = (struct catalog_object){
+    json_object_foreach(objects, key, value) catalog->objects[catalog->object_count++] =
+        (struct catalog_object){
             .kind = kind,
             .name = mem_string(key),
             .definition = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY)};
@@ -94,8 +96,8 @@ static bool load_objects(struct schema_file *file, const char *member, const cha
 
 static bool load_document(struct schema_file *file, json_t *document)
 {
-    static const char *const known[] = {"schema_version", "database", "tables", "views",
-                                        "procedures", NULL};
+    static const char *const known[] = {"schema_version", "database",   "tables",
+                                        "views",          "procedures", NULL};
     const char *database = json_string_value(json_object_get(document, "database"));
     if (!json_is_object(document))
         return schema_file_refuse(file, "the document", "an object", document);

@@ -12,8 +12,8 @@
  *       "indexes": [{"name": "i", "columns": ["email"], "unique": false}]}},
  *    "views": {}, "procedures": {}}
  *
- * A table named "app.users" is users in schema app; without a dot the schema is "". Members that
- * are not in this form are ignored, each with a note in the findings. */
+ * A table named "app.users" is users in schema app; without a dot the schema is "". Members
+ * that are not in this form are ignored, each with a note in the findings. */
 #ifndef SCHEMA_SCHEMA_FILE_H
 #define SCHEMA_SCHEMA_FILE_H
 
@@ -23,8 +23,8 @@
 
 #include <stdbool.h>
 
-/* ERR_CONFIG, with file and position or path, when it is no JSON or not of this form. The caller
- * frees the catalog. */
+/* ERR_CONFIG, with file and position or path, when it is no JSON or not of this form. The
+ * caller frees the catalog. */
 bool schema_file_load(const char *path, struct catalog **catalog, struct findings *notes,
                       struct err *err);
 

@@ -21,8 +21,8 @@ bool schema_file_refuse(struct schema_file *file, const char *path, const char *
 void schema_file_note_unknown(struct schema_file *file, const char *path, json_t *object,
                               const char *const *known);
 
-/* Fills columns, indexes, constraints and foreign keys of a zeroed, named table. What was filled
- * before a failure belongs to the catalog all the same. */
+/* Fills columns, indexes, constraints and foreign keys of a zeroed, named table. What was
+ * filled before a failure belongs to the catalog all the same. */
 bool schema_file_load_table(struct schema_file *file, const char *path, json_t *value,
                             struct catalog_table *table);
 

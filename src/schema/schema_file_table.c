@@ -71,9 +71,9 @@ static bool read_number(struct table_file *t, const char *path, json_t *object,
 /* True for what SQL would take as an expression: "now()", "'x'::text", "0", "CURRENT_DATE". */
 static bool is_expression(const char *text)
 {
-    static const char *const words[] = {"true", "false", "null", "current_timestamp",
-                                        "current_date", "current_time", "current_user",
-                                        "localtimestamp", "session_user"};
+    static const char *const words[] = {
+        "true",         "false",        "null",           "current_timestamp", "current_date",
+        "current_time", "current_user", "localtimestamp", "session_user"};
     char *end;
     strtod(text, &end);
     if (*text == '\'' || strpbrk(text, "(") || strstr(text, "::") ||
@@ -162,8 +162,7 @@ static bool same_columns(const struct catalog_index *index, const uint16_t *colu
 
 static struct catalog_index *add_index(struct catalog_table *table)
 {
-    table->indexes =
-        mem_grow(table->indexes, table->index_count + 1u, sizeof *table->indexes);
+    table->indexes = mem_grow(table->indexes, table->index_count + 1u, sizeof *table->indexes);
     struct catalog_index *index = &table->indexes[table->index_count++];
     *index = (struct catalog_index){.immediate = true, .usable = true};
     return index;
@@ -300,12 +299,12 @@ static bool take_check(struct table_file *t, const char *member, json_t *item)
         return refuse(t, member, "a condition as text", item);
     table->constraints =
         mem_grow(table->constraints, table->constraint_count + 1u, sizeof *table->constraints);
-    table->constraints[table->constraint_count] = (struct catalog_constraint){
-        .name = check_name(table, text),
-        .kind = 'c',
-        .validated = true,
-        .definition = mem_format("CHECK (%s)", text),
-        .expression = mem_string(text)};
+    table->constraints[table->constraint_count] =
+        (struct catalog_constraint){.name = check_name(table, text),
+                                    .kind = 'c',
+                                    .validated = true,
+                                    .definition = mem_format("CHECK (%s)", text),
+                                    .expression = mem_string(text)};
     table->constraint_count++;
     return true;
 }
@@ -388,12 +387,13 @@ static bool take_foreign_key(struct table_file *t, const char *member, json_t *i
         key->column_count = 0;
         return false;
     }
-    key->name = name ? mem_string(name)
-                     : index_name(table, key->columns, key->column_count, "_fkey");
+    key->name =
+        name ? mem_string(name) : index_name(table, key->columns, key->column_count, "_fkey");
     return read_action(t, member, item, "on_delete", &key->on_delete) &&
            read_action(t, member, item, "on_update", &key->on_update) &&
            ((references && read_reference(references, key)) ||
-            refuse(t, member, "references: \"table(column, ...)\", a column for each of columns",
+            refuse(t, member,
+                   "references: \"table(column, ...)\", a column for each of columns",
                    json_object_get(item, "references")));
 }
 
@@ -412,7 +412,8 @@ static bool take_index(struct table_file *t, const char *member, json_t *item)
         !read_columns(t, member, json_object_get(item, "columns"), &columns, &count))
         return false;
     for (uint16_t i = 0; unique && i < t->table->index_count; i++)
-        if (t->table->indexes[i].unique && same_columns(&t->table->indexes[i], columns, count)) {
+        if (t->table->indexes[i].unique &&
+            same_columns(&t->table->indexes[i], columns, count)) {
             free(columns);
             return true;
         }
@@ -434,7 +435,8 @@ static bool load_columns(struct table_file *t, json_t *columns, bool *keys, bool
     if (!json_is_object(columns) || size > MOST_COLUMNS)
         return refuse(t, "columns", "an object of at most 1600 columns", columns);
     t->table->columns = mem_zero(size + 1, sizeof *t->table->columns);
-    json_object_foreach(columns, name, value) {
+    json_object_foreach(columns, name, value)
+    {
         uint16_t i = t->table->column_count++;
         t->table->columns[i].name = mem_string(name);
         t->table->columns[i].number = (int16_t)(i + 1);

@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* An id that is not in the table of kinds: by its name, and early, where it destroys nothing. */
+/* An id that is not in the table of kinds: by its name, and early, where it destroys nothing.
+ */
 static struct script_step step_of(const struct finding *finding)
 {
     const struct finding_kind *kind = finding_kind(finding->id);

@@ -244,8 +244,8 @@ static void take_unknown(const struct type_text *text, const struct parts *parts
 {
     const char *name = buf_text(&parts->name);
     column->type_name = mem_string(text->name);
-    column->base_type = mem_format("%s%s%s", strchr(name, '.') ? "" : "public.",
-                                   parts->array ? "_" : "", name);
+    column->base_type =
+        mem_format("%s%s%s", strchr(name, '.') ? "" : "public.", parts->array ? "_" : "", name);
     column->type_kind = 'b';
     column->array = parts->array;
     column->element_kind = parts->array ? 'b' : 0;

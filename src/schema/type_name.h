@@ -15,9 +15,9 @@ struct type_text {
     long precision, scale; /* the same */
 };
 
-/* Fills type_name (canonical: "numeric(12,2)"), base_type, type_kind, array and type_modifier of
- * the column; *serial: it counts by itself. An unknown name is a type of somebody's own. False
- * when the text cannot be a type at all; the column is then as it was. */
+/* Fills type_name (canonical: "numeric(12,2)"), base_type, type_kind, array and type_modifier
+ * of the column; *serial: it counts by itself. An unknown name is a type of somebody's own.
+ * False when the text cannot be a type at all; the column is then as it was. */
 bool type_name_parse(const struct type_text *text, struct catalog_column *column, bool *serial);
 
 #endif

@@ -13,9 +13,9 @@ char *validation_count(const char *rows, const char *condition)
 {
     struct buf sql = {0};
 
-    buf_append_format(&sql,
-                      "SELECT count(*) FROM (SELECT FROM %s AS \"r\" WHERE %s LIMIT %d) AS \"v\"",
-                      rows, condition, VALIDATION_LIMIT);
+    buf_append_format(
+        &sql, "SELECT count(*) FROM (SELECT FROM %s AS \"r\" WHERE %s LIMIT %d) AS \"v\"", rows,
+        condition, VALIDATION_LIMIT);
     return buf_steal(&sql);
 }
 
@@ -78,8 +78,8 @@ static bool is_one_of(const char *base_type, const char *const *names)
     return false;
 }
 
-static const char *const numbers[] = {"int2", "int4", "int8", "numeric", "float4", "float8",
-                                      "oid", NULL};
+static const char *const numbers[] = {"int2",   "int4",   "int8", "numeric",
+                                      "float4", "float8", "oid",  NULL};
 static const char *const fractions[] = {"numeric", "float4", "float8", NULL};
 static const char *const texts[] = {"text", "varchar", "bpchar", NULL};
 static const char *const times[] = {"time", "timetz", "timestamp", "timestamptz", NULL};
@@ -137,10 +137,11 @@ static bool misfit_numeric(const struct catalog_column *source,
     if (strcmp(target->base_type, "pg_catalog.numeric") != 0 || target->type_modifier < 4 ||
         !is_one_of(source->base_type, numbers))
         return false;
-    buf_append_format(condition,
-                      "(%s::numeric <> round(%s::numeric, %d) OR abs(round(%s::numeric, %d)) >= "
-                      "'1e%d'::numeric)",
-                      name, name, scale, name, scale, precision - scale);
+    buf_append_format(
+        condition,
+        "(%s::numeric <> round(%s::numeric, %d) OR abs(round(%s::numeric, %d)) >= "
+        "'1e%d'::numeric)",
+        name, name, scale, name, scale, precision - scale);
     return true;
 }
 
@@ -166,8 +167,8 @@ static bool misfit_uuid(const struct catalog_column *source,
     if (strcmp(target->base_type, "pg_catalog.uuid") != 0 ||
         !is_one_of(source->base_type, texts))
         return false;
-    buf_append_format(condition,
-                      "%s::text !~* '^[{]?([0-9a-f]{4}-?){7}[0-9a-f]{4}[}]?$'", name);
+    buf_append_format(condition, "%s::text !~* '^[{]?([0-9a-f]{4}-?){7}[0-9a-f]{4}[}]?$'",
+                      name);
     return true;
 }
 

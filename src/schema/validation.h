@@ -1,5 +1,5 @@
-/* Queries that tell whether today's data would be refused: each yields one bigint, the number of
- * rows (or groups of rows) in the way, counted up to VALIDATION_LIMIT.
+/* Queries that tell whether today's data would be refused: each yields one bigint, the number
+ * of rows (or groups of rows) in the way, counted up to VALIDATION_LIMIT.
  *
  * `rows` is what stands after FROM: a quoted table, or a SELECT in parentheses that makes the
  * target's rows of the source's. Conditions are over its columns. Texts are the caller's to
@@ -23,8 +23,8 @@ char *validation_duplicates(const char *rows, const struct catalog_table *table,
 char *validation_orphans(const char *rows, const struct catalog_table *child,
                          const struct catalog_foreign_key *key, const char *parents);
 
-/* Appends the condition that a value of the source column is not, or is no longer the same, as a
- * value of the target column's type. False where no query can tell. */
+/* Appends the condition that a value of the source column is not, or is no longer the same, as
+ * a value of the target column's type. False where no query can tell. */
 bool validation_misfit(const struct catalog_column *source, const struct catalog_column *target,
                        struct buf *condition);
 

@@ -154,7 +154,8 @@ static const struct table_case table_cases[] = {
      "non_breaking column.comment_changed t.c\n"},
 
     /* keys and constraints */
-    {"'columns': {'id': {'type': 'int', 'nullable': false}}", "'columns': {'id': {'type': 'int'}}"
+    {"'columns': {'id': {'type': 'int', 'nullable': false}}",
+     "'columns': {'id': {'type': 'int'}}"
      ", 'constraints': {'primary_key': 'id'}",
      "potentially_breaking primary_key.added t\n"},
     {ID "}", "'columns': {'id': {'type': 'bigint', 'nullable': false}}",
@@ -177,17 +178,17 @@ static const struct table_case table_cases[] = {
      COLUMN("'type': 'text'") ", 'constraints': {'check': ['c <> `a`']}",
      "potentially_breaking check.added t\nnon_breaking check.removed t\n"},
     {COLUMN("'type': 'bigint'"),
-     COLUMN("'type': 'bigint'")
-     ", 'constraints': {'foreign_key': [{'columns': ['c'], 'references': 't(id)'}]}",
+     COLUMN("'type': 'bigint'") ", 'constraints': {'foreign_key': [{'columns': ['c'], "
+                                "'references': 't(id)'}]}",
      "potentially_breaking foreign_key.added t\n"},
-    {COLUMN("'type': 'bigint'")
-     ", 'constraints': {'foreign_key': [{'columns': ['c'], 'references': 't(id)'}]}",
-     COLUMN("'type': 'bigint'")
-     ", 'constraints': {'foreign_key': [{'columns': ['c'], 'references': 't(id)',"
-     " 'on_delete': 'cascade'}]}",
+    {COLUMN("'type': 'bigint'") ", 'constraints': {'foreign_key': [{'columns': ['c'], "
+                                "'references': 't(id)'}]}",
+     COLUMN("'type': 'bigint'") ", 'constraints': {'foreign_key': [{'columns': ['c'], "
+                                "'references': 't(id)',"
+                                " 'on_delete': 'cascade'}]}",
      "potentially_breaking foreign_key.changed t\n"},
-    {COLUMN("'type': 'bigint'")
-     ", 'constraints': {'foreign_key': [{'columns': ['c'], 'references': 't(id)'}]}",
+    {COLUMN("'type': 'bigint'") ", 'constraints': {'foreign_key': [{'columns': ['c'], "
+                                "'references': 't(id)'}]}",
      COLUMN("'type': 'bigint'"), "non_breaking foreign_key.removed t\n"},
     {COLUMN("'type': 'int'"), COLUMN("'type': 'int'") ", 'indexes': [{'columns': ['c']}]",
      "additive index.added t\n"},
@@ -242,14 +243,14 @@ START_TEST(unknown_members_are_noted_wherever_they_stand)
 {
     struct findings findings = {0};
     catalog_free(load_good(
-        "{'owner': 1, 'tables': {'t': {'engine': 'x', 'columns': {'a': {'type': 'int', 'colour':"
+        "{'owner': 1, 'tables': {'t': {'engine': 'x', 'columns': {'a': {'type': 'int', "
+        "'colour':"
         " 'red'}}, 'constraints': {'exclude': []}, 'indexes': [{'columns': ['a'], 'method':"
         " 'hash'}]}}}",
         &findings));
-    static const char *const places[] = {": owner", ": tables.t.engine",
-                                         ": tables.t.columns.a.colour",
-                                         ": tables.t.constraints.exclude",
-                                         ": tables.t.indexes[0].method"};
+    static const char *const places[] = {
+        ": owner", ": tables.t.engine", ": tables.t.columns.a.colour",
+        ": tables.t.constraints.exclude", ": tables.t.indexes[0].method"};
     ck_assert_uint_eq(findings.count, UNIT_COUNT(places));
     for (size_t i = 0; i < findings.count; i++) {
         const char *object = findings.items[i].object;
@@ -273,7 +274,8 @@ static const struct {
     {"{'tables': {'t': {}}}", "tables.t.columns: expected an object of at most 1600 columns, "
                               "found nothing"},
     {"{'tables': {'t': {'columns': {'a': 'int'}}}}", "columns.a: expected an object"},
-    {"{'tables': {'t': {'columns': {'a': {}}}}}", "a.type: expected a type's name, found nothing"},
+    {"{'tables': {'t': {'columns': {'a': {}}}}}",
+     "a.type: expected a type's name, found nothing"},
     {"{'tables': {'t': {'columns': {'a': {'type': 'numeric(x)'}}}}}",
      "\"numeric(x)\" is no type"},
     {"{'tables': {'t': {'columns': {'a': {'type': 'varchar(0)'}}}}}",
@@ -379,8 +381,8 @@ START_TEST(a_renamed_column_is_known_in_expressions_and_keys)
 {
     struct pair_world world;
     pair_open(&world,
-              COLUMN("'type': 'int', 'unique': true")
-              ", 'constraints': {'check': ['c > 0 AND `c` <> c::text']}",
+              COLUMN("'type': 'int', 'unique': true") ", 'constraints': {'check': ['c > 0 AND "
+                                                      "`c` <> c::text']}",
               ID ", 'd': {'type': 'int', 'unique': true}}, 'constraints': {'check':"
                  " ['(d > 0 and `c` <> d::text)']}");
     pair_expect(&world, "");
@@ -420,6 +422,40 @@ START_TEST(a_column_that_nothing_makes_is_not_counted)
     pair_expect(&world, "potentially_breaking unique.added t\n");
     ck_assert_str_eq(world.findings.items[0].validation_query, "");
     pair_close(&world);
+}
+END_TEST
+
+/* The same source table twice stands for two of the same shape. */
+static void merge_expect(const char *second_tenant, const char *expected)
+{
+    struct pair_world world;
+    const char *a[] = {NULL, "1"}, *b[] = {NULL, second_tenant};
+    pair_open(&world, COLUMN("'type': 'int', 'nullable': false"),
+              COLUMN("'type': 'int', 'nullable': false") ", 'constraints': {'primary_key': "
+                                                         "['id', 'c']}");
+    struct table_pair pairs[] = {world.pair, world.pair};
+    world.origins[1] = ORIGIN_RULE;
+    pairs[0].constants = a;
+    pairs[1].constants = b;
+    pairs[1].rows = "\"u\"";
+    compare_carried(world.source, world.target, pairs, 2, &world.findings);
+    char *lines = lines_of(&world.findings);
+    ck_assert_str_eq(lines, expected);
+    if (*expected)
+        ck_assert_str_eq(
+            world.findings.items[0].validation_query,
+            "SELECT count(*) FROM (SELECT FROM (SELECT \"id\", \"c\" FROM (SELECT 1) AS \"s\" "
+            "UNION ALL SELECT \"id\", \"c\" FROM \"u\" AS \"s\") AS \"r\" WHERE \"id\" IS NOT "
+            "NULL AND \"c\" IS NOT NULL GROUP BY \"id\", \"c\" HAVING count(*) > 1 LIMIT 1000) "
+            "AS \"v\"");
+    free(lines);
+    pair_close(&world);
+}
+
+START_TEST(tables_that_become_one_are_told_apart_by_a_constant_or_looked_at)
+{
+    merge_expect("2", "");
+    merge_expect("1", "potentially_breaking unique.merged t\n");
 }
 END_TEST
 
@@ -471,6 +507,7 @@ int main(void)
     tcase_add_test(stories, a_key_with_more_columns_than_a_unique_one_cannot_clash);
     tcase_add_test(stories, a_column_that_a_rule_makes_can_clash);
     tcase_add_test(stories, a_column_that_nothing_makes_is_not_counted);
+    tcase_add_test(stories, tables_that_become_one_are_told_apart_by_a_constant_or_looked_at);
     tcase_add_test(stories, databases_are_compared_around_their_tables);
     suite_add_tcase(suite, stories);
     SRunner *runner = srunner_create(suite);

@@ -13,9 +13,9 @@ static void add(struct findings *findings, const char *id, const char *sql)
 START_TEST(what_destroys_comes_last_and_what_makes_room_first)
 {
     struct findings findings = {0};
-    static const char *const order[] = {"wal",  "drop fk", "drop unique", "create", "add",
-                                        "type", "index",   "key",         "fk",     "not null",
-                                        "drop column", "drop table"};
+    static const char *const order[] = {"wal", "drop fk",  "drop unique", "create",
+                                        "add", "type",     "index",       "key",
+                                        "fk",  "not null", "drop column", "drop table"};
     add(&findings, "table.removed", "drop table");
     add(&findings, "column.removed", "drop column");
     add(&findings, "column.made_required", "not null");
