@@ -110,6 +110,14 @@ static const char *missing_labels(const struct column_pair *p, const char *schem
     return missing.size ? compare_take(p->c, &missing) : NULL;
 }
 
+/* NULL where nothing says how the target's rows are made. */
+static const char *count_rows(const struct column_pair *p, const char *condition)
+{
+    if (!p->tables->rows)
+        return NULL;
+    return compare_keep(p->c, validation_count(p->tables->rows, condition));
+}
+
 static void check_labels(const struct column_pair *p)
 {
     const char *dot = strchr(p->after->base_type, '.'), *add;
@@ -131,8 +139,7 @@ static void check_labels(const struct column_pair *p)
                                    .impact = "a row with such a value is refused",
                                    .fix = "add the labels",
                                    .sql = add,
-                                   .validation_query = compare_keep(
-                                       p->c, validation_count(p->tables->rows, condition))});
+                                   .validation_query = count_rows(p, condition)});
 }
 
 /* ---- NULL ---- */

@@ -219,11 +219,15 @@ def test_indexes_that_slackwater_needs(world):
 
 
 def test_one_missing_column_does_not_hide_the_rest(world):
-    world.source.run("CREATE TABLE t (id int PRIMARY KEY, v text)", "CREATE TABLE u (id int PRIMARY KEY, n int)")
-    world.target.run("CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int PRIMARY KEY, n int CHECK (n > 0))")
+    world.source.run("CREATE TYPE mood AS ENUM ('a', 'b')",
+                     "CREATE TABLE t (id int PRIMARY KEY, v text)",
+                     "CREATE TABLE u (id int PRIMARY KEY, n int, m mood)")
+    world.target.run("CREATE TYPE mood AS ENUM ('a')", "CREATE TABLE t (id int PRIMARY KEY)",
+                     "CREATE TABLE u (id int PRIMARY KEY, n int UNIQUE CHECK (n > 0), m mood)")
     _, found = check(world, 2)
     one(found, "target.column_missing")
-    one(found, "check.added")
+    for name in ("check.added", "unique.added", "column.enum_labels"):
+        assert one(found, name)["validation_query"] == ""
 
 
 def test_how_types_travel(world):
