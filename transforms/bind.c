@@ -25,8 +25,15 @@ add_finding(struct findings *findings, struct arena *arena, const struct report 
     text[0] = '\0';
     if (size > 0)
         vsnprintf(text, (size_t)size + 1, what, arguments);
-    findings_add(findings, report->id, report->severity, report->where, text, report->impact,
-                 report->fix, report->sql, report->rollback_sql);
+    findings_put(findings, &(struct finding){.id = report->id,
+                                             .severity = report->severity,
+                                             .object = report->where,
+                                             .what = text,
+                                             .impact = report->impact,
+                                             .fix = report->fix,
+                                             .sql = report->sql,
+                                             .rollback_sql = report->rollback_sql,
+                                             .validation_query = report->validation_query});
 }
 
 void binder_report(struct binder *binder, const struct report *report, const char *what, ...)

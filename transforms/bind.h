@@ -64,6 +64,7 @@ struct report {
     const char *fix;
     const char *sql;
     const char *rollback_sql;
+    const char *validation_query; /* schema/finding.h */
 };
 
 void binder_report(struct binder *binder, const struct report *report, const char *what, ...)

@@ -187,8 +187,15 @@ void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan)
                                   .where = binder->where,
                                   .route = binder->route,
                                   .copy_binary = inputs_have_text(&binder->conditions)};
+    if (!bound->copy_binary)
+        bound->copy_text_reason = "a condition reads a column that has no text form here";
     for (uint16_t i = 0; i < count; i++)
-        bound->copy_binary &= can_be_binary(&plan->columns[i]);
+        if (bound->copy_binary && !can_be_binary(&plan->columns[i])) {
+            bound->copy_binary = false;
+            bound->copy_text_reason = text_format(
+                binder->arena, "column %s (type %s)", plan->columns[i].target->name,
+                plan->columns[i].target->type_name);
+        }
     plan->conditions = binder->conditions;
     plan->known = binder->known;
     plan->known_where = binder->known ? text_copy(binder->arena, binder->spec->route_where) : NULL;

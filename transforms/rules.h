@@ -48,6 +48,7 @@ struct bound_table {
     /* COPY may run in binary on both sides: every target column is produced in its type's
      * binary form. Otherwise text on both sides. */
     bool copy_binary;
+    const char *copy_text_reason; /* why not: "column c (type xml)"; NULL if binary */
     /* Key columns with a constant value (`value:`), or any such columns where there is no key:
      * the target may hold rows of others, so TRUNCATE and the emptiness test look only at rows
      * that carry these constants. */

@@ -14,7 +14,8 @@ static const char HELP[] =
     "\n"
     "commands\n"
     "  run       backfill, then stream; resumes by itself; serves the page and metrics\n"
-    "  check     settings, rights, and every rule against both live schemas\n"
+    "  check     settings, rights, and every rule against both live schemas; or what changes\n"
+    "            between two schema files (--before a.json --after b.json)\n"
     "  status    where a running migration stands (--watch: live)\n"
     "  ready     every gate with its reason; exit 0 GO, 1 NO-GO, 2 cannot tell\n"
     "  cleanup   drops slot, publication, origin and control rows\n"
@@ -24,6 +25,9 @@ static const char HELP[] =
     "      --source DSN      also SLACKWATER_SOURCE\n"
     "      --target DSN      also SLACKWATER_TARGET\n"
     "      --json            machine-readable output (check, status, ready)\n"
+    "      --sql             check: the suggested statements, in a safe order\n"
+    "      --before FILE     check: compare this schema file\n"
+    "      --after FILE      check: with this one; no database is asked\n"
     "      --log-level L     debug, info, warn, error\n"
     "      --log-format F    text, json (default: text on a terminal)\n"
     "      --until-caught-up run: stop when what the source holds now is applied\n"
@@ -39,13 +43,16 @@ static const char HELP[] =
 
 enum long_only { OPT_SOURCE = 256, OPT_TARGET, OPT_JSON, OPT_LOG_LEVEL, OPT_LOG_FORMAT,
                  OPT_CAUGHT_UP, OPT_UNTIL_LSN, OPT_NO_BACKFILL, OPT_NO_STREAM, OPT_WATCH,
-                 OPT_YES, OPT_HELP, OPT_VERSION };
+                 OPT_YES, OPT_SQL, OPT_BEFORE, OPT_AFTER, OPT_HELP, OPT_VERSION };
 
 static const struct option OPTIONS[] = {
     {"config", required_argument, NULL, 'c'},
     {"source", required_argument, NULL, OPT_SOURCE},
     {"target", required_argument, NULL, OPT_TARGET},
     {"json", no_argument, NULL, OPT_JSON},
+    {"sql", no_argument, NULL, OPT_SQL},
+    {"before", required_argument, NULL, OPT_BEFORE},
+    {"after", required_argument, NULL, OPT_AFTER},
     {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPT_LOG_FORMAT},
     {"until-caught-up", no_argument, NULL, OPT_CAUGHT_UP},
@@ -76,6 +83,12 @@ static bool take_value(int option, const char *value, struct options *options, s
     case OPT_TARGET:
         options->target = value;
         return true;
+    case OPT_BEFORE:
+        options->before = value;
+        return true;
+    case OPT_AFTER:
+        options->after = value;
+        return true;
     case OPT_LOG_LEVEL:
         return log_parse_level(value, &options->log_level) ||
                err_set(err, ERR_CONFIG, "--log-level %s: expected debug, info, warn or error",
@@ -97,6 +110,8 @@ static bool *flag_of(int option, struct options *options)
     switch (option) {
     case OPT_JSON:
         return &options->json;
+    case OPT_SQL:
+        return &options->sql;
     case OPT_CAUGHT_UP:
         return &options->until_caught_up;
     case OPT_NO_BACKFILL:
@@ -119,6 +134,7 @@ static bool refuse_option(int result, char **argv, struct err *err)
     static const char *const NAMES[] = {
         "--config",          "--source",    "--target",      "--json",      "--log-level",
         "--log-format",      "--until-lsn", "--no-backfill", "--no-stream", "--watch",
+        "--sql",             "--before",    "--after",
         "--until-caught-up", "--yes",       "--help",        "--version",   NULL};
     const char *given = argv[optind - 1];
     char word[64];

@@ -13,9 +13,12 @@ struct options {
     const char *config_file; /* NULL: from two DSNs alone */
     const char *source;      /* NULL: from the file or the environment */
     const char *target;
+    const char *before; /* schema files, for check; NULL: the live databases */
+    const char *after;
     enum log_level log_level;
     enum log_format log_format;
     bool json;
+    bool sql;
     bool yes;
     bool watch;
     bool until_caught_up;

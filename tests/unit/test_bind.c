@@ -342,10 +342,10 @@ START_TEST(types_that_cannot_be_cast_are_breaking_and_others_are_told)
         "type bool of source column public.t.a cannot be cast to timestamptz, the type "
         "of target column public.t.a");
     world_expect(
-        &world, SEVERITY_POTENTIALLY_BREAKING, "column.type_may_not_fit", "public.t.b",
+        &world, SEVERITY_POTENTIALLY_BREAKING, "column.type_narrowed", "public.t.b",
         "source column public.t.b is int8, target column public.t.b is int4: values may "
         "be out of range");
-    world_expect(&world, SEVERITY_NON_BREAKING, "column.type_changed", "public.t.id",
+    world_expect(&world, SEVERITY_NON_BREAKING, "column.type_widened", "public.t.id",
                  "source column public.t.id is int4, target column public.t.id is int8: every "
                  "value fits");
     world_expect(&world, SEVERITY_POTENTIALLY_BREAKING, "column.null", "public.t.c",
