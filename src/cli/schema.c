@@ -1,6 +1,7 @@
 /* slackwater schema: the target's DDL, derived from the source through the rules; printed as a
  * script, or run at the target. */
 #include "cli/command.h"
+#include "postgres/ddl_apply.h"
 #include "postgres/ddl_source.h"
 #include "postgres/introspect.h"
 #include "schema/ddl.h"
@@ -67,6 +68,40 @@ static void print_script(const struct schema *schema)
     buf_free(&script);
 }
 
+static void print_done(const char *line, void *context)
+{
+    (void)context;
+    puts(line);
+    fflush(stdout);
+}
+
+static bool apply_phases(struct schema *schema, struct ddl_target *target, struct err *err)
+{
+    for (int phase = 0; phase < DDL_PHASE_COUNT; phase++)
+        if (has_phase(schema->invocation, (enum ddl_phase)phase) &&
+            !ddl_apply(target, schema->ddl, (enum ddl_phase)phase, print_done, NULL, err))
+            return false;
+    return true;
+}
+
+static bool apply(struct schema *schema, struct err *err)
+{
+    const struct invocation *invocation = schema->invocation;
+    const char *dsn = invocation->config->target_dsn;
+    struct session session = {0};
+    struct ddl_target target = {.session = &session};
+    bool ok = config_need_target(invocation->config, err) &&
+              session_open(&session, "target", dsn, SESSION_SQL, invocation->stop, err) &&
+              introspect(&session, &target.catalog, err) &&
+              ddl_source_read(&session, target.catalog, &target.definitions, err) &&
+              apply_phases(schema, &target, err);
+
+    definitions_free(target.definitions);
+    catalog_free(target.catalog);
+    session_close(&session);
+    return ok;
+}
+
 static void close_all(struct schema *schema)
 {
     ddl_free(schema->ddl);
@@ -83,9 +118,11 @@ int command_schema(const struct invocation *invocation)
     struct err err = {0};
     bool ok = plan(&schema, &err);
 
-    if (ok)
+    if (ok && invocation->options->apply)
+        ok = apply(&schema, &err);
+    else if (ok)
         print_script(&schema);
-    else
+    if (!ok)
         command_complain(&err);
     close_all(&schema);
     return ok ? 0 : 2;

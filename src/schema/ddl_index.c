@@ -220,7 +220,7 @@ static void note_left_out(struct planner *planner, const struct ddl_table *table
                  missing ? " is not carried as it is" : "");
 }
 
-static void plan_one(struct planner *planner, const struct ddl_table *table,
+static bool plan_one(struct planner *planner, const struct ddl_table *table,
                      const struct definition_index *index, enum ddl_phase phase)
 {
     struct parts parts = {0};
@@ -238,14 +238,28 @@ static void plan_one(struct planner *planner, const struct ddl_table *table,
         note_left_out(planner, table, phase, index, missing);
     buf_free(&parts.keys);
     buf_free(&parts.included);
+    return ok;
+}
+
+static void identify_by(struct planner *planner, const struct ddl_table *table,
+                        const struct definition_index *index)
+{
+    struct buf sql = {0};
+
+    buf_append_format(&sql, "ALTER TABLE %s REPLICA IDENTITY USING INDEX %s",
+                      planner_name(planner, table), planner_ident(planner, index->name));
+    add(planner, DDL_BEFORE, DDL_SETTING, table, index->name, &sql);
 }
 
 /* Without a primary key it is what the sink finds rows by. */
 void plan_identity_index(struct planner *planner, const struct ddl_table *table)
 {
-    for (size_t i = 0; table->definition && i < table->definition->index_count; i++)
-        if (table->definition->indexes[i].identity && !table->definition->indexes[i].primary)
-            plan_one(planner, table, &table->definition->indexes[i], DDL_BEFORE);
+    for (size_t i = 0; table->definition && i < table->definition->index_count; i++) {
+        const struct definition_index *index = &table->definition->indexes[i];
+
+        if (index->identity && !index->primary && plan_one(planner, table, index, DDL_BEFORE))
+            identify_by(planner, table, index);
+    }
 }
 
 void plan_indexes(struct planner *planner, const struct ddl_table *table)
