@@ -216,11 +216,11 @@ def test_schema_and_run_are_a_whole_migration(shop):
     product.wait_caught_up()
     product.stop()
     shop.assert_equal_by({
-        "app.accounts": f"""SELECT '{TENANT}'::uuid, id, mail, first || ' ' || last, age,
-                            state, made, age / 10 FROM users""",
+        "app.accounts": f"""SELECT '{TENANT}'::uuid, id, mail, age, state, made,
+                            age / 10, first || ' ' || last FROM users""",
         "app.orders": f"""SELECT '{TENANT}'::uuid, id, user_id, mail, CASE status WHEN 'a'
                           THEN 'active' ELSE 'done' END FROM orders""",
-        "app.devices": f"SELECT 'DEVICE#' || serial, '{TENANT}'::uuid, serial, user_id FROM devices",
+        "app.devices": f"SELECT 'DEVICE#' || serial, serial, user_id, '{TENANT}'::uuid FROM devices",
         "logs": "SELECT * FROM logs"})
     assert shop.target.value("SELECT count(*) FROM pg_constraint WHERE NOT convalidated") == 0
     assert shop.target.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
