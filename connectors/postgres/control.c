@@ -267,11 +267,16 @@ void control_copies_free(struct control_copy *copies, size_t count)
 
 bool control_drop_origin(struct session *session, const char *origin, struct err *err)
 {
+    /* Two steps: the right to call the function is asked for even if it would not be called. */
     PGresult *r = session_query(session,
-                                "SELECT pg_replication_origin_drop(roname)"
-                                " FROM pg_replication_origin WHERE roname = $1",
-                                1, &origin, err);
+                                "SELECT FROM pg_replication_origin WHERE roname = $1", 1,
+                                &origin, err);
+    bool exists = r != NULL && PQntuples(r) == 1;
     PQclear(r);
+    if (r != NULL && exists) {
+        r = session_query(session, "SELECT pg_replication_origin_drop($1)", 1, &origin, err);
+        PQclear(r);
+    }
     return r != NULL || err_wrap(err, "dropping replication origin %s", origin);
 }
 

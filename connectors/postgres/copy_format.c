@@ -130,14 +130,15 @@ enum copy_read copy_read_text(char *data, size_t size, struct row *row, struct e
     char *at = data;
     char *end = data + size;
     /* A table without columns gives empty lines. */
-    for (bool more = row->count > 0; more && count < row->count; count++) {
+    bool more = row->count > 0;
+    for (; more && count < row->count; count++) {
         char *tab = memchr(at, '\t', (size_t)(end - at));
         char *stop = tab ? tab : end;
         read_text_field(at, (size_t)(stop - at), &row->values[count]);
         more = tab != NULL;
         at = more ? tab + 1 : end;
     }
-    if (count == row->count && at == end)
+    if (count == row->count && !more && at == end)
         return COPY_ROW;
     err_set(err, ERR_CORRUPT, "COPY: a text row that has not %u fields", row->count);
     return COPY_FAILED;

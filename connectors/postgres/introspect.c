@@ -25,7 +25,8 @@ static const char SERVER_SQL[] =
     "       has_function_privilege('pg_replication_origin_session_setup(text)', 'EXECUTE')"
     "       AND has_function_privilege('pg_replication_origin_create(text)', 'EXECUTE')"
     "       AND has_function_privilege("
-    "           'pg_replication_origin_xact_setup(pg_lsn,timestamptz)', 'EXECUTE')"
+    "           'pg_replication_origin_xact_setup(pg_lsn,timestamptz)', 'EXECUTE'),"
+    "       current_user"
     " FROM pg_roles r WHERE r.rolname = current_user";
 
 /* has_parameter_privilege() is new in 15, so it cannot stand in SERVER_SQL. */
@@ -267,6 +268,7 @@ static bool read_server(struct session *session, struct catalog *catalog, struct
     catalog->can_replicate = bool_at(r, 0, 6);
     catalog->can_create = bool_at(r, 0, 7);
     catalog->can_use_origins = bool_at(r, 0, 8);
+    catalog->role = mem_string(text_at(r, 0, 9));
     catalog->can_set_replica_role = catalog->superuser;
     PQclear(r);
     if (catalog->superuser || catalog->server_version < 150000)

@@ -8,9 +8,11 @@
 
 #define READ_EVERY 64 /* questions between looks at the answers */
 
-void pipeline_init(struct pipeline *pipeline, pipeline_answer answer, void *context)
+void pipeline_init(struct pipeline *pipeline, pipeline_answer answer,
+                   pipeline_silence silence, void *context)
 {
-    *pipeline = (struct pipeline){.answer = answer, .context = context, .capacity = 1024};
+    *pipeline = (struct pipeline){
+        .answer = answer, .silence = silence, .context = context, .capacity = 1024};
     pipeline->tags = mem_alloc(pipeline->capacity * sizeof *pipeline->tags);
 }
 
@@ -81,6 +83,17 @@ static bool expecting(const struct pipeline *pipeline)
     return pipeline->head < pipeline->tail || pipeline->sync_pending;
 }
 
+/* Waits for more from the server. */
+static bool await(struct pipeline *pipeline, bool for_write, struct err *err)
+{
+    struct session *session = pipeline->session;
+    usec_t began = clock_monotonic();
+    if (!session_wait(session, for_write, -1, began + PIPELINE_SILENCE, err))
+        return false;
+    return clock_monotonic() - began < PIPELINE_SILENCE ||
+           pipeline->silence(pipeline->context, err);
+}
+
 /* Takes the answers that have come; with `all`, waits for the rest. */
 static bool take_answers(struct pipeline *pipeline, bool all, struct err *err)
 {
@@ -89,7 +102,7 @@ static bool take_answers(struct pipeline *pipeline, bool all, struct err *err)
         if (PQisBusy(session->conn)) {
             if (!all)
                 return true;
-            if (!session_wait(session, PQflush(session->conn) == 1, -1, 0, err))
+            if (!await(pipeline, PQflush(session->conn) == 1, err))
                 return false;
             if (!PQconsumeInput(session->conn))
                 return session_connection_error(session, err);
@@ -122,7 +135,7 @@ static bool exchange(struct pipeline *pipeline, struct err *err)
             return false;
         if (pending == 0)
             return true;
-        if (!session_wait(session, true, -1, 0, err))
+        if (!await(pipeline, true, err))
             return false;
     }
 }

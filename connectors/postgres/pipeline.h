@@ -15,9 +15,16 @@
 typedef bool (*pipeline_answer)(void *context, uint64_t tag, const PGresult *result,
                                 struct err *err);
 
+/* Asked when no answer came for PIPELINE_SILENCE: is the server still at work on it? False (err
+ * set) gives the connection up. */
+typedef bool (*pipeline_silence)(void *context, struct err *err);
+
+#define PIPELINE_SILENCE (12 * USEC_PER_SEC)
+
 struct pipeline {
     struct session *session;
     pipeline_answer answer;
+    pipeline_silence silence;
     void *context;
     uint64_t *tags; /* a ring: head..tail are under way */
     size_t capacity;
@@ -28,7 +35,8 @@ struct pipeline {
     struct err err;      /* the first failure */
 };
 
-void pipeline_init(struct pipeline *pipeline, pipeline_answer answer, void *context);
+void pipeline_init(struct pipeline *pipeline, pipeline_answer answer,
+                   pipeline_silence silence, void *context);
 void pipeline_free(struct pipeline *pipeline);
 
 /* Enters pipeline mode on the session, which is idle. */

@@ -70,18 +70,33 @@ static void check_keep_size(const char *keep, struct findings *findings)
                  "", "");
 }
 
-static void check_source_rights(const struct catalog *catalog, struct findings *findings)
+static void check_replication_right(const struct catalog *catalog, struct findings *findings)
 {
-    if (!catalog->can_replicate)
-        findings_add(findings, "source.replication_right", SEVERITY_BREAKING, "source",
-                     "the role may not use replication", "the slot cannot be created or read",
-                     "grant it", "ALTER ROLE current_user REPLICATION",
-                     "ALTER ROLE current_user NOREPLICATION");
+    struct buf what = {0};
+    struct buf sql = {0};
+    struct buf undo = {0};
+    if (catalog->can_replicate)
+        return;
+    buf_append_format(&what, "role \"%s\" may not use replication", catalog->role);
+    buf_append_text(&sql, "ALTER ROLE ");
+    ident_append(&sql, catalog->role);
+    buf_append(&undo, sql.data, sql.size);
+    buf_append_text(&sql, " REPLICATION");
+    buf_append_text(&undo, " NOREPLICATION");
+    findings_add(findings, "source.replication_right", SEVERITY_BREAKING, "source", what.data,
+                 "the slot cannot be created or read", "grant it", sql.data, undo.data);
+    buf_free(&what);
+    buf_free(&sql);
+    buf_free(&undo);
+}
+
+static void check_create_right(const struct catalog *catalog, const char *id, const char *side,
+                               const char *for_what, struct findings *findings)
+{
     if (!catalog->can_create)
-        findings_add(findings, "source.create_right", SEVERITY_BREAKING, "source",
-                     "the role may not CREATE in the database",
-                     "the publication cannot be created", "grant CREATE on the database", "",
-                     "");
+        findings_addf(findings, id, SEVERITY_BREAKING, side, "grant CREATE on the database",
+                      "role \"%s\" may not CREATE in database \"%s\": %s", catalog->role,
+                      catalog->database, for_what);
 }
 
 static void check_stray_slot(const struct preflight *p, bool exists, struct findings *findings)
@@ -108,7 +123,9 @@ static bool check_source(const struct preflight *p, struct findings *findings, s
         findings_add(findings, "source.standby", SEVERITY_BREAKING, "source",
                      "the source is a standby", "publication and heartbeat need a primary",
                      "use the primary's DSN", "", "");
-    check_source_rights(p->source_catalog, findings);
+    check_replication_right(p->source_catalog, findings);
+    check_create_right(p->source_catalog, "source.create_right", "source",
+                       "the publication cannot be created", findings);
     check_stray_slot(p, slot_exists, findings);
     PQclear(r);
     return true;
@@ -133,11 +150,9 @@ static bool check_target(const struct preflight *p, struct findings *findings, s
         findings_add(findings, "target.standby", SEVERITY_BREAKING, "target",
                      "the target is a standby", "nothing can be written",
                      "use the primary's DSN", "", "");
-    if (!installed && !catalog->can_create)
-        findings_add(findings, "target.create_right", SEVERITY_BREAKING, "target",
-                     "the role may not CREATE in the database",
-                     "the control schema \"slackwater\" cannot be created",
-                     "grant CREATE on the database", "", "");
+    if (!installed)
+        check_create_right(catalog, "target.create_right", "target",
+                           "the control schema \"slackwater\" cannot be created", findings);
     if (!catalog->can_set_replica_role)
         findings_add(findings, "target.replica_role", SEVERITY_NON_BREAKING, "target",
                      "the role may not set session_replication_role",

@@ -53,10 +53,47 @@ enum err_class session_class(const char *sqlstate)
     return ERR_DATA;
 }
 
+/* In a URI libpq ends the password at an unencoded @ or /, and takes its rest for the host, the
+ * port or the database, which messages show. A right one has at most one @, and none in its
+ * path. (libpq: conninfo_uri_parse_options) */
+static bool uri_cuts_password(const char *dsn)
+{
+    static const char *const SCHEMES[] = {"postgresql://", "postgres://"};
+    for (size_t i = 0; i < sizeof SCHEMES / sizeof SCHEMES[0]; i++) {
+        size_t scheme = strlen(SCHEMES[i]);
+        if (strncmp(dsn, SCHEMES[i], scheme) != 0)
+            continue;
+        const char *rest = dsn + scheme + strcspn(dsn + scheme, "@/");
+        rest += *rest == '@';
+        return memchr(rest, '@', strcspn(rest, "?")) != NULL;
+    }
+    return false;
+}
+
+/* The same in the other form: a URI for a database's name. */
+static bool database_is_uri(const PQconninfoOption *options)
+{
+    for (; options->keyword; options++)
+        if (strcmp(options->keyword, "dbname") == 0)
+            return options->val && strstr(options->val, "://") != NULL;
+    return false;
+}
+
+/* NULL when the DSN cannot be parsed, or only so that a secret stands in the wrong place. */
+static PQconninfoOption *parse_dsn(const char *dsn)
+{
+    /* libpq quotes the DSN in its complaint: it may hold the password, so it is not taken. */
+    PQconninfoOption *options = uri_cuts_password(dsn) ? NULL : PQconninfoParse(dsn, NULL);
+    if (options == NULL || !database_is_uri(options))
+        return options;
+    PQconninfoFree(options);
+    return NULL;
+}
+
 char *session_describe(const char *dsn)
 {
     static const char *const SHOWN[] = {"host", "hostaddr", "port", "dbname", "user"};
-    PQconninfoOption *options = PQconninfoParse(dsn, NULL);
+    PQconninfoOption *options = parse_dsn(dsn);
     struct buf text = {0};
     for (PQconninfoOption *option = options; option && option->keyword; option++) {
         for (size_t i = 0; i < sizeof SHOWN / sizeof SHOWN[0]; i++)
@@ -183,10 +220,16 @@ bool session_flush(struct session *session, struct err *err)
 
 static PGresult *next_result(struct session *session, struct err *err)
 {
+    usec_t until = session->patience == 0 ? 0 : clock_monotonic() + session->patience;
     if (!session_flush(session, err))
         return NULL;
     while (PQisBusy(session->conn)) {
-        if (!session_wait(session, false, -1, 0, err))
+        if (until != 0 && clock_monotonic() >= until) {
+            err_set(err, ERR_RETRY, "%s: no answer in %d s", session->side,
+                    (int)(session->patience / USEC_PER_SEC));
+            return NULL;
+        }
+        if (!session_wait(session, false, -1, until, err))
             return NULL;
         if (!PQconsumeInput(session->conn)) {
             session_connection_error(session, err);
@@ -339,17 +382,22 @@ static bool finish_connect(struct session *session, const char *dsn, struct err 
     return true;
 }
 
+/* Notices would go to standard error, between the log's lines. What matters is an error. */
+static void drop_notice(void *context, const char *message)
+{
+    (void)context;
+    (void)message;
+}
+
 bool session_open(struct session *session, const char *side, const char *dsn,
                   enum session_kind kind, const struct stop *stop, struct err *err)
 {
-    char *complaint = NULL;
-    PQconninfoOption *options = PQconninfoParse(dsn, &complaint);
+    PQconninfoOption *options = parse_dsn(dsn);
     *session = (struct session){.side = side, .stop = stop};
     if (options == NULL) {
-        /* libpq quotes the DSN in its complaint: it may hold the password, so say less. */
-        PQfreemem(complaint);
         err_set(err, ERR_CONFIG, "the %s DSN cannot be parsed", side);
-        return err_remedy(err, "write it as postgresql://user@host:port/database or as "
+        return err_remedy(err, "write it as postgresql://user@host:port/database, with the "
+                               "password's @ : / ? %% percent-encoded, or as "
                                "\"host=... dbname=... user=...\"");
     }
     PQconninfoFree(options);
@@ -359,6 +407,7 @@ bool session_open(struct session *session, const char *side, const char *dsn,
     if (!finish_connect(session, dsn, err))
         return false;
     PQsetnonblocking(session->conn, 1);
+    PQsetNoticeProcessor(session->conn, drop_notice, NULL);
     if (session_run(session, SETTINGS, err))
         return true;
     session_close(session);

@@ -31,6 +31,7 @@ struct session {
     const char *side; /* "source" or "target", for messages; static */
     const struct stop *stop;
     usec_t stop_seen; /* monotonic; when a wait first saw the stop */
+    usec_t patience;  /* how long a statement may go without an answer; 0: for ever */
 };
 
 /* Connects and applies the settings above. side: "source" or "target" (static); stop: not NULL. The DSN's own
@@ -69,8 +70,8 @@ bool session_connection_error(const struct session *session, struct err *err);
 /* The class of a SQLSTATE ("" counts as a lost connection). */
 enum err_class session_class(const char *sqlstate);
 
-/* "host port database user" of a DSN for people, without password or other options. Caller
- * frees. */
+/* "host port database user" of a DSN for people, without password or other options; "" when it
+ * cannot be parsed. Caller frees. */
 char *session_describe(const char *dsn);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "postgres/control.h"
+#include "postgres/ghost.h"
 #include "postgres/pipeline.h"
 #include "postgres/session.h"
 #include "postgres/statement.h"
@@ -16,6 +17,7 @@
 #define FLUSH_QUESTION_EVERY (40 * USEC_PER_MS)
 #define STATEMENTS_MOST 2000 /* prepared at once; beyond, all are made anew */
 #define LOCK_PATIENCE (5 * USEC_PER_SEC)
+#define PATIENCE (20 * USEC_PER_SEC) /* for short questions */
 #define LOCK_PAUSE (200 * USEC_PER_MS)
 
 /* Tags of pipeline questions: what to do with the answer. The low half names the change. */
@@ -52,6 +54,7 @@ struct pg_sink {
     struct pipeline pipeline;
     bool locked_before; /* this process has held the migration: a refusal is our own ghost */
     bool in_transaction;
+    struct ghost ghost; /* the server process of this or the last connection */
 
     struct table_shapes *shapes; /* by table */
     uint32_t statement_serial;
@@ -210,10 +213,25 @@ static bool send_key_change(struct pg_sink *s, const struct change *change, uint
            send_statement(s, change, index, STATEMENT_UPSERT, s->known, err);
 }
 
+/* An UPDATE cannot set a GENERATED ALWAYS identity column: such a row is written anew. */
+static bool sets_identity(const struct pg_sink *s, const struct relation *relation)
+{
+    for (uint16_t i = 0; i < relation->column_count; i++)
+        if (relation->columns[i].identity_always && !relation->columns[i].key && s->known[i])
+            return true;
+    return false;
+}
+
 static bool send_update(struct pg_sink *s, const struct change *change, uint32_t index,
                         struct err *err)
 {
     bool all_known = known_columns(s, change);
+    if (change->relation->match == MATCH_KEY && sets_identity(s, change->relation)) {
+        struct change anew = *change;
+        if (anew.old_image == OLD_NONE)
+            anew.old = anew.new; /* the key is the same */
+        return send_key_change(s, &anew, index, all_known, err);
+    }
     if (change->relation->match == MATCH_ROW)
         return send_statement(s, change, index, STATEMENT_REPLACE_ROW, s->known, err);
     if (key_changed(change))
@@ -412,6 +430,24 @@ static bool on_answer(void *context, uint64_t tag, const PGresult *result, struc
     return true;
 }
 
+/* Looks at our server process from outside: waiting for a lock it may be silent for long, but if
+ * it waits for us as we wait for it, what we sent never arrived. */
+static bool on_silence(void *context, struct err *err)
+{
+    struct pg_sink *s = context;
+    struct session other = {0};
+    bool working = false;
+    if (!session_open(&other, "target", s->config.dsn, SESSION_SQL, s->config.stop, err))
+        return err_wrap(err, "the target is silent");
+    other.patience = PATIENCE;
+    bool asked = ghost_is_working(&other, &s->ghost, &working, err);
+    session_close(&other);
+    if (!asked || working)
+        return asked;
+    return err_set(err, ERR_RETRY, "target: the connection is dead: it waits for us, and we "
+                                   "wait for it");
+}
+
 /* ---- a batch ---- */
 
 static bool send_change(struct pg_sink *s, const struct change *change, uint32_t index,
@@ -592,7 +628,10 @@ static bool take_lock(struct pg_sink *s, struct err *err)
 
 static bool set_up_session(struct pg_sink *s, struct err *err)
 {
-    if (!session_run(&s->session, "SET synchronous_commit = off", err))
+    s->session.patience = PATIENCE;
+    if (!ghost_evict(&s->session, &s->ghost, err) ||
+        !ghost_note(&s->session, &s->ghost, err) ||
+        !session_run(&s->session, "SET synchronous_commit = off", err))
         return false;
     if (s->config.use_replica_role &&
         !session_run(&s->session, "SET session_replication_role = replica", err))
@@ -691,6 +730,6 @@ struct sink *pg_sink_create(const struct pg_sink_config *config)
     s->lengths = mem_zero(parameters, sizeof *s->lengths);
     s->formats = mem_zero(parameters, sizeof *s->formats);
     arena_init(&s->scratch, 1 << 20);
-    pipeline_init(&s->pipeline, on_answer, s);
+    pipeline_init(&s->pipeline, on_answer, on_silence, s);
     return &s->sink;
 }

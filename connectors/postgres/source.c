@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/reader.h"
+#include "postgres/ghost.h"
 #include "postgres/pgoutput.h"
 #include "postgres/session.h"
 #include "postgres/slot.h"
@@ -24,6 +25,7 @@ struct pg_source {
     struct source source;
     struct pg_source_config config;
     struct session session;
+    struct ghost ghost; /* of the last connection */
     struct pgoutput decoder;
 
     lsn_t from;           /* transactions that ended at or before this are skipped */
@@ -551,6 +553,11 @@ static bool pg_source_start(struct source *source, lsn_t from, struct err *err)
         if (err->class == ERR_CONFIG)
             err->class = ERR_RETRY;
         return false;
+    }
+    if (!ghost_evict(&s->session, &s->ghost, err) ||
+        !ghost_note(&s->session, &s->ghost, err)) {
+        session_close(&s->session);
+        return err_wrap(err, "taking the slot over");
     }
     buf_append_text(&sql, "START_REPLICATION SLOT ");
     ident_append(&sql, s->config.slot);

@@ -12,7 +12,7 @@
 #include "pipeline/progress.h"
 #include "pipeline/source.h"
 
-#define SOURCE_SILENCE (30 * USEC_PER_SEC)
+#define SOURCE_SILENCE (20 * USEC_PER_SEC)
 
 struct pg_source_config { /* all borrowed; must outlive the source */
     const char *dsn;

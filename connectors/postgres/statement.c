@@ -190,7 +190,8 @@ static void insert_into(struct building *b)
 
 /* Types whose = means "the same value in every bit". For all others equal is not the same
  * (numeric 1.0 and 1.00, citext, -0.0) or there is no = at all (json, xml, point): then their
- * text decides. By base type OID; pg_type.dat. */
+ * text decides, byte by byte: a column's own collation may hold 'A' and 'a' equal. By base type
+ * OID; pg_type.dat. */
 static bool equality_is_identity(const struct catalog_column *column)
 {
     static const uint32_t EXACT[] = {
@@ -211,7 +212,7 @@ static void match_column(struct building *b, uint16_t i)
     int index = catalog_column_index(b->table, b->relation->columns[i].name);
     bool exact = index >= 0 && equality_is_identity(&b->table->columns[index]);
     column_name(b, i);
-    text(b, exact ? " IS NOT DISTINCT FROM " : "::text IS NOT DISTINCT FROM ");
+    text(b, exact ? " IS NOT DISTINCT FROM " : "::text COLLATE \"C\" IS NOT DISTINCT FROM ");
     parameter(b, true, i);
     text(b, exact ? "" : "::text");
 }

@@ -167,8 +167,10 @@ static void pg_reader_end(struct table_reader *reader)
     forget_row(r);
     if (!session_is_open(&r->session))
         return;
-    if (PQtransactionStatus(r->session.conn) == PQTRANS_ACTIVE ||
-        !session_run(&r->session, "ROLLBACK", &ignored))
+    PGTransactionStatusType status = PQtransactionStatus(r->session.conn);
+    if (status == PQTRANS_IDLE)
+        return;
+    if (status == PQTRANS_ACTIVE || !session_run(&r->session, "ROLLBACK", &ignored))
         session_close(&r->session);
 }
 

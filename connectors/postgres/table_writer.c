@@ -315,13 +315,27 @@ static bool write_record(struct pg_table_writer *w, const struct copy_record *re
     return r != NULL;
 }
 
+/* Without statistics the planner may look a row up by a worse index, or none, until autovacuum
+ * comes by. A role that may not ANALYZE gets a warning from the server, no error. */
+static void analyze(struct pg_table_writer *w)
+{
+    struct buf sql = {0};
+    struct err ignored = {0};
+    buf_append_text(&sql, "ANALYZE ");
+    ident_append_qualified(&sql, w->relation->schema, w->relation->name);
+    (void)session_run(&w->session, sql.data, &ignored); /* a lost connection shows next */
+    buf_free(&sql);
+}
+
 static bool pg_writer_commit(struct table_writer *writer, const struct copy_record *record,
                              struct err *err)
 {
     struct pg_table_writer *w = self(writer);
     if (end_copy(w, err) && (!w->staged || merge_stage(w, err)) &&
-        write_record(w, record, err) && session_run(&w->session, "COMMIT", err))
+        write_record(w, record, err) && session_run(&w->session, "COMMIT", err)) {
+        analyze(w);
         return true;
+    }
     return wrap_table(w, err);
 }
 

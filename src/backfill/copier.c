@@ -38,6 +38,13 @@ static bool leaving(const struct crew *crew)
     return atomic_load(&crew->failed) || stop_requested(crew->copier->stop);
 }
 
+/* Pauses before the next attempt. True if there shall be none: the stop came, or another worker
+ * has ended the copy. */
+static bool pause_or_leave(const struct crew *crew, struct backoff *backoff)
+{
+    return backoff_wait(backoff, crew->copier->stop) || leaving(crew);
+}
+
 static bool connect_worker(struct worker *worker, struct err *err)
 {
     if (worker->connected)
@@ -76,7 +83,7 @@ static bool begin_read(struct worker *worker, const struct copy_task *task, lsn_
                   log_text("table", task->source->name));
         worker->reader->ops->end(worker->reader);
         worker->reader->ops->close(worker->reader);
-        if (backoff_wait(&backoff, copier->stop))
+        if (pause_or_leave(worker->crew, &backoff))
             return err_set(err, ERR_STOPPED, "stopped");
         if (!worker->reader->ops->open(worker->reader, err))
             return false;
@@ -188,7 +195,7 @@ static bool copy_until_done(struct worker *worker, const struct copy_task *task,
         counter_add(&copier->progress->retries, 1);
         log_event(LOG_WARN, "copy failed, table begins again", log_text("error", err->message),
                   log_text("sqlstate", err->sqlstate));
-        if (backoff_wait(&backoff, copier->stop))
+        if (pause_or_leave(worker->crew, &backoff))
             return err_set(err, ERR_STOPPED, "stopped");
     }
 }

@@ -40,7 +40,11 @@ bool snapshot_parse(const char *text, struct snapshot *snapshot, struct err *err
     const char *at = text;
     parsed.in_progress = mem_alloc((strlen(text) + 1) * sizeof *parsed.in_progress);
     if (parse_xid(&at, ':', &parsed.xmin) && parse_xid(&at, ':', &parsed.xmax) &&
-        parsed.xmin <= parsed.xmax && parse_list(at, &parsed)) {
+        parse_list(at, &parsed)) {
+        /* A slot's exported snapshot may have xmax behind xmin (its xmax is the last commit it
+         * decoded): everything below xmin has ended all the same (XidInMVCCSnapshot). */
+        if (parsed.xmax < parsed.xmin)
+            parsed.xmax = parsed.xmin;
         *snapshot = parsed;
         return true;
     }

@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 struct snapshot {
-    xid64_t xmin, xmax;
+    xid64_t xmin, xmax; /* xmin <= xmax */
     size_t in_progress_count;
     xid64_t *in_progress; /* sorted */
 };

@@ -39,9 +39,7 @@ bool yaml_load_file(const char *path, struct yaml_node **root, struct err *err);
  * empty mapping. */
 bool yaml_load(const char *name, const char *text, size_t size, struct yaml_node **root,
                struct err *err);
-/* libyaml has a yaml_free() of its own in its shared object, whose place ours would take by its
- * name: the linker gets another one. */
-void yaml_free(struct yaml_node *root) __asm__("yaml_tree_free");
+void yaml_free(struct yaml_node *root); /* NULL is accepted */
 
 /* The value of a mapping's key, or NULL. NULL node gives NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *mapping, const char *key);

@@ -203,13 +203,30 @@ static bool read_readiness(struct config *config, const struct yaml_node *node, 
            (rate == NULL || yaml_real(rate, 0.0, 1.0, &config->max_error_rate, err));
 }
 
+/* host:port, [v6]:port or :port. Whether it can be had is seen when listening. */
+static bool has_port(const char *listen)
+{
+    const char *colon = strrchr(listen, ':');
+    char *end;
+    if (colon == NULL || colon[1] < '0' || colon[1] > '9')
+        return false;
+    long port = strtol(colon + 1, &end, 10);
+    return *end == '\0' && port <= 65535;
+}
+
 static bool read_http(struct config *config, const struct yaml_node *node, struct err *err)
 {
     static const char *const KEYS[] = {"listen", NULL};
     if (node == NULL)
         return true;
-    return yaml_check_keys(node, "http", KEYS, err) &&
-           read_text(yaml_get(node, "listen"), &config->http_listen, err);
+    const struct yaml_node *listen = yaml_get(node, "listen");
+    if (!yaml_check_keys(node, "http", KEYS, err) ||
+        !read_text(listen, &config->http_listen, err))
+        return false;
+    return has_port(config->http_listen) ||
+           yaml_error(listen, err, "\"%s\" is no address to listen on; expected host:port, such "
+                                   "as 127.0.0.1:8087",
+                      config->http_listen);
 }
 
 static bool read_file(struct config *config, const char *path, struct err *err)

@@ -18,6 +18,7 @@
 #define TICK (250 * USEC_PER_MS)
 #define PROBE_EVERY USEC_PER_SEC
 #define UNSEEN_EVERY (5 * USEC_PER_SEC)
+#define PROBE_PATIENCE (10 * USEC_PER_SEC)
 #define RETRY_EVERY (2 * USEC_PER_SEC)
 
 struct monitor {
@@ -63,8 +64,10 @@ static bool connected(struct monitor *m, usec_t now, struct err *err)
         return false;
     m->connect_after = now + RETRY_EVERY;
     if (session_open(&m->session, "source", m->config.config->source_dsn, SESSION_SQL, &m->stop,
-                     err))
+                     err)) {
+        m->session.patience = PROBE_PATIENCE;
         return true;
+    }
     unknown(m, err);
     return false;
 }

@@ -124,9 +124,9 @@ static bool begin_migration(struct run *run, struct err *err)
 
 /* ---- resuming: is the source still the one we know? ---- */
 
-static bool source_lost(struct err *err, const char *what)
+static bool source_lost(const struct run *run, struct err *err, const char *what)
 {
-    err_set(err, ERR_SOURCE_LOST, "%s", what);
+    err_set(err, ERR_SOURCE_LOST, "replication slot %s %s", run->migration.slot, what);
     return err_remedy(err, "changes may be missing, so a new backfill is needed: run `slackwater "
                            "cleanup`, empty the target tables, then run again");
 }
@@ -163,17 +163,17 @@ static bool check_slot(struct run *run, struct err *err)
     if (!slot_state(&m->source, m->slot, &state, err))
         return false;
     if (!state.exists)
-        return source_lost(err, "the replication slot is gone from the source");
+        return source_lost(run, err, "is gone from the source");
     if (!state.ours)
-        return source_lost(err, "the replication slot is not pgoutput's for this database");
+        return source_lost(run, err, "is not pgoutput's for this database");
     if (strcmp(state.wal_status, "lost") == 0)
-        return source_lost(err, "the replication slot was invalidated: its WAL is removed");
+        return source_lost(run, err, "was invalidated: its WAL is removed");
     if (state.confirmed_flush <= m->control.applied)
         return true;
     err_set(err, ERR_SOURCE_LOST,
-            "gap: the slot stands at %s, behind it the target has only %s; somebody advanced or "
-            "recreated the slot",
-            lsn_format(state.confirmed_flush, slot_at),
+            "gap: slot %s stands at %s, the target has only what is before %s; somebody "
+            "advanced or recreated the slot",
+            m->slot, lsn_format(state.confirmed_flush, slot_at),
             lsn_format(m->control.applied, applied));
     return err_remedy(err, "changes are missing: run `slackwater cleanup`, empty the target "
                            "tables, then run again");
@@ -494,7 +494,7 @@ static bool run_bound(struct run *run, struct err *err)
     run->baselines = mem_zero(tables + 1, sizeof *run->baselines);
     name_instance(run);
     make_connectors(run);
-    if (!run->sink->ops->connect(run->sink, err) || !start_faces(run, err) ||
+    if (!start_faces(run, err) || !run->sink->ops->connect(run->sink, err) ||
         !establish(run, err))
         return false;
     close_startup_sessions(run);

@@ -40,14 +40,11 @@ static void draw(const json_t *document, bool in_place)
     buf_free(&text);
 }
 
-static int show_once(const struct invocation *invocation, bool in_place)
+static int show_once(const struct invocation *invocation, bool in_place, struct err *err)
 {
     json_t *document = NULL;
-    struct err err = {0};
-    if (!ask_instance(invocation, "/status", &document, &err)) {
-        command_complain(&err);
+    if (!ask_instance(invocation, "/status", &document, err))
         return CANNOT_TELL;
-    }
     if (invocation->options->json)
         print_json(document);
     else
@@ -56,18 +53,33 @@ static int show_once(const struct invocation *invocation, bool in_place)
     return 0;
 }
 
-int command_status(const struct invocation *invocation)
+static int status_once(const struct invocation *invocation)
+{
+    struct err err = {0};
+    int status = show_once(invocation, false, &err);
+    if (status != 0)
+        command_complain(&err);
+    return status;
+}
+
+/* Until it is interrupted: an instance that is not there yet, or away, is waited for. */
+static int status_watch(const struct invocation *invocation)
 {
     bool in_place = isatty(STDOUT_FILENO) && !invocation->options->json;
-    if (!invocation->options->watch)
-        return show_once(invocation, false);
-    for (;;) {
-        int status = show_once(invocation, in_place);
-        if (status != 0)
-            return status;
-        if (stop_wait(invocation->stop, clock_monotonic() + USEC_PER_SEC))
-            return 0;
-    }
+    bool complained = false;
+    do {
+        struct err err = {0};
+        bool shown = show_once(invocation, in_place, &err) == 0;
+        if (!shown && !complained)
+            command_complain(&err);
+        complained = !shown;
+    } while (!stop_wait(invocation->stop, clock_monotonic() + USEC_PER_SEC));
+    return 0;
+}
+
+int command_status(const struct invocation *invocation)
+{
+    return invocation->options->watch ? status_watch(invocation) : status_once(invocation);
 }
 
 int command_ready(const struct invocation *invocation)

@@ -249,7 +249,7 @@ static bool write_batch(struct applier *applier, const struct batch *batch,
     }
 }
 
-bool applier_apply(struct applier *applier, const struct batch *batch, struct err *err)
+static bool apply_whole(struct applier *applier, const struct batch *batch, struct err *err)
 {
     struct sink_result result = {0};
     if (!transform_batch(applier, batch, err) || !write_batch(applier, batch, &result, err))
@@ -259,6 +259,50 @@ bool applier_apply(struct applier *applier, const struct batch *batch, struct er
         return false;
     publish_commit(applier, batch);
     return true;
+}
+
+/* One transaction of the batch as a batch of its own, over the same memory. */
+static struct batch view_of(struct batch *batch, uint32_t index)
+{
+    bool last = index + 1 == batch->transaction_count;
+    struct transaction *transaction = &batch->transactions[index];
+    uint32_t first = transaction->first_change;
+    uint32_t end = last ? batch->change_count : transaction[1].first_change;
+    for (uint32_t i = first; i < end; i++)
+        batch->changes[i].transaction = 0;
+    transaction->first_change = 0;
+    return (struct batch){
+        .changes = batch->changes + first,
+        .change_count = end - first,
+        .transactions = transaction,
+        .transaction_count = 1,
+        .ends_open = last && batch->ends_open,
+        .end_lsn = last ? batch->end_lsn : transaction->end_lsn,
+    };
+}
+
+static bool apply_one_by_one(struct applier *applier, struct batch *batch, struct err *err)
+{
+    bool committed = false;
+    if (!recover(applier, batch, &committed, err))
+        return false;
+    for (uint32_t i = 0; i < batch->transaction_count; i++) {
+        struct batch view = view_of(batch, i);
+        if (!apply_whole(applier, &view, err))
+            return false;
+    }
+    return true;
+}
+
+bool applier_apply(struct applier *applier, struct batch *batch, struct err *err)
+{
+    if (apply_whole(applier, batch, err))
+        return true;
+    if (err->class != ERR_DATA || batch->begins_open || batch->transaction_count < 2)
+        return false;
+    log_event(LOG_WARN, "a batch was refused: its transactions one by one",
+              log_text("error", err->message), log_uint("transactions", batch->transaction_count));
+    return apply_one_by_one(applier, batch, err);
 }
 
 bool applier_flushed(struct applier *applier, struct err *err)

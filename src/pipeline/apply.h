@@ -16,9 +16,10 @@ struct applier {
 void applier_init(struct applier *applier, const struct stream *stream);
 void applier_free(struct applier *applier);
 
-/* Applies one batch, trying again while the target's failures are of the passing kind. On
- * failure the sink is disconnected. */
-bool applier_apply(struct applier *applier, const struct batch *batch, struct err *err);
+/* Applies one batch, trying again while the target's failures are of the passing kind. When its
+ * data is refused, its transactions are applied one by one, so that all before the one at fault
+ * are at the target. On failure the sink is disconnected. The batch is used up. */
+bool applier_apply(struct applier *applier, struct batch *batch, struct err *err);
 
 /* Asks the sink what is durable and publishes it. */
 bool applier_flushed(struct applier *applier, struct err *err);

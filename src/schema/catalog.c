@@ -37,6 +37,7 @@ void catalog_free(struct catalog *catalog)
         table_clear(&catalog->tables[i]);
     free(catalog->tables);
     free(catalog->database);
+    free(catalog->role);
     free(catalog->encoding);
     free(catalog->system_identifier);
     free(catalog);

@@ -74,6 +74,7 @@ struct catalog_table {
 struct catalog {
     int server_version;   /* 150020, as server_version_num */
     char *database;
+    char *role;           /* connected as */
     char *encoding;       /* server_encoding */
     char *system_identifier;
     uint32_t timeline;

@@ -27,8 +27,18 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", f"limit(seconds): time limit, default {TEST_SECONDS}")
     config.addinivalue_line("markers", "harness: needs no slackwater")
+    config.addinivalue_line("markers", "nightly: too long for every run; needs --nightly")
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]  # nobody's own server is meant
     # A terminated test run ends its servers in the ordinary way.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config, items):
+    late = [item for item in items if item.get_closest_marker("nightly")]
+    if late and not config.getoption("--nightly"):
+        items[:] = [item for item in items if item not in late]
+        config.hook.pytest_deselected(items=late)
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +100,7 @@ class World:
     def __init__(self, folder, source_cluster, target_cluster):
         number = next(numbers)
         self.folder = folder / f"w{number}"
+        self.folder.mkdir()
         self.migration = f"w{number}"
         self.source, self.target = both_at_once(
             (source_cluster.create_database, f"source{number}"),

@@ -22,6 +22,16 @@ def test_nothing_runs(product):
     assert product.command("status").status != 0
 
 
+def test_a_run_on_a_free_port_is_found_all_the_same(world, product):
+    """It leaves its address at the target, for the commands beside it."""
+    product.config["http"] = {"listen": "127.0.0.1:0"}
+    product.start_streaming()
+    wait_ready(product)
+    assert product.command("status", "--json").json["migration"] == world.migration
+    product.stop()
+    assert product.command("ready").status == 2
+
+
 def test_go_no_go_and_go_again(world, product):
     product.start_streaming()
     wait_ready(product)

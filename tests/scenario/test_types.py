@@ -1,4 +1,5 @@
 """Every type's every strange value arrives as it was: in the copy, in inserts and in updates."""
+import psycopg2
 import pytest
 
 from world import shapes
@@ -41,6 +42,82 @@ def test_values_of_a_family_as_text_between_servers_of_odd_habits(world, family)
                            (world.target, ODD_OUTPUT["target"])):
         side.run(*(f"ALTER DATABASE {side.name} SET {setting}" for setting in settings))
     migrate(world, family)
+
+
+@pytest.mark.parametrize("family", shapes.FAMILIES)
+def test_rows_of_a_family_found_by_their_values(world, family):
+    """No key and identity FULL: the old row is all there is to find a row by."""
+    tables = [(f"r{number}", kind, literals)
+              for number, (kind, literals) in enumerate(shapes.FAMILIES[family].items())]
+    world.both(*shapes.PREPARE, *(f"CREATE TABLE {table} (v {kind}, n int)"
+                                  for table, kind, _ in tables))
+    fill = []
+    for table, kind, literals in tables:
+        rows = ", ".join(f"(({literal})::{kind}, {n})" for n in (0, 0, 1)
+                         for literal in [*literals, "NULL"])
+        fill.append(f"INSERT INTO {table} VALUES {rows}")
+        world.source.run(f"ALTER TABLE {table} REPLICA IDENTITY FULL")
+    world.source.run(*fill)
+    product = world.product().start_streaming()
+    for table, _, _ in tables:
+        world.source.run(f"DELETE FROM {table} WHERE n = 1",
+                         f"UPDATE {table} SET n = 5 WHERE ctid IN (SELECT min(ctid) FROM {table} "
+                         "GROUP BY v::text)",
+                         f"UPDATE {table} SET v = NULL WHERE n = 5 AND ctid = (SELECT max(ctid) FROM "
+                         f"{table})")
+    product.wait_caught_up()
+    world.assert_equal()
+    for table, _, _ in tables:
+        conflicts = product.table(f"public.{table}")["conflicts"]
+        assert not any(conflicts.values()), f"{table}: a row was not found: {conflicts}"
+
+
+def assert_keys_work(world, tables):
+    """[(table, type, literals)]: rows come, change, go and come back under their keys."""
+    def insert(table, kind, literals):
+        rows = ", ".join(f"(({literal})::{kind}, {n})" for n, literal in enumerate(literals))
+        return f"INSERT INTO {table} VALUES {rows} ON CONFLICT DO NOTHING"
+
+    usable = []
+    for table, kind, literals in tables:
+        small = [one for one in literals if "repeat" not in one or kind.startswith("bit")]
+        create = f"CREATE TABLE {table} (k {kind} PRIMARY KEY, v int)"
+        try:
+            world.source.run(create, insert(table, kind, small),
+                             f"SELECT k = k FROM (SELECT k FROM {table} UNION ALL "
+                             f"SELECT k FROM {table}) t ORDER BY k")
+        except psycopg2.Error:
+            world.source.run(f"DROP TABLE IF EXISTS {table}")
+            continue  # the type has no order
+        world.target.run(create)
+        usable.append((table, kind, small))
+    product = world.product().start_streaming()
+    for one in usable:
+        world.source.run(f"UPDATE {one[0]} SET v = v + 100", f"DELETE FROM {one[0]} WHERE v = 100",
+                         insert(*one), f"DELETE FROM {one[0]} WHERE v = 101",
+                         insert(*one), f"UPDATE {one[0]} SET v = -v")
+    product.wait_caught_up()
+    world.assert_equal()
+    for table, kind, _ in usable:
+        conflicts = product.table(f"public.{table}")["conflicts"]
+        assert not any(conflicts.values()), f"{table} ({kind}): {conflicts}"
+    return usable
+
+
+def test_keys_of_every_type_that_can_be_one(world):
+    world.both(*shapes.PREPARE)
+    usable = assert_keys_work(world, [
+        one for family in shapes.FAMILIES for one in shapes.tables(family) if one[1] != "hstore"])
+    assert len(usable) > 50, "most types are meant to be tried"
+
+
+def test_keys_of_types_whose_operators_an_extension_brings(world):
+    """Their = stands in the extension's schema, which need not be in the search path."""
+    world.both("CREATE SCHEMA ext", "CREATE EXTENSION hstore SCHEMA ext",
+               "CREATE EXTENSION citext SCHEMA ext")
+    usable = assert_keys_work(world, [("h", "ext.hstore", shapes.FAMILIES["documents"]["hstore"]),
+                                      ("c", "ext.citext", ["'Ann'", "'BOB'", "'zoë'"])])
+    assert len(usable) == 2
 
 
 def test_an_enum_value_added_while_it_streams(world):

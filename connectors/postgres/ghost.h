@@ -1,0 +1,26 @@
+/* A ghost: our own server process, left behind by a connection that is lost on our side only.
+ *
+ * When a network swallows packets, the server does not learn for minutes that nobody is there;
+ * meanwhile the old process holds the slot, the origin or the migration's lock against us. So a
+ * connection remembers its server process, and its successor ends it. Only a process that is
+ * surely ours is touched: same pid and same start. A role may end its own processes. */
+#ifndef POSTGRES_GHOST_H
+#define POSTGRES_GHOST_H
+
+#include "postgres/session.h"
+
+struct ghost {
+    int pid; /* 0: none */
+    char started[48];
+};
+
+/* Remembers the session's server process. */
+bool ghost_note(struct session *session, struct ghost *ghost, struct err *err);
+/* Ends it, from another session, if it still lives. None is accepted. */
+bool ghost_evict(struct session *session, const struct ghost *ghost, struct err *err);
+/* False in *working when it is gone, or waits for a word from us: who waits for its answer waits
+ * in vain. */
+bool ghost_is_working(struct session *session, const struct ghost *ghost, bool *working,
+                      struct err *err);
+
+#endif
