@@ -175,8 +175,8 @@ static bool draw_all(const struct catalog *source, struct outline *outline, stru
         struct table_spec spec = {.target = {.schema = table->schema, .name = table->name}};
 
         if (!table->is_partition && table->persistence == 'p' &&
-            !draw_table(&spec, table, &outline->arena,
-                        &outline->tables[outline->table_count++], err))
+            !draw_table(&spec, table, &outline->arena, &outline->tables[outline->table_count++],
+                        err))
             return false;
     }
     return true;

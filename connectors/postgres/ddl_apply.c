@@ -53,8 +53,8 @@ static char *describe(const struct ddl_statement *statement)
     char *name, *text;
     if (statement->schema == NULL)
         return mem_format("%s %s", word, statement->name);
-    name = ident_display(statement->schema,
-                         statement->table ? statement->table : statement->name);
+    name =
+        ident_display(statement->schema, statement->table ? statement->table : statement->name);
     text = statement->table ? mem_format("%s %s of %s", word, statement->name, name)
                             : mem_format("%s %s", word, name);
     free(name);
@@ -107,8 +107,8 @@ static char *type_name(struct session *session, const char *type)
         snprintf(oid, sizeof oid, "%u", PQftype(result, 0));
         snprintf(modifier, sizeof modifier, "%d", PQfmod(result, 0));
         PQclear(result);
-        result = session_query(session, "SELECT format_type($1::oid, $2::int)", 2, values,
-                               &ignored);
+        result =
+            session_query(session, "SELECT format_type($1::oid, $2::int)", 2, values, &ignored);
         name = result == NULL ? NULL : mem_string(PQgetvalue(result, 0, 0));
     }
     PQclear(result);
@@ -129,15 +129,16 @@ static bool differs(const struct ddl_statement *statement, struct err *err, cons
                     const char *column)
 {
     char *name = ident_display(statement->schema, statement->name);
-    err_set(err, ERR_CONFIG, "target table %s exists and is not what the rules make: %s%s%s", name,
-            what, column[0] ? " " : "", column);
+    err_set(err, ERR_CONFIG, "target table %s exists and is not what the rules make: %s%s%s",
+            name, what, column[0] ? " " : "", column);
     err_remedy(err, "drop or rename it; or leave it as it is, and let `slackwater check` say "
                     "whether the rules fit it");
     free(name);
     return false;
 }
 
-static bool compare_column(const struct ddl_target *target, const struct ddl_statement *statement,
+static bool compare_column(const struct ddl_target *target,
+                           const struct ddl_statement *statement,
                            const struct ddl_column *wanted, const struct catalog_column *found,
                            struct err *err)
 {
@@ -158,8 +159,8 @@ static bool in_list(const struct ddl_statement *statement, const char *name)
     return false;
 }
 
-static bool compare_key(const struct ddl_statement *statement, const struct catalog_table *table,
-                        struct err *err)
+static bool compare_key(const struct ddl_statement *statement,
+                        const struct catalog_table *table, struct err *err)
 {
     size_t found = 0;
     for (uint16_t i = 0; i < table->index_count; i++) {
@@ -175,8 +176,8 @@ static bool compare_key(const struct ddl_statement *statement, const struct cata
            differs(statement, err, "it has another primary key", "");
 }
 
-static bool compare_table(const struct ddl_target *target, const struct ddl_statement *statement,
-                          struct err *err)
+static bool compare_table(const struct ddl_target *target,
+                          const struct ddl_statement *statement, struct err *err)
 {
     const struct catalog_table *table =
         catalog_find(target->catalog, statement->schema, statement->name);
@@ -255,7 +256,8 @@ static bool execute(const struct applying *applying, const struct ddl_statement 
     return err_wrap(applying->err, "%s", object);
 }
 
-static bool run_statement(const struct applying *applying, const struct ddl_statement *statement)
+static bool run_statement(const struct applying *applying,
+                          const struct ddl_statement *statement)
 {
     bool there;
     if (statement->kind == DDL_NOTE) {
@@ -278,8 +280,7 @@ static bool run_phase(const struct applying *applying, const struct ddl *ddl,
                       enum ddl_phase phase)
 {
     for (size_t i = 0; i < ddl->count; i++)
-        if (ddl->statements[i].phase == phase &&
-            !run_statement(applying, &ddl->statements[i]))
+        if (ddl->statements[i].phase == phase && !run_statement(applying, &ddl->statements[i]))
             return false;
     return true;
 }
@@ -300,8 +301,7 @@ static bool run_before(const struct applying *applying, const struct ddl *ddl)
 bool ddl_apply(const struct ddl_target *target, const struct ddl *ddl, enum ddl_phase phase,
                ddl_told told, void *context, struct err *err)
 {
-    struct applying applying = {
-        .target = target, .told = told, .context = context, .err = err};
+    struct applying applying = {.target = target, .told = told, .context = context, .err = err};
     return phase == DDL_BEFORE ? run_before(&applying, ddl)
                                : run_phase(&applying, ddl, DDL_AFTER);
 }

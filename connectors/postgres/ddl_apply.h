@@ -12,7 +12,8 @@ struct ddl_target {
     struct definitions *definitions;
 };
 
-/* Told once for each statement: "made table app.users", "there already: ...", "left out: ...". */
+/* Told once for each statement: "made table app.users", "there already: ...", "left out: ...".
+ */
 typedef void (*ddl_told)(const char *line, void *context);
 
 /* Runs the phase's statements one by one: those before the data in one transaction, so that a

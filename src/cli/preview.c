@@ -1,6 +1,6 @@
 /* slackwater preview: real source rows before and after the rules, and the rule that made each
- * value. A dry run: rows are read in a read-only transaction, go through the very transform that
- * the stream uses, and are printed. Neither side is written. */
+ * value. A dry run: rows are read in a read-only transaction, go through the very transform
+ * that the stream uses, and are printed. Neither side is written. */
 #include "cli/command.h"
 #include "cli/migration.h"
 #include "cli/preview_view.h"
@@ -23,7 +23,7 @@ struct preview {
     struct table_reader *reader;
     struct transform *transform;
     struct preview_style style;
-    struct batch *out;    /* of the row at hand */
+    struct batch *out; /* of the row at hand */
     const struct bound_table *table;
     const struct row *row;
     uint64_t failed; /* rows that the rules refuse */
@@ -88,8 +88,7 @@ static void draw_column(const struct preview *preview, const struct change *chan
     }
 }
 
-static void draw_unused(const struct preview *preview, const char *why,
-                        struct picture *picture)
+static void draw_unused(const struct preview *preview, const char *why, struct picture *picture)
 {
     for (uint16_t i = 0; i < preview->row->count; i++)
         if (!picture->used[i])
@@ -223,11 +222,10 @@ static void collect_row(const struct preview *preview, enum transform_result res
     }
     for (uint32_t i = 0; written && i < preview->out->change_count; i++)
         json_array_append_new(after, change_json(preview, &preview->out->changes[i]));
-    json_array_append_new(
-        preview->rows,
-        json_pack("{s:s, s:o, s:o, s:o}", "result", words[result], "error",
-                  text_json(result == TRANSFORM_FAILED ? err->message : NULL), "before", before,
-                  "after", after));
+    json_array_append_new(preview->rows,
+                          json_pack("{s:s, s:o, s:o, s:o}", "result", words[result], "error",
+                                    text_json(result == TRANSFORM_FAILED ? err->message : NULL),
+                                    "before", before, "after", after));
 }
 
 /* --- rows --- */
@@ -288,8 +286,8 @@ static bool show_table(struct preview *preview, struct err *err)
     ok = read_rows(preview, &count, err);
     preview->reader->ops->end(preview->reader);
     if (preview->tables)
-        json_array_append_new(preview->tables, json_pack("{s:s, s:o}", "source", name, "rows",
-                                                         preview->rows));
+        json_array_append_new(preview->tables,
+                              json_pack("{s:s, s:o}", "source", name, "rows", preview->rows));
     else if (ok && count == 0)
         printf("%s: no rows\n\n", name);
     preview->rows = NULL;
@@ -343,9 +341,9 @@ static bool show_tables(struct preview *preview, struct err *err)
 
 static void print_json(const struct preview *preview)
 {
-    json_t *document = json_pack("{s:s, s:O}", "migration",
-                                 preview->invocation->config->migration, "tables",
-                                 preview->tables);
+    json_t *document =
+        json_pack("{s:s, s:O}", "migration", preview->invocation->config->migration, "tables",
+                  preview->tables);
 
     json_dumpf(document, stdout, JSON_INDENT(2));
     putchar('\n');

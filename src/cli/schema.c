@@ -45,8 +45,8 @@ static bool plan(struct schema *schema, struct err *err)
         !ddl_source_read(&schema->source, schema->catalog, &schema->definitions, err) ||
         !rules_outline(schema->rules, schema->catalog, &schema->outline, err))
         return false;
-    schema->ddl = ddl_plan(schema->outline, schema->catalog, schema->definitions,
-                           is_live(invocation));
+    schema->ddl =
+        ddl_plan(schema->outline, schema->catalog, schema->definitions, is_live(invocation));
     return true;
 }
 

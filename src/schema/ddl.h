@@ -3,8 +3,9 @@
  *   ddl_plan -> ddl_print, or run statement by statement (connectors/postgres/ddl_apply.h)
  *
  * In two phases. Before the data: schemas, extensions, types, sequences, tables with their key
- * and checks, partitions. After it: secondary indexes, unique and exclusion constraints, foreign
- * keys. (A secondary unique key can clash while the copy's chunks are of different times.)
+ * and checks, partitions. After it: secondary indexes, unique and exclusion constraints,
+ * foreign keys. (A secondary unique key can clash while the copy's chunks are of different
+ * times.)
  *
  * What cannot be said of the target's tables (a constraint over a column that a rule makes) is
  * left out, with a note that says why. */
@@ -20,9 +21,9 @@
 enum ddl_phase { DDL_BEFORE, DDL_AFTER, DDL_PHASE_COUNT };
 
 enum ddl_kind {
-    DDL_NOTE,       /* sql is a comment's text; nothing to run */
-    DDL_SCHEMA,     /* IF NOT EXISTS */
-    DDL_EXTENSION,  /* IF NOT EXISTS */
+    DDL_NOTE,      /* sql is a comment's text; nothing to run */
+    DDL_SCHEMA,    /* IF NOT EXISTS */
+    DDL_EXTENSION, /* IF NOT EXISTS */
     DDL_TYPE,
     DDL_SEQUENCE,
     DDL_TABLE,
@@ -62,8 +63,8 @@ struct ddl {
     struct ddl_statement *statements; /* in an order in which they can be run */
 };
 
-/* live: the tables hold data and are written, so that indexes are built CONCURRENTLY and foreign
- * keys added NOT VALID and then validated. All inputs must outlive the plan. */
+/* live: the tables hold data and are written, so that indexes are built CONCURRENTLY and
+ * foreign keys added NOT VALID and then validated. All inputs must outlive the plan. */
 struct ddl *ddl_plan(const struct outline *outline, const struct catalog *source,
                      const struct definitions *definitions, bool live);
 void ddl_free(struct ddl *ddl); /* NULL is accepted */

@@ -21,13 +21,13 @@ static const struct {
     const char *word;
     enum family family;
 } families[] = {
-    {"smallint", FAMILY_INTEGER},  {"integer", FAMILY_INTEGER},  {"int", FAMILY_INTEGER},
-    {"bigint", FAMILY_INTEGER},    {"int2", FAMILY_INTEGER},     {"int4", FAMILY_INTEGER},
-    {"int8", FAMILY_INTEGER},      {"numeric", FAMILY_NUMBER},   {"decimal", FAMILY_NUMBER},
-    {"real", FAMILY_NUMBER},       {"double", FAMILY_NUMBER},    {"float4", FAMILY_NUMBER},
-    {"float8", FAMILY_NUMBER},     {"text", FAMILY_TEXT},        {"varchar", FAMILY_TEXT},
-    {"character", FAMILY_TEXT},    {"char", FAMILY_TEXT},        {"bpchar", FAMILY_TEXT},
-    {"date", FAMILY_TIME},         {"timestamp", FAMILY_TIME},   {"timestamptz", FAMILY_TIME},
+    {"smallint", FAMILY_INTEGER}, {"integer", FAMILY_INTEGER}, {"int", FAMILY_INTEGER},
+    {"bigint", FAMILY_INTEGER},   {"int2", FAMILY_INTEGER},    {"int4", FAMILY_INTEGER},
+    {"int8", FAMILY_INTEGER},     {"numeric", FAMILY_NUMBER},  {"decimal", FAMILY_NUMBER},
+    {"real", FAMILY_NUMBER},      {"double", FAMILY_NUMBER},   {"float4", FAMILY_NUMBER},
+    {"float8", FAMILY_NUMBER},    {"text", FAMILY_TEXT},       {"varchar", FAMILY_TEXT},
+    {"character", FAMILY_TEXT},   {"char", FAMILY_TEXT},       {"bpchar", FAMILY_TEXT},
+    {"date", FAMILY_TIME},        {"timestamp", FAMILY_TIME},  {"timestamptz", FAMILY_TIME},
 };
 
 static enum family family_of(const char *type)
@@ -57,7 +57,8 @@ bool column_keeps_family(const struct outline_column *column)
         return true;
     before = family_of(column->source->base_type);
     after = family_of(column->type);
-    return before != FAMILY_NONE && (before == after || (is_number(before) && is_number(after)));
+    return before != FAMILY_NONE &&
+           (before == after || (is_number(before) && is_number(after)));
 }
 
 /* --- values that the server makes --- */
@@ -72,8 +73,7 @@ static const struct definition_column *definition_of(const struct ddl_table *tab
 
 char column_identity(const struct outline_column *column)
 {
-    bool fits = column->source &&
-                (!column->type || family_of(column->type) == FAMILY_INTEGER);
+    bool fits = column->source && (!column->type || family_of(column->type) == FAMILY_INTEGER);
 
     return fits ? column->source->identity : 0;
 }

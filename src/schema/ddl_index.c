@@ -25,10 +25,9 @@ static bool is_part(struct planner *planner, const struct ddl_table *table,
     for (size_t i = 0; i < index->part_count; i++) {
         struct buf renamed = {0};
         const char *missing;
-        bool same =
-            expression_rename(index->parts[i].expression, table->names, table->name_count,
-                              &renamed, &missing) &&
-            strcmp(buf_text(&renamed), quoted) == 0;
+        bool same = expression_rename(index->parts[i].expression, table->names,
+                                      table->name_count, &renamed, &missing) &&
+                    strcmp(buf_text(&renamed), quoted) == 0;
 
         buf_free(&renamed);
         if (same)
@@ -136,11 +135,10 @@ static bool plan_index(struct planner *planner, const struct ddl_table *table,
         if (!predicate)
             return false;
     }
-    buf_append_format(&sql, "CREATE %sINDEX %s%s ON %s USING %s",
-                      index->unique ? "UNIQUE " : "",
-                      is_concurrent(planner, table, phase) ? "CONCURRENTLY " : "",
-                      planner_ident(planner, index->name), planner_name(planner, table),
-                      index->method);
+    buf_append_format(
+        &sql, "CREATE %sINDEX %s%s ON %s USING %s", index->unique ? "UNIQUE " : "",
+        is_concurrent(planner, table, phase) ? "CONCURRENTLY " : "",
+        planner_ident(planner, index->name), planner_name(planner, table), index->method);
     append_list(index, parts, false, &sql);
     if (predicate)
         buf_append_format(&sql, " WHERE %s", predicate);
@@ -197,8 +195,7 @@ static bool key_covers(struct planner *planner, const struct ddl_table *table,
         table->root)
         return false;
     for (size_t i = 0; i < table->key_count; i++) {
-        const struct outline_column *column =
-            outline_column(&table->outline, table->keys[i]);
+        const struct outline_column *column = outline_column(&table->outline, table->keys[i]);
 
         if (!is_part(planner, table, index, table->keys[i]) && !(column && column->constant))
             return false;
@@ -278,19 +275,18 @@ static void plan_constraint(struct planner *planner, const struct ddl_table *tab
                             const struct definition_constraint *constraint)
 {
     const char *missing;
-    const char *renamed =
-        planner_expression(planner, table, constraint->definition, &missing);
+    const char *renamed = planner_expression(planner, table, constraint->definition, &missing);
     struct buf sql = {0};
 
     if (!renamed) {
-        planner_note(planner, DDL_AFTER,
-                     "left out: constraint %s of %s: it reads %s, which is not carried as it is",
-                     constraint->name, planner_source(planner, table), missing);
+        planner_note(
+            planner, DDL_AFTER,
+            "left out: constraint %s of %s: it reads %s, which is not carried as it is",
+            constraint->name, planner_source(planner, table), missing);
         return;
     }
-    buf_append_format(&sql, "ALTER TABLE %s ADD CONSTRAINT %s %s",
-                      planner_name(planner, table), planner_ident(planner, constraint->name),
-                      renamed);
+    buf_append_format(&sql, "ALTER TABLE %s ADD CONSTRAINT %s %s", planner_name(planner, table),
+                      planner_ident(planner, constraint->name), renamed);
     add(planner, DDL_AFTER, DDL_CONSTRAINT, table, constraint->name, &sql);
 }
 

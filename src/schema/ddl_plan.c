@@ -17,8 +17,7 @@ struct ddl_statement *planner_add(struct planner *planner, enum ddl_phase phase,
 
     if (ddl->count == ddl->capacity) {
         ddl->capacity = ddl->capacity ? 2 * ddl->capacity : 64;
-        ddl->statements =
-            mem_grow(ddl->statements, ddl->capacity, sizeof(*ddl->statements));
+        ddl->statements = mem_grow(ddl->statements, ddl->capacity, sizeof(*ddl->statements));
     }
     statement = &ddl->statements[ddl->count++];
     *statement = (struct ddl_statement){

@@ -60,8 +60,7 @@ static bool pair_owners(struct planner *planner, struct reference *reference)
     const struct outline_column *owner;
 
     for (size_t i = 0; (owner = outline_owner(&reference->parent->outline, i)); i++) {
-        const struct outline_column *column =
-            counterpart(&reference->child->outline, owner);
+        const struct outline_column *column = counterpart(&reference->child->outline, owner);
 
         if (!column) {
             buf_append_format(&reference->why,
@@ -80,8 +79,7 @@ static bool pair_columns(struct planner *planner, struct reference *reference)
     const struct definition_reference *definition = reference->definition;
 
     for (size_t i = 0; i < definition->column_count; i++) {
-        const char *name =
-            name_of(reference->child->outline.source, definition->columns[i]);
+        const char *name = name_of(reference->child->outline.source, definition->columns[i]);
         const char *parent_name =
             name_of(reference->parent->outline.source, definition->parent_columns[i]);
         const struct outline_column *column = outline_heir(&reference->child->outline, name);
@@ -158,7 +156,8 @@ static const char *action_words(char action)
     static const struct {
         char action;
         const char *words;
-    } actions[] = {{'r', "RESTRICT"}, {'c', "CASCADE"}, {'n', "SET NULL"}, {'d', "SET DEFAULT"}};
+    } actions[] = {
+        {'r', "RESTRICT"}, {'c', "CASCADE"}, {'n', "SET NULL"}, {'d', "SET DEFAULT"}};
 
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
         if (actions[i].action == action)
@@ -236,11 +235,11 @@ static void plan_statement(struct planner *planner, const struct reference *refe
     bool not_valid = may_wait && (planner->live || !definition->validated);
     struct buf sql = {0};
 
-    buf_append_format(&sql, "ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s (%s)",
-                      planner_name(planner, reference->child),
-                      planner_ident(planner, definition->name), buf_text(&reference->columns),
-                      planner_name(planner, reference->parent),
-                      buf_text(&reference->parent_columns));
+    buf_append_format(
+        &sql, "ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s (%s)",
+        planner_name(planner, reference->child), planner_ident(planner, definition->name),
+        buf_text(&reference->columns), planner_name(planner, reference->parent),
+        buf_text(&reference->parent_columns));
     append_actions(planner, reference, &sql);
     buf_append_text(&sql, not_valid ? " NOT VALID" : "");
     add_statement(planner, reference, DDL_CONSTRAINT, &sql);

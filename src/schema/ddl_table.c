@@ -53,8 +53,8 @@ static bool can_be_made(struct planner *planner, const struct ddl_table *table,
 
 static void leave_out_columns(struct planner *planner, struct ddl_table *table)
 {
-    struct outline_column *kept = arena_alloc(
-        planner->arena, (table->outline.column_count + 1) * sizeof(*kept));
+    struct outline_column *kept =
+        arena_alloc(planner->arena, (table->outline.column_count + 1) * sizeof(*kept));
     size_t count = 0;
 
     for (size_t i = 0; i < table->outline.column_count; i++)
@@ -77,9 +77,10 @@ static const struct definition_index *source_key(const struct ddl_table *table)
 static void note_lost_key(struct planner *planner, const struct ddl_table *table,
                           const char *column)
 {
-    planner_note(planner, DDL_BEFORE,
-                 "left out: the primary key of %s: column %s is not carried; give the rule a key:",
-                 planner_source(planner, table), column);
+    planner_note(
+        planner, DDL_BEFORE,
+        "left out: the primary key of %s: column %s is not carried; give the rule a key:",
+        planner_source(planner, table), column);
 }
 
 /* Through renames; a column that a rule makes under the old name is taken for it. */
@@ -358,12 +359,12 @@ static const struct ddl_column *shape_of(struct planner *planner, const struct d
     for (size_t i = 0; i < table->outline.column_count; i++) {
         const struct outline_column *column = &table->outline.columns[i];
 
-        columns[i] = (struct ddl_column){.name = column->name,
-                                         .type = column_type(column),
-                                         .not_null = column_not_null(table, column),
-                                         .generated =
-                                             column->source && column->source->generated,
-                                         .identity = column_identity(column)};
+        columns[i] =
+            (struct ddl_column){.name = column->name,
+                                .type = column_type(column),
+                                .not_null = column_not_null(table, column),
+                                .generated = column->source && column->source->generated,
+                                .identity = column_identity(column)};
     }
     return columns;
 }
@@ -382,8 +383,8 @@ static void plan_root(struct planner *planner, const struct ddl_table *table)
     append_checks(planner, table, &sql);
     buf_append_format(&sql, "\n)%s", table->partition_by);
     append_options(table, &sql);
-    statement = planner_add(planner, DDL_BEFORE, DDL_TABLE, table->outline.schema,
-                            table->outline.name);
+    statement =
+        planner_add(planner, DDL_BEFORE, DDL_TABLE, table->outline.schema, table->outline.name);
     statement->sql = planner_take(planner, &sql);
     statement->columns = shape_of(planner, table);
     statement->column_count = table->outline.column_count;

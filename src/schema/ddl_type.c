@@ -140,8 +140,8 @@ void plan_surroundings(struct planner *planner)
                   definitions->extension_count + definitions->sequence_count + 1;
     struct needed needed = {
         .planner = planner,
-        .types = arena_alloc(planner->arena,
-                             (definitions->type_count + 1) * sizeof(*needed.types)),
+        .types =
+            arena_alloc(planner->arena, (definitions->type_count + 1) * sizeof(*needed.types)),
         .extensions = arena_alloc(planner->arena, (definitions->extension_count + 1) *
                                                       sizeof(*needed.extensions)),
         .schemas = arena_alloc(planner->arena, most * sizeof(*needed.schemas))};

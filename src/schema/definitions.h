@@ -46,7 +46,7 @@ struct definition_index {
 /* A check or an exclusion constraint. */
 struct definition_constraint {
     const char *name;
-    char kind; /* c x */
+    char kind;              /* c x */
     const char *definition; /* "CHECK ((a > 0))" */
     bool validated;
     const char *comment;
@@ -93,8 +93,8 @@ struct definition_type {
     uint32_t oid;
     const char *schema;
     const char *name;
-    char kind;        /* as pg_type.typtype */
-    const char *body; /* "AS ENUM ('a', 'b')"; NULL: not made by itself */
+    char kind;          /* as pg_type.typtype */
+    const char *body;   /* "AS ENUM ('a', 'b')"; NULL: not made by itself */
     uint32_t extension; /* 0: none */
     const char *comment;
     size_t need_count; /* types it is made of */

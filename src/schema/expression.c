@@ -177,8 +177,7 @@ static void step(struct walk *walk)
 bool expression_rename(const char *expression, const struct renaming *renamings, size_t count,
                        struct buf *out, const char **missing)
 {
-    struct walk walk = {
-        .at = expression, .renamings = renamings, .count = count, .out = out};
+    struct walk walk = {.at = expression, .renamings = renamings, .count = count, .out = out};
 
     while (*walk.at && !walk.missing)
         step(&walk);

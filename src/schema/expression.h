@@ -1,9 +1,9 @@
 /* Renames columns in an expression that the server printed (pg_get_expr, pg_get_constraintdef,
  * pg_get_indexdef), so that what was said of the source's table can be said of the target's.
  *
- * Works on such texts only, not on SQL that people write: key words are in capitals, other names
- * in small letters or quoted, there are no comments, and names that are not the table's columns
- * are qualified, called, or follow "::" or COLLATE. */
+ * Works on such texts only, not on SQL that people write: key words are in capitals, other
+ * names in small letters or quoted, there are no comments, and names that are not the table's
+ * columns are qualified, called, or follow "::" or COLLATE. */
 #ifndef SCHEMA_EXPRESSION_H
 #define SCHEMA_EXPRESSION_H
 

@@ -1,6 +1,6 @@
-/* The shape that the rules give the target's tables, said without a target: what the DDL is made
- * of. Plain data; made by transforms/outline.h, all of it in one arena (but what the source's
- * catalog owns). */
+/* The shape that the rules give the target's tables, said without a target: what the DDL is
+ * made of. Plain data; made by transforms/outline.h, all of it in one arena (but what the
+ * source's catalog owns). */
 #ifndef SCHEMA_OUTLINE_H
 #define SCHEMA_OUTLINE_H
 
@@ -16,9 +16,9 @@ struct outline_column {
     /* Its values are this source column's, as they are: constraints on the one hold for the
      * other. NULL: a rule makes them. */
     const struct catalog_column *source;
-    const char *type;     /* as the file has it (`type:`); NULL: the source's, or text */
-    bool constant;        /* the same in every row: */
-    const char *value;    /* its text; NULL: SQL NULL */
+    const char *type;  /* as the file has it (`type:`); NULL: the source's, or text */
+    bool constant;     /* the same in every row: */
+    const char *value; /* its text; NULL: SQL NULL */
 };
 
 struct outline_table {

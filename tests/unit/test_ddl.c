@@ -59,9 +59,10 @@ static void refuse(const char *rules, const char *words)
 /* users (id, email, state) and orders (id, user_id), which refers to it. */
 static void make_shop(void)
 {
-    struct catalog_table *users = world_table(
-        &world.source, "public", "users",
-        COLUMNS({"id", "int8", NOT_NULL}, {"email", "text", NULLABLE}, {"state", "text", NULLABLE}));
+    struct catalog_table *users =
+        world_table(&world.source, "public", "users",
+                    COLUMNS({"id", "int8", NOT_NULL}, {"email", "text", NULLABLE},
+                            {"state", "text", NULLABLE}));
     struct catalog_table *orders =
         world_table(&world.source, "public", "orders",
                     COLUMNS({"id", "int4", NOT_NULL}, {"user_id", "int8", NULLABLE}));
@@ -71,27 +72,50 @@ static void make_shop(void)
 }
 
 static struct definition_part email_part[] = {{.expression = "email", .suffix = ""}};
-static struct definition_part state_part[] = {{.expression = "lower(state)", .suffix = " DESC"}};
+static struct definition_part state_part[] = {
+    {.expression = "lower(state)", .suffix = " DESC"}};
 static struct definition_index user_indexes[] = {
-    {.name = "users_pkey", .method = "btree", .primary = true, .unique = true,
+    {.name = "users_pkey",
+     .method = "btree",
+     .primary = true,
+     .unique = true,
      .constraint = true},
-    {.name = "users_email_key", .method = "btree", .unique = true, .constraint = true,
-     .part_count = 1, .parts = email_part},
-    {.name = "users_state", .method = "btree", .part_count = 1, .parts = state_part,
+    {.name = "users_email_key",
+     .method = "btree",
+     .unique = true,
+     .constraint = true,
+     .part_count = 1,
+     .parts = email_part},
+    {.name = "users_state",
+     .method = "btree",
+     .part_count = 1,
+     .parts = state_part,
      .predicate = "(id > 5)"},
 };
 static struct definition_constraint user_checks[] = {
-    {.name = "state_known", .kind = 'c', .definition = "CHECK ((state <> 'x'::text))",
+    {.name = "state_known",
+     .kind = 'c',
+     .definition = "CHECK ((state <> 'x'::text))",
      .validated = true},
 };
 static struct definition_reference order_references[] = {
-    {.name = "orders_user_fkey", .parent = 1000, .column_count = 1, .columns = {2},
-     .parent_columns = {1}, .match = 's', .on_delete = 'n', .on_update = 'a',
+    {.name = "orders_user_fkey",
+     .parent = 1000,
+     .column_count = 1,
+     .columns = {2},
+     .parent_columns = {1},
+     .match = 's',
+     .on_delete = 'n',
+     .on_update = 'a',
      .validated = true},
 };
 static struct definition_table shop_tables[] = {
-    {.oid = 1000, .comment = "who's who", .index_count = 3, .indexes = user_indexes,
-     .constraint_count = 1, .constraints = user_checks},
+    {.oid = 1000,
+     .comment = "who's who",
+     .index_count = 3,
+     .indexes = user_indexes,
+     .constraint_count = 1,
+     .constraints = user_checks},
     {.oid = 1001, .reference_count = 1, .references = order_references},
 };
 
@@ -185,9 +209,10 @@ START_TEST(what_reads_a_column_that_a_rule_makes_is_left_out)
     static const char rules[] =
         "tables: [{ source: users, columns: { state: { map: { a: b } } } }]\n";
     define_shop();
-    expect(rules, false, DDL_BEFORE,
-           "-- left out: check constraint state_known of public.users: it reads state, which is "
-           "not carried as it is\n");
+    expect(
+        rules, false, DDL_BEFORE,
+        "-- left out: check constraint state_known of public.users: it reads state, which is "
+        "not carried as it is\n");
     expect(rules, false, DDL_AFTER,
            "-- left out: index users_state of public.users: state is not carried as it is\n");
     expect(rules, false, DDL_BEFORE, "\"state\" text,\n");
@@ -207,11 +232,14 @@ START_TEST(a_sequence_follows_its_column)
 {
     static struct definition_column columns[] = {
         {.number = 1, .expression = "nextval('public.s'::regclass)", .sequence = 77}};
-    static struct definition_sequence sequences[] = {
-        {.oid = 77, .schema = "public", .name = "s", .type = "integer",
-         .options = " START WITH 5", .owner = 1001, .owner_column = 1}};
-    struct definition_table tables[] = {
-        {.oid = 1001, .column_count = 1, .columns = columns}};
+    static struct definition_sequence sequences[] = {{.oid = 77,
+                                                      .schema = "public",
+                                                      .name = "s",
+                                                      .type = "integer",
+                                                      .options = " START WITH 5",
+                                                      .owner = 1001,
+                                                      .owner_column = 1}};
+    struct definition_table tables[] = {{.oid = 1001, .column_count = 1, .columns = columns}};
     make_shop();
     definitions.table_count = 1;
     definitions.tables = tables;
@@ -221,12 +249,13 @@ START_TEST(a_sequence_follows_its_column)
            "CREATE SEQUENCE \"app\".\"s\" AS integer START WITH 5;\n"
            "CREATE TABLE \"app\".\"o\" (\n"
            "    \"id\" int4 DEFAULT nextval('\"app\".\"s\"'::regclass) NOT NULL,\n");
-    expect("tables: [{ source: orders, target: app.o, columns: { nr: { from: id, type: bigint } },"
-           " key: [nr], drop: [id] }]\n",
-           false, DDL_BEFORE,
-           "CREATE SEQUENCE \"app\".\"s\" START WITH 5;\n"
-           "CREATE TABLE \"app\".\"o\" (\n"
-           "    \"nr\" bigint DEFAULT nextval('\"app\".\"s\"'::regclass) NOT NULL,\n");
+    expect(
+        "tables: [{ source: orders, target: app.o, columns: { nr: { from: id, type: bigint } },"
+        " key: [nr], drop: [id] }]\n",
+        false, DDL_BEFORE,
+        "CREATE SEQUENCE \"app\".\"s\" START WITH 5;\n"
+        "CREATE TABLE \"app\".\"o\" (\n"
+        "    \"nr\" bigint DEFAULT nextval('\"app\".\"s\"'::regclass) NOT NULL,\n");
     expect("tables: [{ source: orders, target: app.o }]\n", false, DDL_BEFORE,
            "ALTER SEQUENCE \"app\".\"s\" OWNED BY \"app\".\"o\".\"id\";\n");
 }
@@ -236,11 +265,23 @@ START_TEST(types_come_before_what_is_made_of_them)
 {
     static uint32_t pair_needs[] = {16400};
     static struct definition_type types[] = {
-        {.oid = 16405, .schema = "public", .name = "pair", .kind = 'c',
-         .body = "AS (a public.mood)", .need_count = 1, .needs = pair_needs},
-        {.oid = 16400, .schema = "public", .name = "mood", .kind = 'e', .body = "AS ENUM ('a')",
+        {.oid = 16405,
+         .schema = "public",
+         .name = "pair",
+         .kind = 'c',
+         .body = "AS (a public.mood)",
+         .need_count = 1,
+         .needs = pair_needs},
+        {.oid = 16400,
+         .schema = "public",
+         .name = "mood",
+         .kind = 'e',
+         .body = "AS ENUM ('a')",
          .comment = "c"},
-        {.oid = 16401, .schema = "public", .name = "other_mood", .kind = 'e',
+        {.oid = 16401,
+         .schema = "public",
+         .name = "other_mood",
+         .kind = 'e',
          .body = "AS ENUM ('a')"},
     };
     world_table(&world.source, "public", "t", COLUMNS({"p", "public.pair", NULLABLE}));
@@ -265,14 +306,16 @@ START_TEST(partitions_are_kept_unless_their_key_goes)
     leaf->is_partition = true;
     definitions.table_count = 2;
     definitions.tables = tables;
-    expect("tables: [{ source: t, target: app.u, columns: { on: { from: at } }, drop: [at] }]\n",
-           false, DDL_BEFORE,
-           "CREATE TABLE \"app\".\"u\" (\n    \"on\" int4\n) PARTITION BY RANGE (\"on\");\n"
-           "CREATE TABLE \"app\".\"t1\" PARTITION OF \"app\".\"u\" FOR VALUES FROM (1) TO (2);\n");
+    expect(
+        "tables: [{ source: t, target: app.u, columns: { on: { from: at } }, drop: [at] }]\n",
+        false, DDL_BEFORE,
+        "CREATE TABLE \"app\".\"u\" (\n    \"on\" int4\n) PARTITION BY RANGE (\"on\");\n"
+        "CREATE TABLE \"app\".\"t1\" PARTITION OF \"app\".\"u\" FOR VALUES FROM (1) TO (2);\n");
     ck_assert_str_eq(
         planned("tables: [{ source: t, columns: { x: { value: 1 } }, drop: [at] }]\n", false,
                 DDL_BEFORE),
-        "-- left out: the partitions of public.t: their key reads at, which is not carried as it "
+        "-- left out: the partitions of public.t: their key reads at, which is not carried as "
+        "it "
         "is\nCREATE TABLE \"public\".\"t\" (\n    \"x\" text NOT NULL\n);\n");
 }
 END_TEST

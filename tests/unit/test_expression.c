@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const struct renaming renamings[] = {
-    {"total", "amount"}, {"Odd \"one\"", "plain"}, {"zone", "area"}, {"state", NULL},
+    {"total", "amount"}, {"Odd \"one\"", "plain"}, {"zone", "area"},  {"state", NULL},
     {"id", "id"},        {"lower", "low"},         {"text", "words"},
 };
 
@@ -56,8 +56,9 @@ END_TEST
 
 START_TEST(exclusions_and_partition_keys)
 {
-    ck_assert_str_eq(renamed("EXCLUDE USING gist (zone WITH =, total WITH OPERATOR(public.&&))"),
-                     "EXCLUDE USING gist (\"area\" WITH =, \"amount\" WITH OPERATOR(public.&&))");
+    ck_assert_str_eq(
+        renamed("EXCLUDE USING gist (zone WITH =, total WITH OPERATOR(public.&&))"),
+        "EXCLUDE USING gist (\"area\" WITH =, \"amount\" WITH OPERATOR(public.&&))");
     ck_assert_str_eq(renamed("RANGE (total, lower(zone))"),
                      "RANGE (\"amount\", lower(\"area\"))");
 }
