@@ -23,6 +23,7 @@ static void list_column_keys(const char **keys)
 {
     size_t count = 0;
 
+    keys[count++] = "type";
     for (const struct rule_kind *const *kind = rule_kinds; *kind; kind++) {
         keys[count++] = (*kind)->key;
         for (const char *const *more = (*kind)->companions; *more; more++)
@@ -142,6 +143,25 @@ static bool load_steps(const struct yaml_node *entry, struct arena *arena,
     return true;
 }
 
+/* The target column's type, for those who let `slackwater schema` make the table. It goes into a
+ * statement as it is, so that it may hold nothing that ends a type's name. */
+static bool load_type(const struct yaml_node *node, struct arena *arena,
+                      struct column_spec *column, struct err *err)
+{
+    const char *type;
+
+    if (!node)
+        return true;
+    if (!yaml_text(node, &type, err))
+        return false;
+    if (!*type || type[strspn(type, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                    "0123456789_ .,()[]\"")])
+        return yaml_error(node, err,
+                          "type: expected the name of a type such as bigint or numeric(12,2)");
+    column->type = text_copy(arena, type);
+    return true;
+}
+
 static bool load_column(const struct yaml_node *key, const struct yaml_node *entry,
                         struct arena *arena, struct column_spec *column, struct err *err)
 {
@@ -155,6 +175,7 @@ static bool load_column(const struct yaml_node *key, const struct yaml_node *ent
     if (entry->kind != YAML_MAPPING || entry->count == 0)
         return yaml_error(entry, err, "%s: expected a rule such as { from: name }", what);
     return check_keys(entry, what, known, rule_later_column_keys, err) &&
+           load_type(yaml_get(entry, "type"), arena, column, err) &&
            load_steps(entry, arena, column, err);
 }
 

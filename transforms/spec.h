@@ -37,6 +37,7 @@ struct step_spec {
 struct column_spec {
     const char *name;
     const char *where;
+    const char *type;  /* for `slackwater schema`; NULL: not given */
     size_t step_count; /* at least 1; the first begins */
     struct step_spec *steps;
 };

@@ -25,6 +25,10 @@ struct options {
     bool no_backfill;
     bool no_stream;
     lsn_t until_lsn; /* LSN_NONE: none */
+    bool apply;        /* schema */
+    const char *phase; /* schema: "before" or "after" the data; NULL: both */
+    const char *table; /* preview: of the source or the target; NULL: all */
+    int rows;          /* preview: of each table */
 };
 
 enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_BAD };
