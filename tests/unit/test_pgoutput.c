@@ -309,6 +309,22 @@ START_TEST(a_block_begins_and_ends_where_the_stream_says)
 }
 END_TEST
 
+START_TEST(only_changes_and_shapes_carry_an_xid_in_a_block)
+{
+    for (size_t i = 0; i < UNIT_COUNT(EXAMPLES); i++) {
+        struct trial trial = {0};
+        struct bytes bytes = bytes_of(EXAMPLES[i].bytes);
+        bool has_one = strchr("RYIUDTM", bytes.data[0]) != NULL;
+        if (!EXAMPLES[i].in_stream && !has_one) {
+            ck_assert(decode(&trial, true, bytes.data, bytes.size));
+            ck_assert_str_eq(print(&trial), EXAMPLES[i].text);
+            end(&trial);
+        }
+        free(bytes.data);
+    }
+}
+END_TEST
+
 START_TEST(values_are_borrowed_from_the_message)
 {
     struct trial trial = {0};
@@ -350,6 +366,7 @@ int main(void)
         images_of_the_wrong_kind_are_refused,
         a_table_has_as_many_columns_as_the_server_allows_and_no_more,
         a_block_begins_and_ends_where_the_stream_says,
+        only_changes_and_shapes_carry_an_xid_in_a_block,
         values_are_borrowed_from_the_message,
         printed_values_are_plain_ascii,
     };
