@@ -267,6 +267,26 @@ static void check_triggers(const struct preflight *p, const struct catalog_table
                       "row security holds for the role: its statements would be refused");
 }
 
+static bool has_unique(const struct catalog_table *table, bool immediate)
+{
+    for (uint16_t i = 0; i < table->index_count; i++)
+        if (table->indexes[i].unique && table->indexes[i].immediate == immediate)
+            return true;
+    return false;
+}
+
+/* Rows that swap their keys in one statement do so one after the other at the target. */
+static void check_deferrable(const struct catalog_table *source,
+                             const struct pg_target_table *target, const char *name,
+                             struct findings *findings)
+{
+    if (has_unique(source, false) && has_unique(target->table, true))
+        findings_addf(findings, "target.unique_not_deferrable", SEVERITY_POTENTIALLY_BREAKING,
+                      name, "make the target's constraint DEFERRABLE as well",
+                      "the source has a deferrable unique key, the target's unique keys are "
+                      "immediate: a statement that swaps keys would stop the run");
+}
+
 static bool check_emptiness(const struct preflight *p, size_t i, const char *name,
                             struct findings *findings, struct err *err)
 {
@@ -299,6 +319,8 @@ bool preflight_tables(const struct preflight *preflight, struct findings *findin
         check_source_table(preflight->source_tables[i], preflight->fresh, findings);
         check_target_rights(target, name, findings);
         check_triggers(preflight, target, name, findings);
+        check_deferrable(preflight->source_tables[i], &preflight->target_tables[i], name,
+                         findings);
         ok = check_emptiness(preflight, i, name, findings, err);
         free(name);
     }

@@ -51,7 +51,8 @@ struct world {
     uint64_t next_key;
     lsn_t end; /* of the newest transaction */
     xid_t xid;
-    int counted; /* for the hooks, which run in the sink's thread or in the source's */
+    atomic_int counted; /* for the hooks, which run in the sink's thread or in the source's */
+    uint64_t dice;      /* for the hook of the sink */
     struct err err;
 };
 
