@@ -53,6 +53,7 @@ static const struct finding_kind kinds[] = {
     {"target.column_unfilled", SCRIPT_TARGET, PHASE_CHANGE_COLUMNS, INSERTS},
     {"target.identity_always", SCRIPT_TARGET, PHASE_RELAX, "UPDATE"},
     {"target.key_index", SCRIPT_TARGET, PHASE_KEYS, ALL_WRITES},
+    {"target.unique_not_deferrable", SCRIPT_TARGET, PHASE_KEYS, "UPDATE"},
     {"target.lookup_index", SCRIPT_TARGET, PHASE_INDEXES, CHANGES},
     {"target.reference_index", SCRIPT_TARGET, PHASE_INDEXES, CHANGES},
     {"rule.circle", SCRIPT_TARGET, PHASE_SETTINGS, WRITES},
