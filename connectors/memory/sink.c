@@ -187,16 +187,28 @@ void memory_sink_flush(struct memory_sink *memory)
     pthread_mutex_unlock(&memory->lock);
 }
 
+/* Lock held. */
+static void forget_above(struct memory_sink *memory, lsn_t lsn)
+{
+    size_t kept = 0;
+    while (kept < memory->committed_writes && memory->writes[kept].commit <= lsn)
+        kept++;
+    memory->count = memory->committed_writes = kept;
+    memory->tally.checkpoint = memory->tally.durable = lsn;
+    memory->connected = memory->in_transaction = false;
+}
+
 void memory_sink_crash(struct memory_sink *memory)
 {
     pthread_mutex_lock(&memory->lock);
-    size_t kept = 0;
-    while (kept < memory->committed_writes &&
-           memory->writes[kept].commit <= memory->tally.durable)
-        kept++;
-    memory->count = memory->committed_writes = kept;
-    memory->tally.checkpoint = memory->tally.durable;
-    memory->connected = memory->in_transaction = false;
+    forget_above(memory, memory->tally.durable);
+    pthread_mutex_unlock(&memory->lock);
+}
+
+void memory_sink_fail_over(struct memory_sink *memory, lsn_t lsn)
+{
+    pthread_mutex_lock(&memory->lock);
+    forget_above(memory, lsn);
     pthread_mutex_unlock(&memory->lock);
 }
 

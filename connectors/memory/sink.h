@@ -3,9 +3,9 @@
  *
  *     commits:  0..durable | durable..committed        a crash forgets the second part
  *
- * A hook may look at every call, make it fail, or hold it up. The contract's calls come from one
- * thread; the functions below may be called from any. What the stream does against the contract
- * is kept as a complaint. */
+ * A hook may look at every call, make it fail, or hold it up. The contract's calls come from
+ * one thread; the functions below may be called from any. What the stream does against the
+ * contract is kept as a complaint. */
 #ifndef MEMORY_SINK_H
 #define MEMORY_SINK_H
 
@@ -52,6 +52,9 @@ struct sink *memory_sink_contract(struct memory_sink *memory);
 void memory_sink_flush(struct memory_sink *memory);
 /* What is not durable is forgotten, as by a crash with synchronous_commit = off. */
 void memory_sink_crash(struct memory_sink *memory);
+/* What was committed above the checkpoint `lsn` is forgotten, durable or not, as by a failover
+ * to a standby that was behind. */
+void memory_sink_fail_over(struct memory_sink *memory, lsn_t lsn);
 
 /* What is committed: writes[0..count), in commit order; valid until the next call of the
  * contract. */
@@ -63,7 +66,7 @@ struct memory_sink_tally {
     uint64_t applies; /* begun */
     uint64_t commits;
     uint64_t flush_questions;
-    lsn_t checkpoint;      /* committed */
+    lsn_t checkpoint; /* committed */
     lsn_t durable;
     lsn_t told;            /* the highest position that flushed() gave */
     uint64_t most_changes; /* in one batch */

@@ -163,8 +163,7 @@ static bool give_changes(struct memory_source *memory, const struct entry *entry
         if (batch->change_count >= limit ||
             entry->changes_before + memory->next_change >= memory->shown)
             return false;
-        struct change copy =
-            copy_change(&batch->arena, &entry->changes[memory->next_change++]);
+        struct change copy = copy_change(&batch->arena, &entry->changes[memory->next_change++]);
         copy.transaction = transaction;
         *batch_add_change(batch) = copy;
     }
@@ -177,8 +176,7 @@ static bool give_entry(struct memory_source *memory, struct batch *batch, uint32
 {
     const struct entry *entry = &memory->log[memory->next];
     bool too_large = entry->count > limit;
-    if (entry->count > 0 && memory->next_change == 0 &&
-        entry->changes_before >= memory->shown)
+    if (entry->count > 0 && memory->next_change == 0 && entry->changes_before >= memory->shown)
         return false;
     if (too_large && memory->next_change == 0 && batch->change_count > 0)
         return false; /* it begins in a batch of its own */
@@ -309,8 +307,8 @@ static bool await(struct memory_source *memory, const uint64_t *value, uint64_t 
     bool in_time = true;
     pthread_mutex_lock(&memory->lock);
     while (*value < wanted && in_time)
-        in_time = pthread_cond_timedwait(&memory->changed, &memory->lock, &deadline) !=
-                  ETIMEDOUT;
+        in_time =
+            pthread_cond_timedwait(&memory->changed, &memory->lock, &deadline) != ETIMEDOUT;
     bool reached = *value >= wanted;
     pthread_mutex_unlock(&memory->lock);
     return reached;

@@ -46,8 +46,8 @@ void memory_source_append_position(struct memory_source *memory, lsn_t position)
  * with. */
 void memory_source_show(struct memory_source *memory, uint64_t changes);
 
-/* Wait until the stream was handed the commit or position `lsn`, or until feedback was called so
- * often since the creation. False at the monotonic deadline. */
+/* Wait until the stream was handed the commit or position `lsn`, or until feedback was called
+ * so often since the creation. False at the monotonic deadline. */
 bool memory_source_await_given(struct memory_source *memory, lsn_t lsn, usec_t until);
 bool memory_source_await_feedback(struct memory_source *memory, uint64_t calls, usec_t until);
 
@@ -57,7 +57,7 @@ struct memory_source_tally {
     lsn_t started_from; /* the last start's */
     lsn_t given;        /* newest commit or position handed out since that start */
     uint64_t feedbacks;
-    lsn_t told;         /* the highest position that feedback carried */
+    lsn_t told;            /* the highest position that feedback carried */
     const char *complaint; /* static; NULL when all went by the contract */
 };
 

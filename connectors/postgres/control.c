@@ -25,6 +25,7 @@ static const char INSTALL_SQL[] =
     "  source_database text NOT NULL,"
     "  initial_snapshot text,"
     "  consistent_lsn pg_lsn,"
+    "  stats_reset text NOT NULL,"
     "  http_address text,"
     "  created_at timestamptz NOT NULL DEFAULT now());"
     "CREATE TABLE IF NOT EXISTS slackwater.progress ("
@@ -40,13 +41,14 @@ static const char INSTALL_SQL[] =
     "  rows bigint,"
     "  bytes bigint,"
     "  updates_deletes bigint NOT NULL DEFAULT 0,"
+    "  partitions text NOT NULL,"
     "  finished_at timestamptz,"
     "  PRIMARY KEY (migration, source));"
     "COMMIT";
 
 static const char LOAD_SQL[] =
     "SELECT m.state, m.system_identifier, m.timeline, m.source_database, m.initial_snapshot,"
-    "       m.consistent_lsn, p.lsn, m.http_address"
+    "       m.consistent_lsn, p.lsn, m.http_address, m.stats_reset"
     " FROM slackwater.migration m LEFT JOIN slackwater.progress p ON p.migration = m.name"
     " WHERE m.name = $1";
 
@@ -125,6 +127,7 @@ bool control_load(struct session *session, const char *migration,
             .consistent_lsn = optional_lsn(r, 0, 5),
             .applied = optional_lsn(r, 0, 6),
             .http_address = optional_text(r, 0, 7),
+            .stats_reset = optional_text(r, 0, 8),
         };
     PQclear(r);
     return true;
@@ -136,6 +139,7 @@ void control_migration_free(struct control_migration *migration)
     free(migration->source_database);
     free(migration->initial_snapshot);
     free(migration->http_address);
+    free(migration->stats_reset);
     *migration = (struct control_migration){.state = CONTROL_NONE};
 }
 
@@ -166,16 +170,17 @@ bool control_begin(struct session *session, const char *migration,
     char timeline[16];
     snprintf(timeline, sizeof timeline, "%u", facts->timeline);
     const char *values[] = {migration, STATES[CONTROL_CREATING], facts->system_identifier,
-                            timeline, facts->source_database};
+                            timeline, facts->source_database, facts->stats_reset};
     return run_query(session,
                      "INSERT INTO slackwater.migration"
-                     " (name, state, system_identifier, timeline, source_database)"
-                     " VALUES ($1, $2, $3, $4, $5)"
+                     " (name, state, system_identifier, timeline, source_database, stats_reset)"
+                     " VALUES ($1, $2, $3, $4, $5, $6)"
                      " ON CONFLICT (name) DO UPDATE SET state = EXCLUDED.state,"
                      "   system_identifier = EXCLUDED.system_identifier,"
                      "   timeline = EXCLUDED.timeline,"
-                     "   source_database = EXCLUDED.source_database",
-                     5, values, err) ||
+                     "   source_database = EXCLUDED.source_database,"
+                     "   stats_reset = EXCLUDED.stats_reset",
+                     6, values, err) ||
            err_wrap(err, "registering the migration");
 }
 
@@ -184,11 +189,13 @@ static bool insert_copy(struct session *session, const char *migration,
 {
     char changed[32];
     snprintf(changed, sizeof changed, "%lld", (long long)copy->updates_deletes);
-    const char *values[] = {migration, copy->source, changed, copy->record.done ? "" : NULL};
+    const char *values[] = {migration, copy->source, changed, copy->record.done ? "" : NULL,
+                            copy->partitions};
     return run_query(session,
-                     "INSERT INTO slackwater.copy (migration, source, updates_deletes, snapshot)"
-                     " VALUES ($1, $2, $3, $4)",
-                     4, values, err);
+                     "INSERT INTO slackwater.copy (migration, source, updates_deletes, snapshot,"
+                     "                             partitions)"
+                     " VALUES ($1, $2, $3, $4, $5)",
+                     5, values, err);
 }
 
 static bool record_start(struct session *session, const char *migration, const char *snapshot,
@@ -232,7 +239,8 @@ bool control_load_copies(struct session *session, const char *migration,
                          struct control_copy **copies, size_t *count, struct err *err)
 {
     PGresult *r = session_query(session,
-                                "SELECT source, snapshot, lsn, rows, bytes, updates_deletes"
+                                "SELECT source, snapshot, lsn, rows, bytes, updates_deletes,"
+                                " partitions"
                                 " FROM slackwater.copy WHERE migration = $1",
                                 1, &migration, err);
     if (r == NULL)
@@ -249,6 +257,7 @@ bool control_load_copies(struct session *session, const char *migration,
             .bytes = strtoull(PQgetvalue(r, i, 4), NULL, 10),
         };
         found[i].updates_deletes = strtoll(PQgetvalue(r, i, 5), NULL, 10);
+        found[i].partitions = optional_text(r, i, 6);
     }
     PQclear(r);
     *copies = found;
@@ -260,6 +269,7 @@ void control_copies_free(struct control_copy *copies, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         free(copies[i].source);
+        free(copies[i].partitions);
         free(copies[i].record.snapshot);
     }
     free(copies);

@@ -32,6 +32,7 @@ struct control_migration {
     char *system_identifier; /* of the source */
     uint32_t timeline;
     char *source_database;
+    char *stats_reset; /* when the source's statistics were last reset, then; "" never */
     char *initial_snapshot; /* what the slot's start already contained; pg_snapshot text */
     lsn_t consistent_lsn;   /* the slot's start */
     lsn_t applied;          /* progress */
@@ -41,6 +42,7 @@ struct control_migration {
 struct control_copy {
     char *source; /* quoted, qualified name of the source table */
     struct copy_record record; /* done without a snapshot: nothing was to be copied */
+    char *partitions;        /* continuity_fingerprint() when the migration began */
     int64_t updates_deletes; /* of an insert-only source table when the migration began */
 };
 

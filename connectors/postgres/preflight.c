@@ -233,6 +233,26 @@ static void check_triggers(const struct preflight *p, const struct catalog_table
                       "row security is on");
 }
 
+static bool has_unique(const struct catalog_table *table, bool immediate)
+{
+    for (uint16_t i = 0; i < table->index_count; i++)
+        if (table->indexes[i].unique && table->indexes[i].immediate == immediate)
+            return true;
+    return false;
+}
+
+/* Rows that swap their keys in one statement do so one after the other at the target. */
+static void check_deferrable(const struct catalog_table *source,
+                             const struct pg_target_table *target, const char *name,
+                             struct findings *findings)
+{
+    if (has_unique(source, false) && has_unique(target->table, true))
+        findings_addf(findings, "target.unique_not_deferrable", SEVERITY_POTENTIALLY_BREAKING,
+                      name, "make the target's constraint DEFERRABLE as well",
+                      "the source has a deferrable unique key, the target's unique keys are "
+                      "immediate: a statement that swaps keys would stop the run");
+}
+
 static bool check_emptiness(const struct preflight *p, size_t i, const char *name,
                             struct findings *findings, struct err *err)
 {
@@ -274,6 +294,8 @@ static bool check_target_table(const struct preflight *p, size_t i, struct findi
         check_target_rights(target, name, findings);
         check_triggers(p, target, name, findings);
     }
+    check_deferrable(p->source_tables[p->target_tables[i].source], &p->target_tables[i], name,
+                     findings);
     if (is_first(p, i) || p->target_tables[i].owner_condition != NULL)
         ok = check_emptiness(p, i, name, findings, err);
     free(name);

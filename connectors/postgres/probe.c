@@ -1,6 +1,8 @@
 /* Readings of the source (probe.h). */
 #include "postgres/probe.h"
 
+#include "base/mem.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -33,7 +35,9 @@ static const char TRANSACTIONS_SQL[] =
     "          usesysid IS NOT NULL AND NOT pg_has_role(usesysid, 'USAGE')"
     "          AND NOT pg_has_role('pg_read_all_stats', 'USAGE') AS hidden"
     "   FROM pg_stat_activity"
-    "   WHERE datname = current_database() AND backend_type = 'client backend'"
+    /* Of sessions that it may not look at, the role does not learn the type either. */
+    "   WHERE datname = current_database()"
+    "     AND coalesce(backend_type, 'client backend') = 'client backend'"
     "     AND pid <> pg_backend_pid() AND application_name <> 'slackwater')"
     " SELECT (SELECT coalesce(bool_or(hidden), false) FROM open),"
     "        (SELECT count(*) FROM open WHERE age > $1::bigint),"
@@ -61,6 +65,19 @@ bool probe_transactions(struct session *session, usec_t threshold,
     return true;
 }
 
+bool probe_stats_reset(struct session *session, char **reset, struct err *err)
+{
+    PGresult *r = session_exec(session,
+                               "SELECT coalesce(stats_reset::text, '') FROM pg_stat_database"
+                               " WHERE datname = current_database()",
+                               err);
+    if (r == NULL)
+        return false;
+    *reset = mem_string(PQntuples(r) == 1 ? PQgetvalue(r, 0, 0) : "");
+    PQclear(r);
+    return true;
+}
+
 bool probe_updates_deletes(struct session *session, uint32_t table_oid, int64_t *count,
                            struct err *err)
 {
@@ -69,8 +86,11 @@ bool probe_updates_deletes(struct session *session, uint32_t table_oid, int64_t 
     PGresult *r = session_query(
         session,
         "SELECT coalesce(sum(pg_stat_get_tuples_updated(l) + pg_stat_get_tuples_deleted(l)), 0)"
-        " FROM (SELECT $1::oid AS l UNION"
-        "       SELECT relid::oid FROM pg_partition_tree($1::oid::regclass)) leaf",
+        " FROM (WITH RECURSIVE tree(l) AS (" /* pg_partition_tree() would wait for locks */
+        "         SELECT $1::oid UNION ALL"
+        "         SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.l"
+        "           JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition)"
+        "       SELECT l FROM tree) leaf",
         1, (const char *[]){oid}, err);
     if (r == NULL)
         return false;

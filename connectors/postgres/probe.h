@@ -28,6 +28,9 @@ struct probe_transactions {
 bool probe_transactions(struct session *session, usec_t threshold,
                         struct probe_transactions *found, struct err *err);
 
+/* When the database's statistics were last reset; "" for never. The caller frees. */
+bool probe_stats_reset(struct session *session, char **reset, struct err *err);
+
 /* Updates and deletes that the table (with its partitions) has seen, by the statistics. */
 bool probe_updates_deletes(struct session *session, uint32_t table_oid, int64_t *count,
                            struct err *err);

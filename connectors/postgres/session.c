@@ -21,8 +21,10 @@ static const char SETTINGS[] = "SET datestyle = 'ISO, YMD';"
                                "SET search_path = '';"
                                "SET row_security = off;"
                                "SET client_min_messages = warning;"
-                               "SET statement_timeout = 0;"
-                               "SET idle_in_transaction_session_timeout = 0";
+                               "SELECT set_config(name, '0', false) FROM pg_settings"
+                               " WHERE name IN ('statement_timeout', 'transaction_timeout',"
+                               "   'idle_in_transaction_session_timeout',"
+                               "   'idle_session_timeout')";
 
 /* SQLSTATEs by prefix, the longer first. What is not listed is about the data. */
 static const struct {
@@ -168,14 +170,14 @@ static bool within_grace(struct session *session)
         return true;
     if (session->stop_seen == 0)
         session->stop_seen = clock_monotonic();
-    return clock_monotonic() - session->stop_seen < SESSION_GRACE;
+    return clock_monotonic() - session->stop_seen < session->grace;
 }
 
 static int poll_timeout(const struct session *session, usec_t until)
 {
     usec_t now = clock_monotonic();
     if (session->stop_seen != 0) {
-        usec_t grace_ends = session->stop_seen + SESSION_GRACE;
+        usec_t grace_ends = session->stop_seen + session->grace;
         until = until == 0 || grace_ends < until ? grace_ends : until;
     }
     if (until == 0)
@@ -363,7 +365,7 @@ static bool finish_connect(struct session *session, const char *dsn, struct err 
     usec_t until = clock_monotonic() + SESSION_CONNECT_TIMEOUT;
     PostgresPollingStatusType status = PGRES_POLLING_WRITING;
     while (status != PGRES_POLLING_OK) {
-        if (status == PGRES_POLLING_FAILED)
+        if (status == PGRES_POLLING_FAILED || PQstatus(session->conn) == CONNECTION_BAD)
             return connect_error(session, dsn, err);
         if (stop_requested(session->stop)) {
             session_close(session);
@@ -389,6 +391,21 @@ static bool finish_connect(struct session *session, const char *dsn, struct err 
     return true;
 }
 
+/* A URI with an unescaped / or @ in its password parses, with parts of the password as port or
+ * database: these must not be shown, nor sent anywhere. */
+static bool is_misread(const PQconninfoOption *options)
+{
+    bool misread = false;
+    for (; options->keyword; options++) {
+        const char *value = options->val ? options->val : "";
+        if (strcmp(options->keyword, "port") == 0)
+            misread = misread || value[strspn(value, "0123456789,")] != '\0';
+        if (strcmp(options->keyword, "dbname") == 0)
+            misread = misread || strchr(value, '@') != NULL;
+    }
+    return misread;
+}
+
 /* Notices would go to standard error, between the log's lines. What matters is an error. */
 static void drop_notice(void *context, const char *message)
 {
@@ -400,14 +417,20 @@ bool session_open(struct session *session, const char *side, const char *dsn,
                   enum session_kind kind, const struct stop *stop, struct err *err)
 {
     PQconninfoOption *options = parse_dsn(dsn);
-    *session = (struct session){.side = side, .stop = stop};
+    *session = (struct session){.side = side, .stop = stop, .grace = SESSION_GRACE};
     if (options == NULL) {
         err_set(err, ERR_CONFIG, "the %s DSN cannot be parsed", side);
         return err_remedy(err, "write it as postgresql://user@host:port/database, with the "
                                "password's @ : / ? %% percent-encoded, or as "
                                "\"host=... dbname=... user=...\"");
     }
+    bool misread = is_misread(options);
     PQconninfoFree(options);
+    if (misread) {
+        err_set(err, ERR_CONFIG, "the %s DSN is not read as it was meant", side);
+        return err_remedy(err, "a password in a URI needs its / @ : and ? written as %%2F %%40 %%3A "
+                               "%%3F");
+    }
     session->conn = start_connect(dsn, kind);
     if (session->conn == NULL)
         return err_set(err, ERR_RETRY, "%s: out of memory while connecting", side);

@@ -31,6 +31,7 @@ struct session {
     const char *side; /* "source" or "target", for messages; static */
     const struct stop *stop;
     usec_t stop_seen; /* monotonic; when a wait first saw the stop */
+    usec_t grace;     /* for a statement under way when the stop comes */
     usec_t patience;  /* how long a statement may go without an answer; 0: for ever */
 };
 

@@ -295,7 +295,7 @@ static bool send_delete_all(struct pg_sink *s, const struct pg_target_table *tab
                             uint32_t index, struct err *err)
 {
     struct buf sql = {0};
-    buf_append_text(&sql, "DELETE FROM ");
+    buf_append_text(&sql, table->table->kind == 'p' ? "DELETE FROM " : "DELETE FROM ONLY ");
     ident_append_qualified(&sql, table->table->schema, table->table->name);
     if (table->owner_condition != NULL)
         buf_append_format(&sql, " WHERE %s", table->owner_condition);
@@ -319,6 +319,7 @@ static bool send_truncate(struct pg_sink *s, const struct change *change, uint32
             continue;
         }
         buf_append_text(&sql, separator);
+        buf_append_text(&sql, table->table->kind == 'p' ? "" : "ONLY ");
         ident_append_qualified(&sql, table->table->schema, table->table->name);
         separator = ", ";
     }
@@ -553,6 +554,8 @@ static bool pg_sink_apply(struct sink *sink, const struct batch *batch,
     struct pg_sink *s = self(sink);
     s->batch = batch;
     s->executed = 0;
+    if (!batch->ends_open && batch->end_lsn == LSN_NONE)
+        return err_set(err, ERR_BUG, "a batch to commit that has no position");
     if (s->prepared_count > STATEMENTS_MOST) {
         if (!session_run(&s->session, "DEALLOCATE ALL", err))
             return false;

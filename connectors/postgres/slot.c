@@ -130,6 +130,21 @@ static const char PUBLISHED_SQL[] =
     "  AND w.insert_only = p.insert_only"
     " WHERE w.tablename IS NULL OR p.tablename IS NULL ORDER BY 1 DESC LIMIT 1";
 
+/* What they publish, and how. Row filters and column lists (15 and later) are seen by the
+ * functions' own results: to_jsonb() makes columns that a release lacks null. */
+static const char OPERATIONS_SQL[] =
+    "SELECT 'does not publish what it was made for'"
+    " FROM pg_publication p"
+    " WHERE p.pubname = $1 AND NOT (pubinsert AND pubupdate AND pubdelete AND pubtruncate"
+    "                               AND pubviaroot)"
+    "    OR p.pubname = $2 AND NOT (pubinsert AND pubtruncate AND pubviaroot)"
+    " UNION ALL "
+    "SELECT 'has a row filter or a column list'"
+    " FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid"
+    " WHERE p.pubname IN ($1, $2)"
+    "   AND (to_jsonb(r) ->> 'prqual' IS NOT NULL OR to_jsonb(r) ->> 'prattrs' IS NOT NULL)"
+    " LIMIT 1";
+
 static void append_json_text(struct buf *json, const char *text)
 {
     buf_append_char(json, '"');
@@ -141,6 +156,18 @@ static void append_json_text(struct buf *json, const char *text)
             buf_append_char(json, (char)byte);
     }
     buf_append_char(json, '"');
+}
+
+/* The first row's text, or NULL in *difference when there is none. */
+static bool read_difference(struct session *session, const char *sql, int count,
+                            const char *const *values, char **difference, struct err *err)
+{
+    PGresult *r = session_query(session, sql, count, values, err);
+    if (r == NULL)
+        return err_wrap(err, "reading the publication");
+    *difference = PQntuples(r) == 0 ? NULL : mem_string(PQgetvalue(r, 0, 0));
+    PQclear(r);
+    return true;
 }
 
 bool slot_check_publications(struct session *session, const char *slot, size_t count,
@@ -159,15 +186,13 @@ bool slot_check_publications(struct session *session, const char *slot, size_t c
         buf_append_format(&wanted, ", %s]", tables[i].insert_only ? "true" : "false");
     }
     buf_append_char(&wanted, ']');
-    PGresult *r = session_query(session, PUBLISHED_SQL, 3,
-                                (const char *[]){slot, insert_only, wanted.data}, err);
+    const char *values[] = {slot, insert_only, wanted.data};
+    bool ok = read_difference(session, PUBLISHED_SQL, 3, values, difference, err) &&
+              (*difference != NULL ||
+               read_difference(session, OPERATIONS_SQL, 2, values, difference, err));
     buf_free(&wanted);
-    if (r == NULL)
-        return err_wrap(err, "reading the publication");
-    *same = PQntuples(r) == 0;
-    *difference = *same ? NULL : mem_string(PQgetvalue(r, 0, 0));
-    PQclear(r);
-    return true;
+    *same = ok && *difference == NULL;
+    return ok;
 }
 
 /* ---- slot ---- */

@@ -20,11 +20,13 @@
 #define PROTOCOL_VERSION 1 /* no streaming of open transactions yet: refused when seen */
 #define KEEPALIVE_POSITION_EVERY USEC_PER_SEC
 #define LARGE_TRANSACTION 3 /* batches */
+#define START_PATIENCE (20 * USEC_PER_SEC)
 
 struct pg_source {
     struct source source;
     struct pg_source_config config;
     struct session session;
+    struct arena scratch; /* of messages that leave nothing in the batch */
     struct ghost ghost; /* of the last connection */
     struct pgoutput decoder;
 
@@ -326,7 +328,7 @@ static bool on_message(struct pg_source *s, struct batch *batch,
 }
 
 /* Messages that make changes must come inside a transaction. */
-static bool needs_transaction(enum pgoutput_kind kind)
+static bool needs_transaction(char kind)
 {
     return kind == PGOUTPUT_INSERT || kind == PGOUTPUT_UPDATE || kind == PGOUTPUT_DELETE ||
            kind == PGOUTPUT_TRUNCATE;
@@ -343,12 +345,18 @@ static bool on_wal_data(struct pg_source *s, struct batch *batch, struct reader 
         return err_set(err, ERR_CORRUPT, "replication stream: short WAL data header");
     if (lsn > s->received)
         s->received = lsn;
-    /* The libpq buffer goes away: the batch keeps the bytes that its rows point into. */
     size_t size = reader_left(reader);
-    const void *bytes = arena_copy(&batch->arena, reader_bytes(reader, size), size);
-    if (!pgoutput_decode(&s->decoder, bytes, size, &batch->arena, &message, err))
+    const void *bytes = reader_bytes(reader, size);
+    struct arena *arena = &s->scratch;
+    arena_reset(arena);
+    if (size > 0 && !s->skipping && needs_transaction(((const char *)bytes)[0])) {
+        /* The libpq buffer goes away: the batch keeps the bytes that its rows point into. */
+        arena = &batch->arena;
+        bytes = arena_copy(arena, bytes, size);
+    }
+    if (!pgoutput_decode(&s->decoder, bytes, size, arena, &message, err))
         return false;
-    if (needs_transaction(message.kind) && !s->in_transaction)
+    if (needs_transaction((char)message.kind) && !s->in_transaction)
         return err_set(err, ERR_CORRUPT, "pgoutput: a change outside a transaction");
     return on_message(s, batch, &message, lsn, err);
 }
@@ -470,7 +478,7 @@ static bool take_at_hand(struct pg_source *s, struct batch *batch, bool *full, b
 static enum source_result finish(struct pg_source *s, struct batch *batch,
                                  enum source_result result)
 {
-    batch->ends_open = s->in_transaction && !s->skipping && batch->transaction_count > 0;
+    batch->ends_open = s->in_transaction && !s->skipping;
     return result;
 }
 
@@ -542,16 +550,43 @@ static bool start_error(struct pg_source *s, struct err *err)
     return err_wrap(err, "starting to stream from slot %s", s->config.slot);
 }
 
+/* It could be reached before: a password being rotated, a failover, pass by. */
+static bool will_pass(struct err *err)
+{
+    if (err->class == ERR_CONFIG)
+        err->class = ERR_RETRY;
+    return false;
+}
+
+/* In a session of its own: a walsender takes no parameters. */
+static bool check_continuity(struct pg_source *s, lsn_t from, struct err *err)
+{
+    struct session session = {0};
+    bool ok = session_open(&session, "source", s->config.dsn, SESSION_SQL, s->config.stop, err);
+    if (!ok)
+        return will_pass(err);
+    session.patience = START_PATIENCE;
+    ok = continuity_check(&session, s->config.continuity, from, err);
+    session_close(&session);
+    return ok;
+}
+
+static bool open_walsender(struct pg_source *s, lsn_t from, struct err *err)
+{
+    if (!session_open(&s->session, "source", s->config.dsn, SESSION_REPLICATION, s->config.stop,
+                      err))
+        return will_pass(err);
+    s->session.patience = START_PATIENCE;
+    return check_continuity(s, from, err);
+}
+
 static bool pg_source_start(struct source *source, lsn_t from, struct err *err)
 {
     struct pg_source *s = self(source);
     char lsn[LSN_TEXT_SIZE];
     struct buf sql = {0};
-    if (!session_open(&s->session, "source", s->config.dsn, SESSION_REPLICATION,
-                      s->config.stop, err)) {
-        /* It could be reached before: a password being rotated, a failover, pass by. */
-        if (err->class == ERR_CONFIG)
-            err->class = ERR_RETRY;
+    if (!open_walsender(s, from, err)) {
+        session_close(&s->session);
         return false;
     }
     if (!ghost_evict(&s->session, &s->ghost, err) ||
@@ -589,6 +624,7 @@ static void pg_source_destroy(struct source *source)
 {
     struct pg_source *s = self(source);
     session_close(&s->session);
+    arena_free(&s->scratch);
     for (size_t i = 0; i < s->shape_count; i++)
         relation_free(s->shapes[i]);
     free(s->shapes);
@@ -608,6 +644,7 @@ struct source *pg_source_create(const struct pg_source_config *config)
     struct pg_source *s = mem_zero(1, sizeof *s);
     s->source.ops = &OPS;
     s->config = *config;
+    arena_init(&s->scratch, 1 << 20);
     return &s->source;
 }
 

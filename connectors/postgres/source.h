@@ -11,6 +11,7 @@
 #include "base/stop.h"
 #include "pipeline/progress.h"
 #include "pipeline/source.h"
+#include "postgres/continuity.h"
 
 #define SOURCE_SILENCE (20 * USEC_PER_SEC)
 
@@ -23,6 +24,7 @@ struct pg_source_config { /* all borrowed; must outlive the source */
     const char *heartbeat_instance; /* and this instance's count for the lag */
     struct source_limits limits;
     struct progress *progress; /* received position and bytes */
+    const struct continuity *continuity; /* checked before every start */
     const struct stop *stop;
 };
 

@@ -32,6 +32,13 @@ static void table_name(struct building *b)
     ident_append_qualified(&b->sql, b->relation->schema, b->relation->name);
 }
 
+/* As the object of UPDATE, DELETE and SELECT: what inherits from the table is not meant. */
+static void only_table(struct building *b)
+{
+    text(b, b->table->kind == 'p' ? "" : "ONLY ");
+    table_name(b);
+}
+
 /* The number of the parameter for this value, made on first use. */
 static void parameter(struct building *b, bool old, uint16_t column)
 {
@@ -225,7 +232,7 @@ static void where_one_row(struct building *b)
     const char *separator = " WHERE ";
     buf_append_format(&b->sql, " WHERE %s = (SELECT %s FROM ", place,
                       partitioned ? "tableoid, ctid" : "ctid");
-    table_name(b);
+    only_table(b);
     for (uint16_t i = 0; i < b->relation->column_count; i++) {
         text(b, separator);
         match_column(b, i);
@@ -266,7 +273,7 @@ static void build_replace(struct building *b)
 {
     if (any_settable(b)) {
         text(b, "WITH hit AS (UPDATE ");
-        table_name(b);
+        only_table(b);
         set_new(b);
         where_key(b, false);
         text(b, " RETURNING 1) ");
@@ -285,11 +292,11 @@ static void build_patch(struct building *b)
 {
     if (any_settable(b)) {
         text(b, "UPDATE ");
-        table_name(b);
+        only_table(b);
         set_new(b);
     } else {
         text(b, "SELECT FROM ");
-        table_name(b);
+        only_table(b);
     }
     where_key(b, false);
     b->statement->tells = TELLS_MISSING;
@@ -300,7 +307,7 @@ static void build_move(struct building *b)
 {
     const char *separator = " RETURNING ";
     text(b, "WITH gone AS (DELETE FROM ");
-    table_name(b);
+    only_table(b);
     where_key(b, true);
     for (uint16_t i = 0; i < b->relation->column_count; i++) {
         if (is_known(b, i))
@@ -332,7 +339,7 @@ static void build_move(struct building *b)
 static void build_delete(struct building *b)
 {
     text(b, "DELETE FROM ");
-    table_name(b);
+    only_table(b);
     where_key(b, true);
     b->statement->tells = TELLS_MISSING;
 }
@@ -349,7 +356,7 @@ static void build_insert(struct building *b)
 static void build_replace_row(struct building *b)
 {
     text(b, "WITH hit AS (UPDATE ");
-    table_name(b);
+    only_table(b);
     set_new(b);
     where_one_row(b);
     text(b, " RETURNING 1) ");
@@ -359,7 +366,7 @@ static void build_replace_row(struct building *b)
 static void build_delete_row(struct building *b)
 {
     text(b, "DELETE FROM ");
-    table_name(b);
+    only_table(b);
     where_one_row(b);
     b->statement->tells = TELLS_MISSING;
 }

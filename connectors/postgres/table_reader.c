@@ -41,10 +41,31 @@ static void forget_row(struct pg_table_reader *r)
     r->message = NULL;
 }
 
+/* Children by inheritance are tables of their own; partitions are read through their root. */
+static const char *only(const struct pg_table_reader *r, const struct relation *relation)
+{
+    const struct catalog_table *table =
+        catalog_find(r->source, relation->schema, relation->name);
+    return table != NULL && table->kind == 'p' ? "" : "ONLY ";
+}
+
+/* LOCK takes no snapshot: with the lock first, an ALTER TABLE that rewrites the table is over
+ * before the snapshot, which would see nothing of what was rewritten after it. */
+static bool begin_locked(struct pg_table_reader *r, const struct relation *relation,
+                         struct err *err)
+{
+    struct buf sql = {0};
+    buf_append_format(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE %s",
+                      only(r, relation));
+    ident_append_qualified(&sql, relation->schema, relation->name);
+    buf_append_text(&sql, " IN ACCESS SHARE MODE");
+    bool ok = session_run(&r->session, sql.data, err);
+    buf_free(&sql);
+    return ok;
+}
+
 static bool take_snapshot(struct pg_table_reader *r, lsn_t *lsn, struct err *err)
 {
-    if (!session_run(&r->session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err))
-        return false;
     /* The snapshot is taken before the position is read: no commit it sees comes later. */
     PGresult *result = session_exec(
         &r->session, "SELECT pg_current_snapshot(), pg_current_wal_insert_lsn()", err);
@@ -57,13 +78,9 @@ static bool take_snapshot(struct pg_table_reader *r, lsn_t *lsn, struct err *err
     return ok || err_set(err, ERR_BUG, "source: unexpected answer to the snapshot question");
 }
 
-/* Children by inheritance are tables of their own; partitions are read through their root. */
 static bool start_copy(struct pg_table_reader *r, const struct relation *relation,
                        struct err *err)
 {
-    const struct catalog_table *table =
-        catalog_find(r->source, relation->schema, relation->name);
-    bool root = table != NULL && table->kind == 'p';
     const char *separator = " ";
     struct buf sql = {0};
     buf_append_text(&sql, "COPY (SELECT");
@@ -72,7 +89,7 @@ static bool start_copy(struct pg_table_reader *r, const struct relation *relatio
         ident_append(&sql, relation->columns[i].name);
         separator = ", ";
     }
-    buf_append_format(&sql, " FROM %s", root ? "" : "ONLY ");
+    buf_append_format(&sql, " FROM %s", only(r, relation));
     ident_append_qualified(&sql, relation->schema, relation->name);
     buf_append_format(&sql, ") TO STDOUT (FORMAT %s)", r->binary ? "binary" : "text");
     PGresult *result = session_exec(&r->session, sql.data, err);
@@ -81,15 +98,14 @@ static bool start_copy(struct pg_table_reader *r, const struct relation *relatio
     return result != NULL;
 }
 
-static bool pg_reader_begin(struct table_reader *reader, uint32_t source,
+static bool pg_reader_begin(struct table_reader *reader, const struct relation *table,
                             const char **snapshot, lsn_t *lsn, struct err *err)
 {
     struct pg_table_reader *r = self(reader);
-    (void)source; /* any table can be read under it */
     /* end() leaves a session in mid-COPY by closing it. */
     if ((!session_is_open(&r->session) && !pg_reader_open(reader, err)) ||
-        !take_snapshot(r, lsn, err))
-        return err_wrap(err, "taking a snapshot");
+        !begin_locked(r, table, err) || !take_snapshot(r, lsn, err))
+        return err_wrap(err, "reading table %s.%s", table->schema, table->name);
     *snapshot = r->snapshot;
     return true;
 }

@@ -22,6 +22,7 @@ struct pg_table_writer {
     size_t loaded_count;
     bool binary;
     bool staged;
+    const struct relation *stage_next; /* a direct COPY met a row of the application's */
     struct buf out; /* rows not yet given to libpq */
 };
 
@@ -35,15 +36,18 @@ static bool pg_writer_open(struct table_writer *writer, struct err *err)
     struct pg_table_writer *w = self(writer);
     if (!session_open(&w->session, "target", w->config.dsn, SESSION_SQL, w->config.stop, err))
         return false;
-    return !w->config.use_replica_role ||
-           session_run(&w->session, "SET session_replication_role = replica", err);
+    /* What is recorded as copied must be on the disk, whatever the server's default is. */
+    return session_run(&w->session, "SET synchronous_commit = on", err) &&
+           (!w->config.use_replica_role ||
+            session_run(&w->session, "SET session_replication_role = replica", err));
 }
 
 bool pg_table_has_rows(struct session *session, const struct pg_target_table *table, bool *has,
                        struct err *err)
 {
     struct buf sql = {0};
-    buf_append_text(&sql, "SELECT EXISTS (SELECT FROM ");
+    buf_append_format(&sql, "SELECT EXISTS (SELECT FROM %s",
+                      table->table->kind == 'p' ? "" : "ONLY ");
     ident_append_qualified(&sql, table->table->schema, table->table->name);
     if (table->owner_condition != NULL)
         buf_append_format(&sql, " WHERE %s", table->owner_condition);
@@ -124,8 +128,8 @@ static bool choose_way(struct pg_table_writer *w, struct err *err)
     bool has_rows = false;
     if (!pg_table_has_rows(&w->session, &w->config.tables[w->relation->table], &has_rows, err))
         return false;
-    w->staged = has_rows;
-    if (!has_rows)
+    w->staged = has_rows || w->stage_next == w->relation;
+    if (!w->staged)
         return true;
     if (w->relation->match == MATCH_KEY)
         return create_stage(w, err);
@@ -156,8 +160,19 @@ static bool start_copy(struct pg_table_writer *w, struct err *err)
     return r != NULL;
 }
 
-static bool wrap_table(const struct pg_table_writer *w, struct err *err)
+/* The application, which writes both sides, has inserted a key while an empty table was being
+ * loaded: the copy begins again through the stage. */
+static void consider_stage(struct pg_table_writer *w, struct err *err)
 {
+    if (w->staged || w->relation->match != MATCH_KEY || strcmp(err->sqlstate, "23505") != 0)
+        return;
+    w->stage_next = w->relation;
+    err->class = ERR_RETRY;
+}
+
+static bool wrap_table(struct pg_table_writer *w, struct err *err)
+{
+    consider_stage(w, err);
     return err_wrap(err, "loading table %s.%s", w->relation->schema, w->relation->name);
 }
 

@@ -71,8 +71,8 @@ static bool begin_read(struct worker *worker, const struct copy_task *task, lsn_
     struct backoff backoff = backoff_between(COVER_FIRST, COVER_MOST);
     for (;;) {
         struct snapshot snapshot;
-        if (!worker->reader->ops->begin(worker->reader, task->table, snapshot_text, lsn,
-                                        err) ||
+        if (!worker->reader->ops->begin(worker->reader, task->parts[0].source, snapshot_text,
+                                        lsn, err) ||
             !snapshot_parse(*snapshot_text, &snapshot, err))
             return false;
         bool covers = snapshot_covers(&snapshot, copier->initial);

@@ -36,15 +36,15 @@ static bool table_copied(struct handoff *handoff, uint32_t table, xid_t xid)
 
 /* Past its position no transaction can be in the snapshot any more: those it sees committed
  * before. */
-static void stream_passed(struct handoff *handoff, lsn_t applied)
+static void stream_passed(struct handoff *handoff, lsn_t durable)
 {
     struct table_handoff *h = self(handoff);
     if (atomic_load(&h->complete))
         return;
     for (size_t i = 0; i < h->count; i++)
-        if (applied >= h->entries[i].lsn)
+        if (durable >= h->entries[i].lsn)
             h->entries[i].judges = false;
-    if (applied >= h->last)
+    if (durable >= h->last)
         atomic_store(&h->complete, true);
 }
 

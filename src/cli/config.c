@@ -67,6 +67,8 @@ static bool read_size(const struct yaml_node *node, int64_t *slot, struct err *e
         return true;
     if (!yaml_size(node, &bytes, err))
         return false;
+    if (bytes > INT64_MAX)
+        return yaml_error(node, err, "a size below 8388608TB is expected");
     *slot = (int64_t)bytes;
     return true;
 }

@@ -17,7 +17,11 @@
 
 #define TICK (250 * USEC_PER_MS)
 #define PROBE_EVERY USEC_PER_SEC
-#define UNSEEN_EVERY (5 * USEC_PER_SEC)
+#define SELDOM_EVERY (3 * USEC_PER_SEC)
+#define STALE_AFTER (5 * USEC_PER_SEC) /* for what is read every second */
+#define STALE_SELDOM (15 * USEC_PER_SEC)
+#define UNSEEN_NOT_ASKED (-1)
+#define UNSEEN_UNKNOWN_FOR_GOOD (-2)
 #define PROBE_PATIENCE (10 * USEC_PER_SEC)
 #define RETRY_EVERY (2 * USEC_PER_SEC)
 
@@ -30,7 +34,7 @@ struct monitor {
 
     /* owned by the thread */
     struct session session;
-    usec_t probed_at, unseen_at, emitted_at, connect_after;
+    usec_t probed_at, seldom_at, emitted_at, connect_after;
     bool emit_failed; /* said once */
 
     /* guarded by lock */
@@ -40,7 +44,9 @@ struct monitor {
     lsn_t source_lsn;
     struct slot_status slot;
     struct transactions_status transactions;
-    int64_t *unseen; /* by table; -1 not known */
+    struct source_status source;
+    usec_t slot_at, transactions_at, source_at; /* when they were read */
+    int64_t *unseen; /* by table; -1 not known. Never less than it was: see latch() */
     int64_t safe_before;
     usec_t safe_at;
 };
@@ -50,7 +56,8 @@ struct monitor {
 static void unknown(struct monitor *m, const struct err *err)
 {
     pthread_mutex_lock(&m->lock);
-    m->slot.known = m->transactions.known = false;
+    m->slot.known = m->transactions.known = m->source.known = false;
+    snprintf(m->source.error, sizeof m->source.error, "%.250s", err->message);
     snprintf(m->slot.error, sizeof m->slot.error, "%.250s", err->message);
     snprintf(m->transactions.error, sizeof m->transactions.error, "%.250s", err->message);
     pthread_mutex_unlock(&m->lock);
@@ -66,7 +73,11 @@ static bool connected(struct monitor *m, usec_t now, struct err *err)
     if (session_open(&m->session, "source", m->config.config->source_dsn, SESSION_SQL, &m->stop,
                      err)) {
         m->session.patience = PROBE_PATIENCE;
-        return true;
+        m->session.grace = 0;
+        if (session_run(&m->session, "SET lock_timeout = '2s'; SET statement_timeout = '8s'",
+                        err))
+            return true;
+        session_close(&m->session);
     }
     unknown(m, err);
     return false;
@@ -127,6 +138,7 @@ static bool probe_slot(struct monitor *m, usec_t now, struct err *err)
     if (!slot_state(&m->session, m->config.migration->slot, &state, err))
         return false;
     pthread_mutex_lock(&m->lock);
+    m->slot_at = now;
     m->slot = (struct slot_status){.known = state.exists,
                                    .active = state.active,
                                    .safe_wal_size = state.safe_wal_size,
@@ -140,12 +152,13 @@ static bool probe_slot(struct monitor *m, usec_t now, struct err *err)
     return true;
 }
 
-static bool probe_open_transactions(struct monitor *m, struct err *err)
+static bool probe_open_transactions(struct monitor *m, usec_t now, struct err *err)
 {
     struct probe_transactions found;
     if (!probe_transactions(&m->session, m->config.config->max_transaction, &found, err))
         return false;
     pthread_mutex_lock(&m->lock);
+    m->transactions_at = now;
     m->transactions =
         (struct transactions_status){.known = !found.hidden,
                                      .open_longer_than_threshold = found.open_longer,
@@ -159,11 +172,30 @@ static bool probe_open_transactions(struct monitor *m, struct err *err)
     return true;
 }
 
-static bool probe_unseen(struct monitor *m, usec_t now, struct err *err)
+/* What was seen once stays: statistics can be reset, or lost in a crash, and then say nothing
+ * about what happened before. */
+static int64_t latch(int64_t before, int64_t now)
 {
-    if (now - m->unseen_at < UNSEEN_EVERY)
-        return true;
-    m->unseen_at = now;
+    if (before == UNSEEN_UNKNOWN_FOR_GOOD || now < 0)
+        return UNSEEN_UNKNOWN_FOR_GOOD;
+    return now > before ? now : before;
+}
+
+static bool statistics_are_whole(struct monitor *m, bool *whole, struct err *err)
+{
+    char *reset = NULL;
+    if (!probe_stats_reset(&m->session, &reset, err))
+        return false;
+    *whole = strcmp(reset, m->config.migration->control.stats_reset) == 0;
+    free(reset);
+    return true;
+}
+
+static bool probe_unseen(struct monitor *m, struct err *err)
+{
+    bool whole = true;
+    if (m->config.migration->insert_only && !statistics_are_whole(m, &whole, err))
+        return false;
     for (size_t i = 0; i < m->config.migration->source_count; i++) {
         const struct bound_source *source = &m->config.migration->chain->sources[i];
         int64_t count = 0;
@@ -171,12 +203,41 @@ static bool probe_unseen(struct monitor *m, usec_t now, struct err *err)
             continue;
         if (!probe_updates_deletes(&m->session, source->table->oid, &count, err))
             return false;
-        int64_t more = count - m->config.baselines[i];
         pthread_mutex_lock(&m->lock);
-        m->unseen[i] = more < 0 ? -1 : more; /* the statistics were reset */
+        m->unseen[i] = latch(m->unseen[i], whole ? count - m->config.baselines[i] : -1);
         pthread_mutex_unlock(&m->lock);
     }
     return true;
+}
+
+/* A difference is a reading; a question that failed is not. */
+static bool probe_continuity(struct monitor *m, usec_t now, struct err *err)
+{
+    const struct continuity *known = m->config.continuity;
+    struct err difference = {0};
+    bool whole = continuity_check(&m->session, known, LSN_NONE, &difference) &&
+                 continuity_check_partitions(&m->session, known, &difference);
+    if (!whole && difference.class != ERR_SOURCE_LOST && difference.class != ERR_CONFIG) {
+        *err = difference;
+        return false;
+    }
+    pthread_mutex_lock(&m->lock);
+    m->source_at = now;
+    m->source.known = true;
+    snprintf(m->source.change, sizeof m->source.change, "%.500s",
+             whole ? "" : difference.message);
+    pthread_mutex_unlock(&m->lock);
+    return true;
+}
+
+/* What changes seldom and costs more. Its measures are there once the run has begun. */
+static bool probe_seldom(struct monitor *m, usec_t now, struct err *err)
+{
+    if (now - m->seldom_at < SELDOM_EVERY || atomic_load(&m->stage) != STAGE_STREAM ||
+        !atomic_load(&m->config.progress->streaming))
+        return true;
+    m->seldom_at = now;
+    return probe_unseen(m, err) && probe_continuity(m, now, err);
 }
 
 static void take_sample(struct monitor *m, usec_t now)
@@ -209,8 +270,10 @@ static bool probe_all(struct monitor *m, usec_t now, struct err *err)
         return true;
     m->probed_at = now;
     return probe_source_lsn(m, now, err) && probe_slot(m, now, err) &&
-           probe_open_transactions(m, err) && probe_unseen(m, now, err);
+           probe_open_transactions(m, now, err) && probe_seldom(m, now, err);
 }
+
+static void watch_lag(struct monitor *m);
 
 static void *monitor_thread(void *argument)
 {
@@ -227,6 +290,7 @@ static void *monitor_thread(void *argument)
             take_sample(m, now);
             sampled_at = now;
         }
+        watch_lag(m);
         if (stop_wait(&m->stop, now + TICK))
             break;
     }
@@ -283,7 +347,7 @@ static void fill_table(const struct monitor *m, size_t i, struct table_status *t
         .source = ident_display(source->table->schema, source->table->name),
         .target = display_targets(chain, source),
         .insert_only = source->insert_only,
-        .unseen_writes = source->insert_only ? m->unseen[i] : 0,
+        .unseen_writes = !source->insert_only ? 0 : m->unseen[i] < 0 ? -1 : m->unseen[i],
         .copy = copy_state(atomic_load(&m->config.copy_states[i])),
         .copied_rows = counter_get(&from->copied_rows),
         .copied_bytes = counter_get(&from->copied_bytes),
@@ -349,10 +413,11 @@ static void fill_lag(struct monitor *m, struct status *status, bool streaming)
 {
     struct progress *p = m->config.progress;
     usec_t now = status->now_monotonic;
+    bool held_up = m->slot_at != 0 && now - m->slot_at > STALE_AFTER; /* no marks, no news */
     struct lag_reading reading = {
         .applied = counter_get(&p->applied),
         .source = m->source_lsn,
-        .streaming = streaming,
+        .streaming = streaming && !held_up,
     };
     pthread_mutex_lock(&p->lock);
     status->last_commit_at = p->last_commit_at;
@@ -396,6 +461,36 @@ static const char *note_of(struct monitor *m)
     return atomic_load(&m->config.progress->streaming) ? "" : "connecting to the source";
 }
 
+/* A reading that is too old is none: its prober may be held up. */
+static bool is_fresh(usec_t read_at, usec_t now, usec_t stale_after, char *error, size_t size)
+{
+    if (read_at != 0 && now - read_at <= stale_after)
+        return true;
+    if (read_at != 0)
+        snprintf(error, size, "the last look was %d s ago",
+                 (int)((now - read_at) / USEC_PER_SEC));
+    return false;
+}
+
+/* Lock held. */
+static void fill_readings(const struct monitor *m, struct status *status)
+{
+    usec_t now = status->now_monotonic;
+    status->slot = m->slot;
+    status->transactions_open = m->transactions;
+    status->source = m->source;
+    status->slot.known = m->slot.known && is_fresh(m->slot_at, now, STALE_AFTER,
+                                                   status->slot.error,
+                                                   sizeof status->slot.error);
+    status->transactions_open.known =
+        m->transactions.known && is_fresh(m->transactions_at, now, STALE_AFTER,
+                                          status->transactions_open.error,
+                                          sizeof status->transactions_open.error);
+    status->source.known = m->source.known && is_fresh(m->source_at, now, STALE_SELDOM,
+                                                       status->source.error,
+                                                       sizeof status->source.error);
+}
+
 static void fill_settings(const struct monitor *m, struct status *status)
 {
     const struct config *config = m->config.config;
@@ -414,6 +509,19 @@ static void fill_settings(const struct monitor *m, struct status *status)
     };
 }
 
+/* Each tick, so that a lag that nobody asked about ends the hold as well. */
+static void watch_lag(struct monitor *m)
+{
+    struct status status;
+    bool streaming = atomic_load(&m->stage) == STAGE_STREAM &&
+                     atomic_load(&m->config.progress->streaming);
+    fill_settings(m, &status);
+    pthread_mutex_lock(&m->lock);
+    fill_lag(m, &status, streaming);
+    pthread_mutex_unlock(&m->lock);
+    status_free(&status);
+}
+
 void monitor_collect(void *monitor, struct status *status)
 {
     struct monitor *m = monitor;
@@ -425,8 +533,7 @@ void monitor_collect(void *monitor, struct status *status)
     status->source_lsn = m->source_lsn; /* read each second; the stream may know more by now */
     if (status->received_lsn > status->source_lsn)
         status->source_lsn = status->received_lsn;
-    status->slot = m->slot;
-    status->transactions_open = m->transactions;
+    fill_readings(m, status);
     status->backfill_complete = m->handoff != NULL && handoff_is_complete(m->handoff);
     fill_lag(m, status, streaming);
     status->phase = phase_of(m, status);
@@ -447,7 +554,8 @@ bool monitor_start(const struct monitor_config *config, struct monitor **monitor
     m->started_at = clock_wall();
     m->unseen = mem_zero(tables + 1, sizeof *m->unseen);
     for (size_t i = 0; i < tables; i++)
-        m->unseen[i] = -1;
+        m->unseen[i] = UNSEEN_NOT_ASKED;
+    snprintf(m->source.error, sizeof m->source.error, "not asked yet");
     snprintf(m->slot.error, sizeof m->slot.error, "not asked yet");
     snprintf(m->transactions.error, sizeof m->transactions.error, "not asked yet");
     pthread_mutex_init(&m->lock, NULL);

@@ -11,6 +11,7 @@
 #include "cli/migration.h"
 #include "observe/status.h"
 #include "pipeline/progress.h"
+#include "postgres/continuity.h"
 
 #include <stdatomic.h>
 
@@ -24,6 +25,7 @@ struct monitor_config { /* borrowed; outlive the monitor */
     struct progress *progress;
     _Atomic int *copy_states;  /* by source table: enum copier_state, or -1: not needed */
     const int64_t *baselines;  /* by source table: updates and deletes when the migration began */
+    const struct continuity *continuity; /* as the baselines, read only after STAGE_STARTING */
     const char *instance;
     const char *heartbeat_prefix;
 };

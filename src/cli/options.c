@@ -112,16 +112,38 @@ static bool *flag_of(int option, struct options *options)
     }
 }
 
-static bool unknown_option(const char *word, struct err *err)
+/* The word is the one before optind: getopt_long() moves the others about. What follows an = is
+ * not repeated; it may be a DSN. */
+static bool refuse_option(int result, char **argv, struct err *err)
 {
     static const char *const NAMES[] = {
         "--config",          "--source",    "--target",      "--json",      "--log-level",
         "--log-format",      "--until-lsn", "--no-backfill", "--no-stream", "--watch",
         "--until-caught-up", "--yes",       "--help",        "--version",   NULL};
-    const char *near = word ? yaml_nearest(word, NAMES) : NULL;
-    return err_set(err, ERR_CONFIG, "bad option %s%s%s%s (see slackwater --help)",
-                   word ? word : "", near ? "; did you mean " : "", near ? near : "",
-                   near ? "?" : "");
+    const char *given = argv[optind - 1];
+    char word[64];
+    if (result == '?' && optopt > 0 && optopt < OPT_SOURCE)
+        snprintf(word, sizeof word, "-%c", optopt); /* maybe one of several letters */
+    else
+        snprintf(word, sizeof word, "%.*s", (int)strcspn(given, "="), given);
+    if (result == ':')
+        return err_set(err, ERR_CONFIG, "option %s needs a value (see slackwater --help)", word);
+    if (optopt >= OPT_SOURCE)
+        return err_set(err, ERR_CONFIG, "option %s takes no value (see slackwater --help)",
+                       word);
+    const char *near = yaml_nearest(word, NAMES);
+    return err_set(err, ERR_CONFIG, "bad option %s%s%s%s (see slackwater --help)", word,
+                   near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+/* A DSN that lost its option is not repeated. */
+static bool refuse_argument(const char *argument, const char *command, struct err *err)
+{
+    if (strpbrk(argument, ":=") != NULL)
+        return err_set(err, ERR_CONFIG,
+                       "unexpected argument behind \"%s\" (see slackwater --help)", command);
+    return err_set(err, ERR_CONFIG, "unexpected argument \"%s\" (see slackwater --help)",
+                   argument);
 }
 
 enum options_result options_parse(int argc, char **argv, struct options *options,
@@ -130,8 +152,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
     *options = (struct options){.log_level = LOG_INFO, .log_format = LOG_AUTO};
     opterr = 0;
     for (;;) {
-        int before = optind;
-        int option = getopt_long(argc, argv, "c:h", OPTIONS, NULL);
+        int option = getopt_long(argc, argv, ":c:h", OPTIONS, NULL);
         if (option == -1)
             break;
         if (option == OPT_HELP || option == 'h')
@@ -144,7 +165,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
             continue;
         }
         if (option == '?' || option == ':') {
-            unknown_option(argv[before < argc ? before : argc - 1], err);
+            refuse_option(option, argv, err);
             return OPTIONS_BAD;
         }
         if (!take_value(option, optarg, options, err))
@@ -155,7 +176,6 @@ enum options_result options_parse(int argc, char **argv, struct options *options
     options->command = argv[optind];
     if (optind + 1 == argc)
         return OPTIONS_RUN;
-    err_set(err, ERR_CONFIG, "unexpected argument \"%s\" (see slackwater --help)",
-            argv[optind + 1]);
+    refuse_argument(argv[optind + 1], options->command, err);
     return OPTIONS_BAD;
 }

@@ -16,6 +16,7 @@
 #include "cli/report.h"
 #include "observe/http.h"
 #include "pipeline/stream.h"
+#include "postgres/continuity.h"
 #include "postgres/probe.h"
 #include "postgres/row_reader.h"
 #include "postgres/source.h"
@@ -42,6 +43,9 @@ struct run {
     struct copy_record *records; /* by source table, as the next two */
     _Atomic int *copy_states;
     int64_t *baselines;
+    char **partitions;
+    uint32_t *table_oids;
+    struct continuity continuity;
     struct snapshot initial;
 
     struct sink *sink;
@@ -55,18 +59,29 @@ struct run {
 
 /* ---- beginning ---- */
 
+/* What the migration is measured against later. The copies' texts are freed by forget_copies(). */
 static bool read_baselines(struct run *run, struct control_copy *copies, struct err *err)
 {
     for (size_t i = 0; i < run->migration.source_count; i++) {
         const struct bound_source *source = &run->migration.chain->sources[i];
         copies[i].source = run->migration.source_names[i];
         copies[i].record.done = run->invocation->options->no_backfill;
+        if (!continuity_fingerprint(&run->migration.source, source->table->oid,
+                                    &copies[i].partitions, err))
+            return false;
         if (source->insert_only &&
             !probe_updates_deletes(&run->migration.source, source->table->oid,
                                    &copies[i].updates_deletes, err))
             return false;
     }
     return true;
+}
+
+static void forget_copies(struct control_copy *copies, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(copies[i].partitions);
+    free(copies);
 }
 
 static bool make_slot(struct run *run, char **snapshot, lsn_t *lsn, struct err *err)
@@ -92,7 +107,7 @@ static bool record_start(struct run *run, struct err *err)
     if (ok)
         log_event(LOG_INFO, "slot created", log_text("slot", m->slot), log_lsn("lsn", lsn));
     free(snapshot);
-    free(copies);
+    forget_copies(copies, m->source_count);
     return ok;
 }
 
@@ -111,101 +126,39 @@ static void undo_begin(struct run *run)
 static bool begin_migration(struct run *run, struct err *err)
 {
     struct migration *m = &run->migration;
-    const struct control_migration facts = {
+    struct control_migration facts = {
         .system_identifier = m->source_catalog->system_identifier,
         .timeline = m->source_catalog->timeline,
         .source_database = m->source_catalog->database,
     };
-    if (control_begin(&m->target, run->config->migration, &facts, err) &&
-        record_start(run, err))
+    bool ok = probe_stats_reset(&m->source, &facts.stats_reset, err) &&
+              control_begin(&m->target, run->config->migration, &facts, err) &&
+              record_start(run, err);
+    free(facts.stats_reset);
+    if (ok)
         return true;
     if (err->class != ERR_STOPPED)
         undo_begin(run);
     return false;
 }
 
-/* ---- resuming: is the source still the one we know? ---- */
-
-static bool source_lost(const struct run *run, struct err *err, const char *what)
-{
-    err_set(err, ERR_SOURCE_LOST, "replication slot %s %s", run->migration.slot, what);
-    return err_remedy(err, "changes may be missing, so a new backfill is needed: run `slackwater "
-                           "cleanup`, empty the target tables, then run again");
-}
-
-static bool check_identity(const struct run *run, struct err *err)
-{
-    const struct control_migration *known = &run->migration.control;
-    const struct catalog *source = run->migration.source_catalog;
-    if (strcmp(known->system_identifier, source->system_identifier) != 0 ||
-        strcmp(known->source_database, source->database) != 0) {
-        err_set(err, ERR_SOURCE_LOST,
-                "the source is not the one this migration began with: system %s database %s, "
-                "then system %s database %s",
-                source->system_identifier, source->database, known->system_identifier,
-                known->source_database);
-        return err_remedy(err, "check the source DSN");
-    }
-    if (known->timeline == source->timeline)
-        return true;
-    err_set(err, ERR_SOURCE_LOST,
-            "the source is on timeline %u, the migration began on %u: it was promoted or "
-            "restored, and may lack what we applied",
-            source->timeline, known->timeline);
-    return err_remedy(err, "compare both sides; then run `slackwater cleanup`, empty the target "
-                           "tables, and run again");
-}
-
-static bool check_slot(struct run *run, struct err *err)
-{
-    struct migration *m = &run->migration;
-    struct slot_state state;
-    char slot_at[LSN_TEXT_SIZE];
-    char applied[LSN_TEXT_SIZE];
-    if (!slot_state(&m->source, m->slot, &state, err))
-        return false;
-    if (!state.exists)
-        return source_lost(run, err, "is gone from the source");
-    if (!state.ours)
-        return source_lost(run, err, "is not pgoutput's for this database");
-    if (strcmp(state.wal_status, "lost") == 0)
-        return source_lost(run, err, "was invalidated: its WAL is removed");
-    if (state.confirmed_flush <= m->control.applied)
-        return true;
-    err_set(err, ERR_SOURCE_LOST,
-            "gap: slot %s stands at %s, the target has only what is before %s; somebody "
-            "advanced or recreated the slot",
-            m->slot, lsn_format(state.confirmed_flush, slot_at),
-            lsn_format(m->control.applied, applied));
-    return err_remedy(err, "changes are missing: run `slackwater cleanup`, empty the target "
-                           "tables, then run again");
-}
-
-static bool check_publications(struct run *run, struct err *err)
-{
-    struct migration *m = &run->migration;
-    bool same = false;
-    char *difference = NULL;
-    if (!slot_check_publications(&m->source, m->slot, m->source_count, m->slot_tables, &same,
-                                 &difference, err))
-        return false;
-    if (same)
-        return true;
-    err_set(err, ERR_CONFIG, "publication %s is not what the rules need: it %s", m->slot,
-            difference);
-    free(difference);
-    return err_remedy(err, "a running migration's tables cannot change in this version: restore "
-                           "the rules or the publication, or run `slackwater cleanup` and begin "
-                           "again");
-}
+/* ---- resuming ---- */
 
 static bool resume_migration(struct run *run, struct err *err)
 {
-    if (!check_identity(run, err) || !check_slot(run, err) || !check_publications(run, err))
-        return false;
+    const struct control_migration *control = &run->migration.control;
     log_event(LOG_INFO, "resuming", log_text("migration", run->config->migration),
-              log_lsn("applied", run->migration.control.applied));
-    return true;
+              log_lsn("applied", control->applied));
+    return continuity_check(&run->migration.source, &run->continuity, control->applied, err);
+}
+
+/* What the control tables say of the source is the measure from here on. */
+static void know_source(struct run *run)
+{
+    const struct control_migration *control = &run->migration.control;
+    run->continuity.system_identifier = control->system_identifier;
+    run->continuity.timeline = control->timeline;
+    run->continuity.database = control->source_database;
 }
 
 /* ---- what is copied already ---- */
@@ -221,6 +174,8 @@ static int table_by_name(const struct run *run, const char *name)
 static void take_record(struct run *run, int table, struct control_copy *copy)
 {
     run->baselines[table] = copy->updates_deletes;
+    run->partitions[table] = copy->partitions;
+    copy->partitions = NULL; /* moved */
     run->records[table] = copy->record;
     copy->record.snapshot = NULL; /* moved */
     if (!copy->record.done)
@@ -253,18 +208,24 @@ static bool load_records(struct run *run, struct err *err)
     return err_remedy(err, "restore the rules, or run `slackwater cleanup` and begin again");
 }
 
+static bool reload_control(struct run *run, struct err *err)
+{
+    struct migration *m = &run->migration;
+    control_migration_free(&m->control);
+    return control_load(&m->target, run->config->migration, &m->control, err);
+}
+
 /* Begins or resumes, and learns what is copied. */
 static bool establish(struct run *run, struct err *err)
 {
     struct migration *m = &run->migration;
-    control_migration_free(&m->control); /* read before the lock was ours */
-    if (!control_load(&m->target, run->config->migration, &m->control, err))
+    if (!reload_control(run, err)) /* what was read before the lock was ours may be old */
         return false;
-    bool began = m->control.state != CONTROL_STARTED;
-    if (!(began ? begin_migration(run, err) : resume_migration(run, err)))
+    if (m->control.state != CONTROL_STARTED &&
+        (!begin_migration(run, err) || !reload_control(run, err)))
         return false;
-    control_migration_free(&m->control);
-    return control_load(&m->target, run->config->migration, &m->control, err) &&
+    know_source(run);
+    return resume_migration(run, err) &&
            control_set_http_address(&m->target, run->config->migration,
                                     http_address(run->http), err) &&
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&
@@ -488,6 +449,7 @@ static void make_connectors(struct run *run)
         .binary = m->chain->stream_binary,
         .heartbeat_prefix = run->heartbeat_prefix,
         .heartbeat_instance = run->instance,
+        .continuity = &run->continuity,
         .limits = {.batch_bytes = BATCH_BYTES, .batch_changes = BATCH_CHANGES},
         .progress = &run->progress,
         .stop = m->stop,
@@ -511,6 +473,7 @@ static bool start_faces(struct run *run, struct err *err)
         .progress = &run->progress,
         .copy_states = run->copy_states,
         .baselines = run->baselines,
+        .continuity = &run->continuity,
         .instance = run->instance,
         .heartbeat_prefix = run->heartbeat_prefix,
     };
@@ -534,6 +497,17 @@ static bool run_bound(struct run *run, struct err *err)
     run->records = mem_zero(tables + 1, sizeof *run->records);
     run->copy_states = mem_zero(tables + 1, sizeof *run->copy_states);
     run->baselines = mem_zero(tables + 1, sizeof *run->baselines);
+    run->partitions = mem_zero(tables + 1, sizeof *run->partitions);
+    run->table_oids = mem_zero(tables + 1, sizeof *run->table_oids);
+    for (size_t i = 0; i < tables; i++)
+        run->table_oids[i] = run->migration.chain->sources[i].table->oid;
+    run->continuity = (struct continuity){
+        .slot = run->migration.slot,
+        .table_count = tables,
+        .tables = run->migration.slot_tables,
+        .partitions = (const char *const *)run->partitions,
+        .table_oids = run->table_oids,
+    };
     name_instance(run);
     make_connectors(run);
     if (!start_faces(run, err) || !run->sink->ops->connect(run->sink, err) ||
@@ -556,8 +530,12 @@ static void destroy_run(struct run *run)
     run->transform->ops->destroy(run->transform);
     run->row_reader->ops->destroy(run->row_reader);
     handoff_destroy(run->handoff);
-    for (size_t i = 0; i < run->migration.source_count; i++)
+    for (size_t i = 0; i < run->migration.source_count; i++) {
         free(run->records[i].snapshot);
+        free(run->partitions[i]);
+    }
+    free(run->partitions);
+    free(run->table_oids);
     free(run->records);
     free(run->copy_states);
     free(run->baselines);

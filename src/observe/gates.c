@@ -368,6 +368,26 @@ static enum gate_verdict probe_open_transactions(const struct status *status,
     return GATE_NO_GO;
 }
 
+static enum gate_verdict probe_source(const struct status *status, struct gate_status *gate)
+{
+    const struct source_status *source = &status->source;
+    say(gate->threshold, "unchanged");
+    if (!source->known) {
+        say(gate->value, "not known");
+        say(gate->reason, "the source could not be looked at: %.180s", source->error);
+        say(gate->remedy, "see that the source answers and that the role may ask");
+        return GATE_UNKNOWN;
+    }
+    if (!source->change[0]) {
+        say(gate->value, "unchanged");
+        return GATE_GO;
+    }
+    say(gate->value, "changed");
+    say(gate->reason, "%.250s", source->change);
+    say(gate->remedy, "changes may be missing: clean up, empty the target tables, begin again");
+    return GATE_NO_GO;
+}
+
 static enum gate_verdict probe_prepared_transactions(const struct status *status,
                                                      struct gate_status *gate)
 {
@@ -445,6 +465,8 @@ static const struct {
     {"open_transactions",
      "A transaction that is still open may commit writes after the fence was thought to hold.",
      probe_open_transactions},
+    {"source", "What is done to slot, publication or partitions beside the stream is not in it.",
+     probe_source},
     {"prepared_transactions",
      "A prepared transaction can commit at any time, from any session, also after the flip.",
      probe_prepared_transactions},

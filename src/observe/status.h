@@ -59,6 +59,12 @@ struct transactions_status { /* open at the source */
     usec_t oldest_prepared;             /* age */
 };
 
+struct source_status { /* is it still the source that the migration began with? */
+    bool known;
+    char error[256];  /* not known: why not */
+    char change[512]; /* known: what is different; "" nothing */
+};
+
 struct lag_status {
     bool known;
     int64_t bytes;         /* source's WAL position minus applied position */
@@ -130,6 +136,7 @@ struct status {
 
     struct lag_status lag;
     struct slot_status slot;
+    struct source_status source;
     struct transactions_status transactions_open;
     struct readiness_limits limits;
 

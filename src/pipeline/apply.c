@@ -49,6 +49,8 @@ static struct change uncopied_tables(const struct applier *applier, const struct
         if (!copied(stream, table, xid))
             rest.relations[rest.relation_count++] = relation;
     }
+    if (rest.relation_count > 0)
+        rest.relation = rest.relations[0];
     return rest;
 }
 
@@ -87,7 +89,7 @@ static bool copied_already(const struct applier *applier, const struct change *c
     return rest->relation_count == 0 && table != UINT32_MAX;
 }
 
-static bool refuse_change(const struct change *change, struct err *err)
+static bool wrap_change(const struct change *change, struct err *err)
 {
     char lsn[LSN_TEXT_SIZE];
     return err_wrap(err, "change at LSN %s", lsn_format(change->lsn, lsn));
@@ -101,6 +103,7 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     uint32_t table = table_of(stream, change);
     size_t slot = table == UINT32_MAX ? stream->progress->table_count : table;
     struct table_counters *tally = &applier->tally[slot];
+    uint32_t first = applier->writes->change_count;
     struct change rest = *change;
 
     counter_add(&tally->received, 1);
@@ -114,9 +117,13 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
         counter_add(&tally->filtered, 1);
         return true;
     case TRANSFORM_FAILED:
-        return refuse_change(change, err);
+        return wrap_change(change, err);
     case TRANSFORM_WRITTEN:
         break;
+    }
+    if (applier->writes->change_count == first) {
+        err_set(err, ERR_BUG, "the rules say that they wrote it, and wrote nothing");
+        return wrap_change(change, err);
     }
     counter_add(&tally->applied, 1);
     tally_kind(tally, change->kind);
@@ -200,30 +207,22 @@ static void publish_commit(struct applier *applier, const struct batch *batch)
     }
     progress_applied(stream->progress, batch->end_lsn, ended, batch->change_count,
                      last == NULL ? 0 : last->commit_time, heartbeat);
-    if (stream->handoff != NULL)
-        stream->handoff->ops->passed(stream->handoff, batch->end_lsn);
 }
 
-/* Connects again and learns whether the batch had been committed after all. */
-static bool recover(struct applier *applier, const struct batch *batch, bool *committed,
-                    struct err *err)
+/* Connects again and learns what is committed. */
+static bool recover(const struct stream *stream, lsn_t *checkpoint, struct err *err)
 {
-    const struct stream *stream = applier->stream;
-    lsn_t applied = LSN_NONE;
-    if (!stream->sink->ops->connect(stream->sink, err) ||
-        !stream->sink->ops->checkpoint(stream->sink, &applied, err)) {
-        stream->sink->ops->disconnect(stream->sink);
-        return false;
-    }
-    *committed = applied >= batch->end_lsn;
-    return true;
+    if (stream->sink->ops->connect(stream->sink, err) &&
+        stream->sink->ops->checkpoint(stream->sink, checkpoint, err))
+        return true;
+    stream->sink->ops->disconnect(stream->sink);
+    return false;
 }
 
 /* Pauses and reconnects until the target answers. */
-static bool reconnect(struct applier *applier, const struct batch *batch,
-                      struct backoff *backoff, bool *committed, struct err *err)
+static bool reconnect(const struct stream *stream, struct backoff *backoff, lsn_t *checkpoint,
+                      struct err *err)
 {
-    const struct stream *stream = applier->stream;
     for (;;) {
         log_event(LOG_WARN, "target failed, trying again", log_text("error", err->message),
                   log_text("sqlstate", err->sqlstate));
@@ -231,7 +230,7 @@ static bool reconnect(struct applier *applier, const struct batch *batch,
         counter_add(&stream->progress->retries, 1);
         if (backoff_wait(backoff, stream->stop))
             return err_set(err, ERR_STOPPED, "stopped while the target was away");
-        if (recover(applier, batch, committed, err))
+        if (recover(stream, checkpoint, err))
             return true;
         if (err->class != ERR_RETRY)
             return false;
@@ -242,6 +241,19 @@ static bool reconnect(struct applier *applier, const struct batch *batch,
 static bool is_whole(const struct batch *batch)
 {
     return !batch->begins_open && !batch->ends_open;
+}
+
+/* A target that crashed forgets commits that it had not flushed. The source still has them, so
+ * the stream goes back to the checkpoint; the batch in memory would leave a gap behind them. */
+static bool go_back(const struct stream *stream, lsn_t checkpoint, struct err *err)
+{
+    char now[LSN_TEXT_SIZE];
+    char before[LSN_TEXT_SIZE];
+    stream->sink->ops->disconnect(stream->sink);
+    return err_set(err, ERR_RETRY,
+                   "the target is back at LSN %s and has lost what it had committed up to %s",
+                   lsn_format(checkpoint, now),
+                   lsn_format(counter_get(&stream->progress->applied), before));
 }
 
 static bool write_batch(struct applier *applier, const struct batch *batch,
@@ -255,13 +267,15 @@ static bool write_batch(struct applier *applier, const struct batch *batch,
         stream->sink->ops->disconnect(stream->sink);
         if (err->class != ERR_RETRY || !is_whole(batch))
             return false;
-        bool committed = false;
+        lsn_t checkpoint = LSN_NONE;
         atomic_store(&stream->progress->apply_waiting, true);
-        bool connected = reconnect(applier, batch, &backoff, &committed, err);
+        bool connected = reconnect(stream, &backoff, &checkpoint, err);
         atomic_store(&stream->progress->apply_waiting, false);
         if (!connected)
             return false;
-        if (committed) {
+        if (checkpoint < counter_get(&stream->progress->applied))
+            return go_back(stream, checkpoint, err);
+        if (checkpoint >= batch->end_lsn) { /* it had been committed after all */
             result->executed = applier->writes->change_count;
             return true;
         }
@@ -302,9 +316,12 @@ static struct batch view_of(struct batch *batch, uint32_t index)
 
 static bool apply_one_by_one(struct applier *applier, struct batch *batch, struct err *err)
 {
-    bool committed = false;
-    if (!recover(applier, batch, &committed, err))
+    const struct stream *stream = applier->stream;
+    lsn_t checkpoint = LSN_NONE;
+    if (!recover(stream, &checkpoint, err))
         return false;
+    if (checkpoint < counter_get(&stream->progress->applied))
+        return go_back(stream, checkpoint, err);
     for (uint32_t i = 0; i < batch->transaction_count; i++) {
         struct batch view = view_of(batch, i);
         if (!apply_whole(applier, &view, err))
@@ -333,6 +350,9 @@ bool applier_flushed(struct applier *applier, struct err *err)
     if (flushed > applier->durable) {
         applier->durable = flushed;
         counter_set(&stream->progress->durable, flushed);
+        /* Not before: the stream may come back to what is only committed. */
+        if (stream->handoff != NULL)
+            stream->handoff->ops->passed(stream->handoff, flushed);
     }
     return true;
 }

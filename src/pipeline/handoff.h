@@ -14,8 +14,8 @@ struct handoff;
 struct handoff_ops {
     /* True if the copy of the run's table holds what this transaction did to it. */
     bool (*copied)(struct handoff *handoff, uint32_t table, xid_t xid);
-    /* The stream is applied up to here. */
-    void (*passed)(struct handoff *handoff, lsn_t applied);
+    /* The stream is durably applied up to here, and will not come back before it. */
+    void (*passed)(struct handoff *handoff, lsn_t durable);
 };
 
 struct handoff {

@@ -93,9 +93,9 @@ static bool push_batch(struct run *run, struct batch *batch, struct err *err)
 static bool should_push(const struct run *run, const struct batch *batch,
                         enum source_result result)
 {
-    if (result == SOURCE_FULL)
-        return true;
-    return atomic_load(&run->idle) && !batch_is_empty(batch) && !batch->ends_open;
+    if (batch_is_empty(batch))
+        return false;
+    return result == SOURCE_FULL || (atomic_load(&run->idle) && !batch->ends_open);
 }
 
 static bool receive_until_home(struct run *run, struct batch **batch, struct err *err)
@@ -230,13 +230,30 @@ bool stream_run(struct stream *stream, lsn_t from, struct err *err)
     return ok;
 }
 
+/* What was fed back as durable the source may have thrown away. */
+static bool check_no_gap(const struct stream *stream, lsn_t from, struct err *err)
+{
+    lsn_t durable = counter_get(&stream->progress->durable);
+    char here[LSN_TEXT_SIZE];
+    char told[LSN_TEXT_SIZE];
+    if (from >= durable)
+        return true;
+    err_set(err, ERR_SOURCE_LOST,
+            "gap: the target is back at LSN %s, and the source was told that it keeps all up to "
+            "%s: it was restored, or failed over to a standby that was behind",
+            lsn_format(from, here), lsn_format(durable, told));
+    return err_remedy(err, "changes are missing: run `slackwater cleanup`, empty the target "
+                           "tables, then run again");
+}
+
 /* One round: connect, resume, stream. */
 static bool run_from_checkpoint(struct stream *stream, struct err *err)
 {
     lsn_t from = LSN_NONE;
     stream->sink->ops->disconnect(stream->sink);
     if (!stream->sink->ops->connect(stream->sink, err) ||
-        !stream->sink->ops->checkpoint(stream->sink, &from, err))
+        !stream->sink->ops->checkpoint(stream->sink, &from, err) ||
+        !check_no_gap(stream, from, err))
         return false;
     log_event(LOG_INFO, "streaming", log_lsn("from", from));
     return stream_run(stream, from, err);

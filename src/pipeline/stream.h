@@ -9,8 +9,9 @@
  * target is the slower side.
  *
  * Target failures that pass by themselves are retried on the batch in memory, after asking the
- * checkpoint whether the commit had come through. Failures of the source end the stream with
- * ERR_RETRY, and the supervisor starts it again from the checkpoint. */
+ * checkpoint whether the commit had come through. Failures of the source, and a target that has
+ * forgotten commits it had not flushed, end the stream with ERR_RETRY, and the supervisor starts
+ * it again from the checkpoint. */
 #ifndef PIPELINE_STREAM_H
 #define PIPELINE_STREAM_H
 
@@ -38,7 +39,8 @@ struct stream {
 bool stream_run(struct stream *stream, lsn_t from, struct err *err);
 
 /* stream_run() again and again: restarts after ERR_RETRY with growing, jittered pauses, from
- * the sink's checkpoint; other classes end it. */
+ * the sink's checkpoint; other classes end it. ERR_SOURCE_LOST when the checkpoint is behind what
+ * the source was told to be durable and so need not have any more. */
 bool stream_supervise(struct stream *stream, struct err *err);
 
 #endif

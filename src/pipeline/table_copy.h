@@ -25,11 +25,11 @@ struct table_reader;
 
 struct table_reader_ops {
     bool (*open)(struct table_reader *reader, struct err *err);
-    /* Opens a repeatable-read snapshot for the copy of a source table (the run's index).
+    /* Opens a repeatable-read snapshot for the copy of a source table.
      * *snapshot: pg_snapshot text, borrowed until end();
      * *lsn: a WAL position that is not before any commit the snapshot sees. */
-    bool (*begin)(struct table_reader *reader, uint32_t source, const char **snapshot,
-                  lsn_t *lsn, struct err *err);
+    bool (*begin)(struct table_reader *reader, const struct relation *table,
+                  const char **snapshot, lsn_t *lsn, struct err *err);
     /* Begins to read all rows of the relation's columns; what was read before is at its end. */
     bool (*read)(struct table_reader *reader, const struct relation *relation, bool binary,
                  struct err *err);

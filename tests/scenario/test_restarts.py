@@ -28,6 +28,26 @@ def test_the_target_restarts_under_load(make_world, source_cluster, make_cluster
     assert product.alive()
 
 
+def test_commits_that_the_target_lost_in_a_crash_are_applied_again(
+        make_world, source_cluster, make_cluster):
+    """A fast commit may be seen there and lost a moment later: the stored progress goes back."""
+    target = make_cluster(wal_writer_delay="3s", wal_writer_flush_after="1GB")
+    world = build(make_world, source_cluster, target)
+    product = world.product().start_streaming()
+    product.wait_caught_up()
+    for number in range(3):
+        first = 100 * number
+        world.source.run(*(f"INSERT INTO journal VALUES (now(), '{line}')"
+                           for line in range(first, first + 50)),
+                         f"UPDATE accounts SET balance = {number}")
+        wait.until(lambda: world.target.value("SELECT count(*) FROM journal WHERE line = %s",
+                                              str(first + 49)), "the changes to be seen")
+        target.restart("immediate")
+        world.source.run("INSERT INTO journal VALUES (now(), 'after the crash')")
+        product.wait_caught_up()
+        world.assert_equal()
+
+
 def test_the_target_is_away_for_a_while_and_memory_stays_bounded(
         make_world, source_cluster, make_cluster):
     target = make_cluster()
@@ -68,6 +88,23 @@ def test_the_target_restarts_in_the_middle_of_the_backfill(
         product.start()
         stall.wait_reached()
         target.restart("immediate")
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_a_copied_table_that_the_target_lost_in_a_crash_is_copied_again(
+        make_world, source_cluster, make_cluster):
+    target = make_cluster(wal_writer_delay="10s", wal_writer_flush_after="1GB")
+    world = build(make_world, source_cluster, target)
+    product = world.product()
+    with load.Stall(world.target, "entries", "NEW.account = 1") as stall:
+        product.start()
+        stall.wait_reached()
+        wait.until(lambda: world.target.value("SELECT count(*) FROM accounts") == ROWS,
+                   "the other table to be copied")
+        target.restart("immediate")
+    target.run_settings(wal_writer_delay="200ms")
     product.wait_streaming()
     product.wait_caught_up()
     world.assert_equal()

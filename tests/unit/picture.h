@@ -64,6 +64,7 @@ static inline struct status picture_of_health(void)
                 .end_to_end_known = true,
                 .eta = 0,
                 .below_since = 4900 * USEC_PER_SEC},
+        .source = {.known = true},
         .slot = {.known = true,
                  .wal_status = "reserved",
                  .active = true,

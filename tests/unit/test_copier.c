@@ -1,4 +1,5 @@
-/* The copier, between tables in memory: each table once and whole, whatever fails on the way. */
+/* The copier, between tables in memory: each table once and whole, whatever fails on the way.
+ */
 #include "backfill/copier.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -111,9 +112,10 @@ static bool reader_open(struct table_reader *contract, struct err *err)
     return reader->is_open;
 }
 
-static bool reader_begin(struct table_reader *contract, uint32_t table, const char **snapshot,
-                         lsn_t *lsn, struct err *err)
+static bool reader_begin(struct table_reader *contract, const struct relation *relation,
+                         const char **snapshot, lsn_t *lsn, struct err *err)
 {
+    uint32_t table = relation->table;
     struct reader *reader = (struct reader *)(void *)contract;
     struct world *world = reader->world;
     require(world, reader->is_open && !reader->reading);
@@ -152,9 +154,8 @@ static enum table_read reader_next(struct table_reader *contract, struct row *ro
     if (reader->row == ROWS)
         return TABLE_END;
     snprintf(reader->text, sizeof(reader->text), "%u.%d", reader->table, reader->row++);
-    reader->value = (struct value){.kind = VALUE_TEXT,
-                                   .data = reader->text,
-                                   .size = (uint32_t)strlen(reader->text)};
+    reader->value = (struct value){
+        .kind = VALUE_TEXT, .data = reader->text, .size = (uint32_t)strlen(reader->text)};
     *row = (struct row){&reader->value, 1};
     *bytes = 10;
     return TABLE_ROW;
@@ -397,7 +398,8 @@ static void open_world(struct world *world, int workers, size_t tables, struct r
     for (uint32_t i = 0; i < TABLES; i++) {
         char name[8];
         snprintf(name, sizeof(name), "t%u", i);
-        world->relations[i] = relation_create("public", name, 1, &(struct column){.name = name});
+        world->relations[i] =
+            relation_create("public", name, 1, &(struct column){.name = name});
         world->relations[i]->table = i;
         for (int part = 0; part < 2; part++)
             world->parts[i][part] =

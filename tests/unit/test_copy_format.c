@@ -69,8 +69,8 @@ START_TEST(a_binary_file_has_header_rows_and_trailer)
     struct value values[] = {{.kind = VALUE_BINARY, .data = "abc", .size = 3},
                              {.kind = VALUE_NULL},
                              {.kind = VALUE_BINARY, .data = "", .size = 0}};
-    struct bytes expected =
-        bytes_of(HEADER "0003 00000003 'abc' FFFFFFFF 00000000" "FFFF");
+    struct bytes expected = bytes_of(HEADER "0003 00000003 'abc' FFFFFFFF 00000000"
+                                            "FFFF");
     struct buf out = {0};
     struct err err;
     copy_write_binary_header(&out);
@@ -90,9 +90,9 @@ START_TEST(the_first_message_carries_the_header)
     ck_assert_int_eq(trial.values[0].kind, VALUE_BINARY);
     ck_assert_int_eq(read_binary(&trial, HEADER "FFFF", true, 1), COPY_TRAILER);
     ck_assert_int_eq(read_binary(&trial, "FFFF", false, 1), COPY_TRAILER);
-    ck_assert_int_eq(read_binary(&trial, "'PGCOPY' 0A FF 0D 0A 00 00000000 00000002 'zz' 0000",
-                                 true, 0),
-                     COPY_ROW); /* an extension of the header is passed over */
+    ck_assert_int_eq(
+        read_binary(&trial, "'PGCOPY' 0A FF 0D 0A 00 00000000 00000002 'zz' 0000", true, 0),
+        COPY_ROW); /* an extension of the header is passed over */
 }
 END_TEST
 
@@ -179,7 +179,8 @@ START_TEST(a_text_row_of_the_wrong_width_is_refused)
     static const struct {
         const char *line;
         uint16_t columns;
-    } rows[] = {{"a\n", 2}, {"a\tb\n", 1}, {"a\tb\tc\n", 2}, {"\n", 2}, {"\t\n", 1}, {"a\n", 0}};
+    } rows[] = {{"a\n", 2}, {"a\tb\n", 1}, {"a\tb\tc\n", 2},
+                {"\n", 2},  {"\t\n", 1},   {"a\n", 0}};
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
         struct trial trial;
         struct bytes bytes;
@@ -194,7 +195,8 @@ END_TEST
 
 START_TEST(a_value_is_written_with_its_escapes)
 {
-    struct value values[] = {text("a\tb\nc\rd\\e"), {.kind = VALUE_NULL}, text(""), text("\\N")};
+    struct value values[] = {
+        text("a\tb\nc\rd\\e"), {.kind = VALUE_NULL}, text(""), text("\\N")};
     struct buf out = {0};
     struct err err;
     ck_assert(copy_write_text(&(struct row){values, 4}, &out, &err));
@@ -228,7 +230,7 @@ START_TEST(a_value_that_is_not_of_the_format_is_a_bug)
     static const struct {
         enum value_kind kind;
         bool binary;
-    } rows[] = {{VALUE_ABSENT, false},    {VALUE_ABSENT, true}, {VALUE_UNCHANGED, false},
+    } rows[] = {{VALUE_ABSENT, false},   {VALUE_ABSENT, true}, {VALUE_UNCHANGED, false},
                 {VALUE_UNCHANGED, true}, {VALUE_TEXT, true},   {VALUE_BINARY, false}};
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
         struct value values[] = {{.kind = VALUE_NULL}, {.kind = rows[i].kind, .data = ""}};

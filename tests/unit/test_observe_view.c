@@ -50,7 +50,7 @@ START_TEST(the_picture_of_health_says_go)
                                         "12 ms",
                                         "72 B",
                                         "public.users → app.accounts",
-                                        "all 12 gates are GO",
+                                        "all 13 gates are GO",
                                         "16/B374D800"};
     for (size_t i = 0; i < UNIT_COUNT(parts); i++)
         ck_assert_msg(strstr(text, parts[i]) != NULL, "%s", parts[i]);
@@ -67,7 +67,7 @@ START_TEST(a_closed_gate_says_why_and_what_to_do)
     ck_assert_ptr_nonnull(strstr(text, "NO-GO   slot"));
     ck_assert_ptr_nonnull(strstr(text, "reason  the source has removed WAL"));
     ck_assert_ptr_nonnull(strstr(text, "remedy  the slot cannot be used"));
-    ck_assert_ptr_nonnull(strstr(text, "NO-GO  11 of 12 gates are GO"));
+    ck_assert_ptr_nonnull(strstr(text, "NO-GO  12 of 13 gates are GO"));
     free(text);
     status_free(&status);
 }

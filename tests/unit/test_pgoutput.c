@@ -54,7 +54,8 @@ static const struct example {
      false},
     {"'A'" XID "000002F2", "STREAM ABORT xid=753 subxid=754", false},
     {"'b'" LSN END SECOND XID "'g1' 00",
-     "BEGIN PREPARE xid=753 lsn=16/B374D848 end=16/B374D878 time=2000-01-01T00:00:01.000Z gid=g1",
+     "BEGIN PREPARE xid=753 lsn=16/B374D848 end=16/B374D878 time=2000-01-01T00:00:01.000Z "
+     "gid=g1",
      false},
     {"'P' 00" LSN END SECOND XID "'g1' 00",
      "PREPARE xid=753 lsn=16/B374D848 end=16/B374D878 time=2000-01-01T00:00:01.000Z gid=g1",
@@ -121,8 +122,8 @@ static void expect_refusal(const char *written, bool in_stream, const char *reas
     ck_assert_msg(!decode(&trial, in_stream, bytes.data, bytes.size), "%s was accepted",
                   written);
     ck_assert_int_eq(trial.err.class, ERR_CORRUPT);
-    ck_assert_msg(strstr(trial.err.message, reason) != NULL, "%s: \"%s\" says nothing of \"%s\"",
-                  written, trial.err.message, reason);
+    ck_assert_msg(strstr(trial.err.message, reason) != NULL,
+                  "%s: \"%s\" says nothing of \"%s\"", written, trial.err.message, reason);
     free(bytes.data);
     end(&trial);
 }
@@ -329,11 +330,9 @@ END_TEST
 START_TEST(printed_values_are_plain_ascii)
 {
     struct trial trial = {0};
-    struct bytes bytes =
-        bytes_of("'I'" USERS "'N' 0001 't' 00000008 'a' 27 5C 00 1B C3A9 ' '");
+    struct bytes bytes = bytes_of("'I'" USERS "'N' 0001 't' 00000008 'a' 27 5C 00 1B C3A9 ' '");
     ck_assert(decode(&trial, false, bytes.data, bytes.size));
-    ck_assert_str_eq(print(&trial),
-                     "INSERT 16385 new=('a\\x27\\x5c\\x00\\x1b\\xc3\\xa9 ')");
+    ck_assert_str_eq(print(&trial), "INSERT 16385 new=('a\\x27\\x5c\\x00\\x1b\\xc3\\xa9 ')");
     free(bytes.data);
     end(&trial);
 }

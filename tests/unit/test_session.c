@@ -99,8 +99,8 @@ START_TEST(what_cannot_be_parsed_is_not_described)
 }
 END_TEST
 
-/* A password with a character that has a meaning in a URI takes part of itself for the host, the
- * port or the database. */
+/* A password with a character that has a meaning in a URI takes part of itself for the host,
+ * the port or the database. */
 START_TEST(a_password_that_is_not_percent_encoded_is_not_taken_for_the_host)
 {
     expect_description("postgresql://mover:p@" SECRET "@db/shop", "");

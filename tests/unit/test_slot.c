@@ -37,7 +37,7 @@ END_TEST
 
 START_TEST(what_a_slot_cannot_hold_is_replaced_and_told_apart)
 {
-    static const char *const MIGRATIONS[] = {"a b", "a.b", "a/b",  "a\"b", "a'b",
+    static const char *const MIGRATIONS[] = {"a b", "a.b", "a/b",      "a\"b",     "a'b",
                                              "a;b", "a_b", "\xC3\xA4", "\xC3\xB6", "a\nb"};
     char names[UNIT_COUNT(MIGRATIONS)][SLOT_NAME_SIZE];
     for (size_t i = 0; i < UNIT_COUNT(MIGRATIONS); i++) {

@@ -43,12 +43,32 @@ END_TEST
 START_TEST(what_is_no_snapshot_is_refused)
 {
     static const char *const TEXTS[] = {
-        "",         ":",          "::",       "748",        "748:752",     "748:752;",
-        "a:752:",   "748:b:",     "748:752:x", "752:748:",  "748:752:752", "748:752:747",
-        " 748:752:", "748: 752:", "748:752: 750", "-1:752:", "+1:752:",    "748:752:-750",
-        "748:752:750,749", "748:752:750x", "748:752:,", "748:752:750,,751", "0x1:2:",
-        "18446744073709551616:18446744073709551617:", "748:752:18446744073709551616",
-        "748,752:", "748:752,",
+        "",
+        ":",
+        "::",
+        "748",
+        "748:752",
+        "748:752;",
+        "a:752:",
+        "748:b:",
+        "748:752:x",
+        "748:752:752",
+        "748:752:747",
+        " 748:752:",
+        "748: 752:",
+        "748:752: 750",
+        "-1:752:",
+        "+1:752:",
+        "748:752:-750",
+        "748:752:750,749",
+        "748:752:750x",
+        "748:752:,",
+        "748:752:750,,751",
+        "0x1:2:",
+        "18446744073709551616:18446744073709551617:",
+        "748:752:18446744073709551616",
+        "748,752:",
+        "748:752,",
     };
     for (size_t i = 0; i < UNIT_COUNT(TEXTS); i++) {
         struct snapshot snapshot = {.xmin = 7};
@@ -57,6 +77,19 @@ START_TEST(what_is_no_snapshot_is_refused)
         ck_assert_int_eq(err.class, ERR_CORRUPT);
         ck_assert(snapshot.xmin == 7);
     }
+}
+END_TEST
+
+/* As CREATE_REPLICATION_SLOT exports it: its xmax is the last commit that it decoded. */
+START_TEST(an_exported_snapshot_sees_all_below_its_xmin)
+{
+    struct snapshot snapshot = parse("752:748:");
+    ck_assert(snapshot_sees(&snapshot, 747) && snapshot_sees(&snapshot, 751));
+    ck_assert(!snapshot_sees(&snapshot, 752));
+    ck_assert(snapshot_sees_xid(&snapshot, 751) && !snapshot_sees_xid(&snapshot, 752));
+    snapshot_free(&snapshot);
+    expect_covers("752:752:", "752:748:", true);
+    expect_covers("751:751:", "752:748:", false);
 }
 END_TEST
 
@@ -101,7 +134,7 @@ START_TEST(a_snapshot_that_lacks_a_commit_does_not_cover)
 {
     expect_covers("748:752:748,750", "752:752:", false); /* 748 and 750 are missing */
     expect_covers("748:752:750", "748:752:748", false);
-    expect_covers("748:750:", "748:751:", false); /* 750 had not begun */
+    expect_covers("748:750:", "748:751:", false);       /* 750 had not begun */
     expect_covers("748:750:", "748:752:750,751", true); /* and was not seen before either */
 }
 END_TEST
@@ -157,7 +190,8 @@ START_TEST(sees_and_covers_agree_with_sets)
         for (xid64_t xid = base; xid < base + WIDTH; xid++) {
             bool seen = a.sees[xid - base];
             ck_assert_msg(snapshot_sees(&a.snapshot, xid) == seen, "round %d", round);
-            ck_assert_msg(snapshot_sees_xid(&a.snapshot, (xid_t)xid) == seen, "round %d", round);
+            ck_assert_msg(snapshot_sees_xid(&a.snapshot, (xid_t)xid) == seen, "round %d",
+                          round);
         }
         bool expected = model_covers(&a, &b);
         covered += expected;
@@ -175,6 +209,7 @@ int main(void)
     const TTest *tests[] = {
         a_snapshot_is_xmin_xmax_and_the_list_between,
         what_is_no_snapshot_is_refused,
+        an_exported_snapshot_sees_all_below_its_xmin,
         a_transaction_is_seen_when_it_had_ended,
         a_32_bit_xid_is_the_one_nearest_to_the_snapshot,
         a_later_snapshot_covers_an_earlier_one,

@@ -111,12 +111,11 @@ START_TEST(an_upsert_leaves_out_what_is_not_known)
     struct table lines;
     make_table(&lines, 'r', "lines", LINES, 4);
     expect(&lines, STATEMENT_UPSERT, "1101",
-           (struct expected){
-               "INSERT INTO \"app\".\"lines\" (\"order_id\", \"line\", \"total\")"
-               " VALUES ($1, $2, $3)"
-               " ON CONFLICT (\"order_id\", \"line\") DO UPDATE SET"
-               " \"total\" = EXCLUDED.\"total\" RETURNING xmax <> 0",
-               "n0:20 n1:23 n3:1700", TELLS_EXISTED});
+           (struct expected){"INSERT INTO \"app\".\"lines\" (\"order_id\", \"line\", \"total\")"
+                             " VALUES ($1, $2, $3)"
+                             " ON CONFLICT (\"order_id\", \"line\") DO UPDATE SET"
+                             " \"total\" = EXCLUDED.\"total\" RETURNING xmax <> 0",
+                             "n0:20 n1:23 n3:1700", TELLS_EXISTED});
     free_table(&lines);
 }
 END_TEST
@@ -127,7 +126,7 @@ START_TEST(a_replace_updates_or_inserts_in_full)
     make_table(&lines, 'r', "lines", LINES, 4);
     expect(&lines, STATEMENT_REPLACE, "1111",
            (struct expected){
-               "WITH hit AS (UPDATE \"app\".\"lines\" SET \"note\" = $1, \"total\" = $2"
+               "WITH hit AS (UPDATE ONLY \"app\".\"lines\" SET \"note\" = $1, \"total\" = $2"
                " WHERE \"order_id\" = $3 AND \"line\" = $4 RETURNING 1)"
                " INSERT INTO \"app\".\"lines\" (\"order_id\", \"line\", \"note\", \"total\")"
                " SELECT $3, $4, $1, $2 WHERE NOT EXISTS (SELECT FROM hit)"
@@ -143,11 +142,11 @@ START_TEST(a_patch_writes_only_what_is_known)
     struct table lines;
     make_table(&lines, 'r', "lines", LINES, 4);
     expect(&lines, STATEMENT_PATCH, "1101",
-           (struct expected){"UPDATE \"app\".\"lines\" SET \"total\" = $1"
+           (struct expected){"UPDATE ONLY \"app\".\"lines\" SET \"total\" = $1"
                              " WHERE \"order_id\" = $2 AND \"line\" = $3",
                              "n3:1700 n0:20 n1:23", TELLS_MISSING});
     expect(&lines, STATEMENT_PATCH, "1100",
-           (struct expected){"SELECT FROM \"app\".\"lines\""
+           (struct expected){"SELECT FROM ONLY \"app\".\"lines\""
                              " WHERE \"order_id\" = $1 AND \"line\" = $2",
                              "n0:20 n1:23", TELLS_MISSING});
     free_table(&lines);
@@ -160,7 +159,7 @@ START_TEST(a_move_carries_what_is_not_known_along)
     make_table(&lines, 'r', "lines", LINES, 4);
     expect(&lines, STATEMENT_MOVE, "1101",
            (struct expected){
-               "WITH gone AS (DELETE FROM \"app\".\"lines\""
+               "WITH gone AS (DELETE FROM ONLY \"app\".\"lines\""
                " WHERE \"order_id\" = $1 AND \"line\" = $2 RETURNING \"note\")"
                " INSERT INTO \"app\".\"lines\" (\"order_id\", \"line\", \"note\", \"total\")"
                " SELECT $3, $4, \"note\", $5 FROM gone"
@@ -176,7 +175,7 @@ START_TEST(a_delete_goes_by_the_old_key)
     struct table lines;
     make_table(&lines, 'r', "lines", LINES, 4);
     expect(&lines, STATEMENT_DELETE, "0000",
-           (struct expected){"DELETE FROM \"app\".\"lines\""
+           (struct expected){"DELETE FROM ONLY \"app\".\"lines\""
                              " WHERE \"order_id\" = $1 AND \"line\" = $2",
                              "o0:20 o1:23", TELLS_MISSING});
     free_table(&lines);
@@ -196,7 +195,7 @@ START_TEST(a_table_of_nothing_but_its_key_has_nothing_to_overwrite)
                              " VALUES ($1, $2) ON CONFLICT (\"post\", \"tag\") DO NOTHING",
                              "n0:20 n1:25", TELLS_INSERTED});
     expect(&tags, STATEMENT_MOVE, "10",
-           (struct expected){"WITH gone AS (DELETE FROM \"app\".\"tags\""
+           (struct expected){"WITH gone AS (DELETE FROM ONLY \"app\".\"tags\""
                              " WHERE \"post\" = $1 AND \"tag\" = $2 RETURNING \"tag\")"
                              " INSERT INTO \"app\".\"tags\" (\"post\", \"tag\")"
                              " SELECT $3, \"tag\" FROM gone"
@@ -217,7 +216,7 @@ START_TEST(an_always_identity_is_inserted_but_never_set)
                              " \"note\" = EXCLUDED.\"note\" RETURNING xmax <> 0",
                              "n0:20 n1:20 n2:25", TELLS_EXISTED});
     expect(&serial, STATEMENT_REPLACE, "111",
-           (struct expected){"WITH hit AS (UPDATE \"app\".\"serial\" SET \"note\" = $1"
+           (struct expected){"WITH hit AS (UPDATE ONLY \"app\".\"serial\" SET \"note\" = $1"
                              " WHERE \"id\" = $2 RETURNING 1)"
                              " INSERT INTO \"app\".\"serial\" (\"id\", \"number\", \"note\")"
                              " OVERRIDING SYSTEM VALUE SELECT $2, $3, $1"
@@ -226,7 +225,7 @@ START_TEST(an_always_identity_is_inserted_but_never_set)
                              " \"note\" = EXCLUDED.\"note\"",
                              "n2:25 n0:20 n1:20", TELLS_INSERTED});
     expect(&serial, STATEMENT_MOVE, "110",
-           (struct expected){"WITH gone AS (DELETE FROM \"app\".\"serial\""
+           (struct expected){"WITH gone AS (DELETE FROM ONLY \"app\".\"serial\""
                              " WHERE \"id\" = $1 RETURNING \"note\")"
                              " INSERT INTO \"app\".\"serial\" (\"id\", \"number\", \"note\")"
                              " OVERRIDING SYSTEM VALUE SELECT $2, $3, \"note\" FROM gone"
@@ -234,7 +233,7 @@ START_TEST(an_always_identity_is_inserted_but_never_set)
                              " \"note\" = EXCLUDED.\"note\"",
                              "o0:20 n0:20 n1:20", TELLS_MISSING});
     expect(&serial, STATEMENT_PATCH, "110",
-           (struct expected){"SELECT FROM \"app\".\"serial\" WHERE \"id\" = $1", "n0:20",
+           (struct expected){"SELECT FROM ONLY \"app\".\"serial\" WHERE \"id\" = $1", "n0:20",
                              TELLS_MISSING});
     free_table(&serial);
 }
@@ -267,8 +266,7 @@ START_TEST(a_row_without_key_is_inserted_as_it_is)
            (struct expected){"INSERT INTO \"app\".\"log\" (\"at\") VALUES ($1)", "n0:1184",
                              TELLS_NOTHING});
     expect(&none, STATEMENT_INSERT, "",
-           (struct expected){"INSERT INTO \"app\".\"none\" DEFAULT VALUES", "",
-                             TELLS_NOTHING});
+           (struct expected){"INSERT INTO \"app\".\"none\" DEFAULT VALUES", "", TELLS_NOTHING});
     free_table(&log);
     free_table(&none);
 }
@@ -281,11 +279,12 @@ START_TEST(one_row_of_equal_ones_is_deleted)
     make_table(&partitioned, 'p', "log", LOG, 2);
     make_table(&none, 'r', "none", LOG, 0);
     expect(&log, STATEMENT_DELETE_ROW, "00",
-           (struct expected){"DELETE FROM \"app\".\"log\""
-                             " WHERE ctid = (SELECT ctid FROM \"app\".\"log\""
-                             " WHERE \"at\" IS NOT DISTINCT FROM $1"
-                             " AND \"what\"::text COLLATE \"C\" IS NOT DISTINCT FROM $2::text LIMIT 1)",
-                             "o0:1184 o1:25", TELLS_MISSING});
+           (struct expected){
+               "DELETE FROM ONLY \"app\".\"log\""
+               " WHERE ctid = (SELECT ctid FROM ONLY \"app\".\"log\""
+               " WHERE \"at\" IS NOT DISTINCT FROM $1"
+               " AND \"what\"::text COLLATE \"C\" IS NOT DISTINCT FROM $2::text LIMIT 1)",
+               "o0:1184 o1:25", TELLS_MISSING});
     expect(&partitioned, STATEMENT_DELETE_ROW, "00",
            (struct expected){
                "DELETE FROM \"app\".\"log\""
@@ -294,8 +293,8 @@ START_TEST(one_row_of_equal_ones_is_deleted)
                " AND \"what\"::text COLLATE \"C\" IS NOT DISTINCT FROM $2::text LIMIT 1)",
                "o0:1184 o1:25", TELLS_MISSING});
     expect(&none, STATEMENT_DELETE_ROW, "",
-           (struct expected){"DELETE FROM \"app\".\"none\""
-                             " WHERE ctid = (SELECT ctid FROM \"app\".\"none\" LIMIT 1)",
+           (struct expected){"DELETE FROM ONLY \"app\".\"none\""
+                             " WHERE ctid = (SELECT ctid FROM ONLY \"app\".\"none\" LIMIT 1)",
                              "", TELLS_MISSING});
     free_table(&log);
     free_table(&partitioned);
@@ -308,14 +307,15 @@ START_TEST(one_row_of_equal_ones_is_replaced_or_the_new_one_inserted)
     struct table log;
     make_table(&log, 'r', "log", LOG, 2);
     expect(&log, STATEMENT_REPLACE_ROW, "11",
-           (struct expected){"WITH hit AS (UPDATE \"app\".\"log\" SET \"at\" = $1, \"what\" = $2"
-                             " WHERE ctid = (SELECT ctid FROM \"app\".\"log\""
-                             " WHERE \"at\" IS NOT DISTINCT FROM $3"
-                             " AND \"what\"::text COLLATE \"C\" IS NOT DISTINCT FROM $4::text LIMIT 1)"
-                             " RETURNING 1)"
-                             " INSERT INTO \"app\".\"log\" (\"at\", \"what\") SELECT $1, $2"
-                             " WHERE NOT EXISTS (SELECT FROM hit)",
-                             "n0:1184 n1:25 o0:1184 o1:25", TELLS_INSERTED});
+           (struct expected){
+               "WITH hit AS (UPDATE ONLY \"app\".\"log\" SET \"at\" = $1, \"what\" = $2"
+               " WHERE ctid = (SELECT ctid FROM ONLY \"app\".\"log\""
+               " WHERE \"at\" IS NOT DISTINCT FROM $3"
+               " AND \"what\"::text COLLATE \"C\" IS NOT DISTINCT FROM $4::text LIMIT 1)"
+               " RETURNING 1)"
+               " INSERT INTO \"app\".\"log\" (\"at\", \"what\") SELECT $1, $2"
+               " WHERE NOT EXISTS (SELECT FROM hit)",
+               "n0:1184 n1:25 o0:1184 o1:25", TELLS_INSERTED});
     free_table(&log);
 }
 END_TEST
@@ -328,13 +328,13 @@ START_TEST(types_whose_equal_values_may_differ_are_compared_as_text)
         struct line line;
         bool exact;
     } rows[] = {
-        {{"c", 16, PLAIN}, true},      {{"c", 17, PLAIN}, true},    {{"c", 20, PLAIN}, true},
-        {{"c", 23, PLAIN}, true},      {{"c", 1082, PLAIN}, true},  {{"c", 1114, PLAIN}, true},
-        {{"c", 1184, PLAIN}, true},    {{"c", 2950, PLAIN}, true},  {{"c", 16400, ENUM}, true},
-        {{"c", 25, PLAIN}, false},     {{"c", 114, PLAIN}, false},  {{"c", 142, PLAIN}, false},
-        {{"c", 600, PLAIN}, false},    {{"c", 700, PLAIN}, false},  {{"c", 701, PLAIN}, false},
-        {{"c", 1042, PLAIN}, false},   {{"c", 1186, PLAIN}, false}, {{"c", 1266, PLAIN}, false},
-        {{"c", 1700, PLAIN}, false},   {{"c", 3802, PLAIN}, false}, {{"c", 16402, PLAIN}, false},
+        {{"c", 16, PLAIN}, true},    {{"c", 17, PLAIN}, true},    {{"c", 20, PLAIN}, true},
+        {{"c", 23, PLAIN}, true},    {{"c", 1082, PLAIN}, true},  {{"c", 1114, PLAIN}, true},
+        {{"c", 1184, PLAIN}, true},  {{"c", 2950, PLAIN}, true},  {{"c", 16400, ENUM}, true},
+        {{"c", 25, PLAIN}, false},   {{"c", 114, PLAIN}, false},  {{"c", 142, PLAIN}, false},
+        {{"c", 600, PLAIN}, false},  {{"c", 700, PLAIN}, false},  {{"c", 701, PLAIN}, false},
+        {{"c", 1042, PLAIN}, false}, {{"c", 1186, PLAIN}, false}, {{"c", 1266, PLAIN}, false},
+        {{"c", 1700, PLAIN}, false}, {{"c", 3802, PLAIN}, false}, {{"c", 16402, PLAIN}, false},
         {{"c", 1007, PLAIN}, false},
     };
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
@@ -342,14 +342,16 @@ START_TEST(types_whose_equal_values_may_differ_are_compared_as_text)
         char parameters[16];
         make_table(&table, 'r', "t", &rows[i].line, 1);
         snprintf(parameters, sizeof(parameters), "o0:%u", rows[i].line.type_oid);
-        expect(&table, STATEMENT_DELETE_ROW, "0",
-               (struct expected){
-                   rows[i].exact ? "DELETE FROM \"app\".\"t\" WHERE ctid = (SELECT ctid FROM"
-                                   " \"app\".\"t\" WHERE \"c\" IS NOT DISTINCT FROM $1 LIMIT 1)"
-                                 : "DELETE FROM \"app\".\"t\" WHERE ctid = (SELECT ctid FROM"
-                                   " \"app\".\"t\" WHERE \"c\"::text COLLATE \"C\" IS NOT DISTINCT FROM"
-                                   " $1::text LIMIT 1)",
-                   parameters, TELLS_MISSING});
+        expect(
+            &table, STATEMENT_DELETE_ROW, "0",
+            (struct expected){
+                rows[i].exact
+                    ? "DELETE FROM ONLY \"app\".\"t\" WHERE ctid = (SELECT ctid FROM"
+                      " ONLY \"app\".\"t\" WHERE \"c\" IS NOT DISTINCT FROM $1 LIMIT 1)"
+                    : "DELETE FROM ONLY \"app\".\"t\" WHERE ctid = (SELECT ctid FROM"
+                      " ONLY \"app\".\"t\" WHERE \"c\"::text COLLATE \"C\" IS NOT DISTINCT FROM"
+                      " $1::text LIMIT 1)",
+                parameters, TELLS_MISSING});
         free_table(&table);
     }
 }
@@ -361,8 +363,8 @@ START_TEST(a_domain_is_compared_as_its_base_type)
     make_table(&table, 'r', "t", &(struct line){"c", 16404, PLAIN}, 1);
     table.catalog.columns[0].base_type_oid = 20;
     expect(&table, STATEMENT_DELETE_ROW, "0",
-           (struct expected){"DELETE FROM \"app\".\"t\" WHERE ctid = (SELECT ctid FROM"
-                             " \"app\".\"t\" WHERE \"c\" IS NOT DISTINCT FROM $1 LIMIT 1)",
+           (struct expected){"DELETE FROM ONLY \"app\".\"t\" WHERE ctid = (SELECT ctid FROM"
+                             " ONLY \"app\".\"t\" WHERE \"c\" IS NOT DISTINCT FROM $1 LIMIT 1)",
                              "o0:16404", TELLS_MISSING});
     free_table(&table);
 }
@@ -374,7 +376,7 @@ START_TEST(names_are_quoted)
     static const struct line lines[] = {{"a\"; DROP TABLE x --", 23, KEY}, {"B b", 23, PLAIN}};
     make_table(&table, 'r', "we\"ird.t", lines, 2);
     expect(&table, STATEMENT_PATCH, "11",
-           (struct expected){"UPDATE \"app\".\"we\"\"ird.t\" SET \"B b\" = $1"
+           (struct expected){"UPDATE ONLY \"app\".\"we\"\"ird.t\" SET \"B b\" = $1"
                              " WHERE \"a\"\"; DROP TABLE x --\" = $2",
                              "n1:23 n0:23", TELLS_MISSING});
     free_table(&table);
@@ -401,7 +403,8 @@ START_TEST(the_widest_table_has_its_parameters)
         statement_create(STATEMENT_REPLACE_ROW, relation, &catalog, known);
     ck_assert_uint_eq(statement->parameter_count, 2 * WIDEST);
     ck_assert(!statement->parameters[WIDEST - 1].old && statement->parameters[WIDEST].old);
-    ck_assert_ptr_nonnull(strstr(statement->sql, "\"c1599\"::text COLLATE \"C\" IS NOT DISTINCT FROM $3200"));
+    ck_assert_ptr_nonnull(
+        strstr(statement->sql, "\"c1599\"::text COLLATE \"C\" IS NOT DISTINCT FROM $3200"));
     statement_free(statement);
     statement_free(NULL);
     relation_free(relation);

@@ -241,11 +241,14 @@ class Product:
         wait.until(look, "/readyz", seconds)
 
     def wait_caught_up(self, seconds=60):
-        """Waits until all that is committed at the source by now is applied."""
+        """Waits until all that is committed at the source by now is applied and durable.
+
+        (What is only applied may still be lost with the target, and applied again.)
+        """
         position = lsn(self.source.value("SELECT pg_current_wal_insert_lsn()"))
         document = self.wait_status(
             lambda status: status["backfill"]["complete"]
-            and lsn(status["lsn"]["applied"]) >= position,
+            and lsn(status["lsn"]["flushed"]) >= position,
             "the target to catch up", seconds)
         self.assert_ledger()
         return document

@@ -1,0 +1,38 @@
+/* Is the source still the one that the migration began with, and is its stream whole?
+ *
+ * Asked at the start, before every start of the stream, and by the monitor while it runs:
+ * whatever happens to a slot while nobody is connected to it would else be a silent gap. */
+#ifndef POSTGRES_CONTINUITY_H
+#define POSTGRES_CONTINUITY_H
+
+#include "model/lsn.h"
+#include "postgres/session.h"
+#include "postgres/slot.h"
+
+struct continuity { /* all borrowed; as recorded when the migration began */
+    const char *system_identifier;
+    uint32_t timeline;
+    const char *database;
+    const char *slot;
+    size_t table_count;
+    const struct slot_table *tables;
+    const char *const *partitions; /* by table: fingerprint of its partitions, or NULL */
+    const uint32_t *table_oids;
+};
+
+/* System, timeline and database; the slot, which must not be ahead of `applied` (what the target
+ * has; LSN_NONE while the stream is connected, when nobody else can move it); the publications' tables and what they publish. ERR_SOURCE_LOST, or ERR_CONFIG for the
+ * publications, with a remedy. */
+bool continuity_check(struct session *session, const struct continuity *known, lsn_t applied,
+                      struct err *err);
+
+/* The partitions of a table, by OID and storage: a partition that is truncated, attached or
+ * detached by itself sends nothing that its root publishes. "" for a table without partitions.
+ * Takes no locks. The caller frees *fingerprint. */
+bool continuity_fingerprint(struct session *session, uint32_t table_oid, char **fingerprint,
+                            struct err *err);
+/* ERR_SOURCE_LOST when a fingerprint is another than the recorded one. */
+bool continuity_check_partitions(struct session *session, const struct continuity *known,
+                                 struct err *err);
+
+#endif

@@ -1,0 +1,321 @@
+/* The configuration: its defaults, every key, and what is refused where. */
+#include "cli/config.h"
+#include "unit.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A file with a config, and what came of loading it. */
+struct bench {
+    char path[64];
+    struct options options;
+    struct config config;
+    struct err err;
+};
+
+static void open_bench(struct bench *bench, const char *text)
+{
+    *bench = (struct bench){.path = "/tmp/slackwater-config-XXXXXX"};
+    int fd = mkstemp(bench->path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    bench->options.config_file = bench->path;
+    unsetenv("SLACKWATER_SOURCE");
+    unsetenv("SLACKWATER_TARGET");
+}
+
+static void close_bench(struct bench *bench)
+{
+    config_free(&bench->config);
+    unlink(bench->path);
+}
+
+static void load(struct bench *bench)
+{
+    ck_assert_msg(config_load(&bench->options, &bench->config, &bench->err), "%s",
+                  bench->err.message);
+}
+
+static void open_and_load(struct bench *bench, const char *text)
+{
+    open_bench(bench, text);
+    load(bench);
+}
+
+/* `message` follows the file's name: ":line:column: ...". */
+static void expect_refusal(const char *text, const char *message)
+{
+    struct bench bench;
+    open_bench(&bench, text);
+    ck_assert_msg(!config_load(&bench.options, &bench.config, &bench.err), "%s", text);
+    ck_assert_int_eq(bench.err.class, ERR_CONFIG);
+    size_t path = strlen(bench.path);
+    ck_assert_msg(strncmp(bench.err.message, bench.path, path) == 0, "%s", bench.err.message);
+    ck_assert_str_eq(bench.err.message + path, message);
+    ck_assert_ptr_null(bench.config.root); /* nothing is left behind */
+    unlink(bench.path);
+}
+
+static void expect_defaults(const struct config *config)
+{
+    ck_assert_str_eq(config->migration, "default");
+    ck_assert_ptr_null(config->source_dsn);
+    ck_assert_ptr_null(config->target_dsn);
+    ck_assert_int_eq(config->heartbeat, USEC_PER_SEC);
+    ck_assert_int_eq(config->backfill_workers, 2);
+    ck_assert_int_eq(config->backfill_order, COPY_LARGEST_FIRST);
+    ck_assert_str_eq(config->http_listen, "127.0.0.1:8087");
+    ck_assert_int_eq(config->max_lag, USEC_PER_SEC);
+    ck_assert_int_eq(config->max_lag_bytes, 16 << 20);
+    ck_assert_int_eq(config->hold, 60 * USEC_PER_SEC);
+    ck_assert_double_eq(config->max_error_rate, 0.001);
+    ck_assert_int_eq(config->max_transaction, 60 * USEC_PER_SEC);
+    ck_assert_ptr_null(config->tables);
+    ck_assert_int_eq(config->ineffective_count, 0);
+}
+
+START_TEST(without_a_file_everything_has_its_default)
+{
+    struct bench bench;
+    open_bench(&bench, "");
+    bench.options.config_file = NULL;
+    load(&bench);
+    expect_defaults(&bench.config);
+    close_bench(&bench);
+}
+END_TEST
+
+START_TEST(an_empty_file_says_the_same_as_none)
+{
+    struct bench bench;
+    open_and_load(&bench, "# nothing yet\n");
+    expect_defaults(&bench.config);
+    close_bench(&bench);
+}
+END_TEST
+
+START_TEST(every_key_is_taken)
+{
+    struct bench bench;
+    open_and_load(&bench, "migration: shop\n"
+                          "source: { dsn: host=s, heartbeat: 250ms }\n"
+                          "target: { dsn: host=t }\n"
+                          "tables: [ { source: users } ]\n"
+                          "backfill: { workers: 7, order: parents_first }\n"
+                          "apply: { on_bad_row: stop, conflict: source_wins }\n"
+                          "readiness:\n"
+                          "  max_lag: 5s\n"
+                          "  max_lag_bytes: 1MB\n"
+                          "  hold: 2m\n"
+                          "  max_error_rate: 0.25\n"
+                          "  max_transaction: 1h\n"
+                          "http: { listen: '0.0.0.0:9090' }\n");
+    const struct config *config = &bench.config;
+    ck_assert_str_eq(config->migration, "shop");
+    ck_assert_str_eq(config->source_dsn, "host=s");
+    ck_assert_int_eq(config->heartbeat, 250 * USEC_PER_MS);
+    ck_assert_str_eq(config->target_dsn, "host=t");
+    ck_assert_ptr_nonnull(config->tables);
+    ck_assert_uint_eq(config->tables->count, 1);
+    ck_assert_int_eq(config->backfill_workers, 7);
+    ck_assert_int_eq(config->backfill_order, COPY_PARENTS_FIRST);
+    ck_assert_int_eq(config->max_lag, 5 * USEC_PER_SEC);
+    ck_assert_int_eq(config->max_lag_bytes, 1 << 20);
+    ck_assert_int_eq(config->hold, 120 * USEC_PER_SEC);
+    ck_assert_double_eq(config->max_error_rate, 0.25);
+    ck_assert_int_eq(config->max_transaction, 3600 * USEC_PER_SEC);
+    ck_assert_str_eq(config->http_listen, "0.0.0.0:9090");
+    ck_assert_int_eq(config->ineffective_count, 0);
+    close_bench(&bench);
+}
+END_TEST
+
+START_TEST(an_unknown_key_is_refused_with_the_nearest)
+{
+    static const struct {
+        const char *text, *message;
+    } rows[] = {
+        {"migratoin: x\n",
+         ":1:1: unknown key \"migratoin\" in the file; did you mean \"migration\"?"},
+        {"source:\n  dns: x\n", ":2:3: unknown key \"dns\" in source; did you mean \"dsn\"?"},
+        {"target: { heartbeat: 1s }\n", ":1:11: unknown key \"heartbeat\" in target"},
+        {"backfill: { worker: 2 }\n",
+         ":1:13: unknown key \"worker\" in backfill; did you mean \"workers\"?"},
+        {"apply: { conflicts: source_wins }\n",
+         ":1:10: unknown key \"conflicts\" in apply; did you mean \"conflict\"?"},
+        {"readiness: { max_lags: 1s }\n",
+         ":1:14: unknown key \"max_lags\" in readiness; did you mean \"max_lag\"?"},
+        {"http: { address: x }\n", ":1:9: unknown key \"address\" in http"},
+    };
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++)
+        expect_refusal(rows[i].text, rows[i].message);
+}
+END_TEST
+
+START_TEST(a_bad_unit_or_number_is_refused_where_it_stands)
+{
+    static const char DURATION[] = "expected a duration with its unit, such as 250ms, 5s, 2m, "
+                                   "1h or 1d";
+    static const struct {
+        const char *text, *place, *expected;
+    } rows[] = {
+        {"source:\n  heartbeat: 5\n", ":2:14: found \"5\"; ", DURATION},
+        {"readiness: { max_lag: 1 second }\n", ":1:23: found \"1 second\"; ", DURATION},
+        {"readiness: { hold: -1s }\n", ":1:20: found \"-1s\"; ", DURATION},
+        {"readiness: { max_transaction: [] }\n", ":1:31: found a list; ", DURATION},
+        {"backfill: { max_replica_lag: soon }\n", ":1:30: found \"soon\"; ", DURATION},
+        {"readiness: { max_lag_bytes: 16 Mb }\n", ":1:29: found \"16 Mb\"; ",
+         "expected a size, such as 64kB, 16MB or 1GB"},
+        {"readiness: { max_lag_bytes: 9000000TB }\n",
+         ":1:29: ", "a size below 8388608TB is expected"},
+        {"readiness: { max_error_rate: 1.5 }\n", ":1:30: found \"1.5\"; ",
+         "expected a number from 0 to 1"},
+        {"backfill: { workers: 0 }\n", ":1:22: found \"0\"; ",
+         "expected a whole number from 1 to 64"},
+        {"backfill: { workers: many }\n", ":1:22: found \"many\"; ",
+         "expected a whole number from 1 to 64"},
+        {"backfill: { chunk_rows: 0 }\n", ":1:25: found \"0\"; ",
+         "expected a whole number from 1 to 100000000"},
+        {"source: { heartbeat: 10ms }\n", ":1:22: ", "heartbeat: at least 100ms is expected"},
+    };
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        char message[256];
+        snprintf(message, sizeof(message), "%s%s", rows[i].place, rows[i].expected);
+        expect_refusal(rows[i].text, message);
+    }
+}
+END_TEST
+
+START_TEST(a_word_that_is_no_choice_is_refused)
+{
+    expect_refusal("backfill: { order: parent_first }\n",
+                   ":1:20: \"parent_first\" is not a choice here; did you mean "
+                   "\"parents_first\"");
+    expect_refusal("backfill: { order: x }\n", ":1:20: \"x\" is not a choice here; the first "
+                                               "of them is \"largest_first\"");
+    expect_refusal("apply: { conflict: newest }\n",
+                   ":1:20: \"newest\" is not a choice here; the first of them is "
+                   "\"source_wins\"");
+    expect_refusal("apply: { on_bad_row: skip }\n",
+                   ":1:22: \"skip\" is not a choice here; did you mean \"stop\"");
+}
+END_TEST
+
+START_TEST(the_shape_of_the_file_is_checked)
+{
+    expect_refusal("migration: ''\n", ":1:12: migration: the name is empty");
+    expect_refusal("source: host=s\n", ":1:9: found \"host=s\"; expected a mapping for source");
+    expect_refusal("- source\n", ":1:1: found a list; expected a mapping for the file");
+    expect_refusal("http: { listen: localhost }\n",
+                   ":1:17: \"localhost\" is no address to listen on; expected host:port, such "
+                   "as 127.0.0.1:8087");
+}
+END_TEST
+
+START_TEST(a_file_that_is_not_there_is_named)
+{
+    struct bench bench;
+    open_bench(&bench, "");
+    unlink(bench.path);
+    ck_assert(!config_load(&bench.options, &bench.config, &bench.err));
+    ck_assert_int_eq(bench.err.class, ERR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(bench.err.message, bench.path));
+}
+END_TEST
+
+START_TEST(an_option_wins_over_the_environment_and_that_over_the_file)
+{
+    struct bench bench;
+    open_bench(&bench, "source: { dsn: file_s }\ntarget: { dsn: file_t }\n");
+    load(&bench);
+    ck_assert_str_eq(bench.config.source_dsn, "file_s");
+    ck_assert_str_eq(bench.config.target_dsn, "file_t");
+    config_free(&bench.config);
+
+    setenv("SLACKWATER_SOURCE", "environment_s", 1);
+    setenv("SLACKWATER_TARGET", "", 1); /* empty is as good as unset */
+    load(&bench);
+    ck_assert_str_eq(bench.config.source_dsn, "environment_s");
+    ck_assert_str_eq(bench.config.target_dsn, "file_t");
+    config_free(&bench.config);
+
+    bench.options.source = "option_s";
+    bench.options.target = "option_t";
+    load(&bench);
+    ck_assert_str_eq(bench.config.source_dsn, "option_s");
+    ck_assert_str_eq(bench.config.target_dsn, "option_t");
+    close_bench(&bench);
+}
+END_TEST
+
+START_TEST(a_dsn_may_come_from_a_variable_or_a_file)
+{
+    struct bench bench, secret;
+    char text[256];
+    open_bench(&secret, "host=t password=hunter2\n");
+    snprintf(text, sizeof(text), "source: { dsn: \"${UNIT_DSN}\" }\ntarget: { dsn: file:%s }\n",
+             secret.path);
+    setenv("UNIT_DSN", "host=s", 1);
+    open_and_load(&bench, text);
+    ck_assert_str_eq(bench.config.source_dsn, "host=s");
+    ck_assert_str_eq(bench.config.target_dsn, "host=t password=hunter2");
+    close_bench(&bench);
+    unlink(secret.path);
+}
+END_TEST
+
+START_TEST(a_missing_dsn_is_asked_for_by_its_names)
+{
+    struct bench bench;
+    open_and_load(&bench, "target: { dsn: '' }\n");
+    ck_assert(!config_need_source(&bench.config, &bench.err));
+    ck_assert_int_eq(bench.err.class, ERR_CONFIG);
+    ck_assert_str_eq(bench.err.message, "no source database is given");
+    ck_assert_ptr_nonnull(strstr(bench.err.remedy, "--source"));
+    ck_assert_ptr_nonnull(strstr(bench.err.remedy, "SLACKWATER_SOURCE"));
+    ck_assert(!config_need_target(&bench.config, &bench.err));
+    ck_assert_str_eq(bench.err.message, "no target database is given");
+    config_free(&bench.config);
+    bench.options.source = "host=s";
+    load(&bench);
+    ck_assert(config_need_source(&bench.config, &bench.err));
+    close_bench(&bench);
+}
+END_TEST
+
+START_TEST(settings_that_this_version_does_not_act_on_are_noted)
+{
+    static const char *const NAMES[] = {"backfill.chunk_rows", "backfill.max_replica_lag",
+                                        "apply.on_bad_row: quarantine"};
+    struct bench bench;
+    open_and_load(&bench, "backfill: { chunk_rows: 500, max_replica_lag: 5s }\n"
+                          "apply: { on_bad_row: quarantine }\n");
+    ck_assert_int_eq(bench.config.ineffective_count, 3);
+    for (int i = 0; i < 3; i++)
+        ck_assert_msg(strncmp(bench.config.ineffective[i], NAMES[i], strlen(NAMES[i])) == 0,
+                      "%s", bench.config.ineffective[i]);
+    close_bench(&bench);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {
+        without_a_file_everything_has_its_default,
+        an_empty_file_says_the_same_as_none,
+        every_key_is_taken,
+        an_unknown_key_is_refused_with_the_nearest,
+        a_bad_unit_or_number_is_refused_where_it_stands,
+        a_word_that_is_no_choice_is_refused,
+        the_shape_of_the_file_is_checked,
+        a_file_that_is_not_there_is_named,
+        an_option_wins_over_the_environment_and_that_over_the_file,
+        a_dsn_may_come_from_a_variable_or_a_file,
+        a_missing_dsn_is_asked_for_by_its_names,
+        settings_that_this_version_does_not_act_on_are_noted,
+    };
+    return unit_run("config", tests, UNIT_COUNT(tests));
+}

@@ -1,0 +1,214 @@
+/* Progress of a run and the pauses between attempts. */
+#include "dice.h"
+#include "pipeline/backoff.h"
+#include "pipeline/progress.h"
+#include "unit.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static const struct err TROUBLE = {.class = ERR_RETRY, .message = "connection lost"};
+
+static void apply(struct progress *progress, lsn_t end_lsn, usec_t commit_at, usec_t heartbeat)
+{
+    progress_applied(progress, end_lsn, 2, 10, commit_at, heartbeat);
+}
+
+static void expect_rate(struct progress *progress, double rate)
+{
+    ck_assert_double_eq_tol(progress_error_rate(progress), rate, 1e-9);
+}
+
+START_TEST(a_new_progress_knows_nothing)
+{
+    struct progress progress;
+    progress_init(&progress, 0);
+    ck_assert_ptr_nonnull(progress.tables);
+    ck_assert_uint_eq(counter_get(&progress.applied), LSN_NONE);
+    ck_assert_str_eq(progress.last_error, "");
+    expect_rate(&progress, 0);
+    progress_free(&progress);
+}
+END_TEST
+
+START_TEST(every_table_has_its_counters)
+{
+    struct progress progress;
+    progress_init(&progress, 3);
+    counter_add(&progress.tables[2].received, 5);
+    counter_add(&progress.tables[2].received, 2);
+    counter_set(&progress.tables[1].copied_rows, 9);
+    ck_assert_uint_eq(counter_get(&progress.tables[2].received), 7);
+    ck_assert_uint_eq(counter_get(&progress.tables[1].copied_rows), 9);
+    ck_assert_uint_eq(counter_get(&progress.tables[0].received), 0);
+    progress_free(&progress);
+}
+END_TEST
+
+START_TEST(what_is_applied_adds_up)
+{
+    struct progress progress;
+    progress_init(&progress, 1);
+    apply(&progress, 100, 0, 0);
+    apply(&progress, 250, 0, 0);
+    ck_assert_uint_eq(counter_get(&progress.applied), 250);
+    ck_assert_uint_eq(counter_get(&progress.transactions), 4);
+    ck_assert_uint_eq(counter_get(&progress.changes), 20);
+    ck_assert_uint_eq(counter_get(&progress.batches), 2);
+    ck_assert_uint_eq(counter_get(&progress.durable), LSN_NONE);
+    progress_free(&progress);
+}
+END_TEST
+
+START_TEST(a_batch_without_commit_or_heartbeat_leaves_the_last_ones)
+{
+    struct progress progress;
+    usec_t now = clock_monotonic(), wall = clock_wall();
+    progress_init(&progress, 1);
+    apply(&progress, 100, wall - 5 * USEC_PER_SEC, now - 2 * USEC_PER_SEC);
+    apply(&progress, 200, 0, 0);
+    ck_assert_int_eq(progress.last_commit_at, wall - 5 * USEC_PER_SEC);
+    ck_assert_int_ge(progress.last_delay, 5 * USEC_PER_SEC);
+    ck_assert_int_eq(progress.heartbeat_emitted, now - 2 * USEC_PER_SEC);
+    ck_assert_int_ge(progress.heartbeat_delay, 2 * USEC_PER_SEC);
+    ck_assert_int_ge(progress.last_applied_at, now);
+    progress_free(&progress);
+}
+END_TEST
+
+START_TEST(a_failure_is_kept_with_its_time)
+{
+    struct progress progress;
+    struct err longest = {.class = ERR_RETRY};
+    usec_t before = clock_wall();
+    progress_init(&progress, 1);
+    progress_failed(&progress, &TROUBLE);
+    ck_assert_str_eq(progress.last_error, "connection lost");
+    ck_assert_int_ge(progress.last_error_at, before);
+    memset(longest.message, 'x', sizeof(longest.message) - 1);
+    progress_failed(&progress, &longest);
+    ck_assert_uint_eq(strlen(progress.last_error), sizeof(progress.last_error) - 1);
+    ck_assert_uint_eq(counter_get(&progress.errors), 2);
+    progress_free(&progress);
+}
+END_TEST
+
+START_TEST(the_error_rate_is_the_share_of_failed_attempts)
+{
+    struct progress progress;
+    progress_init(&progress, 1);
+    progress_failed(&progress, &TROUBLE);
+    expect_rate(&progress, 1);
+    for (int i = 0; i < 3; i++)
+        apply(&progress, 100, 0, 0);
+    expect_rate(&progress, 0.25);
+    progress_free(&progress);
+}
+END_TEST
+
+/* Moves what was counted into the past: each second to the slot it has there. */
+static void grow_old(struct progress *progress, int64_t seconds)
+{
+    __typeof__(progress->window) old;
+    memcpy(old, progress->window, sizeof(old));
+    memset(progress->window, 0, sizeof(progress->window));
+    for (int i = 0; i < PROGRESS_WINDOW; i++) {
+        int64_t second = old[i].second - seconds; /* may be before the boot */
+        int64_t slot = (second % PROGRESS_WINDOW + PROGRESS_WINDOW) % PROGRESS_WINDOW;
+        if (old[i].second == 0)
+            continue;
+        progress->window[slot] = old[i];
+        progress->window[slot].second = second;
+    }
+}
+
+START_TEST(what_is_older_than_the_window_does_not_count)
+{
+    struct progress progress;
+    progress_init(&progress, 1);
+    progress_failed(&progress, &TROUBLE);
+    grow_old(&progress, PROGRESS_WINDOW / 2);
+    apply(&progress, 100, 0, 0);
+    expect_rate(&progress, 0.5);
+    grow_old(&progress, PROGRESS_WINDOW / 2);
+    expect_rate(&progress, 0);
+    progress_free(&progress);
+}
+END_TEST
+
+START_TEST(a_second_of_an_earlier_round_is_counted_anew)
+{
+    struct progress progress;
+    progress_init(&progress, 1);
+    for (int i = 0; i < PROGRESS_WINDOW; i++) {
+        progress.window[i].second = clock_monotonic() / USEC_PER_SEC - PROGRESS_WINDOW - i;
+        progress.window[i].failed = 1000;
+    }
+    apply(&progress, 100, 0, 0);
+    expect_rate(&progress, 0);
+    progress_failed(&progress, &TROUBLE);
+    expect_rate(&progress, 0.5);
+    progress_free(&progress);
+}
+END_TEST
+
+/* ---- backoff ---- */
+
+START_TEST(pauses_double_up_to_the_longest_and_begin_again_after_a_reset)
+{
+    struct stop stop;
+    struct backoff backoff = backoff_between(100, 500);
+    stop_init(&stop);
+    static const usec_t NEXT[] = {200, 400, 500, 500};
+    for (size_t i = 0; i < UNIT_COUNT(NEXT); i++) {
+        ck_assert(!backoff_wait(&backoff, &stop));
+        ck_assert_int_eq(backoff.next, NEXT[i]);
+    }
+    backoff_reset(&backoff);
+    ck_assert_int_eq(backoff.next, 100);
+    stop_free(&stop);
+}
+END_TEST
+
+START_TEST(a_pause_lasts_three_quarters_at_least)
+{
+    struct stop stop;
+    stop_init(&stop);
+    for (int i = 0; i < 20; i++) {
+        struct backoff backoff = backoff_between(4 * USEC_PER_MS, USEC_PER_SEC);
+        usec_t before = clock_monotonic();
+        ck_assert(!backoff_wait(&backoff, &stop));
+        ck_assert_int_ge(clock_monotonic() - before, 3 * USEC_PER_MS);
+    }
+    stop_free(&stop);
+}
+END_TEST
+
+START_TEST(a_stop_ends_a_pause_at_once)
+{
+    struct stop stop;
+    struct backoff backoff = backoff_between(3600 * USEC_PER_SEC, 7200 * USEC_PER_SEC);
+    stop_init(&stop);
+    stop_request(&stop);
+    ck_assert(backoff_wait(&backoff, &stop)); /* or the test is ended by its time limit */
+    stop_free(&stop);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {
+        a_new_progress_knows_nothing,
+        every_table_has_its_counters,
+        what_is_applied_adds_up,
+        a_batch_without_commit_or_heartbeat_leaves_the_last_ones,
+        a_failure_is_kept_with_its_time,
+        the_error_rate_is_the_share_of_failed_attempts,
+        what_is_older_than_the_window_does_not_count,
+        a_second_of_an_earlier_round_is_counted_anew,
+        pauses_double_up_to_the_longest_and_begin_again_after_a_reset,
+        a_pause_lasts_three_quarters_at_least,
+        a_stop_ends_a_pause_at_once,
+    };
+    return unit_run("progress", tests, UNIT_COUNT(tests));
+}

@@ -1,0 +1,657 @@
+/* The stream between a source and a sink in memory: both threads, the supervisor, and all that
+ * may fail around them. */
+#include "dice.h"
+#include "stream_world.h"
+
+static void append_many(struct world *world, uint64_t *dice, int transactions, uint32_t most)
+{
+    for (int i = 0; i < transactions; i++)
+        world_append(world, dice_below(dice, most + 1));
+}
+
+static void expect_end(struct world *world, enum err_class class)
+{
+    ck_assert(!world_supervise(world));
+    ck_assert_msg(world->err.class == class, "%s: %s", err_class_name(world->err.class),
+                  world->err.message);
+}
+
+static bool is_first(struct world *world)
+{
+    return atomic_fetch_add(&world->counted, 1) == 0;
+}
+
+/* ---- in order ---- */
+
+START_TEST(every_change_arrives_once_and_in_order)
+{
+    uint64_t dice = dice_seed();
+    struct world world;
+    world_open(&world, &(struct world_config){.batch_changes = 7});
+    append_many(&world, &dice, 300, 20); /* many of them over several batches */
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    ck_assert_uint_le(memory_sink_tally(world.sink).most_changes, 7 + 7);
+    ck_assert_uint_eq(counter_get(&world.progress.tables[0].applied), world.next_key - 1000);
+    ck_assert_uint_eq(counter_get(&world.progress.transactions), 300);
+    ck_assert(!world.progress.streaming);
+    world_close(&world);
+}
+END_TEST
+
+START_TEST(commits_come_at_the_ends_of_transactions)
+{
+    struct world world;
+    size_t count;
+    world_open(&world, &(struct world_config){.batch_changes = 4});
+    for (uint32_t changes = 0; changes < 12; changes++)
+        world_append(&world, changes);
+    world_stream_to_end(&world);
+    const struct memory_write *writes = memory_sink_writes(world.sink, &count);
+    for (size_t i = 0; i < count; i++) {
+        lsn_t end = writes[i].lsn - writes[i].lsn % WORLD_LSN_STEP + WORLD_LSN_STEP;
+        ck_assert_uint_eq(writes[i].commit % WORLD_LSN_STEP, 0);
+        ck_assert_uint_ge(writes[i].commit, end);
+    }
+    world_close(&world);
+}
+END_TEST
+
+START_TEST(a_second_run_goes_on_from_the_checkpoint)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){0});
+    lsn_t first_end = world_append(&world, 3);
+    world_stream_to_end(&world);
+    world_append(&world, 2);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    ck_assert_uint_eq(memory_source_tally(world.source).started_from, first_end);
+    world_stream_to_end(&world); /* nothing is left: it ends at once */
+    world_expect_all(&world);
+    world_close(&world);
+}
+END_TEST
+
+START_TEST(an_idle_source_moves_the_checkpoint_by_its_positions)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){0});
+    world_append(&world, 1);
+    world.end += 5000;
+    memory_source_append_position(world.source, world.end);
+    world_stream_to_end(&world);
+    ck_assert_uint_eq(memory_sink_tally(world.sink).checkpoint, world.end);
+    world_close(&world);
+}
+END_TEST
+
+/* While the first batch is being written, ten transactions come. */
+static bool ten_come_meanwhile(struct world *world, enum memory_sink_call call,
+                               const struct batch *batch, struct err *err)
+{
+    if (call != MEMORY_SINK_APPLY)
+        return true;
+    if (!is_first(world))
+        return batch->transaction_count == 10 ||
+               err_set(err, ERR_BUG, "%u transactions", batch->transaction_count);
+    for (int i = 0; i < 10; i++)
+        world_append(world, 2);
+    return memory_source_await_given(world->source, world->end,
+                                     clock_monotonic() + WORLD_LONG) ||
+           err_set(err, ERR_BUG, "the source was not read on");
+}
+
+START_TEST(what_comes_while_the_target_is_busy_becomes_one_batch)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.on_sink = ten_come_meanwhile});
+    world_append(&world, 2);
+    world.stream.until = world.end + 10 * WORLD_LSN_STEP;
+    ck_assert_msg(stream_supervise(&world.stream, &world.err), "%s", world.err.message);
+    world_expect_all(&world);
+    ck_assert_uint_eq(memory_sink_tally(world.sink).applies, 2);
+    world_close(&world);
+}
+END_TEST
+
+/* Half a transaction is at hand; the other half comes when the source has been asked again. */
+static bool second_half_comes(struct world *world, enum memory_source_call call, lsn_t lsn,
+                              struct err *err)
+{
+    (void)lsn, (void)err;
+    if (call == MEMORY_SOURCE_RECEIVE && atomic_fetch_add(&world->counted, 1) == 2)
+        memory_source_show(world->source, UINT64_MAX);
+    return true;
+}
+
+static bool must_be_whole(struct world *world, enum memory_sink_call call,
+                          const struct batch *batch, struct err *err)
+{
+    (void)world;
+    return call != MEMORY_SINK_APPLY || (!batch->ends_open && !batch->begins_open) ||
+           err_set(err, ERR_BUG, "a part of a transaction");
+}
+
+START_TEST(half_a_transaction_is_not_handed_over)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.on_source = second_half_comes,
+                                              .on_sink = must_be_whole});
+    world_append(&world, 4);
+    memory_source_show(world.source, 2);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    world_close(&world);
+}
+END_TEST
+
+/* ---- what is durable ---- */
+
+static bool flushes_at_the_fifth_question(struct world *world, enum memory_sink_call call,
+                                          const struct batch *batch, struct err *err)
+{
+    (void)batch, (void)err;
+    if (call == MEMORY_SINK_FLUSHED && atomic_fetch_add(&world->counted, 1) == 4)
+        memory_sink_flush(world->sink);
+    return true;
+}
+
+START_TEST(the_end_is_waited_for_until_it_is_durable)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.flush_by_hand = true,
+                                              .on_sink = flushes_at_the_fifth_question});
+    world_append(&world, 3);
+    world_stream_to_end(&world);
+    ck_assert_uint_ge(memory_sink_tally(world.sink).flush_questions, 5);
+    world_close(&world);
+}
+END_TEST
+
+static bool flushes_now_and_then(struct world *world, enum memory_sink_call call,
+                                 const struct batch *batch, struct err *err)
+{
+    (void)batch, (void)err;
+    if (call == MEMORY_SINK_FLUSHED && dice_one_in(&world->dice, 4))
+        memory_sink_flush(world->sink);
+    return true;
+}
+
+static bool must_be_told_durable(struct world *world, enum memory_source_call call, lsn_t lsn,
+                                 struct err *err)
+{
+    if (call != MEMORY_SOURCE_FEEDBACK)
+        return true;
+    return lsn <= memory_sink_tally(world->sink).told ||
+           err_set(err, ERR_BUG, "told %llu, which nobody said is durable",
+                   (unsigned long long)lsn);
+}
+
+START_TEST(the_source_is_told_no_more_than_the_sink_says)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.batch_changes = 3,
+                                              .flush_by_hand = true,
+                                              .on_sink = flushes_now_and_then,
+                                              .on_source = must_be_told_durable});
+    world.dice = dice_seed();
+    append_many(&world, &world.dice, 200, 4);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    world_close(&world);
+}
+END_TEST
+
+/* The first write lasts until feedback was sent twice, which is a second apart. */
+static bool blocks_for_two_feedbacks(struct world *world, enum memory_sink_call call,
+                                     const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    if (call != MEMORY_SINK_APPLY || !is_first(world))
+        return true;
+    uint64_t before = memory_source_tally(world->source).feedbacks;
+    return memory_source_await_feedback(world->source, before + 2,
+                                        clock_monotonic() + WORLD_LONG) ||
+           err_set(err, ERR_BUG, "no feedback while the target is busy");
+}
+
+START_TEST(feedback_goes_on_while_the_target_blocks)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.on_sink = blocks_for_two_feedbacks});
+    world_append(&world, 1);
+    world_stream_to_end(&world);
+    world_close(&world);
+}
+END_TEST
+
+static bool blocks_and_looks_at_the_source(struct world *world, enum memory_sink_call call,
+                                           const struct batch *batch, struct err *err)
+{
+    bool blocks = call == MEMORY_SINK_APPLY && atomic_load(&world->counted) == 0;
+    if (!blocks_for_two_feedbacks(world, call, batch, err))
+        return false;
+    /* One batch here, one in the queue, one that waits for room. */
+    lsn_t given = memory_source_tally(world->source).given;
+    return !blocks || given == 5000 + 3 * WORLD_LSN_STEP ||
+           err_set(err, ERR_BUG, "given up to %llu", (unsigned long long)given);
+}
+
+START_TEST(feedback_goes_on_while_the_queue_is_full_and_no_more_is_read)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.batch_changes = 1,
+                                              .queue_bytes = 1,
+                                              .on_sink = blocks_and_looks_at_the_source});
+    for (int i = 0; i < 10; i++)
+        world_append(&world, 1);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    world_close(&world);
+}
+END_TEST
+
+/* ---- the target fails ---- */
+
+static bool fails_in_mid_stream(struct world *world, enum memory_sink_call call,
+                                const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    bool late = memory_sink_tally(world->sink).commits >= 3;
+    return call != MEMORY_SINK_APPLY || !late || !is_first(world) ||
+           err_set(err, ERR_RETRY, "deadlock");
+}
+
+START_TEST(a_passing_failure_of_the_target_does_not_reach_the_source)
+{
+    uint64_t dice = dice_seed();
+    struct world world;
+    world_open(&world,
+               &(struct world_config){.batch_changes = 5, .on_sink = fails_in_mid_stream});
+    append_many(&world, &dice, 30, 5);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    ck_assert_uint_eq(memory_source_tally(world.source).starts, 1);
+    ck_assert_uint_eq(counter_get(&world.progress.retries), 1);
+    ck_assert_uint_eq(counter_get(&world.progress.reconnects), 0);
+    world_close(&world);
+}
+END_TEST
+
+static bool refuses_the_data(struct world *world, enum memory_sink_call call,
+                             const struct batch *batch, struct err *err)
+{
+    (void)world;
+    return call != MEMORY_SINK_APPLY || batch->end_lsn <= 5300 ||
+           err_set(err, ERR_DATA, "a value the target refuses");
+}
+
+START_TEST(data_that_is_refused_ends_the_stream_behind_what_was_right)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.batch_changes = 1, .on_sink = refuses_the_data});
+    for (int i = 0; i < 10; i++)
+        world_append(&world, 1);
+    expect_end(&world, ERR_DATA);
+    ck_assert_str_eq(world.err.message, "a value the target refuses");
+    ck_assert_uint_eq(memory_sink_tally(world.sink).checkpoint, 5300);
+    ck_assert_uint_eq(memory_source_tally(world.source).starts, 1);
+    ck_assert(!world.progress.streaming);
+    world_close(&world);
+}
+END_TEST
+
+START_TEST(a_ledger_that_does_not_add_up_ends_the_stream)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.miscount = -1});
+    world_append(&world, 2);
+    expect_end(&world, ERR_BUG);
+    ck_assert_uint_eq(memory_source_tally(world.source).starts, 1);
+    world_close(&world);
+}
+END_TEST
+
+/* Where in a transaction of several batches it fails: first, middle, last. */
+static bool fails_in_part(struct world *world, enum memory_sink_call call,
+                          const struct batch *batch, struct err *err)
+{
+    bool is_part = batch && (batch->begins_open || batch->ends_open);
+    if (call != MEMORY_SINK_APPLY || !is_part || atomic_fetch_sub(&world->counted, 1) != 1)
+        return true;
+    return err_set(err, ERR_RETRY, "deadlock");
+}
+
+START_TEST(a_transaction_over_several_batches_begins_again_as_a_whole)
+{
+    for (int part = 1; part <= 4; part++) {
+        struct world world;
+        world_open(&world,
+                   &(struct world_config){.batch_changes = 3, .on_sink = fails_in_part});
+        world.counted = part;
+        lsn_t before = world_append(&world, 2);
+        world_append(&world, 11); /* 3 + 3 + 3 + 2 */
+        world_append(&world, 2);
+        world_stream_to_end(&world);
+        world_expect_all(&world);
+        struct memory_source_tally source = memory_source_tally(world.source);
+        ck_assert_uint_eq(source.starts, 2);
+        ck_assert_uint_eq(source.started_from, before);
+        ck_assert_uint_eq(counter_get(&world.progress.retries), 0);
+        ck_assert_uint_eq(counter_get(&world.progress.reconnects), 1);
+        world_close(&world);
+    }
+}
+END_TEST
+
+/* As with synchronous_commit = off: the third write finds a target that has forgotten the
+ * second. */
+static bool crashes_at_the_third(struct world *world, enum memory_sink_call call,
+                                 const struct batch *batch, struct err *err)
+{
+    struct memory_sink_tally tally = memory_sink_tally(world->sink);
+    if (call == MEMORY_SINK_FLUSHED && (tally.commits == 1 || world->counted > 0))
+        memory_sink_flush(world->sink);
+    if (call != MEMORY_SINK_APPLY || batch->end_lsn != 5300 || !is_first(world))
+        return true;
+    memory_sink_crash(world->sink);
+    return err_set(err, ERR_RETRY, "connection lost");
+}
+
+START_TEST(commits_that_a_crash_has_undone_are_made_again)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.batch_changes = 1,
+                                              .flush_by_hand = true,
+                                              .on_sink = crashes_at_the_third});
+    for (int i = 0; i < 6; i++)
+        world_append(&world, 1);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    struct memory_source_tally source = memory_source_tally(world.source);
+    ck_assert_uint_eq(source.starts, 2);
+    ck_assert_uint_eq(source.started_from, 5100);
+    world_close(&world);
+}
+END_TEST
+
+static bool fails_over(struct world *world, enum memory_sink_call call,
+                       const struct batch *batch, struct err *err)
+{
+    if (call != MEMORY_SINK_APPLY || batch->end_lsn != 5300)
+        return true;
+    memory_sink_fail_over(world->sink, 5100); /* and 5200 was durable */
+    return err_set(err, ERR_RETRY, "connection lost");
+}
+
+START_TEST(a_target_behind_what_the_source_was_told_is_a_gap)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.batch_changes = 1, .on_sink = fails_over});
+    for (int i = 0; i < 6; i++)
+        world_append(&world, 1);
+    expect_end(&world, ERR_SOURCE_LOST);
+    ck_assert_msg(strstr(world.err.message, "gap") != NULL, "%s", world.err.message);
+    ck_assert(world.err.remedy[0] != '\0');
+    ck_assert_uint_eq(memory_sink_tally(world.sink).checkpoint, 5100); /* nothing more */
+    world_close(&world);
+}
+END_TEST
+
+static bool another_instance(struct world *world, enum memory_sink_call call,
+                             const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    if (call == MEMORY_SINK_CONNECT && !is_first(world))
+        return err_set(err, ERR_CONFIG, "another instance runs");
+    return call != MEMORY_SINK_APPLY || err_set(err, ERR_RETRY, "connection lost");
+}
+
+START_TEST(a_migration_that_another_instance_took_is_left_to_it)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.on_sink = another_instance});
+    world_append(&world, 1);
+    expect_end(&world, ERR_CONFIG);
+    world_close(&world);
+}
+END_TEST
+
+/* ---- the source fails ---- */
+
+static bool breaks_in_mid_stream(struct world *world, enum memory_source_call call, lsn_t lsn,
+                                 struct err *err)
+{
+    bool late = call == MEMORY_SOURCE_RECEIVE && lsn >= 5500;
+    return !late || !is_first(world) || err_set(err, ERR_RETRY, "connection lost");
+}
+
+static bool breaks_at_start(struct world *world, enum memory_source_call call, lsn_t lsn,
+                            struct err *err)
+{
+    (void)lsn;
+    return call != MEMORY_SOURCE_START || !is_first(world) ||
+           err_set(err, ERR_RETRY, "not there yet");
+}
+
+static bool breaks_at_feedback(struct world *world, enum memory_source_call call, lsn_t lsn,
+                               struct err *err)
+{
+    (void)lsn;
+    return call != MEMORY_SOURCE_FEEDBACK || !is_first(world) ||
+           err_set(err, ERR_RETRY, "connection lost");
+}
+
+START_TEST(a_source_that_fails_is_started_again_from_the_checkpoint)
+{
+    static bool (*const BREAKS[])(struct world *, enum memory_source_call, lsn_t,
+                                  struct err *) = {breaks_in_mid_stream, breaks_at_start,
+                                                   breaks_at_feedback};
+    for (size_t i = 0; i < UNIT_COUNT(BREAKS); i++) {
+        uint64_t dice = dice_seed();
+        struct world world;
+        world_open(&world, &(struct world_config){.batch_changes = 4, .on_source = BREAKS[i]});
+        append_many(&world, &dice, 20, 10);
+        world_stream_to_end(&world);
+        world_expect_all(&world);
+        ck_assert_int_ge(world.counted, 2);
+        ck_assert_uint_eq(counter_get(&world.progress.reconnects), 1);
+        ck_assert_uint_eq(counter_get(&world.progress.errors), 1);
+        world_close(&world);
+    }
+}
+END_TEST
+
+static bool is_lost(struct world *world, enum memory_source_call call, lsn_t lsn,
+                    struct err *err)
+{
+    (void)world, (void)lsn;
+    return call != MEMORY_SOURCE_RECEIVE || err_set(err, ERR_SOURCE_LOST, "the slot is gone");
+}
+
+START_TEST(a_source_that_is_lost_ends_the_stream)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.on_source = is_lost});
+    world_append(&world, 1);
+    expect_end(&world, ERR_SOURCE_LOST);
+    ck_assert_str_eq(world.err.message, "the slot is gone");
+    ck_assert_uint_eq(memory_source_tally(world.source).starts, 1);
+    world_close(&world);
+}
+END_TEST
+
+/* ---- stopping ---- */
+
+static bool stops_when_idle(struct world *world, enum memory_source_call call, lsn_t lsn,
+                            struct err *err)
+{
+    (void)err;
+    if (call == MEMORY_SOURCE_FEEDBACK && lsn == world->end)
+        stop_request(&world->stop);
+    return true;
+}
+
+START_TEST(a_stop_ends_an_idle_stream)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.on_source = stops_when_idle});
+    world_append(&world, 3);
+    world.stream.until = LSN_NONE;
+    ck_assert(stream_supervise(&world.stream, &world.err));
+    world_expect_all(&world);
+    world_close(&world);
+}
+END_TEST
+
+/* The target never answers at this call; the stop comes at the third attempt. */
+static bool never_answers_at(struct world *world, enum memory_sink_call here,
+                             enum memory_sink_call call, struct err *err)
+{
+    if (call != here)
+        return true;
+    if (atomic_fetch_add(&world->counted, 1) == 2)
+        stop_request(&world->stop);
+    return err_set(err, ERR_RETRY, "away");
+}
+
+static bool never_connects(struct world *world, enum memory_sink_call call,
+                           const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    return never_answers_at(world, MEMORY_SINK_CONNECT, call, err);
+}
+
+static bool never_applies(struct world *world, enum memory_sink_call call,
+                          const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    return never_answers_at(world, MEMORY_SINK_APPLY, call, err);
+}
+
+static bool never_flushes(struct world *world, enum memory_sink_call call,
+                          const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    return never_answers_at(world, MEMORY_SINK_FLUSHED, call, err);
+}
+
+START_TEST(a_stop_ends_cleanly_while_the_target_fails)
+{
+    static bool (*const HOOKS[])(struct world *, enum memory_sink_call, const struct batch *,
+                                 struct err *) = {never_connects, never_applies, never_flushes};
+    for (size_t i = 0; i < UNIT_COUNT(HOOKS); i++) {
+        struct world world;
+        world_open(&world, &(struct world_config){.on_sink = HOOKS[i]});
+        world_append(&world, 3);
+        ck_assert_msg(world_supervise(&world), "%s", world.err.message);
+        ck_assert_int_eq(world.counted, 3);
+        ck_assert_uint_eq(memory_source_tally(world.source).told, LSN_NONE);
+        ck_assert(!world.progress.streaming && !world.progress.apply_waiting);
+        world_close(&world);
+    }
+}
+END_TEST
+
+static bool stops_in_part(struct world *world, enum memory_sink_call call,
+                          const struct batch *batch, struct err *err)
+{
+    (void)err;
+    if (call == MEMORY_SINK_APPLY && batch->ends_open && batch->begins_open)
+        stop_request(&world->stop);
+    return true;
+}
+
+START_TEST(a_stop_leaves_no_part_of_a_transaction)
+{
+    struct world world;
+    size_t count;
+    world_open(&world, &(struct world_config){.batch_changes = 2, .on_sink = stops_in_part});
+    lsn_t before = world_append(&world, 2);
+    world_append(&world, 20);
+    ck_assert_msg(world_supervise(&world), "%s", world.err.message);
+    memory_sink_writes(world.sink, &count);
+    ck_assert_uint_eq(count, 2);
+    ck_assert_uint_eq(memory_sink_tally(world.sink).checkpoint, before);
+    world_close(&world);
+}
+END_TEST
+
+/* ---- everything at once ---- */
+
+static bool storms_at_sink(struct world *world, enum memory_sink_call call,
+                           const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    if (call == MEMORY_SINK_FLUSHED && (dice_one_in(&world->dice, 3) || world->counted <= 0))
+        memory_sink_flush(world->sink);
+    if (!dice_one_in(&world->dice, 12) || atomic_fetch_sub(&world->counted, 1) <= 0)
+        return true;
+    if (dice_one_in(&world->dice, 2))
+        memory_sink_crash(world->sink);
+    return err_set(err, ERR_RETRY, "a storm at the target, call %d", call);
+}
+
+/* What it is told depends on nothing but the position, so that the threads share no dice. */
+static bool storms_at_source(struct world *world, enum memory_source_call call, lsn_t lsn,
+                             struct err *err)
+{
+    uint64_t dice = lsn + (uint64_t)call * 77;
+    if (!must_be_told_durable(world, call, lsn, err))
+        return false;
+    if (!dice_one_in(&dice, 12) || atomic_fetch_sub(&world->counted, 1) <= 0)
+        return true;
+    return err_set(err, ERR_RETRY, "a storm at the source, call %d", call);
+}
+
+START_TEST(nothing_is_lost_or_doubled_in_any_storm)
+{
+    uint64_t seed = dice_seed();
+    for (int round = 0; round < 2; round++) {
+        struct world world;
+        world_open(&world, &(struct world_config){.batch_changes = 5,
+                                                  .queue_bytes = 4000,
+                                                  .flush_by_hand = true,
+                                                  .on_sink = storms_at_sink,
+                                                  .on_source = storms_at_source});
+        world.dice = seed + (uint64_t)round;
+        world.counted = 5; /* failures */
+        append_many(&world, &world.dice, 120, 12);
+        world_stream_to_end(&world);
+        world_expect_all(&world);
+        ck_assert_int_le(world.counted, 0);
+        world_close(&world);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {
+        every_change_arrives_once_and_in_order,
+        commits_come_at_the_ends_of_transactions,
+        a_second_run_goes_on_from_the_checkpoint,
+        an_idle_source_moves_the_checkpoint_by_its_positions,
+        what_comes_while_the_target_is_busy_becomes_one_batch,
+        half_a_transaction_is_not_handed_over,
+        the_end_is_waited_for_until_it_is_durable,
+        the_source_is_told_no_more_than_the_sink_says,
+        feedback_goes_on_while_the_target_blocks,
+        feedback_goes_on_while_the_queue_is_full_and_no_more_is_read,
+        a_passing_failure_of_the_target_does_not_reach_the_source,
+        data_that_is_refused_ends_the_stream_behind_what_was_right,
+        a_ledger_that_does_not_add_up_ends_the_stream,
+        a_transaction_over_several_batches_begins_again_as_a_whole,
+        commits_that_a_crash_has_undone_are_made_again,
+        a_target_behind_what_the_source_was_told_is_a_gap,
+        a_migration_that_another_instance_took_is_left_to_it,
+        a_source_that_fails_is_started_again_from_the_checkpoint,
+        a_source_that_is_lost_ends_the_stream,
+        a_stop_ends_an_idle_stream,
+        a_stop_ends_cleanly_while_the_target_fails,
+        a_stop_leaves_no_part_of_a_transaction,
+        nothing_is_lost_or_doubled_in_any_storm,
+    };
+    return unit_run("stream", tests, UNIT_COUNT(tests));
+}
