@@ -198,6 +198,7 @@ void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan)
         }
     plan->conditions = binder->conditions;
     plan->known = binder->known;
+    plan->entry_where = text_copy(binder->arena, binder->spec->source.where);
     plan->known_where = binder->known ? text_copy(binder->arena, binder->spec->route_where) : NULL;
     find_owners(binder, plan, bound);
 }

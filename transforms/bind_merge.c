@@ -62,7 +62,7 @@ static void refuse_pair(struct binding *binding, size_t a, size_t b, const char 
     const struct bound_table *one = &binding->bound[a], *other = &binding->bound[b];
     struct arena *arena = &binding->chain->arena;
 
-    bind_refuse(binding, "merge.no_discriminator", bind_table_text(arena, one->target),
+    bind_refuse(binding, "merge.no_discriminator", binding->chain->tables[b].entry_where,
                 DISCRIMINATOR,
                 text_format(arena, "target table %s gets rows of %s and of %s, %s",
                             bind_table_text(arena, one->target),

@@ -40,6 +40,7 @@ struct table_plan {
     const struct condition *known; /* every row fulfils it, or the run stops: a route without
                                       default; NULL: nothing to ask */
     const char *known_where;       /* the route's place in the file */
+    const char *entry_where;       /* the entry's place in the file; NULL when nobody wrote it */
 };
 
 struct chain_plan {

@@ -332,6 +332,8 @@ static bool check_target_table(const struct preflight *p, size_t i, struct findi
         check_triggers(p, target, name, findings);
         check_deferrable(p, i, name, findings);
     }
+    check_deferrable(p->source_tables[p->target_tables[i].source], &p->target_tables[i], name,
+                     findings);
     if (is_first(p, i) || p->target_tables[i].owner_condition != NULL)
         ok = check_emptiness(p, i, name, findings, err);
     free(name);

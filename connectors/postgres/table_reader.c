@@ -105,7 +105,7 @@ static bool pg_reader_begin(struct table_reader *reader, const struct relation *
     /* end() leaves a session in mid-COPY by closing it. */
     if ((!session_is_open(&r->session) && !pg_reader_open(reader, err)) ||
         !begin_locked(r, table, err) || !take_snapshot(r, lsn, err))
-        return err_wrap(err, "taking a snapshot of %s.%s", table->schema, table->name);
+        return err_wrap(err, "reading table %s.%s", table->schema, table->name);
     *snapshot = r->snapshot;
     return true;
 }

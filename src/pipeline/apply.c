@@ -89,7 +89,7 @@ static bool copied_already(const struct applier *applier, const struct change *c
     return rest->relation_count == 0 && table != UINT32_MAX;
 }
 
-static bool refuse_change(const struct change *change, struct err *err)
+static bool wrap_change(const struct change *change, struct err *err)
 {
     char lsn[LSN_TEXT_SIZE];
     return err_wrap(err, "change at LSN %s", lsn_format(change->lsn, lsn));
@@ -103,8 +103,8 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     uint32_t table = table_of(stream, change);
     size_t slot = table == UINT32_MAX ? stream->progress->table_count : table;
     struct table_counters *tally = &applier->tally[slot];
-    struct change rest = *change;
     uint32_t first = applier->writes->change_count;
+    struct change rest = *change;
 
     counter_add(&tally->received, 1);
     if (copied_already(applier, change, table, xid, &rest)) {
@@ -117,13 +117,13 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
         counter_add(&tally->filtered, 1);
         return true;
     case TRANSFORM_FAILED:
-        return refuse_change(change, err);
+        return wrap_change(change, err);
     case TRANSFORM_WRITTEN:
         break;
     }
     if (applier->writes->change_count == first) {
         err_set(err, ERR_BUG, "the rules say that they wrote it, and wrote nothing");
-        return refuse_change(change, err);
+        return wrap_change(change, err);
     }
     counter_add(&tally->applied, 1);
     tally_kind(tally, change->kind);

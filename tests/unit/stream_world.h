@@ -20,6 +20,7 @@
 #include "pipeline/stream.h"
 #include "unit.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,6 +49,7 @@ struct world {
     struct transform transform;
     struct stream stream;
     struct relation *relations[2];
+    bool theirs_is_ours; /* relations[1] takes part */
     uint64_t next_key;
     lsn_t end; /* of the newest transaction */
     xid_t xid;
@@ -60,18 +62,20 @@ struct world {
 
 static inline uint32_t world_source_of(struct transform *transform, const struct relation *from)
 {
-    (void)transform;
-    return from->table == 1 ? UINT32_MAX : from->table;
+    const struct world *world =
+        (const struct world *)(const void *)((const char *)transform -
+                                             offsetof(struct world, transform));
+    return from->table == 1 && !world->theirs_is_ours ? UINT32_MAX : from->table;
 }
 
 static inline enum transform_result world_change(struct transform *transform,
                                                  const struct change *in, xid_t xid,
                                                  struct batch *out, struct err *err)
 {
-    (void)xid;
+    (void)transform, (void)xid;
     char first = in->new.values ? in->new.values[0].data[0] : '0';
-    bool theirs = world_source_of(transform, in->relation) == UINT32_MAX;
-    if ((in->kind != CHANGE_TRUNCATE && theirs) || first == '-')
+    bool truncate = in->kind == CHANGE_TRUNCATE;
+    if ((!truncate && in->relation->table == 1) || first == '-')
         return TRANSFORM_FILTERED;
     if (first == '!') {
         err_set(err, ERR_DATA, "a value the rules refuse");

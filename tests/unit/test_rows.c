@@ -541,7 +541,7 @@ START_TEST(one_source_may_not_write_the_same_keys_twice)
     make_items(&items, 'd');
     ck_assert(!world_bind(&items.world, "tables:\n  - source: items\n    target: app.a\n"
                                         "  - source: items\n    target: app.a\n"));
-    world_expect(&items.world, SEVERITY_BREAKING, "merge.no_discriminator", "app.a",
+    world_expect(&items.world, SEVERITY_BREAKING, "merge.no_discriminator", "rules.yaml:4:13",
                  "target table app.a gets rows of public.items and of public.items, the same "
                  "source table, with the same keys");
     close_items(&items);
