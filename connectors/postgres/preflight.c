@@ -276,17 +276,14 @@ static bool has_unique(const struct catalog_table *table, bool immediate)
 }
 
 /* Rows that swap their keys in one statement do so one after the other at the target. */
-static void check_deferrable(const struct preflight *p, size_t i, const char *name,
+static void check_deferrable(const struct catalog_table *source,
+                             const struct pg_target_table *target, const char *name,
                              struct findings *findings)
 {
-    const struct pg_target_table *target = &p->target_tables[i];
-    bool deferrable = false;
-    for (size_t s = 0; s < p->source_count; s++)
-        deferrable = deferrable || has_unique(p->source_tables[s], false);
-    if (deferrable && target->relation->match == MATCH_ROW && has_unique(target->table, true))
+    if (has_unique(source, false) && has_unique(target->table, true))
         findings_addf(findings, "target.unique_not_deferrable", SEVERITY_POTENTIALLY_BREAKING,
                       name, "make the target's constraint DEFERRABLE as well",
-                      "the source has deferrable unique keys, the target's unique keys are "
+                      "the source has a deferrable unique key, the target's unique keys are "
                       "immediate: a statement that swaps keys would stop the run");
 }
 
@@ -330,7 +327,6 @@ static bool check_target_table(const struct preflight *p, size_t i, struct findi
     if (is_first(p, i)) {
         check_target_rights(target, name, findings);
         check_triggers(p, target, name, findings);
-        check_deferrable(p, i, name, findings);
     }
     check_deferrable(p->source_tables[p->target_tables[i].source], &p->target_tables[i], name,
                      findings);

@@ -109,7 +109,7 @@ static bool emit_heartbeat(struct monitor *m, usec_t now, struct err *err)
     pthread_mutex_unlock(&m->lock);
     if (probe_emit(&m->session, m->config.heartbeat_prefix, content, err))
         return true;
-    if (err->class == ERR_RETRY)
+    if (err->class == ERR_RETRY || err->class == ERR_STOPPED)
         return false;
     log_event(LOG_WARN, "no heartbeats: end-to-end lag stays unknown",
               log_text("error", err->message));

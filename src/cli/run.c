@@ -9,6 +9,7 @@
 
 #include "backfill/copier.h"
 #include "backfill/handoff.h"
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/migration.h"
@@ -215,6 +216,28 @@ static bool reload_control(struct run *run, struct err *err)
     return control_load(&m->target, run->config->migration, &m->control, err);
 }
 
+/* Rows that are at the target already were made by the rules of their time. Mending a rule that
+ * stopped the run is what a change is for; anything else makes old and new rows differ. */
+static bool note_rules(struct run *run, struct err *err)
+{
+    const struct chain *chain = run->migration.chain;
+    struct buf rules = {0};
+    bool same = true;
+    for (size_t i = 0; i < chain->table_count; i++) {
+        bound_table_select(&chain->tables[i], &rules);
+        buf_append_text(&rules, "; ");
+    }
+    bool ok = control_note_rules(&run->migration.target, run->config->migration,
+                                 buf_text(&rules), &same, err);
+    buf_free(&rules);
+    if (ok && !same)
+        log_event(LOG_WARN, "the rules have changed since the last run",
+                  log_text("impact", "rows carried before keep what the old rules made of them"),
+                  log_text("fix", "if that is not meant: cleanup, empty the target tables, begin "
+                                  "again"));
+    return ok;
+}
+
 /* Begins or resumes, and learns what is copied. */
 static bool establish(struct run *run, struct err *err)
 {
@@ -225,7 +248,7 @@ static bool establish(struct run *run, struct err *err)
         (!begin_migration(run, err) || !reload_control(run, err)))
         return false;
     know_source(run);
-    return resume_migration(run, err) &&
+    return resume_migration(run, err) && note_rules(run, err) &&
            control_set_http_address(&m->target, run->config->migration,
                                     http_address(run->http), err) &&
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&
