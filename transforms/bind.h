@@ -18,6 +18,7 @@ struct binder {
     struct source_column *sources; /* one for each source column */
     struct plan_column *columns;   /* one for each target column */
     struct plan_column *current;   /* being bound */
+    bool last_step;                /* the step being bound makes the target's value */
     bool failed;                   /* a breaking finding was left */
 
     enum match match; /* set by bind_key */

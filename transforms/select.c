@@ -29,13 +29,13 @@ static void append_column(const struct bound_column *column, struct buf *sql)
     if (same && !is_built_in(column->target)) {
         ident_append(sql, plain->column->name);
     } else if (!same && !is_built_in(column->target)) {
-        column->rule->kind->sql(column->rule, sql);
+        rule_sql(column->rule, sql);
     } else {
         buf_append_text(sql, "CAST(");
         if (same)
             ident_append(sql, plain->column->name);
         else
-            column->rule->kind->sql(column->rule, sql);
+            rule_sql(column->rule, sql);
         buf_append_text(sql, " AS ");
         append_type(column->target, sql);
         buf_append_text(sql, ")");

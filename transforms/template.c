@@ -335,11 +335,21 @@ static void template_sql(const struct rule *rule, struct buf *sql)
         else if (part->column)
             source_text_sql(part->column, sql);
         else
-            part->rule->kind->sql(part->rule, sql);
+            rule_sql(part->rule, sql);
         buf_append_text(sql, ")");
     }
     if (template->count == 1)
         buf_append_text(sql, "::text");
+}
+
+static const char *template_no_sql(const struct rule *rule)
+{
+    const struct template *template = rule->state;
+    const char *reason = NULL;
+
+    for (size_t i = 0; i < template->count && !reason; i++)
+        reason = template->parts[i].rule ? rule_no_sql(template->parts[i].rule) : NULL;
+    return reason;
 }
 
 /* The bytes that the text forms of a type can hold, NULL when they can be any. */
@@ -412,10 +422,11 @@ static void template_inverse(const struct rule *rule, struct inverse *inverse)
 
 const struct rule_kind rule_template = {
     .key = "template",
-    .begins = true,
+    .begins = rule_always_begins,
     .load = template_load,
     .bind = template_bind,
     .evaluate = template_evaluate,
     .sql = template_sql,
+    .no_sql = template_no_sql,
     .inverse = template_inverse,
 };
