@@ -13,11 +13,12 @@ const struct rule_kind *const rule_kinds[] = {
     &rule_null_if,
     &rule_map,
     &rule_mask,
+    &rule_hash,
     &rule_default,
     NULL,
 };
 
-const char *const rule_later_column_keys[] = {"cast",  "lookup", "hash", "uuid5",
+const char *const rule_later_column_keys[] = {"cast",  "lookup", "uuid5",
                                               "json", "sql",    NULL};
 const char *const rule_later_table_keys[] = {"where", "route", NULL};
 

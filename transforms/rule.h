@@ -119,6 +119,7 @@ extern const struct rule_kind rule_template;
 extern const struct rule_kind rule_null_if;
 extern const struct rule_kind rule_map;
 extern const struct rule_kind rule_mask;
+extern const struct rule_kind rule_hash;
 extern const struct rule_kind rule_default;
 
 /* kinds.c: every kind, in the order in which the steps of one entry work. NULL-terminated. */

@@ -25,6 +25,7 @@ struct bound_column {
     const struct catalog_column *target;
     const struct rule *rule; /* never NULL: a carried column has a `from` rule of its own */
     bool passes;             /* the source's value goes through as it is, in its format */
+    const char *no_sql;      /* why the value cannot be said in SQL: a clause; NULL: it can */
 };
 
 /* One rule of the file (or of the zero-configuration), bound. Plain data; borrowed from the
@@ -84,7 +85,9 @@ struct transform *chain_transform(const struct chain *chain);
  * columns, in order, each AS its target name and of the target column's type. Appends to sql.
  * What verify and plan run at the source; held against evaluation by a property test. A type
  * that only the target may know (not built in) is left as the source column's own where it has
- * the same name, else as text. Where evaluation fails (a map without entry) it yields NULL. */
+ * the same name, else as text. Where evaluation fails (a map without entry) it yields NULL. A
+ * column that has no SQL (bound_column.no_sql) is NULL in every row: who compares evaluates it
+ * in C instead. */
 void bound_table_select(const struct bound_table *table, struct buf *sql);
 
 #endif

@@ -116,7 +116,7 @@ START_TEST(a_step_over_a_constant_is_a_constant)
                  "mask: what it makes of the constant before it is no int4, the type of target "
                  "column public.t.y");
     kind_close(&kind);
-    kind_refused("{ value: a, map: { b: c } }", "rule.value", "rules.yaml:5:25",
+    kind_refused("{ value: a, map: { b: c } }", "rule.value", "rules.yaml:5:27",
                  "map: over a constant: the map has no entry for the value of this row, and no "
                  "default");
 }
