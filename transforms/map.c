@@ -245,22 +245,10 @@ static bool results_differ(const struct map *map)
 /* A double-quoted YAML scalar, or a bare null. */
 static void append_yaml(const struct value *value, struct buf *buf)
 {
-    if (value->kind == VALUE_NULL) {
+    if (value->kind == VALUE_NULL)
         buf_append_text(buf, "null");
-        return;
-    }
-    buf_append_char(buf, '"');
-    for (uint32_t i = 0; i < value->size; i++) {
-        unsigned char byte = (unsigned char)value->data[i];
-
-        if (byte < 0x20 || byte == 0x7f)
-            buf_append_format(buf, "\\x%02x", byte);
-        else if (byte == '"' || byte == '\\')
-            buf_append_format(buf, "\\%c", byte);
-        else
-            buf_append_char(buf, (char)byte);
-    }
-    buf_append_char(buf, '"');
+    else
+        text_append_yaml(buf, value->data, value->size);
 }
 
 static void append_reversed(const struct value *from, const struct value *to, struct buf *buf)
