@@ -12,14 +12,14 @@ const struct rule_kind *const rule_kinds[] = {
     &rule_template,
     &rule_null_if,
     &rule_map,
+    &rule_cast,
     &rule_mask,
     &rule_hash,
     &rule_default,
     NULL,
 };
 
-const char *const rule_later_column_keys[] = {"cast",  "lookup", "uuid5",
-                                              "json", "sql",    NULL};
+const char *const rule_later_column_keys[] = {"lookup", "uuid5", "json", "sql", NULL};
 const char *const rule_later_table_keys[] = {"where", "route", NULL};
 
 /* Types whose cast to text yields what their output function yields (char(n): without the

@@ -24,7 +24,8 @@
  *    VALUE_BINARY). Bytes live in the row, in the rule, or in the evaluation's arena.
  *  - VALUE_ABSENT in gives VALUE_ABSENT out; VALUE_UNCHANGED in gives VALUE_UNCHANGED out,
  * where nothing else that counts may have changed.
- *  - sql() yields what evaluate() yields, NULL where evaluate() fails. */
+ *  - sql() yields what evaluate() yields. Where evaluate() fails it yields NULL, which the steps
+ *    behind then take for a value (default fills it): such a row reaches no target. */
 #ifndef TRANSFORMS_RULE_H
 #define TRANSFORMS_RULE_H
 
@@ -118,6 +119,7 @@ extern const struct rule_kind rule_value;
 extern const struct rule_kind rule_template;
 extern const struct rule_kind rule_null_if;
 extern const struct rule_kind rule_map;
+extern const struct rule_kind rule_cast;
 extern const struct rule_kind rule_mask;
 extern const struct rule_kind rule_hash;
 extern const struct rule_kind rule_default;

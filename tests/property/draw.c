@@ -407,6 +407,26 @@ static void step_map(struct draw *draw, const struct draw_column *column, struct
     }
 }
 
+static void step_cast(struct draw *draw, const struct draw_column *column, struct buf *out)
+{
+    static const char *const types[] = {"smallint", "integer", "bigint",  "bool",
+                                        "uuid",     "date",    "numeric", "\"numeric(7,2)\"",
+                                        "\"numeric(4)\"", "\"numeric(3,3)\""};
+    const char *type = types[draw_below(draw, COUNT(types))];
+
+    (void)column;
+    switch (draw_below(draw, 3)) {
+    case 0:
+        buf_append_format(out, ", cast: %s", type);
+        break;
+    case 1:
+        buf_append_format(out, ", cast: { to: %s, on_error: null }", type);
+        break;
+    default:
+        buf_append_format(out, ", cast: { to: %s, on_error: default, default: ~ }", type);
+    }
+}
+
 static void step_mask(struct draw *draw, const struct draw_column *column, struct buf *out)
 {
     (void)column;
@@ -451,8 +471,8 @@ struct step {
 };
 
 static const struct step steps[] = {
-    {20, step_null_if, false}, {25, step_map, true},      {20, step_mask, false},
-    {20, step_hash, false},    {20, step_default, false},
+    {20, step_null_if, false}, {25, step_map, true},      {40, step_cast, false},
+    {20, step_mask, false}, {20, step_hash, false},    {20, step_default, false},
 };
 
 void draw_entry(struct draw *draw, const struct draw_column *columns, uint32_t count,
