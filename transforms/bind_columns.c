@@ -279,6 +279,20 @@ static bool bind_step(struct binder *binder, const struct step_spec *step,
     return true;
 }
 
+const struct rule *binder_before(struct binder *binder, const struct rule_kind *kind,
+                                 const void *loaded, const char *where)
+{
+    const struct step_spec step = {.kind = kind, .state = loaded, .where = where};
+    const struct rule *rule = NULL;
+    bool last_step = binder->last_step;
+
+    binder->last_step = false;
+    if (!bind_step(binder, &step, NULL, &rule))
+        rule = NULL;
+    binder->last_step = last_step;
+    return rule;
+}
+
 static bool bind_steps(struct binder *binder, const struct column_spec *spec,
                        const struct rule **rule)
 {

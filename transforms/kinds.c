@@ -10,16 +10,18 @@ const struct rule_kind *const rule_kinds[] = {
     &rule_from,
     &rule_value,
     &rule_template,
+    &rule_json,
     &rule_null_if,
     &rule_map,
     &rule_cast,
     &rule_mask,
     &rule_hash,
+    &rule_uuid5,
     &rule_default,
     NULL,
 };
 
-const char *const rule_later_column_keys[] = {"lookup", "uuid5", "json", "sql", NULL};
+const char *const rule_later_column_keys[] = {"lookup", "sql", NULL};
 const char *const rule_later_table_keys[] = {"where", "route", NULL};
 
 /* Types whose cast to text yields what their output function yields (char(n): without the

@@ -105,7 +105,7 @@ struct rule_kind {
     bool (*evaluate)(const struct rule *rule, const struct evaluation *in, struct value *out,
                      struct err *err);
     /* Appends an expression of type text; its input's through rule_sql(). Only called where
-     * rule_no_sql() gives no reason. */
+     * rule_no_sql() gives no reason; NULL where there always is one. */
     void (*sql)(const struct rule *rule, struct buf *sql);
     /* Why this step cannot be said in SQL, as a clause ("PostgreSQL has no xxh64"); NULL: it
      * can. A NULL member: it always can, if its input can. */
@@ -117,11 +117,13 @@ struct rule_kind {
 extern const struct rule_kind rule_from;
 extern const struct rule_kind rule_value;
 extern const struct rule_kind rule_template;
+extern const struct rule_kind rule_json;
 extern const struct rule_kind rule_null_if;
 extern const struct rule_kind rule_map;
 extern const struct rule_kind rule_cast;
 extern const struct rule_kind rule_mask;
 extern const struct rule_kind rule_hash;
+extern const struct rule_kind rule_uuid5;
 extern const struct rule_kind rule_default;
 
 /* kinds.c: every kind, in the order in which the steps of one entry work. NULL-terminated. */
@@ -181,6 +183,10 @@ bool binder_name(struct binder *binder, const char *name, const char *where,
  * type. */
 bool binder_spell(struct binder *binder, const char *id, const char *what,
                   const struct rule *input, struct constant *constant);
+/* Binds a step of another kind that this one takes its value from, from that kind's loaded
+ * state; NULL when a finding was left. */
+const struct rule *binder_before(struct binder *binder, const struct rule_kind *kind,
+                                 const void *loaded, const char *where);
 /* True if the constant is a value of the target column being bound, as far as can be known
  * here; else a finding that calls it `what`. Before the last step it always is. */
 bool binder_fits(struct binder *binder, const char *what, const struct constant *constant);

@@ -333,9 +333,11 @@ const struct draw_type draw_types[] = {
     {"jsonb", value_jsonb},        {NULL, NULL},
 };
 
-/* Texts more often than the others: most rules work on them. */
+/* Texts and documents more often than the others: most rules work on them. */
 const struct draw_type *draw_type(struct draw *draw)
 {
+    if (draw_chance(draw, 15))
+        return &draw_types[COUNT(draw_types) - 2 - draw_below(draw, 2)];
     return &draw_types[draw_chance(draw, 30) ? 0 : draw_below(draw, COUNT(draw_types) - 1)];
 }
 
@@ -376,6 +378,31 @@ static void entry_template(struct draw *draw, const struct draw_column *columns,
     buf_append_text(out, "template: ");
     text_append_yaml(out, buf_text(&text), text.size);
     buf_free(&text);
+}
+
+static void entry_build(struct draw *draw, const struct draw_column *columns, uint32_t count,
+                        struct buf *out)
+{
+    static const char *const keys[] = {"a", "\"k k\"", "'\"'", "é", "0"};
+
+    buf_append_text(out, "json: { build: { ");
+    for (uint32_t i = 0; i < 1 + draw_below(draw, COUNT(keys) - 1); i++)
+        buf_append_format(out, "%s%s: %s", i ? ", " : "", keys[i],
+                          columns[draw_below(draw, count)].name);
+    buf_append_text(out, " } }");
+}
+
+static void step_pick(struct draw *draw, const struct draw_column *column, struct buf *out)
+{
+    static const char *const names[] = {"a", "b", "c", "0", "1", "\"-1\"", "\"\"", "k k", "é"};
+    uint32_t count = 1 + draw_below(draw, 3);
+
+    if (strncmp(column->type->name, "json", 4) != 0)
+        return;
+    buf_append_text(out, ", json: { pick: [");
+    for (uint32_t i = 0; i < count; i++)
+        buf_append_format(out, "%s%s", i ? ", " : "", names[draw_below(draw, COUNT(names))]);
+    buf_append_text(out, "] }");
 }
 
 static void step_null_if(struct draw *draw, const struct draw_column *column, struct buf *out)
@@ -471,7 +498,7 @@ struct step {
 };
 
 static const struct step steps[] = {
-    {20, step_null_if, false}, {25, step_map, true},      {40, step_cast, false},
+    {70, step_pick, false},    {20, step_null_if, false}, {25, step_map, true},      {40, step_cast, false},
     {20, step_mask, false}, {20, step_hash, false},    {20, step_default, false},
 };
 
@@ -485,6 +512,10 @@ void draw_entry(struct draw *draw, const struct draw_column *columns, uint32_t c
     if (draw_chance(draw, 20)) {
         static const struct draw_column made = {.name = "", .type = &draw_types[0]};
         entry_template(draw, columns, count, out);
+        column = &made;
+    } else if (draw_chance(draw, 10)) {
+        static const struct draw_column made = {.name = "", .type = &draw_types[0]};
+        entry_build(draw, columns, count, out);
         column = &made;
     } else if (draw_chance(draw, 5)) {
         buf_append_text(out, "value: ");

@@ -88,6 +88,43 @@ START_TEST(a_hash_has_no_way_back)
 }
 END_TEST
 
+/* From uuid_generate_v5() of uuid-ossp, and Python's uuid.uuid5(). */
+START_TEST(a_uuid5_is_that_of_the_namespace_and_the_name)
+{
+    kind_gives("{ from: x, uuid5: { namespace: dns } }", ROW("www.example.com"),
+               "2ed6657d-e927-568b-95e1-2665a8aea6a2");
+    kind_gives("{ uuid5: { namespace: 6ba7b810-9dad-11d1-80b4-00c04fd430c8, name: "
+               "'www.{x}' } }",
+               ROW("example.com"), "2ed6657d-e927-568b-95e1-2665a8aea6a2");
+    kind_gives("{ value: www.example.com, uuid5: { namespace: DNS } }", ROW("a"),
+               "2ed6657d-e927-568b-95e1-2665a8aea6a2");
+    kind_gives("{ from: x, uuid5: { namespace: url } }", ROW("NULL"), "NULL");
+    kind_gives("{ uuid5: { namespace: url, name: 'a{x}' } }", ROW("NULL"), "NULL");
+}
+END_TEST
+
+START_TEST(a_uuid5_has_no_sql_and_faults_have_their_place)
+{
+    struct kind_world kind;
+    ck_assert(kind_open(&kind, "{ from: x, uuid5: { namespace: oid } }"));
+    ck_assert_str_eq(kind.world.chain->tables[0].columns[1].no_sql,
+                     "PostgreSQL has no SHA-1 without an extension");
+    kind_close(&kind);
+    kind_not_loaded("{ uuid5: { name: x } }",
+                    "rules.yaml:4:19: uuid5: \"namespace\" is missing; expected a UUID, dns, "
+                    "url, oid or x500");
+    kind_not_loaded("{ uuid5: { namespace: dnss } }",
+                    "rules.yaml:4:32: namespace: found \"dnss\", expected a UUID, dns, url, oid "
+                    "or x500; did you mean \"dns\"?");
+    kind_not_loaded("{ from: x, uuid5: { namespace: dns, name: x } }",
+                    "rules.yaml:4:28: columns: \"from\" and \"uuid5\" both say where the value "
+                    "comes from; keep one");
+    kind_refused("{ uuid5: { namespace: dns, name: '{z}' } }", "rule.name", "rules.yaml:5:43",
+                 "\"z\" is neither a column of source table public.t nor a column made by a "
+                 "rule of this table");
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -97,6 +134,8 @@ int main(void)
         a_hash_in_sql_has_the_digits_of_the_evaluation_or_a_reason,
         a_template_of_a_value_without_sql_has_none_either,
         a_hash_has_no_way_back,
+        a_uuid5_is_that_of_the_namespace_and_the_name,
+        a_uuid5_has_no_sql_and_faults_have_their_place,
     };
     return unit_run("kinds_hash", tests, UNIT_COUNT(tests));
 }
