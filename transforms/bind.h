@@ -9,6 +9,9 @@
 
 struct binder {
     struct arena *arena;
+    struct chain_plan *chain;
+    const struct catalog *source_catalog;
+    const struct catalog *target_catalog;
     struct findings *findings;
     const struct table_spec *spec;
     const struct catalog_table *source;

@@ -25,6 +25,24 @@ const char *binder_object(struct binder *binder)
                        binder->current->target->name);
 }
 
+const struct catalog *binder_catalog(struct binder *binder, bool target)
+{
+    return target ? binder->target_catalog : binder->source_catalog;
+}
+
+size_t binder_request(struct binder *binder, const struct lookup_request *request)
+{
+    struct chain *chain = &binder->chain->chain;
+    struct lookup_request *requests =
+        arena_alloc(binder->arena, (chain->lookup_count + 1) * sizeof(*requests));
+
+    if (chain->lookup_count)
+        memcpy(requests, chain->lookups, chain->lookup_count * sizeof(*requests));
+    requests[chain->lookup_count] = *request;
+    chain->lookups = requests;
+    return chain->lookup_count++;
+}
+
 bool binder_refuse(struct binder *binder, const char *id, const char *where, const char *fix,
                    const char *what, ...)
 {

@@ -22,6 +22,8 @@ struct rules_transform {
     struct transform transform;
     const struct chain_plan *chain;
     struct shapes shapes;
+    const struct lookup_maker *maker;
+    struct lookup **lookups; /* by chain.lookups; NULL without a maker */
     /* Room for one row of any table each. */
     struct value *source_new;
     struct value *source_old;
@@ -179,7 +181,7 @@ static bool change_insert(const struct task *task, struct err *err)
 {
     const struct table_plan *plan = task->shape->plan;
     struct row new = batch_row(task->out, plan->bound->column_count);
-    struct evaluation in = {.arena = &task->out->arena};
+    struct evaluation in = {.arena = &task->out->arena, .lookups = task->transform->lookups};
 
     if (!check_count(task->shape, &task->in->new, err))
         return false;
@@ -195,7 +197,9 @@ static bool old_key(const struct task *task, const struct value *old_values,
                     const struct row *new, struct row *old, struct err *err)
 {
     const struct table_plan *plan = task->shape->plan;
-    struct evaluation in = {.values = old_values, .arena = &task->out->arena};
+    struct evaluation in = {.values = old_values,
+                            .arena = &task->out->arena,
+                            .lookups = task->transform->lookups};
     struct value *room = task->transform->target_old;
 
     if (!evaluate_key(plan, &in, room, err) || !check_key(plan, room, err))
@@ -211,7 +215,9 @@ static bool old_row(const struct task *task, const struct value *old_values, str
                     struct err *err)
 {
     const struct table_plan *plan = task->shape->plan;
-    struct evaluation in = {.values = old_values, .arena = &task->out->arena};
+    struct evaluation in = {.values = old_values,
+                            .arena = &task->out->arena,
+                            .lookups = task->transform->lookups};
     struct row row = batch_row(task->out, plan->bound->column_count);
 
     if (!evaluate_row(plan, &in, row.values, err))
@@ -242,7 +248,7 @@ static bool change_update(const struct task *task, struct err *err)
     const struct table_plan *plan = task->shape->plan;
     const struct change *change = task->in;
     const struct value *old_values = NULL;
-    struct evaluation in = {.arena = &task->out->arena};
+    struct evaluation in = {.arena = &task->out->arena, .lookups = task->transform->lookups};
     struct row old = {0}, new = batch_row(task->out, plan->bound->column_count);
 
     if (!check_count(task->shape, &change->new, err) ||
@@ -425,7 +431,7 @@ static enum transform_result rules_row(struct transform *base, const struct rela
 {
     struct rules_transform *transform = (struct rules_transform *)base;
     const struct shape *shape;
-    struct evaluation evaluation = {.arena = arena};
+    struct evaluation evaluation = {.arena = arena, .lookups = transform->lookups};
     struct row row;
     uint32_t table;
 
@@ -451,6 +457,9 @@ static void rules_destroy(struct transform *base)
 {
     struct rules_transform *transform = (struct rules_transform *)base;
 
+    for (size_t i = 0; transform->lookups && i < transform->chain->chain.lookup_count; i++)
+        transform->lookups[i]->ops->destroy(transform->lookups[i]);
+    free(transform->lookups);
     shapes_free(&transform->shapes);
     free(transform->source_new);
     free(transform->source_old);
@@ -460,7 +469,9 @@ static void rules_destroy(struct transform *base)
 
 static struct transform *rules_clone(const struct transform *base)
 {
-    return chain_transform(&((const struct rules_transform *)base)->chain->chain);
+    const struct rules_transform *transform = (const struct rules_transform *)base;
+
+    return chain_transform_asking(&transform->chain->chain, transform->maker);
 }
 
 static const struct transform_ops rules_ops = {
@@ -483,7 +494,23 @@ static size_t most_columns(const struct chain *chain)
     return most;
 }
 
+static void make_lookups(struct rules_transform *transform, const struct chain *chain)
+{
+    if (!transform->maker || chain->lookup_count == 0)
+        return;
+    transform->lookups = mem_zero(chain->lookup_count, sizeof(struct lookup *));
+    for (size_t i = 0; i < chain->lookup_count; i++)
+        transform->lookups[i] =
+            transform->maker->make(transform->maker->context, &chain->lookups[i]);
+}
+
 struct transform *chain_transform(const struct chain *chain)
+{
+    return chain_transform_asking(chain, NULL);
+}
+
+struct transform *chain_transform_asking(const struct chain *chain,
+                                         const struct lookup_maker *maker)
 {
     struct rules_transform *transform = mem_zero(1, sizeof(*transform));
     size_t most = most_columns(chain);
@@ -494,5 +521,7 @@ struct transform *chain_transform(const struct chain *chain)
     transform->source_new = mem_zero(most, sizeof(struct value));
     transform->source_old = mem_zero(most, sizeof(struct value));
     transform->target_old = mem_zero(most, sizeof(struct value));
+    transform->maker = maker;
+    make_lookups(transform, chain);
     return &transform->transform;
 }

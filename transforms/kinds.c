@@ -12,6 +12,7 @@ const struct rule_kind *const rule_kinds[] = {
     &rule_template,
     &rule_json,
     &rule_null_if,
+    &rule_lookup,
     &rule_map,
     &rule_cast,
     &rule_mask,
@@ -21,7 +22,7 @@ const struct rule_kind *const rule_kinds[] = {
     NULL,
 };
 
-const char *const rule_later_column_keys[] = {"lookup", "sql", NULL};
+const char *const rule_later_column_keys[] = {"sql", NULL};
 const char *const rule_later_table_keys[] = {"where", "route", NULL};
 
 /* Types whose cast to text yields what their output function yields (char(n): without the

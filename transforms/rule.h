@@ -34,6 +34,7 @@
 #include "base/err.h"
 #include "base/yaml.h"
 #include "model/row.h"
+#include "pipeline/lookup.h"
 #include "schema/catalog.h"
 #include "schema/finding.h"
 #include "schema/types.h"
@@ -76,6 +77,7 @@ struct evaluation {
     const struct value *values;
     const bool *fixed; /* cannot have changed in this update; NULL: any may have changed */
     struct arena *arena;
+    struct lookup *const *lookups; /* by binder_request()'s number; NULL: there are none */
 };
 
 /* The way back from a target column, built from the last step to the first. */
@@ -119,6 +121,7 @@ extern const struct rule_kind rule_value;
 extern const struct rule_kind rule_template;
 extern const struct rule_kind rule_json;
 extern const struct rule_kind rule_null_if;
+extern const struct rule_kind rule_lookup;
 extern const struct rule_kind rule_map;
 extern const struct rule_kind rule_cast;
 extern const struct rule_kind rule_mask;
@@ -196,6 +199,11 @@ const char *binder_object(struct binder *binder);
 /* Leaves a breaking finding at `where` (NULL: at the target column). Returns false. */
 bool binder_refuse(struct binder *binder, const char *id, const char *where, const char *fix,
                    const char *what, ...) __attribute__((format(printf, 5, 6)));
+/* Both sides' catalogs. */
+const struct catalog *binder_catalog(struct binder *binder, bool target);
+/* Notes what a rule will ask at run time; its number is that of evaluation.lookups. The request
+ * is copied, its texts are borrowed from the binder's arena. */
+size_t binder_request(struct binder *binder, const struct lookup_request *request);
 /* The source table, for messages and statements. */
 const struct catalog_table *binder_source_table(struct binder *binder);
 

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/yaml.h"
+#include "pipeline/lookup.h"
 #include "pipeline/transform.h"
 #include "schema/catalog.h"
 #include "schema/finding.h"
@@ -60,6 +61,9 @@ struct chain {
     /* The stream may ask pgoutput for binary values: each column either passes to a column of
      * the same codec, or can be turned to text here. One stream has one format. */
     bool stream_binary;
+    /* What rules ask at run time; a transform has a lookup for each. */
+    size_t lookup_count;
+    const struct lookup_request *lookups;
     const char
         *stream_text_reason; /* why not binary: "public.t.c (type xml)"; NULL if binary */
 };
@@ -78,7 +82,12 @@ bool rules_bind(const struct rules *rules, const struct catalog *source,
                 struct err *err);
 void chain_free(struct chain *chain);
 
-/* A transform over the chain; the caller destroys it before the chain. */
+/* A transform over the chain; the caller destroys it before the chain. `maker` (may be NULL where
+ * chain->lookup_count is 0, and for rows that no lookup is to see) makes its lookups, and those
+ * of its clones. */
+struct transform *chain_transform_asking(const struct chain *chain,
+                                         const struct lookup_maker *maker);
+/* The same without lookups: a rule that needs one fails. */
 struct transform *chain_transform(const struct chain *chain);
 
 /* The same thing said in SQL: a SELECT over the source table that yields the target relation's

@@ -50,6 +50,12 @@ bool session_run(struct session *session, const char *sql, struct err *err);
 /* One statement with text parameters (NULL is SQL NULL). */
 PGresult *session_query(struct session *session, const char *sql, int count,
                         const char *const *values, struct err *err);
+/* Prepares a statement, whose parameters take their types from where they stand, and runs it
+ * with text parameters. */
+bool session_prepare(struct session *session, const char *name, const char *sql,
+                     struct err *err);
+PGresult *session_query_prepared(struct session *session, const char *name, int count,
+                                 const char *const *values, struct err *err);
 
 /* Waits until the socket is ready for what libpq wants: reading, and writing while output is
  * pending. Also returns when extra_fd (or -1) is readable. False: stopped, after the grace.

@@ -16,6 +16,7 @@
 #include "cli/report.h"
 #include "observe/http.h"
 #include "pipeline/stream.h"
+#include "postgres/lookup.h"
 #include "postgres/probe.h"
 #include "postgres/source.h"
 #include "postgres/table_reader.h"
@@ -45,6 +46,7 @@ struct run {
 
     struct sink *sink;
     struct source *source;
+    struct lookup_maker lookup_maker;
     struct transform *transform;
     struct table_handoff *handoff;
     struct monitor *monitor;
@@ -423,10 +425,21 @@ static bool stream_changes(struct run *run, struct err *err)
 
 /* ---- putting it together ---- */
 
+static struct lookup *make_lookup(void *context, const struct lookup_request *request)
+{
+    const struct run *run = context;
+    return pg_lookup_create(
+        &(struct pg_lookup_config){.source_dsn = run->config->source_dsn,
+                                   .target_dsn = run->config->target_dsn,
+                                   .stop = run->migration.stop},
+        request);
+}
+
 static void make_connectors(struct run *run)
 {
     struct migration *m = &run->migration;
-    run->transform = chain_transform(m->chain);
+    run->lookup_maker = (struct lookup_maker){.make = make_lookup, .context = run};
+    run->transform = chain_transform_asking(m->chain, &run->lookup_maker);
     run->sink = pg_sink_create(&(struct pg_sink_config){
         .dsn = run->config->target_dsn,
         .migration = run->config->migration,
