@@ -253,8 +253,7 @@ bool binder_fits(struct binder *binder, const char *what, const struct constant 
  * from the environment, by way of the steps before. */
 static bool refuse_made_constant(struct binder *binder, const struct rule *rule)
 {
-    return binder_refuse(binder, "rule.value", rule->where,
-                         "make a value of the column's type",
+    return binder_refuse(binder, "rule.value", rule->where, "make a value of the column's type",
                          "%s: what it makes of the constant before it is no %s, the type of "
                          "target column %s",
                          rule->kind->key, binder->current->target->type_name,

@@ -6,8 +6,9 @@
  *     price: { cast: { to: "numeric(10, 2)", on_error: default, default: 0 } }
  *
  * Only types of which it can be told here, as PostgreSQL tells it, which texts are their values
- * and how they are written; a date only as YYYY-MM-DD, since all else depends on settings. Every
- * other type needs no cast: the target column reads the text itself, and refuses what it must.
+ * and how they are written; a date only as YYYY-MM-DD, since all else depends on settings.
+ * Every other type needs no cast: the target column reads the text itself, and refuses what it
+ * must.
  *
  * NULL stays NULL. There is a way back where the type writes what the source's type wrote. */
 #include "transforms/rule.h"
@@ -104,7 +105,8 @@ static void append_match(const char *pattern, struct buf *sql)
     literal_append(sql, pattern, strlen(pattern));
 }
 
-/* Nothing is cast before it is known to be a number of at most 19 digits, which fits numeric. */
+/* Nothing is cast before it is known to be a number of at most 19 digits, which fits numeric.
+ */
 static void sql_integer(const struct cast *cast, struct buf *sql)
 {
     buf_append_text(sql, "CASE WHEN ");
@@ -164,21 +166,38 @@ static void sql_date(const struct cast *cast, struct buf *sql)
     append_match("^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$", sql);
     buf_append_text(sql, " THEN CASE WHEN ");
     append_match("^0000|-02-3|-(04|06|09|11)-31", sql);
-    buf_append_text(sql, " THEN NULL WHEN right(v, 5) <> '02-29' OR (left(v, 4)::int % 4 = 0 AND "
-                         "(left(v, 4)::int % 100 <> 0 OR left(v, 4)::int % 400 = 0)) THEN v "
-                         "END END");
+    buf_append_text(sql,
+                    " THEN NULL WHEN right(v, 5) <> '02-29' OR (left(v, 4)::int % 4 = 0 AND "
+                    "(left(v, 4)::int % 100 <> 0 OR left(v, 4)::int % 400 = 0)) THEN v "
+                    "END END");
 }
 
 #define INTEGERS "pg_catalog.int2", "pg_catalog.int4", "pg_catalog.int8"
 
 static const struct cast_type types[] = {
-    {{"smallint", "int2"}, "pg_catalog.int2", apply_codec, sql_integer,
-     "-32768 AND 32767", {INTEGERS}},
-    {{"integer", "int", "int4"}, "pg_catalog.int4", apply_codec, sql_integer,
-     "-2147483648 AND 2147483647", {INTEGERS}},
-    {{"bigint", "int8"}, "pg_catalog.int8", apply_codec, sql_integer,
-     "-9223372036854775808 AND 9223372036854775807", {INTEGERS}},
-    {{"boolean", "bool"}, "pg_catalog.bool", apply_codec, sql_boolean, NULL,
+    {{"smallint", "int2"},
+     "pg_catalog.int2",
+     apply_codec,
+     sql_integer,
+     "-32768 AND 32767",
+     {INTEGERS}},
+    {{"integer", "int", "int4"},
+     "pg_catalog.int4",
+     apply_codec,
+     sql_integer,
+     "-2147483648 AND 2147483647",
+     {INTEGERS}},
+    {{"bigint", "int8"},
+     "pg_catalog.int8",
+     apply_codec,
+     sql_integer,
+     "-9223372036854775808 AND 9223372036854775807",
+     {INTEGERS}},
+    {{"boolean", "bool"},
+     "pg_catalog.bool",
+     apply_codec,
+     sql_boolean,
+     NULL,
      {"pg_catalog.bool"}},
     {{"uuid"}, "pg_catalog.uuid", apply_codec, sql_uuid, NULL, {"pg_catalog.uuid"}},
     {{"numeric", "decimal"}, NULL, apply_decimal, sql_decimal, NULL, {INTEGERS}},
@@ -269,8 +288,8 @@ static bool load_on_error(const struct yaml_node *node, struct arena *arena, str
                       text_did_you_mean(arena, word, on_error_names));
 }
 
-static bool load_fallback(const struct yaml_node *value, struct arena *arena,
-                          struct cast *cast, struct err *err)
+static bool load_fallback(const struct yaml_node *value, struct arena *arena, struct cast *cast,
+                          struct err *err)
 {
     const struct yaml_node *fallback = yaml_get(value, "default");
     bool wanted = cast->on_error == ON_ERROR_DEFAULT;
@@ -278,7 +297,8 @@ static bool load_fallback(const struct yaml_node *value, struct arena *arena,
     if (!fallback && !wanted)
         return true;
     if (!wanted)
-        return yaml_error(fallback, err, "cast: \"default\" is used with on_error: default only");
+        return yaml_error(fallback, err,
+                          "cast: \"default\" is used with on_error: default only");
     if (!fallback)
         return yaml_error(value, err,
                           "cast: on_error: default, but no default; expected cast: { to: "

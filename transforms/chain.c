@@ -197,9 +197,8 @@ static bool old_key(const struct task *task, const struct value *old_values,
                     const struct row *new, struct row *old, struct err *err)
 {
     const struct table_plan *plan = task->shape->plan;
-    struct evaluation in = {.values = old_values,
-                            .arena = &task->out->arena,
-                            .lookups = task->transform->lookups};
+    struct evaluation in = {
+        .values = old_values, .arena = &task->out->arena, .lookups = task->transform->lookups};
     struct value *room = task->transform->target_old;
 
     if (!evaluate_key(plan, &in, room, err) || !check_key(plan, room, err))
@@ -215,9 +214,8 @@ static bool old_row(const struct task *task, const struct value *old_values, str
                     struct err *err)
 {
     const struct table_plan *plan = task->shape->plan;
-    struct evaluation in = {.values = old_values,
-                            .arena = &task->out->arena,
-                            .lookups = task->transform->lookups};
+    struct evaluation in = {
+        .values = old_values, .arena = &task->out->arena, .lookups = task->transform->lookups};
     struct row row = batch_row(task->out, plan->bound->column_count);
 
     if (!evaluate_row(plan, &in, row.values, err))

@@ -17,7 +17,8 @@
 #define DECIMAL_MOST_BYTES 1000
 #define DECIMAL_BLANKS "[\\t-\\r ]*"
 #define DECIMAL_PATTERN                                                                        \
-    "^" DECIMAL_BLANKS "[-+]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][-+]?[0-9]{1,3})?" DECIMAL_BLANKS "$"
+    "^" DECIMAL_BLANKS                                                                         \
+    "[-+]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][-+]?[0-9]{1,3})?" DECIMAL_BLANKS "$"
 #define DECIMAL_NAN_PATTERN "^" DECIMAL_BLANKS "[nN][aA][nN]" DECIMAL_BLANKS "$"
 #define DECIMAL_INFINITY_PATTERN                                                               \
     "^" DECIMAL_BLANKS "[-+]?[iI][nN][fF]([iI][nN][iI][tT][yY])?" DECIMAL_BLANKS "$"

@@ -89,8 +89,9 @@ static bool load_salt(const struct yaml_node *entry, struct arena *arena, struct
     if (!salt && !salt_env)
         return true;
     if (salt && salt_env)
-        return yaml_error(salt_env, err, "hash: \"salt\" and \"salt_env\" are both given; keep "
-                                         "one");
+        return yaml_error(salt_env, err,
+                          "hash: \"salt\" and \"salt_env\" are both given; keep "
+                          "one");
     if (!(salt ? constant_load(salt, "salt", arena, &hash->salt, err)
                : load_salt_env(salt_env, arena, hash, err)))
         return false;

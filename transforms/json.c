@@ -20,8 +20,8 @@ static bool json_load(const struct yaml_node *value, const struct yaml_node *ent
                           "json: expected { pick: $.a.b } or { build: { key: column } }");
     json->form = build ? &json_build : &json_pick;
     *state = json;
-    return json->form->load(build ? build : yaml_get(value, "pick"), entry, arena,
-                            &json->state, err);
+    return json->form->load(build ? build : yaml_get(value, "pick"), entry, arena, &json->state,
+                            err);
 }
 
 static bool json_begins(const struct yaml_node *value)

@@ -53,10 +53,10 @@ static const struct {
     const char *type;
     void (*append)(const struct value *value, struct buf *buf);
 } native[] = {
-    {"pg_catalog.int2", append_number},    {"pg_catalog.int4", append_number},
-    {"pg_catalog.int8", append_number},    {"pg_catalog.float4", append_number},
-    {"pg_catalog.float8", append_number},  {"pg_catalog.numeric", append_number},
-    {"pg_catalog.bool", append_bool},      {"pg_catalog.json", append_raw},
+    {"pg_catalog.int2", append_number},   {"pg_catalog.int4", append_number},
+    {"pg_catalog.int8", append_number},   {"pg_catalog.float4", append_number},
+    {"pg_catalog.float8", append_number}, {"pg_catalog.numeric", append_number},
+    {"pg_catalog.bool", append_bool},     {"pg_catalog.json", append_raw},
     {"pg_catalog.jsonb", append_raw},
 };
 
@@ -86,9 +86,9 @@ static bool build_load(const struct yaml_node *value, const struct yaml_node *en
                           "build: expected one to %d keys with a column each, such as "
                           "{ phone: phone, vip: is_vip }",
                           MOST_KEYS);
-    *build = (struct json_build){
-        .count = value->count,
-        .members = arena_alloc(arena, value->count * sizeof(struct member))};
+    *build = (struct json_build){.count = value->count,
+                                 .members =
+                                     arena_alloc(arena, value->count * sizeof(struct member))};
     for (size_t i = 0; i < value->count; i++) {
         const char *column;
 

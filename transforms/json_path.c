@@ -310,8 +310,7 @@ bool json_pick_text(const struct json_path *path, const struct value *document,
         *out = (struct value){.kind = VALUE_NULL};
         return true;
     }
-    *out = (struct value){
-        .data = pick.start, .size = (uint32_t)pick.size, .kind = VALUE_TEXT};
+    *out = (struct value){.data = pick.start, .size = (uint32_t)pick.size, .kind = VALUE_TEXT};
     if (*pick.start != '"')
         return true;
     text = arena_alloc(arena, pick.size);

@@ -26,9 +26,10 @@ struct json_path {
 /* A step of this text; the text is borrowed. */
 struct json_step json_step(const char *text, size_t size);
 
-/* The text at the path in the document, or VALUE_NULL: nothing there, or null. Of equal keys the
- * last one with the whole path counts, as PostgreSQL has it. False where PostgreSQL refuses the
- * document: escapes that no text can hold (\u0000, half of a surrogate pair) anywhere in it. */
+/* The text at the path in the document, or VALUE_NULL: nothing there, or null. Of equal keys
+ * the last one with the whole path counts, as PostgreSQL has it. False where PostgreSQL refuses
+ * the document: escapes that no text can hold (\u0000, half of a surrogate pair) anywhere in
+ * it. */
 bool json_pick_text(const struct json_path *path, const struct value *document,
                     struct arena *arena, struct value *out);
 

@@ -90,12 +90,12 @@ static bool read_list(const struct yaml_node *node, struct path_text *text, stru
     for (size_t i = 0; i < node->count; i++) {
         const char *name;
 
-        if (!yaml_text(node->items[i], &name, err) ||
-            !add_step(text, name, strlen(name), err))
+        if (!yaml_text(node->items[i], &name, err) || !add_step(text, name, strlen(name), err))
             return false;
     }
-    return node->count > 0 || yaml_error(node, err, "pick: an empty path is the whole "
-                                                    "document; use from");
+    return node->count > 0 || yaml_error(node, err,
+                                         "pick: an empty path is the whole "
+                                         "document; use from");
 }
 
 static bool pick_load(const struct yaml_node *value, const struct yaml_node *entry,
@@ -156,8 +156,9 @@ static bool pick_evaluate(const struct rule *rule, const struct evaluation *in,
     }
     if (json_pick_text(&pick->path, &document, in->arena, out))
         return true;
-    err_set(err, ERR_DATA, "the document of this row holds an escape that no text can hold "
-                           "(\\u0000, or half of a surrogate pair)");
+    err_set(err, ERR_DATA,
+            "the document of this row holds an escape that no text can hold "
+            "(\\u0000, or half of a surrogate pair)");
     return err_remedy(err, "Mend the document at the source; jsonb would have refused it.");
 }
 
@@ -172,8 +173,8 @@ static void append_path(const struct json_pick *pick, const char *column, struct
     buf_append_text(sql, "]::text[]");
 }
 
-/* json keeps escapes that #>> then refuses, wherever in the document they stand: such a document
- * gives NULL, as a row that fails does. */
+/* json keeps escapes that #>> then refuses, wherever in the document they stand: such a
+ * document gives NULL, as a row that fails does. */
 #define GOOD_ESCAPES                                                                           \
     "^([^\\\\]|\\\\[^u]|\\\\u(?!0000|[dD][89a-fA-F])[0-9a-fA-F]{4}"                            \
     "|\\\\u[dD][89abAB][0-9a-fA-F]{2}\\\\u[dD][c-fC-F][0-9a-fA-F]{2})*$"

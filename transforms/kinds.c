@@ -7,19 +7,9 @@
 #include <string.h>
 
 const struct rule_kind *const rule_kinds[] = {
-    &rule_from,
-    &rule_value,
-    &rule_template,
-    &rule_json,
-    &rule_null_if,
-    &rule_lookup,
-    &rule_map,
-    &rule_cast,
-    &rule_mask,
-    &rule_hash,
-    &rule_uuid5,
-    &rule_default,
-    NULL,
+    &rule_from,   &rule_value,   &rule_template, &rule_json, &rule_null_if,
+    &rule_lookup, &rule_map,     &rule_cast,     &rule_mask, &rule_hash,
+    &rule_uuid5,  &rule_default, NULL,
 };
 
 const char *const rule_later_column_keys[] = {"sql", NULL};

@@ -4,9 +4,9 @@
  *     country:   { from: land, lookup: { query: "SELECT iso, name FROM ref.lands", key: name,
  *                  value: iso, side: target, on_miss: default, default: XX, cache: 500 } }
  *
- * The key's column reads the text of the value before; it should have an index and must not find
- * two rows. NULL stays NULL without asking. A key without a row does what on_miss says: fail (the
- * run stops), null, default, or keep (the value as it was).
+ * The key's column reads the text of the value before; it should have an index and must not
+ * find two rows. NULL stays NULL without asking. A key without a row does what on_miss says:
+ * fail (the run stops), null, default, or keep (the value as it was).
  *
  * No SQL and no way back: the answer is in another table, which may have another one later. */
 #include "transforms/rule.h"
@@ -41,7 +41,7 @@ struct lookup_rule {
 /* --- loading --- */
 
 static bool load_word(const struct yaml_node *node, const char *what, const char *const *words,
-                      struct arena *arena, int *index, struct err *err)
+                      const char *expected, struct arena *arena, int *index, struct err *err)
 {
     const char *word;
 
@@ -56,8 +56,8 @@ static bool load_word(const struct yaml_node *node, const char *what, const char
             *index = i;
             return true;
         }
-    return yaml_error(node, err, "%s: found \"%s\"%s", what,
-                      node->expanded ? "a text of the environment" : word,
+    return yaml_error(node, err, "%s: found \"%s\", expected %s%s", what,
+                      node->expanded ? "a text of the environment" : word, expected,
                       text_did_you_mean(arena, word, words));
 }
 
@@ -68,12 +68,14 @@ static bool load_column(const struct yaml_node *value, const char *what, struct 
     const char *name;
 
     if (!node)
-        return yaml_error(value, err, "lookup: \"%s\" is missing; expected { table: schema.t, "
-                                      "key: column, value: column }", what);
+        return yaml_error(value, err,
+                          "lookup: \"%s\" is missing; expected { table: schema.t, "
+                          "key: column, value: column }",
+                          what);
     if (!yaml_text(node, &name, err))
         return false;
-    *column = (struct name_spec){.name = text_copy(arena, name),
-                                 .where = text_position(arena, node)};
+    *column =
+        (struct name_spec){.name = text_copy(arena, name), .where = text_position(arena, node)};
     return true;
 }
 
@@ -100,7 +102,8 @@ static bool load_miss(const struct yaml_node *value, struct arena *arena,
     const struct yaml_node *fallback = yaml_get(value, "default");
     int on_miss = ON_MISS_FAIL;
 
-    if (!load_word(yaml_get(value, "on_miss"), "on_miss", on_miss_names, arena, &on_miss, err))
+    if (!load_word(yaml_get(value, "on_miss"), "on_miss", on_miss_names,
+                   "fail, null, default or keep", arena, &on_miss, err))
         return false;
     lookup->on_miss = (enum on_miss)on_miss;
     if ((on_miss == ON_MISS_DEFAULT) != (fallback != NULL))
@@ -126,7 +129,8 @@ static bool lookup_load(const struct yaml_node *value, const struct yaml_node *e
         !load_place(value, arena, lookup, err) ||
         !load_column(value, "key", arena, &lookup->key, err) ||
         !load_column(value, "value", arena, &lookup->value, err) ||
-        !load_word(yaml_get(value, "side"), "side", side_names, arena, &side, err) ||
+        !load_word(yaml_get(value, "side"), "side", side_names, "source or target", arena,
+                   &side, err) ||
         !load_miss(value, arena, lookup, err))
         return false;
     lookup->side = (enum lookup_side)side;
@@ -160,8 +164,8 @@ static bool check_table(struct binder *binder, const struct lookup_rule *lookup)
                      lookup->table.schema, lookup->table.name);
 
     if (!table)
-        return binder_refuse(binder, "rule.lookup", text_copy(binder_arena(binder),
-                                                              lookup->table.where),
+        return binder_refuse(binder, "rule.lookup",
+                             text_copy(binder_arena(binder), lookup->table.where),
                              "name a table that the role can see; a view is read by query: "
                              "\"SELECT ...\"",
                              "lookup: the %s has no table %s.%s", side_names[lookup->side],
@@ -198,11 +202,11 @@ static bool lookup_bind(struct binder *binder, const void *loaded, struct rule *
     if (!*lookup->fallback.where)
         lookup->fallback.where = rule->where;
     lookup->where = rule->where;
-    lookup->number = binder_request(
-        binder, &(struct lookup_request){.side = lookup->side,
-                                         .sql = make_sql(arena, lookup),
-                                         .cache = (size_t)lookup->cache,
-                                         .where = rule->where});
+    lookup->number =
+        binder_request(binder, &(struct lookup_request){.side = lookup->side,
+                                                        .sql = make_sql(arena, lookup),
+                                                        .cache = (size_t)lookup->cache,
+                                                        .where = rule->where});
     rule->state = lookup;
     return (lookup->on_miss != ON_MISS_NULL && lookup->on_miss != ON_MISS_DEFAULT) ||
            binder_fits(binder, "lookup: on_miss", &lookup->fallback);
@@ -225,8 +229,10 @@ static bool give_missing(const struct lookup_rule *lookup, const struct value *k
         return true;
     }
     err_set(err, ERR_DATA, "the lookup finds no row for the value of this row");
-    return err_remedy(err, "Add the row, or say on_miss: null, default or keep in the lookup at "
-                           "%s.", lookup->where);
+    return err_remedy(err,
+                      "Add the row, or say on_miss: null, default or keep in the lookup at "
+                      "%s.",
+                      lookup->where);
 }
 
 static bool lookup_evaluate(const struct rule *rule, const struct evaluation *in,

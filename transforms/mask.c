@@ -81,8 +81,7 @@ static void apply_email(const struct mask *mask, const struct value *in, struct 
 }
 
 static void apply_keep_last(const struct mask *mask, const struct value *in,
-                            struct arena *arena,
-                        struct value *out)
+                            struct arena *arena, struct value *out)
 {
     size_t count = count_points(in->data, in->size);
     size_t hidden = count > (size_t)mask->kept ? count - (size_t)mask->kept : count;
@@ -181,10 +180,9 @@ static bool mask_load(const struct yaml_node *value, const struct yaml_node *ent
     struct mask *mask = arena_alloc(arena, sizeof(*mask));
 
     (void)entry;
-    *mask = (struct mask){.fixed = {.value = {.data = STARS,
-                                              .size = (uint32_t)strlen(STARS),
-                                              .kind = VALUE_TEXT},
-                                    .where = text_position(arena, value)}};
+    *mask = (struct mask){
+        .fixed = {.value = {.data = STARS, .size = (uint32_t)strlen(STARS), .kind = VALUE_TEXT},
+                  .where = text_position(arena, value)}};
     *state = mask;
     return value->kind == YAML_MAPPING ? load_mapping(value, arena, mask, err)
                                        : load_name(value, arena, mask, err);

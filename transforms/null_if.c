@@ -27,8 +27,9 @@ static bool load_value(const struct yaml_node *node, struct arena *arena,
         return false;
     if (value->value.kind == VALUE_TEXT)
         return true;
-    return yaml_error(node, err, "null_if: NULL is NULL already; name the values that are to "
-                                 "become NULL");
+    return yaml_error(node, err,
+                      "null_if: NULL is NULL already; name the values that are to "
+                      "become NULL");
 }
 
 static bool null_if_load(const struct yaml_node *value, const struct yaml_node *entry,
@@ -63,8 +64,7 @@ static bool null_if_bind(struct binder *binder, const void *loaded, struct rule 
     null_if->values = arena_alloc(arena, from->count * sizeof(*null_if->values));
     for (size_t i = 0; i < from->count; i++) {
         null_if->values[i] = constant_copy(arena, &from->values[i]);
-        if (!binder_spell(binder, "rule.null_if", "null_if:", rule->input,
-                          &null_if->values[i]))
+        if (!binder_spell(binder, "rule.null_if", "null_if:", rule->input, &null_if->values[i]))
             return false;
     }
     rule->state = null_if;

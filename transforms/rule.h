@@ -24,8 +24,8 @@
  *    VALUE_BINARY). Bytes live in the row, in the rule, or in the evaluation's arena.
  *  - VALUE_ABSENT in gives VALUE_ABSENT out; VALUE_UNCHANGED in gives VALUE_UNCHANGED out,
  * where nothing else that counts may have changed.
- *  - sql() yields what evaluate() yields. Where evaluate() fails it yields NULL, which the steps
- *    behind then take for a value (default fills it): such a row reaches no target. */
+ *  - sql() yields what evaluate() yields. Where evaluate() fails it yields NULL, which the
+ * steps behind then take for a value (default fills it): such a row reaches no target. */
 #ifndef TRANSFORMS_RULE_H
 #define TRANSFORMS_RULE_H
 
@@ -89,7 +89,7 @@ struct inverse {
 };
 
 struct rule_kind {
-    const char *key;           /* the key of a column entry that asks for it */
+    const char *key; /* the key of a column entry that asks for it */
     /* Further keys it reads from the entry; NULL-terminated. Where such a key is a kind of its
      * own as well (default), it is this kind's in an entry that has both. */
     const char *companions[4];

@@ -82,9 +82,9 @@ bool rules_bind(const struct rules *rules, const struct catalog *source,
                 struct err *err);
 void chain_free(struct chain *chain);
 
-/* A transform over the chain; the caller destroys it before the chain. `maker` (may be NULL where
- * chain->lookup_count is 0, and for rows that no lookup is to see) makes its lookups, and those
- * of its clones. */
+/* A transform over the chain; the caller destroys it before the chain. `maker` (may be NULL
+ * where chain->lookup_count is 0, and for rows that no lookup is to see) makes its lookups, and
+ * those of its clones. */
 struct transform *chain_transform_asking(const struct chain *chain,
                                          const struct lookup_maker *maker);
 /* The same without lookups: a rule that needs one fails. */

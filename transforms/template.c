@@ -167,8 +167,7 @@ static bool bind_name(struct binder *binder, struct template *bound, const struc
 {
     struct part part = {0};
 
-    if (!binder_name(binder, loaded->text, bound->where, &part.from.column,
-                     &part.from.rule))
+    if (!binder_name(binder, loaded->text, bound->where, &part.from.column, &part.from.rule))
         return false;
     if (!part.from.rule || !part.from.rule->constant) {
         bound->parts[bound->count++] = part;

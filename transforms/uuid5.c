@@ -1,12 +1,13 @@
 /* uuid5: the name-based UUID of RFC 4122 (version 5), always the same for the same name.
  *
  *     id:  { from: legacy_code, uuid5: { namespace: dns } }
- *     id:  { uuid5: { namespace: "6f1e2c1e-8f7e-4f57-9b0e-3f3f2a0c1b11", name: "{tenant}/{code}" } }
+ *     id:  { uuid5: { namespace: "6f1e2c1e-8f7e-4f57-9b0e-3f3f2a0c1b11", name:
+ * "{tenant}/{code}" } }
  *
  * Of the UTF-8 text of the value before, or of the template under name. NULL stays NULL.
  *
- * No SQL: it needs SHA-1, which PostgreSQL has only in extensions (pgcrypto, uuid-ossp) that the
- * source need not have and whose schema is anybody's choice. */
+ * No SQL: it needs SHA-1, which PostgreSQL has only in extensions (pgcrypto, uuid-ossp) that
+ * the source need not have and whose schema is anybody's choice. */
 #include "transforms/rule.h"
 
 #include "transforms/digest.h"
@@ -56,11 +57,10 @@ static bool load_space(const struct yaml_node *node, struct arena *arena, struct
     for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++)
         if (strcasecmp(spaces[i].name, text) == 0)
             uuid = spaces[i].uuid;
-    if (!type_to_binary(uuid_codec(),
-                        &(struct value){.data = uuid,
-                                        .size = (uint32_t)strlen(uuid),
-                                        .kind = VALUE_TEXT},
-                        arena, &binary))
+    if (!type_to_binary(
+            uuid_codec(),
+            &(struct value){.data = uuid, .size = (uint32_t)strlen(uuid), .kind = VALUE_TEXT},
+            arena, &binary))
         return yaml_error(node, err,
                           "namespace: found \"%s\", expected a UUID, dns, url, oid or x500%s",
                           node->expanded ? "a text of the environment" : text,
@@ -82,8 +82,9 @@ static bool uuid5_load(const struct yaml_node *value, const struct yaml_node *en
     if (!yaml_check_keys(value, "uuid5", keys, err))
         return false;
     if (!space)
-        return yaml_error(value, err, "uuid5: \"namespace\" is missing; expected a UUID, dns, "
-                                      "url, oid or x500");
+        return yaml_error(value, err,
+                          "uuid5: \"namespace\" is missing; expected a UUID, dns, "
+                          "url, oid or x500");
     if (!load_space(space, arena, uuid5, err))
         return false;
     uuid5->name_where = name ? text_position(arena, name) : NULL;
@@ -103,8 +104,7 @@ static bool uuid5_bind(struct binder *binder, const void *loaded, struct rule *r
 
     rule->state = uuid5;
     if (uuid5->name)
-        rule->input =
-            binder_before(binder, &rule_template, uuid5->name, uuid5->name_where);
+        rule->input = binder_before(binder, &rule_template, uuid5->name, uuid5->name_where);
     return rule->input != NULL;
 }
 
@@ -125,8 +125,8 @@ static bool uuid5_evaluate(const struct rule *rule, const struct evaluation *in,
         return false;
     bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x50); /* version 5 */
     bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80); /* variant of RFC 4122 */
-    binary = (struct value){
-        .data = (const char *)bytes, .size = UUID_BYTES, .kind = VALUE_BINARY};
+    binary =
+        (struct value){.data = (const char *)bytes, .size = UUID_BYTES, .kind = VALUE_BINARY};
     return type_to_text(uuid_codec(), &binary, in->arena, out) ||
            err_set(err, ERR_BUG, "uuid5: no text for a UUID");
 }

@@ -21,9 +21,9 @@ enum lookup_side { LOOKUP_SOURCE, LOOKUP_TARGET };
 /* Plain data, borrowed from the bound rules. */
 struct lookup_request {
     enum lookup_side side;
-    const char *sql;     /* one parameter, the key as text; one column, at most two rows matter */
-    size_t cache;        /* keys to remember, the least lately used are forgotten; 0: none */
-    const char *where;   /* "file:line:column", for messages */
+    const char *sql;   /* one parameter, the key as text; one column, at most two rows matter */
+    size_t cache;      /* keys to remember, the least lately used are forgotten; 0: none */
+    const char *where; /* "file:line:column", for messages */
 };
 
 enum lookup_result {

@@ -37,25 +37,87 @@ bool draw_chance(struct draw *draw, uint32_t percent)
 /* --- texts --- */
 
 static const char *const letters[] = {
-    "a",  "b",    "z",        "A",            "0",        "7",    " ",  "@",  ".",
-    "'",  "\"",   "\\",       "%",            "_",        "{",    "}",  "$",  "${",
-    "\n", "\t",   "\x01",     "\x7f",         "-",        "+",    "/",  "é",  "e\xcc\x81",
-    "ß",  "İ",    "\u202e",   "\u200d",       "\u2028",   "\ufeff", "\xc2\x85", "漢", "\U0001F600",
-    "u0000", "\U0001d518", "\U0001F468\u200d\U0001F469", "\ufffd", "\uffff", ",", "NULL", "~",
+    "a",        "b",          "z",
+    "A",        "0",          "7",
+    " ",        "@",          ".",
+    "'",        "\"",         "\\",
+    "%",        "_",          "{",
+    "}",        "$",          "${",
+    "\n",       "\t",         "\x01",
+    "\x7f",     "-",          "+",
+    "/",        "é",          "e\xcc\x81",
+    "ß",        "İ",          "\u202e",
+    "\u200d",   "\u2028",     "\ufeff",
+    "\xc2\x85", "漢",         "\U0001F600",
+    "u0000",    "\U0001d518", "\U0001F468\u200d\U0001F469",
+    "\ufffd",   "\uffff",     ",",
+    "NULL",     "~",
 };
 
 static const char *const words[] = {
-    "t",      "f",     "true",   "FALSE",  "yes",    "of",      "o",       "off",     "on",
-    "1",      "0",     "null",   "NaN",    "nan",    "inf",     "-Infinity", "+inf",  "",
-    " ",      "-",     "+",      ".",      "e",      "1e",      "1e5",     "1e-5",    "-1.5E+3",
-    "32767",  "32768", "-32768", "-32769", "2147483647", "2147483648", "-2147483648",
-    "9223372036854775807", "9223372036854775808", "-9223372036854775808", "0x1F", "1_000",
-    "00000000000000000000000000000000000000012", "99999.995", "99999.994", "0.005", "-0.004",
-    "2024-02-29", "2023-02-29", "1900-02-29", "2000-02-29", "0000-01-01", "2024-13-01",
-    "2024-04-31", "9999-12-31", "2024-1-1", "infinity", "2024-01-01 BC", "today",
-    "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "{a0eebc99-9c0b4ef8-bb6d6bb9-bd380a11}",
-    "A0EEBC999C0B4EF8BB6D6BB9BD380A11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1", "jo@example.org",
-    "@", "a@b@c",
+    "t",
+    "f",
+    "true",
+    "FALSE",
+    "yes",
+    "of",
+    "o",
+    "off",
+    "on",
+    "1",
+    "0",
+    "null",
+    "NaN",
+    "nan",
+    "inf",
+    "-Infinity",
+    "+inf",
+    "",
+    " ",
+    "-",
+    "+",
+    ".",
+    "e",
+    "1e",
+    "1e5",
+    "1e-5",
+    "-1.5E+3",
+    "32767",
+    "32768",
+    "-32768",
+    "-32769",
+    "2147483647",
+    "2147483648",
+    "-2147483648",
+    "9223372036854775807",
+    "9223372036854775808",
+    "-9223372036854775808",
+    "0x1F",
+    "1_000",
+    "00000000000000000000000000000000000000012",
+    "99999.995",
+    "99999.994",
+    "0.005",
+    "-0.004",
+    "2024-02-29",
+    "2023-02-29",
+    "1900-02-29",
+    "2000-02-29",
+    "0000-01-01",
+    "2024-13-01",
+    "2024-04-31",
+    "9999-12-31",
+    "2024-1-1",
+    "infinity",
+    "2024-01-01 BC",
+    "today",
+    "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+    "{a0eebc99-9c0b4ef8-bb6d6bb9-bd380a11}",
+    "A0EEBC999C0B4EF8BB6D6BB9BD380A11",
+    "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1",
+    "jo@example.org",
+    "@",
+    "a@b@c",
 };
 
 static void draw_letters(struct draw *draw, struct buf *out)
@@ -182,7 +244,8 @@ static void value_float8(struct draw *draw, struct buf *out)
     if (draw_chance(draw, 15))
         buf_append_text(out, odd[draw_below(draw, COUNT(odd))]);
     else
-        buf_append_format(out, "%.17g", (double)(int64_t)next(draw) / (1u << draw_below(draw, 31)));
+        buf_append_format(out, "%.17g",
+                          (double)(int64_t)next(draw) / (1u << draw_below(draw, 31)));
 }
 
 static void value_varchar(struct draw *draw, struct buf *out)
@@ -206,8 +269,8 @@ static void value_uuid(struct draw *draw, struct buf *out)
     uint64_t a = next(draw), b = next(draw);
 
     buf_append_format(out, "%08x-%04x-%04x-%04x-%012llx", (uint32_t)a,
-                      (uint32_t)(a >> 32) & 0xffff, (uint32_t)(a >> 48),
-                      (uint32_t)b & 0xffff, (unsigned long long)(b >> 16));
+                      (uint32_t)(a >> 32) & 0xffff, (uint32_t)(a >> 48), (uint32_t)b & 0xffff,
+                      (unsigned long long)(b >> 16));
 }
 
 static void value_date(struct draw *draw, struct buf *out)
@@ -222,11 +285,11 @@ static void value_date(struct draw *draw, struct buf *out)
 
 static void value_timestamptz(struct draw *draw, struct buf *out)
 {
-    buf_append_format(out, "%04u-%02u-%02u %02u:%02u:%02u.%06u+%02u",
-                      1 + draw_below(draw, 9999), 1 + draw_below(draw, 12),
-                      1 + draw_below(draw, 28), draw_below(draw, 24), draw_below(draw, 60),
-                      draw_below(draw, 60), draw_chance(draw, 50) ? 0 : draw_below(draw, 1000000),
-                      draw_below(draw, 13));
+    buf_append_format(
+        out, "%04u-%02u-%02u %02u:%02u:%02u.%06u+%02u", 1 + draw_below(draw, 9999),
+        1 + draw_below(draw, 12), 1 + draw_below(draw, 28), draw_below(draw, 24),
+        draw_below(draw, 60), draw_below(draw, 60),
+        draw_chance(draw, 50) ? 0 : draw_below(draw, 1000000), draw_below(draw, 13));
 }
 
 static void value_mood(struct draw *draw, struct buf *out)
@@ -248,9 +311,10 @@ static void value_bytea(struct draw *draw, struct buf *out)
 /* --- json --- */
 
 static const char *const json_pieces[] = {
-    "a",       "b",      "k",      " ",          "é",      "\U0001F600", "\\n",    "\\\\",
-    "\\\"",    "\\/",    "\\u00e9", "\\ud83d\\ude00", "\\u0001", "\\b",  "0",      "${",
-    "\\u0000", "\\ud83d", "\\ude00", "\\\\u0000",
+    "a",       "b",         "k",    " ",   "é",       "\U0001F600",
+    "\\n",     "\\\\",      "\\\"", "\\/", "\\u00e9", "\\ud83d\\ude00",
+    "\\u0001", "\\b",       "0",    "${",  "\\u0000", "\\ud83d",
+    "\\ude00", "\\\\u0000",
 };
 #define HARMLESS_PIECES (COUNT(json_pieces) - 4) /* the rest json takes and jsonb refuses */
 
@@ -297,7 +361,8 @@ static void json_members(struct draw *draw, bool harmless, bool keys, int depth,
 
 static void json_value(struct draw *draw, bool harmless, int depth, struct buf *out)
 {
-    static const char *const atoms[] = {"true", "false", "null",  "0",      "-0",   "1.50",
+    static const char *const atoms[] = {"true", "false", "null",
+                                        "0",    "-0",    "1.50",
                                         "1e3",  "-2E-3", "123456789012345678901234567890"};
     uint32_t way = draw_below(draw, 10);
 
@@ -322,15 +387,24 @@ static void value_jsonb(struct draw *draw, struct buf *out)
 }
 
 const struct draw_type draw_types[] = {
-    {"text", draw_text},           {"bool", value_bool},
-    {"int2", value_int2},          {"int4", value_int4},
-    {"int8", value_int8},          {"numeric", value_numeric},
-    {"numeric(10,3)", value_short_numeric}, {"float8", value_float8},
-    {"varchar(40)", value_varchar}, {"char(8)", value_char},
-    {"uuid", value_uuid},          {"date", value_date},
-    {"timestamptz", value_timestamptz}, {"bytea", value_bytea},
-    {"public.mood", value_mood},   {"json", value_json},
-    {"jsonb", value_jsonb},        {NULL, NULL},
+    {"text", draw_text},
+    {"bool", value_bool},
+    {"int2", value_int2},
+    {"int4", value_int4},
+    {"int8", value_int8},
+    {"numeric", value_numeric},
+    {"numeric(10,3)", value_short_numeric},
+    {"float8", value_float8},
+    {"varchar(40)", value_varchar},
+    {"char(8)", value_char},
+    {"uuid", value_uuid},
+    {"date", value_date},
+    {"timestamptz", value_timestamptz},
+    {"bytea", value_bytea},
+    {"public.mood", value_mood},
+    {"json", value_json},
+    {"jsonb", value_jsonb},
+    {NULL, NULL},
 };
 
 /* Texts and documents more often than the others: most rules work on them. */
@@ -436,9 +510,9 @@ static void step_map(struct draw *draw, const struct draw_column *column, struct
 
 static void step_cast(struct draw *draw, const struct draw_column *column, struct buf *out)
 {
-    static const char *const types[] = {"smallint", "integer", "bigint",  "bool",
-                                        "uuid",     "date",    "numeric", "\"numeric(7,2)\"",
-                                        "\"numeric(4)\"", "\"numeric(3,3)\""};
+    static const char *const types[] = {
+        "smallint", "integer", "bigint",           "bool",           "uuid",
+        "date",     "numeric", "\"numeric(7,2)\"", "\"numeric(4)\"", "\"numeric(3,3)\""};
     const char *type = types[draw_below(draw, COUNT(types))];
 
     (void)column;
@@ -498,8 +572,9 @@ struct step {
 };
 
 static const struct step steps[] = {
-    {70, step_pick, false},    {20, step_null_if, false}, {25, step_map, true},      {40, step_cast, false},
-    {20, step_mask, false}, {20, step_hash, false},    {20, step_default, false},
+    {70, step_pick, false},    {20, step_null_if, false}, {25, step_map, true},
+    {40, step_cast, false},    {20, step_mask, false},    {20, step_hash, false},
+    {20, step_default, false},
 };
 
 void draw_entry(struct draw *draw, const struct draw_column *columns, uint32_t count,
@@ -524,8 +599,7 @@ void draw_entry(struct draw *draw, const struct draw_column *columns, uint32_t c
         buf_append_format(out, "from: %s", column->name);
     }
     for (size_t i = 0; i < COUNT(steps); i++) {
-        if (!draw_chance(draw, steps[i].percent) ||
-            (mapped && steps[i].append == step_default))
+        if (!draw_chance(draw, steps[i].percent) || (mapped && steps[i].append == step_default))
             continue;
         steps[i].append(draw, column, out);
         mapped |= steps[i].takes_default;

@@ -12,9 +12,9 @@
  *  3. where the rule claims a way back, the rule of the way back, loaded from its YAML and
  *     bound, gives the source column's text again.
  *
- * A case is one row. A world is one drawn table with its rows; world number W of seed S is drawn
- * from S + W, so that a failure is replayed by the seed it prints and --cases 1. The last line
- * is "N passed, N failed, 0 skipped". Exit status 1 on a failure, 2 when it cannot run. */
+ * A case is one row. A world is one drawn table with its rows; world number W of seed S is
+ * drawn from S + W, so that a failure is replayed by the seed it prints and --cases 1. The last
+ * line is "N passed, N failed, 0 skipped". Exit status 1 on a failure, 2 when it cannot run. */
 #include "draw.h"
 
 #include "base/mem.h"
@@ -412,8 +412,9 @@ static bool bind_back(struct world *world, struct way_back *back)
     buf_append_format(&yaml, "    drop: [%s]\n", buf_text(&drop));
     back->chain = bind_rules(world, buf_text(&yaml), &err);
     if (!back->chain)
-        fprintf(stderr, "FAILED: the way back does not bind: %s\n%s%s  replay: --seed %llu "
-                        "--cases 1\n",
+        fprintf(stderr,
+                "FAILED: the way back does not bind: %s\n%s%s  replay: --seed %llu "
+                "--cases 1\n",
                 err.message, buf_text(&yaml), buf_text(&world->yaml),
                 (unsigned long long)world->seed);
     buf_free(&yaml);
@@ -596,8 +597,7 @@ int main(int argc, char **argv)
     printf("%llu tables, %llu of them refused by bind; %llu values without SQL, %llu back by "
            "an inverse\n",
            (unsigned long long)property.worlds, (unsigned long long)property.refused_worlds,
-           (unsigned long long)property.without_sql,
-           (unsigned long long)property.turned_back);
+           (unsigned long long)property.without_sql, (unsigned long long)property.turned_back);
     if (property.refused_worlds * 2 > property.worlds)
         property.failed++;
     session_close(&property.session);

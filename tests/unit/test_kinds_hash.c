@@ -34,15 +34,18 @@ START_TEST(faults_of_a_hash_are_told_with_their_place)
     unsetenv("SLACKWATER_TEST_NONE");
     kind_not_loaded("{ hash: sha265 }", "rules.yaml:4:18: hash: found \"sha265\", expected "
                                         "sha256, md5 or xxh64; did you mean \"sha256\"?");
-    kind_not_loaded("{ hash: md5, salt: a, salt_env: B }",
-                    "rules.yaml:4:42: hash: \"salt\" and \"salt_env\" are both given; keep one");
-    kind_not_loaded("{ hash: md5, salt: '' }", "rules.yaml:4:29: hash: the salt is empty, which "
-                                               "is none; leave it out or give one");
+    kind_not_loaded(
+        "{ hash: md5, salt: a, salt_env: B }",
+        "rules.yaml:4:42: hash: \"salt\" and \"salt_env\" are both given; keep one");
+    kind_not_loaded("{ hash: md5, salt: '' }",
+                    "rules.yaml:4:29: hash: the salt is empty, which "
+                    "is none; leave it out or give one");
     kind_not_loaded("{ hash: md5, salt_env: SLACKWATER_TEST_NONE }",
                     "rules.yaml:4:33: salt_env: environment variable SLACKWATER_TEST_NONE is "
                     "not set");
-    kind_not_loaded("{ from: x, salt: a }",
-                    "rules.yaml:4:27: columns: \"salt\" is read by \"hash\", which is not here");
+    kind_not_loaded(
+        "{ from: x, salt: a }",
+        "rules.yaml:4:27: columns: \"salt\" is read by \"hash\", which is not here");
 }
 END_TEST
 
@@ -113,9 +116,10 @@ START_TEST(a_uuid5_has_no_sql_and_faults_have_their_place)
     kind_not_loaded("{ uuid5: { name: x } }",
                     "rules.yaml:4:19: uuid5: \"namespace\" is missing; expected a UUID, dns, "
                     "url, oid or x500");
-    kind_not_loaded("{ uuid5: { namespace: dnss } }",
-                    "rules.yaml:4:32: namespace: found \"dnss\", expected a UUID, dns, url, oid "
-                    "or x500; did you mean \"dns\"?");
+    kind_not_loaded(
+        "{ uuid5: { namespace: dnss } }",
+        "rules.yaml:4:32: namespace: found \"dnss\", expected a UUID, dns, url, oid "
+        "or x500; did you mean \"dns\"?");
     kind_not_loaded("{ from: x, uuid5: { namespace: dns, name: x } }",
                     "rules.yaml:4:28: columns: \"from\" and \"uuid5\" both say where the value "
                     "comes from; keep one");

@@ -45,8 +45,8 @@ END_TEST
 
 START_TEST(a_broken_document_is_refused_and_not_read_past)
 {
-    static const char *const broken[] = {"{", "[1", "{\"a\"", "{\"a\":", "\"a", "{\"a\":\"\\",
-                                         "]", "{\"a\" 1}", "[1 2", ","};
+    static const char *const broken[] = {"{",           "[1", "{\"a\"",    "{\"a\":", "\"a",
+                                         "{\"a\":\"\\", "]",  "{\"a\" 1}", "[1 2",    ","};
     for (size_t i = 0; i < UNIT_COUNT(broken); i++)
         kind_fails(PICK("[a]"), ROW(broken[i]), BAD_ESCAPE);
 }
@@ -54,12 +54,13 @@ END_TEST
 
 START_TEST(pick_reads_json_columns_only)
 {
-    kind_refused("{ from: x, json: { pick: $.a } }", "rule.json", "rules.yaml:5:27",
-                 "json: pick reads a column of type json or jsonb, and source column x is text");
+    kind_refused(
+        "{ from: x, json: { pick: $.a } }", "rule.json", "rules.yaml:5:27",
+        "json: pick reads a column of type json or jsonb, and source column x is text");
     kind_not_loaded(PICK("a.b"), "rules.yaml:4:35: pick: cannot read the path at \"a.b\"; "
                                  "expected \"$.a.b[0]\" or a list such as [a, b, 0]");
     kind_not_loaded(PICK("'$.a[*]'"), "rules.yaml:4:35: pick: cannot read the path at \"[*]\"; "
-                                    "expected \"$.a.b[0]\" or a list such as [a, b, 0]");
+                                      "expected \"$.a.b[0]\" or a list such as [a, b, 0]");
     kind_not_loaded(PICK("$"), "rules.yaml:4:35: pick: \"$\" is the whole document; use from");
     kind_not_loaded("{ json: { pick: $.a, build: { a: x } } }",
                     "rules.yaml:4:18: json: expected { pick: $.a.b } or { build: { key: column "
@@ -69,10 +70,11 @@ END_TEST
 
 START_TEST(build_writes_numbers_bools_and_documents_as_what_they_are)
 {
-    kind_gives("{ json: { build: { n: n, b: b, x: x, j: jb, 'q\"': id } } }",
-               VALUES("7", "a\"\\\n\x01\xc3\xa9", "t", "-5", "{}", "[1, 2]"),
-               "{\"n\" : -5, \"b\" : true, \"x\" : \"a\\\"\\\\\\n\\u0001\xc3\xa9\", \"j\" : [1, "
-               "2], \"q\\\"\" : 7}");
+    kind_gives(
+        "{ json: { build: { n: n, b: b, x: x, j: jb, 'q\"': id } } }",
+        VALUES("7", "a\"\\\n\x01\xc3\xa9", "t", "-5", "{}", "[1, 2]"),
+        "{\"n\" : -5, \"b\" : true, \"x\" : \"a\\\"\\\\\\n\\u0001\xc3\xa9\", \"j\" : [1, "
+        "2], \"q\\\"\" : 7}");
     kind_gives("{ json: { build: { x: x, n: n } } }",
                VALUES("7", "NULL", "t", "NULL", "{}", "[1, 2]"),
                "{\"x\" : null, \"n\" : null}");

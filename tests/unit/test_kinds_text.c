@@ -63,9 +63,10 @@ END_TEST
 START_TEST(a_step_before_the_last_need_not_fit_the_target)
 {
     struct kind_world kind;
-    ck_assert_msg(kind_open_as(&kind, "varchar(5)", NULLABLE,
-                               "{ from: x, map: { a: longer than five }, mask: { fixed: ok } }"),
-                  "%s", kind.world.err.message);
+    ck_assert_msg(
+        kind_open_as(&kind, "varchar(5)", NULLABLE,
+                     "{ from: x, map: { a: longer than five }, mask: { fixed: ok } }"),
+        "%s", kind.world.err.message);
     kind_row_gives(&kind, ROW("a"), "ok");
     kind_close(&kind);
 }
@@ -79,8 +80,7 @@ START_TEST(a_masked_address_keeps_its_first_letter_and_its_domain)
     kind_gives("{ from: x, mask: email }", ROW("no address"), "***");
     kind_gives("{ from: x, mask: email }", ROW(""), "***");
     kind_gives("{ from: x, mask: email }", ROW("NULL"), "NULL");
-    kind_gives("{ from: x, mask: email }", ROW("\xf0\x9f\x98\x80z@c"),
-               "\xf0\x9f\x98\x80***@c");
+    kind_gives("{ from: x, mask: email }", ROW("\xf0\x9f\x98\x80z@c"), "\xf0\x9f\x98\x80***@c");
 }
 END_TEST
 
