@@ -30,11 +30,21 @@ const struct catalog *binder_catalog(struct binder *binder, bool target)
     return target ? binder->target_catalog : binder->source_catalog;
 }
 
+/* A pattern's tables and the parts of a split ask the same: one session and one cache. */
+static bool same_request(const struct lookup_request *a, const struct lookup_request *b)
+{
+    return a->side == b->side && a->cache == b->cache && strcmp(a->sql, b->sql) == 0;
+}
+
 size_t binder_request(struct binder *binder, const struct lookup_request *request)
 {
     struct chain *chain = &binder->chain->chain;
-    struct lookup_request *requests =
-        arena_alloc(binder->arena, (chain->lookup_count + 1) * sizeof(*requests));
+    struct lookup_request *requests;
+
+    for (size_t i = 0; i < chain->lookup_count; i++)
+        if (same_request(&chain->lookups[i], request))
+            return i;
+    requests = arena_alloc(binder->arena, (chain->lookup_count + 1) * sizeof(*requests));
 
     if (chain->lookup_count)
         memcpy(requests, chain->lookups, chain->lookup_count * sizeof(*requests));

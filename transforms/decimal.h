@@ -1,5 +1,6 @@
-/* Decimal numbers as text: compared by value without losing a digit (1.00 equals 1, and 0.1 of a
- * numeric is not the double nearest to it), and read and rounded as PostgreSQL's numeric does. */
+/* Decimal numbers as text: compared by value without losing a digit (1.00 equals 1, and 0.1 of
+ * a numeric is not the double nearest to it), and read and rounded as PostgreSQL's numeric
+ * does. */
 #ifndef TRANSFORMS_DECIMAL_H
 #define TRANSFORMS_DECIMAL_H
 
@@ -15,8 +16,8 @@
  * numeric and float types. */
 bool decimal_is_valid(const char *text, size_t size);
 
-/* Below 0, 0 or above 0, in numeric's order: NaN equals itself and is above all else. Both texts
- * are valid. */
+/* Below 0, 0 or above 0, in numeric's order: NaN equals itself and is above all else. Both
+ * texts are valid. */
 int decimal_compare(const char *a, size_t a_size, const char *b, size_t b_size);
 
 /* --- numbers as people write them --- */

@@ -203,8 +203,9 @@ bool binder_refuse(struct binder *binder, const char *id, const char *where, con
                    const char *what, ...) __attribute__((format(printf, 5, 6)));
 /* Both sides' catalogs. */
 const struct catalog *binder_catalog(struct binder *binder, bool target);
-/* Notes what a rule will ask at run time; its number is that of evaluation.lookups. The request
- * is copied, its texts are borrowed from the binder's arena. */
+/* Notes what a rule will ask at run time; its number is that of evaluation.lookups, and the
+ * same for who asks the same. The request is copied, its texts are borrowed from the binder's
+ * arena. */
 size_t binder_request(struct binder *binder, const struct lookup_request *request);
 /* The source table, for messages and statements. */
 const struct catalog_table *binder_source_table(struct binder *binder);

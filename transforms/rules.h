@@ -32,7 +32,8 @@ struct bound_column {
 
 /* The rows of one source table that go to one target table. An entry of the file gives one, or
  * one for each table of its route; a source table may have several (split), and so may a target
- * table (merge). Plain data; borrowed from the chain and from the catalogs, which outlive it. */
+ * table (merge). Plain data; borrowed from the chain and from the catalogs, which outlive it.
+ */
 struct bound_table {
     uint32_t source_index; /* into the chain's sources */
     const struct catalog_table *source;
@@ -77,8 +78,8 @@ struct bound_source {
  * query gives, at the source, the keys that more than one of them has. */
 struct chain_merge {
     const struct catalog_table *target;
-    const char *sources; /* "public.a, public.b", for people */
-    const char *keys_sql;
+    const char *sources;  /* "public.a, public.b", for people */
+    const char *keys_sql; /* NULL: the keys cannot be said in SQL (bound_column.no_sql) */
 };
 
 struct chain {
@@ -91,11 +92,11 @@ struct chain {
     /* The stream may ask pgoutput for binary values: each column either passes to a column of
      * the same codec, or can be turned to text here. One stream has one format. */
     bool stream_binary;
+    const char
+        *stream_text_reason; /* why not binary: "public.t.c (type xml)"; NULL if binary */
     /* What rules ask at run time; a transform has a lookup for each. */
     size_t lookup_count;
     const struct lookup_request *lookups;
-    const char
-        *stream_text_reason; /* why not binary: "public.t.c (type xml)"; NULL if binary */
 };
 
 /* `tables` is the file's `tables:` node, or NULL: every ordinary and partitioned root table of

@@ -117,6 +117,8 @@ static bool look_at_merges(struct migration *m, struct err *err)
     bool ok = true;
     for (size_t i = 0; ok && i < m->chain->merge_count; i++) {
         const struct chain_merge *merge = &m->chain->merges[i];
+        if (merge->keys_sql == NULL)
+            continue;
         char *target = ident_display(merge->target->schema, merge->target->name);
         ok = merge_check(&m->source,
                          &(struct merge){.target = target,

@@ -107,3 +107,21 @@ def test_a_lookup_of_a_table_that_is_not_there_is_refused_before_the_run(rules):
     done = product.run_to_end()
     assert done.status == 2
     assert r'table public.owners has no column \"kode\"; did you mean \"code\"?' in done.text
+
+
+def test_preview_asks_lookups(rules):
+    result = rules.product(tables=RULES).command("preview")
+    assert result.status == 0, result.text
+
+
+def test_lookups_of_rows_that_come_and_go(rules):
+    """where beside a lookup: a row that enters and one that leaves are looked up like any other."""
+    product = rules.product(tables=[{**RULES[0], "where": {"column": "id", "less": 1000}}])
+    product.start_streaming().wait_caught_up()
+    rules.source.run("UPDATE t SET id = id + 2000 WHERE id % 3 = 0")
+    product.wait_caught_up()
+    assert rules.target.value("SELECT count(*) FROM t") == \
+        rules.source.value("SELECT count(*) FROM t WHERE id < 1000")
+    rules.source.run("UPDATE t SET id = id - 2000 WHERE id > 2000")
+    product.wait_caught_up()
+    assert_equal(rules)
