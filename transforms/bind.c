@@ -113,6 +113,9 @@ static void bind_pair(struct binding *binding, const struct pair *pair)
     struct chain_plan *chain = binding->chain;
     uint32_t table = (uint32_t)chain->chain.table_count;
     struct binder binder = {.arena = &chain->arena,
+                            .chain = chain,
+                            .source_catalog = binding->source,
+                            .target_catalog = binding->target,
                             .findings = binding->findings,
                             .spec = pair->spec,
                             .source = pair->source,

@@ -9,6 +9,9 @@
 
 struct binder {
     struct arena *arena;
+    struct chain_plan *chain;
+    const struct catalog *source_catalog;
+    const struct catalog *target_catalog;
     struct findings *findings;
     const struct table_spec *spec;
     const struct catalog_table *source;
@@ -20,6 +23,7 @@ struct binder {
     struct source_column *sources; /* one for each source column */
     struct plan_column *columns;   /* one for each target column */
     struct plan_column *current;   /* being bound */
+    bool last_step;                /* the step being bound makes the target's value */
     bool failed;                   /* a breaking finding was left */
 
     enum match match; /* set by bind_key */

@@ -134,7 +134,8 @@ static const struct bound_column *show_columns(struct binder *binder,
     for (uint16_t i = 0; i < count; i++)
         columns[i] = (struct bound_column){.target = plan->columns[i].target,
                                            .rule = plan->columns[i].rule,
-                                           .passes = plan->columns[i].passes};
+                                           .passes = plan->columns[i].passes,
+                                           .no_sql = rule_no_sql(plan->columns[i].rule)};
     return columns;
 }
 

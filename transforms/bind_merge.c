@@ -54,7 +54,7 @@ static bool same_key(const struct bound_table *a, const struct bound_table *b)
 }
 
 #define DISCRIMINATOR                                                                          \
-    "give both a column with another constant each, in the key: columns: { origin: { value: " \
+    "give both a column with another constant each, in the key: columns: { origin: { value: "  \
     "... } }"
 
 static void refuse_pair(struct binding *binding, size_t a, size_t b, const char *why)
@@ -125,11 +125,25 @@ static const char *member_names(struct binding *binding, size_t first)
     return text_take(arena, &names);
 }
 
+/* Why the keys cannot be counted at the source: a clause; NULL: they can. */
+static const char *keys_no_sql(const struct binding *binding, size_t first)
+{
+    for (size_t i = first; i < binding->chain->chain.table_count; i++) {
+        const struct table_plan *plan = &binding->chain->tables[i];
+
+        for (uint16_t k = 0; is_member(binding, i, first) && k < plan->key_count; k++)
+            if (binding->bound[i].columns[plan->keys[k]].no_sql)
+                return binding->bound[i].columns[plan->keys[k]].no_sql;
+    }
+    return NULL;
+}
+
 static void note_merge(struct binding *binding, size_t first)
 {
     struct arena *arena = &binding->chain->arena;
     struct chain_merge *merge = &binding->merges[binding->chain->chain.merge_count++];
     const char *target = bind_table_text(arena, binding->bound[first].target);
+    const char *no_sql = keys_no_sql(binding, first);
     struct report report = {
         .id = "merge.no_discriminator",
         .severity = SEVERITY_POTENTIALLY_BREAKING,
@@ -140,7 +154,14 @@ static void note_merge(struct binding *binding, size_t first)
 
     *merge = (struct chain_merge){.target = binding->bound[first].target,
                                   .sources = member_names(binding, first),
-                                  .keys_sql = common_keys_sql(binding, first)};
+                                  .keys_sql = no_sql ? NULL : common_keys_sql(binding, first)};
+    if (no_sql) {
+        bind_report(binding->findings, arena, &report,
+                    "target table %s gets rows of %s, and no constant in the key tells them "
+                    "apart; the keys that more than one has cannot be counted: %s",
+                    target, merge->sources, no_sql);
+        return;
+    }
     report.sql = text_format(arena, "%s;", merge->keys_sql);
     bind_report(binding->findings, arena, &report,
                 "target table %s gets rows of %s, and no constant in the key tells them apart; "

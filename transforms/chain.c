@@ -12,6 +12,8 @@ struct rules_transform {
     struct transform transform;
     const struct chain_plan *chain;
     struct shapes shapes;
+    const struct lookup_maker *maker;
+    struct lookup **lookups; /* by chain.lookups; NULL without a maker */
     /* Room for one row of any table each, and for the decisions of any table. */
     struct value *source_new;
     struct value *source_old;
@@ -102,6 +104,7 @@ static enum transform_result rules_change(struct transform *base, const struct c
                         .xid = xid,
                         .out = out,
                         .reader = base->row_reader,
+                        .lookups = transform->lookups,
                         .room_new = transform->source_new,
                         .room_old = transform->source_old,
                         .room_target = transform->target_old,
@@ -177,7 +180,8 @@ static enum transform_result rules_row(struct transform *base, const struct rela
 {
     struct rules_transform *transform = (struct rules_transform *)base;
     const struct table_plan *plan = &transform->chain->tables[target->table];
-    struct evaluation evaluation = {.values = in->values, .arena = arena};
+    struct evaluation evaluation = {
+        .values = in->values, .arena = arena, .lookups = transform->lookups};
     enum truth member;
     struct row row;
 
@@ -200,6 +204,9 @@ static void rules_destroy(struct transform *base)
 {
     struct rules_transform *transform = (struct rules_transform *)base;
 
+    for (size_t i = 0; transform->lookups && i < transform->chain->chain.lookup_count; i++)
+        transform->lookups[i]->ops->destroy(transform->lookups[i]);
+    free(transform->lookups);
     shapes_free(&transform->shapes);
     free(transform->source_new);
     free(transform->source_old);
@@ -210,7 +217,9 @@ static void rules_destroy(struct transform *base)
 
 static struct transform *rules_clone(const struct transform *base)
 {
-    return chain_transform(&((const struct rules_transform *)base)->chain->chain);
+    const struct rules_transform *transform = (const struct rules_transform *)base;
+
+    return chain_transform_asking(&transform->chain->chain, transform->maker);
 }
 
 static const struct transform_ops rules_ops = {
@@ -234,7 +243,23 @@ static size_t most_columns(const struct chain *chain)
     return most;
 }
 
+static void make_lookups(struct rules_transform *transform, const struct chain *chain)
+{
+    if (!transform->maker || chain->lookup_count == 0)
+        return;
+    transform->lookups = mem_zero(chain->lookup_count, sizeof(struct lookup *));
+    for (size_t i = 0; i < chain->lookup_count; i++)
+        transform->lookups[i] =
+            transform->maker->make(transform->maker->context, &chain->lookups[i]);
+}
+
 struct transform *chain_transform(const struct chain *chain)
+{
+    return chain_transform_asking(chain, NULL);
+}
+
+struct transform *chain_transform_asking(const struct chain *chain,
+                                         const struct lookup_maker *maker)
 {
     struct rules_transform *transform = mem_zero(1, sizeof(*transform));
     size_t most = most_columns(chain);
@@ -246,5 +271,7 @@ struct transform *chain_transform(const struct chain *chain)
     transform->source_old = mem_zero(most, sizeof(struct value));
     transform->target_old = mem_zero(most, sizeof(struct value));
     transform->decisions = mem_zero(chain->table_count + 1, sizeof(struct decision));
+    transform->maker = maker;
+    make_lookups(transform, chain);
     return &transform->transform;
 }

@@ -77,8 +77,9 @@ struct images {
 static struct images see(const struct task *task, const struct shape *shape)
 {
     const struct change *change = task->in;
-    struct images images = {.new = {.arena = &task->out->arena},
-                            .old = {.arena = &task->out->arena},
+    const struct evaluation none = {.arena = &task->out->arena, .lookups = task->lookups};
+    struct images images = {.new = none,
+                            .old = none,
                             .has_old = change->old_image != OLD_NONE};
 
     if (change->kind != CHANGE_DELETE)

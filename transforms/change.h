@@ -37,7 +37,8 @@ struct task {
     const struct change *in;
     xid_t xid;
     struct batch *out;
-    struct row_reader *reader; /* NULL: rows cannot be read again */
+    struct row_reader *reader;      /* NULL: rows cannot be read again */
+    struct lookup *const *lookups;  /* by the chain's requests; NULL: there are none */
     struct value *room_new;
     struct value *room_old;
     struct value *room_target;

@@ -91,12 +91,31 @@ static void begin_with_same_name(struct arena *arena, struct column_spec *column
         .kind = &rule_from, .state = text_copy(arena, column->name), .where = column->where};
 }
 
+/* What stands under the kind's key, if the entry asks for this kind: NULL too where another
+ * kind of the entry reads the key as its companion. */
+static const struct yaml_node *asked(const struct yaml_node *entry,
+                                     const struct rule_kind *kind)
+{
+    for (const struct rule_kind *const *other = rule_kinds; *other; other++)
+        if (*other != kind && yaml_get(entry, (*other)->key) &&
+            is_listed(kind->key, (*other)->companions))
+            return NULL;
+    return yaml_get(entry, kind->key);
+}
+
+static bool kind_begins(const struct rule_kind *kind, const struct yaml_node *value)
+{
+    return kind->begins && kind->begins(value);
+}
+
 static bool check_beginning(const struct yaml_node *entry, bool *begins, struct err *err)
 {
     const char *first = NULL;
 
     for (const struct rule_kind *const *kind = rule_kinds; *kind; kind++) {
-        if (!(*kind)->begins || !yaml_get(entry, (*kind)->key))
+        const struct yaml_node *value = asked(entry, *kind);
+
+        if (!value || !kind_begins(*kind, value))
             continue;
         if (first)
             return yaml_error(yaml_get(entry, (*kind)->key), err,
@@ -109,16 +128,23 @@ static bool check_beginning(const struct yaml_node *entry, bool *begins, struct 
     return true;
 }
 
+static bool is_kind(const char *key)
+{
+    for (const struct rule_kind *const *kind = rule_kinds; *kind; kind++)
+        if (strcmp((*kind)->key, key) == 0)
+            return true;
+    return false;
+}
+
 /* A companion without the kind that reads it would be ignored in silence. */
 static bool check_companions(const struct yaml_node *entry, struct err *err)
 {
     for (const struct rule_kind *const *kind = rule_kinds; *kind; kind++)
         for (const char *const *key = (*kind)->companions; *key; key++)
-            if (yaml_get(entry, *key) && !yaml_get(entry, (*kind)->key))
+            if (yaml_get(entry, *key) && !yaml_get(entry, (*kind)->key) && !is_kind(*key))
                 return yaml_error(yaml_get(entry, *key), err,
-                                  "columns: \"%s\" without \"%s\": this version does not have "
-                                  "it yet",
-                                  *key, (*kind)->key);
+                                  "columns: \"%s\" is read by \"%s\", which is not here", *key,
+                                  (*kind)->key);
     return true;
 }
 
@@ -134,9 +160,9 @@ static bool load_steps(const struct yaml_node *entry, struct arena *arena,
         begin_with_same_name(arena, column);
     for (int beginning = 1; beginning >= 0; beginning--)
         for (const struct rule_kind *const *kind = rule_kinds; *kind; kind++) {
-            const struct yaml_node *value = yaml_get(entry, (*kind)->key);
+            const struct yaml_node *value = asked(entry, *kind);
 
-            if (value && (*kind)->begins == beginning &&
+            if (value && kind_begins(*kind, value) == beginning &&
                 !add_step(*kind, value, entry, arena, column, err))
                 return false;
         }

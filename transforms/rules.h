@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/yaml.h"
+#include "pipeline/lookup.h"
 #include "pipeline/transform.h"
 #include "schema/catalog.h"
 #include "schema/finding.h"
@@ -26,11 +27,13 @@ struct bound_column {
     const struct catalog_column *target;
     const struct rule *rule; /* never NULL: a carried column has a `from` rule of its own */
     bool passes;             /* the source's value goes through as it is, in its format */
+    const char *no_sql;      /* why the value cannot be said in SQL: a clause; NULL: it can */
 };
 
 /* The rows of one source table that go to one target table. An entry of the file gives one, or
  * one for each table of its route; a source table may have several (split), and so may a target
- * table (merge). Plain data; borrowed from the chain and from the catalogs, which outlive it. */
+ * table (merge). Plain data; borrowed from the chain and from the catalogs, which outlive it.
+ */
 struct bound_table {
     uint32_t source_index; /* into the chain's sources */
     const struct catalog_table *source;
@@ -75,8 +78,8 @@ struct bound_source {
  * query gives, at the source, the keys that more than one of them has. */
 struct chain_merge {
     const struct catalog_table *target;
-    const char *sources; /* "public.a, public.b", for people */
-    const char *keys_sql;
+    const char *sources;  /* "public.a, public.b", for people */
+    const char *keys_sql; /* NULL: the keys cannot be said in SQL (bound_column.no_sql) */
 };
 
 struct chain {
@@ -91,6 +94,9 @@ struct chain {
     bool stream_binary;
     const char
         *stream_text_reason; /* why not binary: "public.t.c (type xml)"; NULL if binary */
+    /* What rules ask at run time; a transform has a lookup for each. */
+    size_t lookup_count;
+    const struct lookup_request *lookups;
 };
 
 /* `tables` is the file's `tables:` node, or NULL: every ordinary and partitioned root table of
@@ -107,7 +113,12 @@ bool rules_bind(const struct rules *rules, const struct catalog *source,
                 struct err *err);
 void chain_free(struct chain *chain);
 
-/* A transform over the chain; the caller destroys it before the chain. */
+/* A transform over the chain; the caller destroys it before the chain. `maker` (may be NULL
+ * where chain->lookup_count is 0, and for rows that no lookup is to see) makes its lookups, and
+ * those of its clones. */
+struct transform *chain_transform_asking(const struct chain *chain,
+                                         const struct lookup_maker *maker);
+/* The same without lookups: a rule that needs one fails. */
 struct transform *chain_transform(const struct chain *chain);
 
 /* The same thing said in SQL: a SELECT over the source table that yields the target relation's
@@ -115,7 +126,9 @@ struct transform *chain_transform(const struct chain *chain);
  * go there. Appends to sql.
  * What verify and plan run at the source; held against evaluation by a property test. A type
  * that only the target may know (not built in) is left as the source column's own where it has
- * the same name, else as text. Where evaluation fails (a map without entry) it yields NULL. */
+ * the same name, else as text. Where evaluation fails (a map without entry) it yields NULL. A
+ * column that has no SQL (bound_column.no_sql) is NULL in every row: who compares evaluates it
+ * in C instead. */
 void bound_table_select(const struct bound_table *table, struct buf *sql);
 
 #endif

@@ -22,6 +22,16 @@ static void append_type(const struct catalog_column *target, struct buf *sql)
         buf_append_format(sql, "pg_catalog.\"%s\"", strchr(target->base_type, '.') + 1);
 }
 
+static void append_rule(const struct bound_column *column, struct buf *sql)
+{
+    const struct value null = {.kind = VALUE_NULL};
+
+    if (column->no_sql)
+        constant_sql(&null, sql);
+    else
+        rule_sql(column->rule, sql);
+}
+
 static void append_column(const struct bound_column *column, struct buf *sql)
 {
     const struct source_column *plain = column->rule->plain;
@@ -30,13 +40,13 @@ static void append_column(const struct bound_column *column, struct buf *sql)
     if (same && !is_built_in(column->target)) {
         ident_append(sql, plain->column->name);
     } else if (!same && !is_built_in(column->target)) {
-        column->rule->kind->sql(column->rule, sql);
+        append_rule(column, sql);
     } else {
         buf_append_text(sql, "CAST(");
         if (same)
             ident_append(sql, plain->column->name);
         else
-            column->rule->kind->sql(column->rule, sql);
+            append_rule(column, sql);
         buf_append_text(sql, " AS ");
         append_type(column->target, sql);
         buf_append_text(sql, ")");

@@ -51,7 +51,7 @@ static void value_inverse(const struct rule *rule, struct inverse *inverse)
 
 const struct rule_kind rule_value = {
     .key = "value",
-    .begins = true,
+    .begins = rule_always_begins,
     .load = value_load,
     .bind = value_bind,
     .evaluate = value_evaluate,

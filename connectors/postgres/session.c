@@ -314,6 +314,27 @@ PGresult *session_query(struct session *session, const char *sql, int count,
     return session_query_typed(session, sql, count, NULL, values, NULL, NULL, err);
 }
 
+bool session_prepare(struct session *session, const char *name, const char *sql,
+                     struct err *err)
+{
+    PGresult *result;
+    if (!PQsendPrepare(session->conn, name, sql, 0, NULL))
+        return session_connection_error(session, err);
+    result = collect(session, err);
+    PQclear(result);
+    return result != NULL;
+}
+
+PGresult *session_query_prepared(struct session *session, const char *name, int count,
+                                 const char *const *values, struct err *err)
+{
+    if (!PQsendQueryPrepared(session->conn, name, count, values, NULL, NULL, 0)) {
+        session_connection_error(session, err);
+        return NULL;
+    }
+    return collect(session, err);
+}
+
 /* ---- connecting ---- */
 
 /* Our defaults stand before the DSN, which may overrule them; what follows it is ours. A dead

@@ -52,6 +52,12 @@ bool session_run(struct session *session, const char *sql, struct err *err);
 /* One statement with text parameters (NULL is SQL NULL). */
 PGresult *session_query(struct session *session, const char *sql, int count,
                         const char *const *values, struct err *err);
+/* Prepares a statement, whose parameters take their types from where they stand, and runs it
+ * with text parameters. */
+bool session_prepare(struct session *session, const char *name, const char *sql,
+                     struct err *err);
+PGresult *session_query_prepared(struct session *session, const char *name, int count,
+                                 const char *const *values, struct err *err);
 
 /* The same with types (0: the server's choice), lengths and formats as PQexecParams takes them;
  * the result is text. */

@@ -73,8 +73,9 @@ static struct table_pair bound_pair(struct arena *arena, const struct bound_tabl
     for (uint16_t i = 0; i < table->column_count; i++) {
         const struct rule *rule = table->columns[i].rule;
         int at = target_index(table->target, table->columns[i].target);
-        origins[at] =
-            rule->plain ? target_index(table->source, rule->plain->column) : ORIGIN_RULE;
+        origins[at] = rule->plain ? target_index(table->source, rule->plain->column)
+                      : table->columns[i].no_sql ? ORIGIN_UNSAID
+                                                 : ORIGIN_RULE;
         constants[at] = constant_text(arena, rule->constant);
     }
     pair_generated(table->source, table->target, origins);

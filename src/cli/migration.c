@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "postgres/introspect.h"
+#include "postgres/lookup.h"
 #include "postgres/merge_check.h"
 #include "postgres/preflight.h"
 #include "schema/ident.h"
@@ -116,6 +117,8 @@ static bool look_at_merges(struct migration *m, struct err *err)
     bool ok = true;
     for (size_t i = 0; ok && i < m->chain->merge_count; i++) {
         const struct chain_merge *merge = &m->chain->merges[i];
+        if (merge->keys_sql == NULL)
+            continue;
         char *target = ident_display(merge->target->schema, merge->target->name);
         ok = merge_check(&m->source,
                          &(struct merge){.target = target,
@@ -125,6 +128,25 @@ static bool look_at_merges(struct migration *m, struct err *err)
         free(target);
     }
     return ok;
+}
+
+/* The server reads what rules will ask, so that a query with a fault is known now. */
+static bool try_lookups(struct migration *m, struct err *err)
+{
+    for (size_t i = 0; i < m->chain->lookup_count; i++) {
+        const struct lookup_request *lookup = &m->chain->lookups[i];
+        struct session *session =
+            lookup->side == LOOKUP_TARGET ? &m->target : &m->source;
+        if (session_prepare(session, "", lookup->sql, err))
+            continue;
+        if (err->class == ERR_RETRY || err->class == ERR_STOPPED)
+            return false;
+        findings_addf(&m->findings, "rule.lookup", SEVERITY_BREAKING, lookup->where,
+                      "name tables with their schema, and columns as they are there",
+                      "lookup: %s", err->message);
+        err_clear(err);
+    }
+    return true;
 }
 
 bool migration_bind(struct migration *migration, bool backfill, struct err *err)
@@ -152,8 +174,22 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     }
     describe_sources(m);
     describe_targets(m);
-    return look_at_tables(m, &servers, err) &&
+    return try_lookups(m, err) && look_at_tables(m, &servers, err) &&
            (!migration_is_fresh(m) || look_at_merges(m, err));
+}
+
+static struct lookup *make_lookup(void *context, const struct lookup_request *request)
+{
+    const struct migration *m = context;
+    return pg_lookup_create(&(struct pg_lookup_config){.source_dsn = m->config->source_dsn,
+                                                       .target_dsn = m->config->target_dsn,
+                                                       .stop = m->stop},
+                            request);
+}
+
+struct lookup_maker migration_lookups(struct migration *migration)
+{
+    return (struct lookup_maker){.make = make_lookup, .context = migration};
 }
 
 static void free_texts(char **texts, size_t count)

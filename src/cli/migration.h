@@ -54,6 +54,9 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
 /* True if this migration was never started at this target. */
 bool migration_is_fresh(const struct migration *migration);
 
+/* Makes the lookups of the chain's rules, over sessions of their own. */
+struct lookup_maker migration_lookups(struct migration *migration);
+
 void migration_close(struct migration *migration);
 
 #endif

@@ -22,6 +22,7 @@ struct preview {
     const struct invocation *invocation;
     struct migration migration;
     struct table_reader *reader;
+    struct lookup_maker lookup_maker;
     struct transform *transform;
     struct preview_style style;
     struct batch *out; /* of the row at hand */
@@ -412,7 +413,8 @@ static bool show(struct preview *preview, struct err *err)
         return false;
     preview->reader = pg_table_reader_create(migration->config->source_dsn,
                                              migration->source_catalog, migration->stop);
-    preview->transform = chain_transform(migration->chain);
+    preview->lookup_maker = migration_lookups(migration);
+    preview->transform = chain_transform_asking(migration->chain, &preview->lookup_maker);
     preview->out = batch_create();
     ok = preview->reader->ops->open(preview->reader, err) && show_tables(preview, err);
     preview->reader->ops->close(preview->reader);

@@ -51,6 +51,7 @@ struct run {
 
     struct sink *sink;
     struct source *source;
+    struct lookup_maker lookup_maker;
     struct transform *transform;
     struct row_reader *row_reader;
     struct table_handoff *handoff;
@@ -449,7 +450,8 @@ static bool stream_changes(struct run *run, struct err *err)
 static void make_connectors(struct run *run)
 {
     struct migration *m = &run->migration;
-    run->transform = chain_transform(m->chain);
+    run->lookup_maker = migration_lookups(m);
+    run->transform = chain_transform_asking(m->chain, &run->lookup_maker);
     run->row_reader =
         pg_row_reader_create(run->config->source_dsn, m->source_catalog, m->stop);
     run->transform->row_reader = run->row_reader;

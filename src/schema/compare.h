@@ -17,15 +17,16 @@
 
 #include <stddef.h>
 
-#define ORIGIN_NONE (-1) /* nothing makes this column */
-#define ORIGIN_RULE (-2) /* a rule makes it of something */
+#define ORIGIN_NONE (-1)   /* nothing makes this column */
+#define ORIGIN_RULE (-2)   /* a rule makes it of something */
+#define ORIGIN_UNSAID (-3) /* the same, but no SQL says what: it is NULL in `rows` */
 
 /* A table and what becomes of it. Borrowed. */
 struct table_pair {
     const struct catalog_table *before;
     const struct catalog_table *after;
     const int *origins; /* for each column of after: the column of before whose value it holds
-                           as it is, ORIGIN_NONE or ORIGIN_RULE */
+                           as it is, or one of the above */
     const char *const *constants; /* for each column of after: the text that it holds in every
                                      row, or NULL; NULL: none has one */
     const char *rows; /* what stands after FROM at the source to get after's columns: a quoted

@@ -109,10 +109,15 @@ const struct table_pair *compare_pair_of(const struct comparison *c, const char 
     return NULL;
 }
 
+bool compare_is_said(const struct table_pair *pair, uint16_t column)
+{
+    return pair->origins[column] != ORIGIN_NONE && pair->origins[column] != ORIGIN_UNSAID;
+}
+
 static bool makes_all(const struct table_pair *pair, const uint16_t *columns, uint16_t count)
 {
     for (uint16_t i = 0; i < count; i++)
-        if (pair->origins[columns[i]] == ORIGIN_NONE)
+        if (!compare_is_said(pair, columns[i]))
             return false;
     return pair->rows != NULL;
 }

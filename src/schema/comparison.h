@@ -47,6 +47,8 @@ int compare_image(const struct table_pair *pair, int before_column);
 const struct table_pair *compare_pair_of(const struct comparison *c, const char *schema,
                                          const char *name);
 
+/* The pair's rows hold this column of after as it will be. */
+bool compare_is_said(const struct table_pair *pair, uint16_t column);
 /* What stands after FROM to get these columns of all rows that go to the table, of whichever
  * pair: NULL when some pair does not make one of them. */
 const char *compare_rows_of(struct comparison *c, const struct catalog_table *table,

@@ -587,6 +587,44 @@ START_TEST(a_pattern_takes_what_no_entry_names)
 }
 END_TEST
 
+START_TEST(merged_keys_without_sql_are_not_counted)
+{
+    struct items items;
+
+    make_items(&items, 'd');
+    key_by_kind(&items);
+    bind(&items,
+         "tables:\n  - source: items\n    target: app.a\n"
+         "    columns: { kind: { from: id, uuid5: { namespace: dns } } }\n"
+         "  - source: others\n    target: app.a\n"
+         "    columns: { kind: { from: id, uuid5: { namespace: url } } }\n");
+    world_expect(&items.world, SEVERITY_POTENTIALLY_BREAKING, "merge.no_discriminator", "app.a",
+                 "target table app.a gets rows of public.items, public.others, and no constant in "
+                 "the key tells them apart; the keys that more than one has cannot be counted: "
+                 "PostgreSQL has no SHA-1 without an extension");
+    ck_assert_uint_eq(items.world.chain->merge_count, 1);
+    ck_assert_ptr_null(items.world.chain->merges[0].keys_sql);
+    close_items(&items);
+}
+END_TEST
+
+START_TEST(entries_that_look_up_the_same_share_the_lookup)
+{
+    struct items items;
+
+    make_items(&items, 'd');
+    bind(&items,
+         "tables:\n  - source: items\n    target: app.a\n"
+         "    columns: { note: { lookup: { table: others, key: kind, value: note } } }\n"
+         "  - source: items\n    target: app.b\n"
+         "    columns: { note: { lookup: { table: others, key: kind, value: note } } }\n"
+         "  - source: items\n    target: app.c\n"
+         "    columns: { note: { lookup: { table: others, key: kind, value: flag } } }\n");
+    ck_assert_uint_eq(items.world.chain->lookup_count, 2);
+    close_items(&items);
+}
+END_TEST
+
 START_TEST(a_pattern_merges_with_what_its_group_took_as_the_discriminator)
 {
     struct world world;
@@ -647,6 +685,8 @@ int main(void)
         merged_rows_that_nothing_tells_apart_are_told_with_a_count,
         one_source_may_not_write_the_same_keys_twice,
         a_pattern_takes_what_no_entry_names,
+        merged_keys_without_sql_are_not_counted,
+        entries_that_look_up_the_same_share_the_lookup,
         a_pattern_merges_with_what_its_group_took_as_the_discriminator,
         patterns_that_take_nothing_or_the_same_are_refused,
     };

@@ -63,13 +63,24 @@ static const struct fault faults[] = {
      "rules.yaml:3:19: column \"b\": expected a rule such as { from: name }"},
     {"tables:\n  - source: a\n    columns:\n      b: { form: c }\n",
      "rules.yaml:4:12: unknown key \"form\" in column \"b\"; did you mean \"from\"?"},
-    {"tables:\n  - source: a\n    columns:\n      b: { from: c, mask: email }\n",
-     "rules.yaml:4:21: key \"mask\" in column \"b\": this version does not have it yet"},
+    {"tables:\n  - source: a\n    columns:\n      b: { from: c, sql: x }\n",
+     "rules.yaml:4:21: key \"sql\" in column \"b\": this version does not have it yet"},
     {"tables:\n  - source: a\n    columns:\n      b: { sql: now() }\n",
      "rules.yaml:4:12: key \"sql\" in column \"b\": this version does not have it yet"},
-    {"tables:\n  - source: a\n    columns:\n      b: { from: c, default: 1 }\n",
-     "rules.yaml:4:30: columns: \"default\" without \"map\": this version does not have it "
-     "yet"},
+    {"tables:\n  - source: a\n    columns:\n      b: { default: ~ }\n",
+     "rules.yaml:4:21: default: NULL for NULL changes nothing; leave it out"},
+    {"tables:\n  - source: a\n    columns:\n      b: { null_if: [] }\n",
+     "rules.yaml:4:21: null_if: expected a value or a list such as [\"\", n/a]"},
+    {"tables:\n  - source: a\n    columns:\n      b: { null_if: [x, ~] }\n",
+     "rules.yaml:4:25: null_if: NULL is NULL already; name the values that are to become "
+     "NULL"},
+    {"tables:\n  - source: a\n    columns:\n      b: { mask: emial }\n",
+     "rules.yaml:4:18: mask: found \"emial\", expected email, fixed, { keep_last: 4 } or "
+     "{ fixed: \"***\" }; did you mean \"email\"?"},
+    {"tables:\n  - source: a\n    columns:\n      b: { mask: { keep: 4 } }\n",
+     "rules.yaml:4:20: unknown key \"keep\" in mask"},
+    {"tables:\n  - source: a\n    columns:\n      b: { mask: { keep_last: 4, fixed: x } }\n",
+     "rules.yaml:4:18: mask: expected one of fixed and keep_last"},
     {"tables:\n  - source: a\n    columns:\n      b: { from: c, value: 1 }\n",
      "rules.yaml:4:28: columns: \"from\" and \"value\" both say where the value comes from; "
      "keep "
