@@ -239,7 +239,7 @@ static bool check_no_gap(const struct stream *stream, lsn_t from, struct err *er
     if (from >= durable)
         return true;
     err_set(err, ERR_SOURCE_LOST,
-            "gap: the target is back at LSN %s, and the source was told that it keeps all up to "
+            "gap: the target is back at LSN %s, and the source was told that it has all up to "
             "%s: it was restored, or failed over to a standby that was behind",
             lsn_format(from, here), lsn_format(durable, told));
     return err_remedy(err, "changes are missing: run `slackwater cleanup`, empty the target "

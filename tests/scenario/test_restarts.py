@@ -31,7 +31,7 @@ def test_the_target_restarts_under_load(make_world, source_cluster, make_cluster
 def test_commits_that_the_target_lost_in_a_crash_are_applied_again(
         make_world, source_cluster, make_cluster):
     """A fast commit may be seen there and lost a moment later: the stored progress goes back."""
-    target = make_cluster(wal_writer_delay="3s", wal_writer_flush_after="1GB")
+    target = make_cluster(wal_writer_delay="2s", wal_writer_flush_after="1GB")
     world = build(make_world, source_cluster, target)
     product = world.product().start_streaming()
     product.wait_caught_up()
@@ -95,7 +95,7 @@ def test_the_target_restarts_in_the_middle_of_the_backfill(
 
 def test_a_copied_table_that_the_target_lost_in_a_crash_is_copied_again(
         make_world, source_cluster, make_cluster):
-    target = make_cluster(wal_writer_delay="10s", wal_writer_flush_after="1GB")
+    target = make_cluster(wal_writer_delay="2s", wal_writer_flush_after="1GB")
     world = build(make_world, source_cluster, target)
     product = world.product()
     with load.Stall(world.target, "entries", "NEW.account = 1") as stall:
@@ -104,7 +104,6 @@ def test_a_copied_table_that_the_target_lost_in_a_crash_is_copied_again(
         wait.until(lambda: world.target.value("SELECT count(*) FROM accounts") == ROWS,
                    "the other table to be copied")
         target.restart("immediate")
-    target.run_settings(wal_writer_delay="200ms")
     product.wait_streaming()
     product.wait_caught_up()
     world.assert_equal()

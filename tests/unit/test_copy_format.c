@@ -279,7 +279,7 @@ START_TEST(what_is_written_is_read_back)
     uint64_t dice = dice_seed();
     struct arena arena;
     arena_init(&arena, 1 << 20);
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0; round < 5000; round++) {
         bool binary = round % 2;
         struct value values[MOST_COLUMNS];
         struct row row = {values, (uint16_t)dice_below(&dice, MOST_COLUMNS + 1)};

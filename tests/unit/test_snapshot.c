@@ -182,7 +182,7 @@ START_TEST(sees_and_covers_agree_with_sets)
     static const xid64_t BASES[] = {3, 4294967270, 4294967296, 12884901870, 1ULL << 62};
     uint64_t dice = dice_seed();
     int covered = 0;
-    for (int round = 0; round < 10000; round++) {
+    for (int round = 0; round < 3000; round++) {
         struct model a, b;
         xid64_t base = BASES[dice_below(&dice, UNIT_COUNT(BASES))];
         roll_model(&dice, base, &a);
@@ -199,8 +199,8 @@ START_TEST(sees_and_covers_agree_with_sets)
         snapshot_free(&a.snapshot);
         snapshot_free(&b.snapshot);
     }
-    ck_assert_int_gt(covered, 500); /* both answers were put to the test */
-    ck_assert_int_lt(covered, 9500);
+    ck_assert_int_gt(covered, 150); /* both answers were put to the test */
+    ck_assert_int_lt(covered, 2850);
 }
 END_TEST
 

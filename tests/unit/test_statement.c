@@ -239,6 +239,24 @@ START_TEST(an_always_identity_is_inserted_but_never_set)
 }
 END_TEST
 
+START_TEST(key_and_identity_may_stand_anywhere)
+{
+    static const struct line lines[] = {
+        {"note", 25, PLAIN}, {"id", 20, KEY}, {"number", 20, ALWAYS}};
+    struct table table;
+    make_table(&table, 'r', "t", lines, 3);
+    expect(&table, STATEMENT_MOVE, "011",
+           (struct expected){"WITH gone AS (DELETE FROM ONLY \"app\".\"t\""
+                             " WHERE \"id\" = $1 RETURNING \"note\")"
+                             " INSERT INTO \"app\".\"t\" (\"note\", \"id\", \"number\")"
+                             " OVERRIDING SYSTEM VALUE SELECT \"note\", $2, $3 FROM gone"
+                             " ON CONFLICT (\"id\") DO UPDATE SET"
+                             " \"note\" = EXCLUDED.\"note\"",
+                             "o1:20 n1:20 n2:20", TELLS_MISSING});
+    free_table(&table);
+}
+END_TEST
+
 START_TEST(a_partitioned_table_cannot_tell_whether_the_key_existed)
 {
     struct table lines;
@@ -425,6 +443,7 @@ int main(void)
         a_delete_goes_by_the_old_key,
         a_table_of_nothing_but_its_key_has_nothing_to_overwrite,
         an_always_identity_is_inserted_but_never_set,
+        key_and_identity_may_stand_anywhere,
         a_partitioned_table_cannot_tell_whether_the_key_existed,
         a_row_without_key_is_inserted_as_it_is,
         one_row_of_equal_ones_is_deleted,

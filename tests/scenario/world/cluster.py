@@ -101,12 +101,6 @@ class Cluster:
                 self.server.wait(timeout=30)
         self.server = None
 
-    def run_settings(self, **settings):
-        """Changes settings of the running server."""
-        self.database("postgres").run(*(f"ALTER SYSTEM SET {name} = '{value}'"
-                                        for name, value in settings.items()),
-                                      "SELECT pg_reload_conf()")
-
     def restart(self, mode="fast"):
         self.stop(mode)
         self.start()
