@@ -35,7 +35,8 @@ struct session {
     usec_t patience;  /* how long a statement may go without an answer; 0: for ever */
 };
 
-/* Connects and applies the settings above. side: "source" or "target" (static); stop: not NULL. The DSN's own
+/* Connects and applies the settings above. A DSN that is "file:PATH" is read from there, at every
+ * connect. side: "source" or "target" (static); stop: not NULL. The DSN's own
  * settings win over our keepalive defaults. ERR_RETRY when the server cannot be reached or
  * refuses for now; ERR_CONFIG for a bad DSN, password, role or database. The message names host,
  * port, database and role, never a password. */
