@@ -25,8 +25,15 @@ add_finding(struct findings *findings, struct arena *arena, const struct report 
     text[0] = '\0';
     if (size > 0)
         vsnprintf(text, (size_t)size + 1, what, arguments);
-    findings_add(findings, report->id, report->severity, report->where, text, report->impact,
-                 report->fix, report->sql, report->rollback_sql);
+    findings_put(findings, &(struct finding){.id = report->id,
+                                             .severity = report->severity,
+                                             .object = report->where,
+                                             .what = text,
+                                             .impact = report->impact,
+                                             .fix = report->fix,
+                                             .sql = report->sql,
+                                             .rollback_sql = report->rollback_sql,
+                                             .validation_query = report->validation_query});
 }
 
 void binder_report(struct binder *binder, const struct report *report, const char *what, ...)
@@ -49,6 +56,15 @@ void bind_report(struct findings *findings, struct arena *arena, const struct re
     va_end(arguments);
 }
 
+void bind_refuse(struct binding *binding, const char *id, const char *where, const char *fix,
+                 const char *what)
+{
+    struct report report = {
+        .id = id, .severity = SEVERITY_BREAKING, .where = where, .fix = fix};
+
+    bind_report(binding->findings, &binding->chain->arena, &report, "%s", what);
+}
+
 const char *const *bind_column_names(struct arena *arena, const struct catalog_table *table)
 {
     const char **names = arena_alloc(arena, (table->column_count + 1u) * sizeof(*names));
@@ -64,40 +80,7 @@ const char *bind_table_text(struct arena *arena, const struct catalog_table *tab
     return text_format(arena, "%s.%s", table->schema, table->name);
 }
 
-/* A table of nearly this name in the same schema, or of this name in another one. */
-static const char *table_did_you_mean(struct arena *arena, const struct catalog *catalog,
-                                      const struct table_name *name)
-{
-    const char **names = arena_alloc(arena, (catalog->table_count + 1) * sizeof(*names));
-    const char *schema = NULL, *nearest;
-    size_t count = 0;
-
-    for (size_t i = 0; i < catalog->table_count; i++) {
-        const struct catalog_table *table = &catalog->tables[i];
-
-        if (strcmp(table->schema, name->schema) == 0)
-            names[count++] = table->name;
-        else if (strcmp(table->name, name->name) == 0)
-            schema = table->schema;
-    }
-    names[count] = NULL;
-    nearest = schema ? name->name : yaml_nearest(name->name, names);
-    if (!nearest)
-        return "";
-    return text_format(arena, "; did you mean \"%s.%s\"?", schema ? schema : name->schema,
-                       nearest);
-}
-
 /* --- one table --- */
-
-/* Everything that outlives no table but the whole of binding. */
-struct binding {
-    const struct catalog *source;
-    const struct catalog *target;
-    struct findings *findings;
-    struct chain_plan *chain;
-    struct bound_table *bound; /* chain->chain.tables, writable */
-};
 
 static void init_sources(struct binder *binder)
 {
@@ -125,18 +108,22 @@ static void init_columns(struct binder *binder)
                                  .codec = type_codec_for(&binder->target->columns[i])};
 }
 
-static void bind_pair(struct binding *binding, const struct table_spec *spec,
-                      const struct catalog_table *source, const struct catalog_table *target)
+static void bind_pair(struct binding *binding, const struct pair *pair)
 {
     struct chain_plan *chain = binding->chain;
     uint32_t table = (uint32_t)chain->chain.table_count;
     struct binder binder = {.arena = &chain->arena,
+                            .chain = chain,
+                            .source_catalog = binding->source,
+                            .target_catalog = binding->target,
                             .findings = binding->findings,
-                            .spec = spec,
-                            .source = source,
-                            .target = target,
-                            .source_text = bind_table_text(&chain->arena, source),
-                            .target_text = bind_table_text(&chain->arena, target)};
+                            .spec = pair->spec,
+                            .source = pair->source,
+                            .target = pair->target,
+                            .source_text = bind_table_text(&chain->arena, pair->source),
+                            .target_text = bind_table_text(&chain->arena, pair->target),
+                            .captures = pair->captures,
+                            .destination = pair->destination};
 
     init_sources(&binder);
     init_columns(&binder);
@@ -144,6 +131,8 @@ static void bind_pair(struct binding *binding, const struct table_spec *spec,
     bind_check(&binder);
     if (!binder.failed)
         bind_key(&binder);
+    if (!binder.failed)
+        bind_rows(&binder);
     if (binder.failed)
         return;
     chain->tables[table].bound = &binding->bound[table];
@@ -151,169 +140,48 @@ static void bind_pair(struct binding *binding, const struct table_spec *spec,
     chain->chain.table_count++;
 }
 
-/* --- which tables --- */
-
-static void breaking(struct binding *binding, const char *id, const char *where,
-                     const char *fix, const char *what)
+/* Bound tables of one source stand beside each other, as their pairs do. */
+static void number_sources(struct binding *binding)
 {
-    struct report report = {
-        .id = id, .severity = SEVERITY_BREAKING, .where = where, .fix = fix};
+    struct chain *chain = &binding->chain->chain;
 
-    bind_report(binding->findings, &binding->chain->arena, &report, "%s", what);
-}
+    for (size_t i = 0; i < chain->table_count; i++) {
+        struct bound_table *table = &binding->bound[i];
+        struct bound_source *source = &binding->sources[chain->source_count];
 
-static const struct catalog_table *find_source(struct binding *binding,
-                                               const struct table_spec *spec)
-{
-    struct arena *arena = &binding->chain->arena;
-    const struct catalog_table *table =
-        catalog_find(binding->source, spec->source.schema, spec->source.name);
-    const char *name = text_format(arena, "%s.%s", spec->source.schema, spec->source.name);
-
-    if (!table)
-        breaking(binding, "source.table_missing", spec->source.where,
-                 "name a table of the source that the role can see",
-                 text_format(arena, "source table %s does not exist%s", name,
-                             table_did_you_mean(arena, binding->source, &spec->source)));
-    else if (table->is_partition)
-        breaking(binding, "source.partition", spec->source.where,
-                 "name the partitioned table: its partitions come with it",
-                 text_format(arena, "source table %s is a partition", name));
-    else if (table->persistence != 'p')
-        breaking(binding, "source.unlogged", spec->source.where,
-                 "ALTER TABLE ... SET LOGGED at the source, or leave the table out",
-                 text_format(arena, "source table %s is %s: its changes are not in the WAL",
-                             name, table->persistence == 'u' ? "unlogged" : "temporary"));
-    else
-        return table;
-    return NULL;
-}
-
-static const struct catalog_table *find_target(struct binding *binding,
-                                               const struct table_spec *spec)
-{
-    struct arena *arena = &binding->chain->arena;
-    const struct catalog_table *table =
-        catalog_find(binding->target, spec->target.schema, spec->target.name);
-    const char *name = text_format(arena, "%s.%s", spec->target.schema, spec->target.name);
-    const char *from = text_format(arena, "%s.%s", spec->source.schema, spec->source.name);
-
-    if (!table)
-        breaking(
-            binding, "target.table_missing", spec->target.where ? spec->target.where : name,
-            "create it at the target first, for instance from pg_dump --schema-only of the "
-            "source, or list the tables to carry under tables:",
-            text_format(arena, "target table %s does not exist (for source table %s)%s", name,
-                        from, table_did_you_mean(arena, binding->target, &spec->target)));
-    return table;
-}
-
-static bool same_name(const struct table_name *a, const struct table_name *b)
-{
-    return strcmp(a->schema, b->schema) == 0 && strcmp(a->name, b->name) == 0;
-}
-
-/* One rule for each source and each target table, in this version. */
-static bool check_first_use(struct binding *binding, const struct table_spec *specs, size_t i)
-{
-    struct arena *arena = &binding->chain->arena;
-
-    for (size_t j = 0; j < i; j++) {
-        if (same_name(&specs[j].source, &specs[i].source)) {
-            breaking(binding, "rule.source_twice", specs[i].source.where,
-                     "keep one entry for it",
-                     text_format(arena,
-                                 "source table %s.%s is named a second time; this version "
-                                 "does not split a table yet",
-                                 specs[i].source.schema, specs[i].source.name));
-            return false;
+        if (i == 0 || table->source != table[-1].source) {
+            chain->source_count++;
+            *source = (struct bound_source){.table = table->source, .first_table = (uint32_t)i};
+        } else {
+            source--;
         }
-        if (same_name(&specs[j].target, &specs[i].target)) {
-            breaking(binding, "rule.target_twice", specs[i].target.where,
-                     "give each source table a target table of its own",
-                     text_format(arena,
-                                 "target table %s.%s is written by a second entry; this "
-                                 "version does not merge tables yet",
-                                 specs[i].target.schema, specs[i].target.name));
-            return false;
-        }
+        source->table_count++;
+        source->insert_only |= table->insert_only;
+        table->source_index = (uint32_t)(source - binding->sources);
     }
-    return true;
-}
-
-static void bind_named(struct binding *binding, const struct rules *rules)
-{
-    for (size_t i = 0; i < rules->table_count; i++) {
-        const struct table_spec *spec = &rules->tables[i];
-        const struct catalog_table *source = find_source(binding, spec);
-        const struct catalog_table *target = find_target(binding, spec);
-
-        if (check_first_use(binding, rules->tables, i) && source && target)
-            bind_pair(binding, spec, source, target);
-    }
-}
-
-static void report_unlogged(struct binding *binding, const struct catalog_table *table)
-{
-    struct arena *arena = &binding->chain->arena;
-    struct report report = {.id = "source.unlogged",
-                            .severity = SEVERITY_POTENTIALLY_BREAKING,
-                            .where = bind_table_text(arena, table),
-                            .impact = "its rows do not reach the target",
-                            .fix = "ALTER TABLE ... SET LOGGED at the source to carry it"};
-
-    bind_report(binding->findings, arena, &report,
-                "source table %s.%s is unlogged and left out: its changes are not in the WAL",
-                table->schema, table->name);
-}
-
-static void bind_unchanged(struct binding *binding, const struct catalog_table *source)
-{
-    struct table_spec *spec = arena_alloc(&binding->chain->arena, sizeof(*spec));
-    const struct catalog_table *target;
-
-    *spec = (struct table_spec){.source = {.schema = source->schema, .name = source->name},
-                                .target = {.schema = source->schema, .name = source->name}};
-    target = find_target(binding, spec);
-    if (target)
-        bind_pair(binding, spec, source, target);
-}
-
-static void bind_all(struct binding *binding)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < binding->source->table_count; i++) {
-        const struct catalog_table *table = &binding->source->tables[i];
-
-        if (table->is_partition || table->persistence == 't')
-            continue;
-        if (table->persistence == 'u') {
-            report_unlogged(binding, table);
-            continue;
-        }
-        count++;
-        bind_unchanged(binding, table);
-    }
-    if (count == 0)
-        breaking(binding, "source.no_tables", "source",
-                 "check the database name and the role's rights",
-                 "the source has no table to carry");
 }
 
 /* --- the whole --- */
+
+static const struct source_column *textless_input(const struct plan_column *column)
+{
+    for (uint16_t i = 0; i < column->input_count; i++)
+        if (!column->inputs[i]->codec || !type_has_text(column->inputs[i]->codec))
+            return column->inputs[i];
+    return NULL;
+}
 
 /* The first column that keeps the stream in text, if any. */
 static const struct source_column *text_column(const struct table_plan *plan)
 {
     for (uint16_t i = 0; i < plan->bound->column_count; i++) {
         const struct plan_column *column = &plan->columns[i];
+        const struct source_column *input = column->passes ? NULL : textless_input(column);
 
-        for (uint16_t j = 0; !column->passes && j < column->input_count; j++)
-            if (!column->inputs[j]->codec || !type_has_text(column->inputs[j]->codec))
-                return column->inputs[j];
+        if (input)
+            return input;
     }
-    return NULL;
+    return textless_input(&plan->conditions);
 }
 
 static void choose_stream_format(struct chain_plan *chain)
@@ -347,13 +215,28 @@ static bool refuse_binding(const struct findings *findings, size_t first, struct
     return true;
 }
 
-static struct chain_plan *create_chain(size_t most_tables)
+static struct chain_plan *create_chain(void)
 {
     struct chain_plan *chain = mem_zero(1, sizeof(*chain));
 
     arena_init(&chain->arena, 0);
-    chain->tables = arena_alloc(&chain->arena, (most_tables + 1) * sizeof(*chain->tables));
     return chain;
+}
+
+static void bind_all_pairs(struct binding *binding)
+{
+    struct arena *arena = &binding->chain->arena;
+    size_t most = binding->pair_count + 1;
+
+    binding->bound = arena_alloc(arena, most * sizeof(*binding->bound));
+    binding->sources = arena_alloc(arena, most * sizeof(*binding->sources));
+    binding->chain->tables = arena_alloc(arena, most * sizeof(*binding->chain->tables));
+    binding->chain->chain.tables = binding->bound;
+    binding->chain->chain.sources = binding->sources;
+    for (size_t i = 0; i < binding->pair_count; i++)
+        bind_pair(binding, &binding->pairs[i]);
+    number_sources(binding);
+    bind_merges(binding);
 }
 
 bool rules_bind(const struct rules *rules, const struct catalog *source,
@@ -361,16 +244,14 @@ bool rules_bind(const struct rules *rules, const struct catalog *source,
                 struct err *err)
 {
     size_t first = findings->count;
-    size_t most = rules->all_tables ? source->table_count : rules->table_count;
-    struct binding binding = {
-        .source = source, .target = target, .findings = findings, .chain = create_chain(most)};
+    struct binding binding = {.rules = rules,
+                              .source = source,
+                              .target = target,
+                              .findings = findings,
+                              .chain = create_chain()};
 
-    binding.bound = arena_alloc(&binding.chain->arena, (most + 1) * sizeof(*binding.bound));
-    binding.chain->chain.tables = binding.bound;
-    if (rules->all_tables)
-        bind_all(&binding);
-    else
-        bind_named(&binding, rules);
+    bind_tables(&binding);
+    bind_all_pairs(&binding);
     if (!refuse_binding(findings, first, err)) {
         chain_free(&binding.chain->chain);
         return false;

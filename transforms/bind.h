@@ -9,19 +9,54 @@
 
 struct binder {
     struct arena *arena;
+    struct chain_plan *chain;
+    const struct catalog *source_catalog;
+    const struct catalog *target_catalog;
     struct findings *findings;
     const struct table_spec *spec;
     const struct catalog_table *source;
     const struct catalog_table *target;
     const char *source_text; /* "public.users", for messages */
     const char *target_text;
+    const struct captures *captures;      /* of the source's pattern */
+    const struct table_name *destination; /* one of the route's; NULL: no route */
     struct source_column *sources; /* one for each source column */
     struct plan_column *columns;   /* one for each target column */
     struct plan_column *current;   /* being bound */
+    bool last_step;                /* the step being bound makes the target's value */
     bool failed;                   /* a breaking finding was left */
 
     enum match match; /* set by bind_key */
     bool insert_only;
+
+    /* set by bind_rows */
+    struct plan_column conditions;
+    const struct condition *where;
+    const struct condition *route;
+    const struct condition *known;
+};
+
+/* What goes where: a table entry met with the catalogs. */
+struct pair {
+    const struct table_spec *spec;
+    const struct catalog_table *source;
+    const struct catalog_table *target;
+    const struct captures *captures;
+    const struct table_name *destination;
+};
+
+/* Everything that outlives no table but the whole of binding. */
+struct binding {
+    const struct rules *rules;
+    const struct catalog *source;
+    const struct catalog *target;
+    struct findings *findings;
+    struct chain_plan *chain;
+    struct bound_table *bound;   /* chain->chain.tables, writable */
+    struct bound_source *sources; /* chain->chain.sources, writable */
+    struct chain_merge *merges;   /* chain->chain.merges, writable */
+    size_t pair_count;
+    struct pair *pairs;
 };
 
 /* A finding in the making. where: "file:line:column" or the object's name. */
@@ -33,6 +68,7 @@ struct report {
     const char *fix;
     const char *sql;
     const char *rollback_sql;
+    const char *validation_query; /* schema/finding.h */
 };
 
 void binder_report(struct binder *binder, const struct report *report, const char *what, ...)
@@ -46,12 +82,22 @@ const char *const *bind_column_names(struct arena *arena, const struct catalog_t
 /* "public.users" */
 const char *bind_table_text(struct arena *arena, const struct catalog_table *table);
 
+/* A breaking finding. */
+void bind_refuse(struct binding *binding, const char *id, const char *where, const char *fix,
+                 const char *what);
+
+/* bind_tables.c: the pairs, those of one source table beside each other. */
+void bind_tables(struct binding *binding);
+/* bind_merge.c: several bound tables with one target table. */
+void bind_merges(struct binding *binding);
 /* bind_columns.c: every target column's rule, and what stays without. */
 void bind_columns(struct binder *binder);
 /* bind_check.c: types, nullability and what else is known of bound columns. */
 void bind_check(struct binder *binder);
 /* bind_key.c: how the sink finds a row: match, insert_only, the columns' key. */
 void bind_key(struct binder *binder);
+/* bind_rows.c: which rows, once the key is known. */
+void bind_rows(struct binder *binder);
 /* bind_layout.c: relations, formats and owners; the binder has not failed. */
 void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan);
 void bind_layout_free(struct table_plan *plan);

@@ -2,7 +2,10 @@
 #include "transforms/bind.h"
 
 #include "schema/compatibility.h"
+#include "schema/ident.h"
+#include "schema/validation.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *place(struct binder *binder, const struct plan_column *column)
@@ -12,17 +15,36 @@ static const char *place(struct binder *binder, const struct plan_column *column
     return text_format(binder->arena, "%s.%s", binder->target_text, column->target->name);
 }
 
-struct fit_words {
-    const char *id;
-    enum severity severity;
-    const char *what; /* after "source column X (type) -> target column Y (type)" */
-};
+/* The statement's own place for what cannot be cast; else where values may be lost. */
+static void report_incompatible(struct binder *binder, const struct plan_column *column,
+                                struct report *report)
+{
+    const struct catalog_column *source = column->rule->plain->column;
+    const struct catalog_column *target = column->target;
 
-static const struct fit_words fit_words[] = {
-    [FIT_ALWAYS] = {"column.type_changed", SEVERITY_NON_BREAKING, ": every value fits"},
-    [FIT_PERHAPS] = {"column.type_may_not_fit", SEVERITY_POTENTIALLY_BREAKING, ": "},
-    [FIT_NEVER] = {"column.type_cannot_cast", SEVERITY_BREAKING, NULL},
-};
+    report->severity = SEVERITY_BREAKING;
+    report->fix = "change the target column's type, or make the value with another rule";
+    binder_report(binder, report,
+                  "type %s of source column %s.%s cannot be cast to %s, the type of target "
+                  "column %s.%s",
+                  source->type_name, binder->source_text, source->name, target->type_name,
+                  binder->target_text, target->name);
+}
+
+/* How many rows of the source stand in the way: condition is about the source column. */
+static const char *count_rows(struct binder *binder, const char *condition)
+{
+    struct buf rows = {0};
+    char *query;
+    const char *text;
+
+    ident_append_qualified(&rows, binder->source->schema, binder->source->name);
+    query = validation_count(buf_text(&rows), condition);
+    text = text_copy(binder->arena, query);
+    free(query);
+    buf_free(&rows);
+    return text;
+}
 
 static void check_type(struct binder *binder, const struct plan_column *column)
 {
@@ -30,26 +52,27 @@ static void check_type(struct binder *binder, const struct plan_column *column)
     const struct catalog_column *target = column->target;
     const char *why;
     enum fit fit = type_fit(source, target, &why);
-    struct report report = {.id = fit_words[fit].id,
-                            .severity = fit_words[fit].severity,
+    struct report report = {.id = type_change_id(type_change(source, target, &why)),
                             .where = place(binder, column)};
+    struct buf misfit = {0};
 
     if (fit == FIT_SAME)
         return;
     if (fit == FIT_NEVER) {
-        report.fix = "change the target column's type, or make the value with another rule";
-        binder_report(binder, &report,
-                      "type %s of source column %s.%s cannot be cast to %s, the type of target "
-                      "column %s.%s",
-                      source->type_name, binder->source_text, source->name, target->type_name,
-                      binder->target_text, target->name);
+        report_incompatible(binder, column, &report);
         return;
     }
+    report.severity =
+        fit == FIT_PERHAPS ? SEVERITY_POTENTIALLY_BREAKING : SEVERITY_NON_BREAKING;
     report.impact =
         fit == FIT_PERHAPS ? "a row with such a value stops the run, or changes" : "";
-    binder_report(binder, &report, "source column %s.%s is %s, target column %s.%s is %s%s%s",
+    if (fit == FIT_PERHAPS && validation_misfit(source, target, &misfit))
+        report.validation_query = count_rows(binder, buf_text(&misfit));
+    binder_report(binder, &report, "source column %s.%s is %s, target column %s.%s is %s: %s",
                   binder->source_text, source->name, source->type_name, binder->target_text,
-                  target->name, target->type_name, fit_words[fit].what, why);
+                  target->name, target->type_name,
+                  fit == FIT_ALWAYS ? "every value fits" : why);
+    buf_free(&misfit);
 }
 
 static void check_null(struct binder *binder, const struct plan_column *column)
@@ -64,8 +87,14 @@ static void check_null(struct binder *binder, const struct plan_column *column)
                            "map it: columns: { %s: { from: %s, map: { ~: ... } } }",
                            column->target->name, column->rule->plain->column->name)};
 
+    struct buf missing = {0};
+
     if (!column->target->not_null || column->rule->plain->column->not_null)
         return;
+    ident_append(&missing, column->rule->plain->column->name);
+    buf_append_text(&missing, " IS NULL");
+    report.validation_query = count_rows(binder, buf_text(&missing));
+    buf_free(&missing);
     binder_report(binder, &report,
                   "target column %s.%s is NOT NULL, source column %s.%s may be NULL",
                   binder->target_text, column->target->name, binder->source_text,
@@ -100,8 +129,8 @@ static void check_unchanged(struct binder *binder, const struct plan_column *col
         .id = "rule.partly_unchanged",
         .severity = SEVERITY_NON_BREAKING,
         .where = place(binder, column),
-        .impact = "an update that leaves such a value as it is and changes another of the "
-                  "rule's columns stops the run",
+        .impact = "an update that leaves such a value as it is reads the row at the source "
+                  "again: a round trip each (docs/delivery.md)",
         .fix = "set REPLICA IDENTITY FULL where values are that long"};
 
     if (binder->source->replica_identity == 'f')

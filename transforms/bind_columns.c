@@ -25,6 +25,34 @@ const char *binder_object(struct binder *binder)
                        binder->current->target->name);
 }
 
+const struct catalog *binder_catalog(struct binder *binder, bool target)
+{
+    return target ? binder->target_catalog : binder->source_catalog;
+}
+
+/* A pattern's tables and the parts of a split ask the same: one session and one cache. */
+static bool same_request(const struct lookup_request *a, const struct lookup_request *b)
+{
+    return a->side == b->side && a->cache == b->cache && strcmp(a->sql, b->sql) == 0;
+}
+
+size_t binder_request(struct binder *binder, const struct lookup_request *request)
+{
+    struct chain *chain = &binder->chain->chain;
+    struct lookup_request *requests;
+
+    for (size_t i = 0; i < chain->lookup_count; i++)
+        if (same_request(&chain->lookups[i], request))
+            return i;
+    requests = arena_alloc(binder->arena, (chain->lookup_count + 1) * sizeof(*requests));
+
+    if (chain->lookup_count)
+        memcpy(requests, chain->lookups, chain->lookup_count * sizeof(*requests));
+    requests[chain->lookup_count] = *request;
+    chain->lookups = requests;
+    return chain->lookup_count++;
+}
+
 bool binder_refuse(struct binder *binder, const char *id, const char *where, const char *fix,
                    const char *what, ...)
 {
@@ -95,6 +123,7 @@ static const struct rule *other_rule(struct binder *binder, struct plan_column *
                                      const char *where)
 {
     struct plan_column *current = binder->current;
+    bool last_step = binder->last_step;
 
     if (other->state == PLAN_BINDING) {
         binder_refuse(binder, "rule.circle", where, "let one of them read source columns only",
@@ -104,6 +133,7 @@ static const struct rule *other_rule(struct binder *binder, struct plan_column *
     }
     bind_column(binder, other);
     binder->current = current;
+    binder->last_step = last_step;
     if (other->state != PLAN_BOUND)
         return NULL;
     for (uint16_t i = 0; i < other->input_count; i++)
@@ -165,6 +195,29 @@ bool binder_name(struct binder *binder, const char *name, const char *where,
         text_did_you_mean(binder->arena, name, readable_names(binder)));
 }
 
+bool binder_spell(struct binder *binder, const char *id, const char *what,
+                  const struct rule *input, struct constant *constant)
+{
+    const struct source_column *column = input->plain;
+    struct value *value = &constant->value;
+    struct value binary, text;
+
+    if (!column || value->kind != VALUE_TEXT || !column->codec ||
+        !type_has_binary(column->codec) || !type_has_text(column->codec))
+        return true;
+    if (!type_to_binary(column->codec, value, binder->arena, &binary) ||
+        !type_to_text(column->codec, &binary, binder->arena, &text))
+        return binder_refuse(binder, id, constant->where,
+                             "write it as the source's type prints it",
+                             "%s %s is no value of source column \"%s\" (%s)", what,
+                             constant_show(binder->arena, constant), column->column->name,
+                             column->column->type_name);
+    *value = text;
+    while (column->blank_padded && value->size && value->data[value->size - 1] == ' ')
+        value->size--;
+    return true;
+}
+
 static size_t count_characters(const struct value *value)
 {
     size_t count = 0;
@@ -182,6 +235,8 @@ bool binder_fits(struct binder *binder, const char *what, const struct constant 
     struct value binary;
     int limit;
 
+    if (!binder->last_step)
+        return true;
     if (value->kind == VALUE_NULL && target->not_null)
         return binder_refuse(binder, "rule.null", constant->where, "give a value",
                              "%s: null, but target column %s is NOT NULL", what,
@@ -202,7 +257,52 @@ bool binder_fits(struct binder *binder, const char *what, const struct constant 
     return true;
 }
 
+void binder_fill(struct binder *binder, struct constant *constant)
+{
+    const char *filled;
+
+    if (binder->captures->count == 0 || constant->value.kind != VALUE_TEXT)
+        return;
+    filled = pattern_fill(constant->value.data, binder->captures, binder->arena);
+    constant->value.data = filled;
+    constant->value.size = (uint32_t)strlen(filled);
+}
+
 /* --- one column --- */
+
+/* A made-up constant that the target's type does not take. Its text is not shown: it may come
+ * from the environment, by way of the steps before. */
+static bool refuse_made_constant(struct binder *binder, const struct rule *rule)
+{
+    return binder_refuse(binder, "rule.value", rule->where, "make a value of the column's type",
+                         "%s: what it makes of the constant before it is no %s, the type of "
+                         "target column %s",
+                         rule->kind->key, binder->current->target->type_name,
+                         binder_object(binder));
+}
+
+/* A step over a constant makes a constant: worked out once, and known to whoever asks which
+ * columns mark the rows of this migration. */
+static bool fold_constant(struct binder *binder, struct rule *rule)
+{
+    const struct type_codec *codec = binder->current->codec;
+    struct evaluation in = {.arena = binder->arena};
+    struct value result, binary;
+    struct err err = {0};
+
+    if (!rule->input || !rule->input->constant || rule->constant || rule->kind->asks)
+        return true;
+    if (!rule->kind->evaluate(rule, &in, &result, &err))
+        return binder_refuse(binder, "rule.value", rule->where, "mend the value or the rule",
+                             "%s: over a constant: %s", rule->kind->key, err.message);
+    if (result.kind == VALUE_TEXT)
+        result.data = text_copy_sized(binder->arena, result.data, result.size);
+    rule->constant = arena_copy(binder->arena, &result, sizeof(result));
+    if (binder->last_step && result.kind == VALUE_TEXT && codec && type_has_binary(codec) &&
+        !type_to_binary(codec, &result, binder->arena, &binary))
+        return refuse_made_constant(binder, rule);
+    return true;
+}
 
 static bool bind_step(struct binder *binder, const struct step_spec *step,
                       const struct rule *input, const struct rule **bound)
@@ -211,18 +311,34 @@ static bool bind_step(struct binder *binder, const struct step_spec *step,
 
     *rule = (struct rule){
         .kind = step->kind, .input = input, .where = text_copy(binder->arena, step->where)};
-    if (!step->kind->bind(binder, step->state, rule))
+    if (!step->kind->bind(binder, step->state, rule) || !fold_constant(binder, rule))
         return false;
     *bound = rule;
     return true;
 }
 
+const struct rule *binder_before(struct binder *binder, const struct rule_kind *kind,
+                                 const void *loaded, const char *where)
+{
+    const struct step_spec step = {.kind = kind, .state = loaded, .where = where};
+    const struct rule *rule = NULL;
+    bool last_step = binder->last_step;
+
+    binder->last_step = false;
+    if (!bind_step(binder, &step, NULL, &rule))
+        rule = NULL;
+    binder->last_step = last_step;
+    return rule;
+}
+
 static bool bind_steps(struct binder *binder, const struct column_spec *spec,
                        const struct rule **rule)
 {
-    for (size_t i = 0; i < spec->step_count; i++)
+    for (size_t i = 0; i < spec->step_count; i++) {
+        binder->last_step = i + 1 == spec->step_count;
         if (!bind_step(binder, &spec->steps[i], *rule, rule))
             return false;
+    }
     return true;
 }
 
@@ -230,6 +346,7 @@ static bool bind_carried(struct binder *binder, const struct rule **rule)
 {
     struct step_spec step = {.kind = &rule_from, .state = binder->current->target->name};
 
+    binder->last_step = true;
     return bind_step(binder, &step, NULL, rule);
 }
 

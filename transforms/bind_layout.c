@@ -134,7 +134,8 @@ static const struct bound_column *show_columns(struct binder *binder,
     for (uint16_t i = 0; i < count; i++)
         columns[i] = (struct bound_column){.target = plan->columns[i].target,
                                            .rule = plan->columns[i].rule,
-                                           .passes = plan->columns[i].passes};
+                                           .passes = plan->columns[i].passes,
+                                           .no_sql = rule_no_sql(plan->columns[i].rule)};
     return columns;
 }
 
@@ -184,9 +185,22 @@ void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan)
                                   .column_count = count,
                                   .columns = show_columns(binder, plan, count),
                                   .insert_only = binder->insert_only,
-                                  .copy_binary = true};
+                                  .where = binder->where,
+                                  .route = binder->route,
+                                  .copy_binary = inputs_have_text(&binder->conditions)};
+    if (!bound->copy_binary)
+        bound->copy_text_reason = "a condition reads a column that has no text form here";
     for (uint16_t i = 0; i < count; i++)
-        bound->copy_binary &= can_be_binary(&plan->columns[i]);
+        if (bound->copy_binary && !can_be_binary(&plan->columns[i])) {
+            bound->copy_binary = false;
+            bound->copy_text_reason = text_format(
+                binder->arena, "column %s (type %s)", plan->columns[i].target->name,
+                plan->columns[i].target->type_name);
+        }
+    plan->conditions = binder->conditions;
+    plan->known = binder->known;
+    plan->entry_where = text_copy(binder->arena, binder->spec->source.where);
+    plan->known_where = binder->known ? text_copy(binder->arena, binder->spec->route_where) : NULL;
     find_owners(binder, plan, bound);
 }
 

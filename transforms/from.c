@@ -47,7 +47,7 @@ static void from_inverse(const struct rule *rule, struct inverse *inverse)
 
 const struct rule_kind rule_from = {
     .key = "from",
-    .begins = true,
+    .begins = rule_always_begins,
     .load = from_load,
     .bind = from_bind,
     .evaluate = from_evaluate,

@@ -7,12 +7,13 @@
 #include <string.h>
 
 const struct rule_kind *const rule_kinds[] = {
-    &rule_from, &rule_value, &rule_template, &rule_map, NULL,
+    &rule_from,   &rule_value,   &rule_template, &rule_json, &rule_null_if,
+    &rule_lookup, &rule_map,     &rule_cast,     &rule_mask, &rule_hash,
+    &rule_uuid5,  &rule_default, NULL,
 };
 
-const char *const rule_later_column_keys[] = {"cast",    "lookup", "hash", "uuid5", "mask",
-                                              "null_if", "json",   "sql",  NULL};
-const char *const rule_later_table_keys[] = {"where", "route", NULL};
+const char *const rule_later_column_keys[] = {"sql", NULL};
+const char *const rule_later_table_keys[] = {NULL};
 
 /* Types whose cast to text yields what their output function yields (char(n): without the
  * trailing blanks, as rules want it). */
@@ -94,6 +95,41 @@ void constant_sql(const struct value *value, struct buf *sql)
     buf_append_text(sql, "::text");
 }
 
+bool rule_always_begins(const struct yaml_node *value)
+{
+    (void)value;
+    return true;
+}
+
+void rule_sql(const struct rule *rule, struct buf *sql)
+{
+    if (rule->constant)
+        constant_sql(rule->constant, sql);
+    else
+        rule->kind->sql(rule, sql);
+}
+
+const char *rule_no_sql(const struct rule *rule)
+{
+    const char *reason = NULL;
+
+    for (; rule && !rule->constant && !reason; rule = rule->input)
+        reason = rule->kind->no_sql ? rule->kind->no_sql(rule) : NULL;
+    return reason;
+}
+
+void rule_sql_open(struct buf *sql)
+{
+    buf_append_text(sql, "(SELECT ");
+}
+
+void rule_sql_close(const struct rule *input, struct buf *sql)
+{
+    buf_append_text(sql, " FROM (SELECT (");
+    rule_sql(input, sql);
+    buf_append_text(sql, ") COLLATE \"C\" AS v) AS s)");
+}
+
 static void trim_blanks(struct value *value)
 {
     while (value->size && value->data[value->size - 1] == ' ')
@@ -143,4 +179,14 @@ struct inverse rule_inverse(const struct rule *rule)
 
     rule->kind->inverse(rule, &inverse);
     return inverse;
+}
+
+void inverse_refuse(struct inverse *inverse, const struct rule *rule, bool one_to_one,
+                    const char *reason)
+{
+    if (rule->input)
+        rule->input->kind->inverse(rule->input, inverse);
+    inverse->one_to_one &= one_to_one;
+    inverse->source_column = NULL;
+    inverse->reason = reason;
 }

@@ -95,29 +95,6 @@ static struct map *copy_map(struct arena *arena, const struct map *loaded)
     return map;
 }
 
-/* A key as the type prints it: "true" of a bool is t. */
-static bool spell_key(struct binder *binder, const struct source_column *column,
-                      struct constant *key)
-{
-    struct arena *arena = binder_arena(binder);
-    struct value binary, text;
-
-    if (!column || !column->codec || !type_has_binary(column->codec) ||
-        !type_has_text(column->codec))
-        return true;
-    if (!type_to_binary(column->codec, &key->value, arena, &binary) ||
-        !type_to_text(column->codec, &binary, arena, &text))
-        return binder_refuse(
-            binder, "rule.map_key", key->where, "write the key as the source's type prints it",
-            "map: key %s is no value of source column \"%s\" (%s)", constant_show(arena, key),
-            column->column->name, column->column->type_name);
-    key->value = text;
-    while (column->blank_padded && key->value.size &&
-           key->value.data[key->value.size - 1] == ' ')
-        key->value.size--;
-    return true;
-}
-
 static bool refuse_repeated_keys(struct binder *binder, const struct map *map)
 {
     for (size_t i = 1; i < map->count; i++)
@@ -162,7 +139,8 @@ static bool map_bind(struct binder *binder, const void *loaded, struct rule *rul
     struct map *map = copy_map(binder_arena(binder), loaded);
 
     for (size_t i = 0; i < map->count; i++)
-        if (!spell_key(binder, rule->input->plain, &map->entries[i].key))
+        if (!binder_spell(binder, "rule.map_key", "map: key", rule->input,
+                          &map->entries[i].key))
             return false;
     qsort(map->entries, map->count, sizeof(*map->entries), entry_order);
     map->remedy = make_remedy(binder, rule);
@@ -211,7 +189,7 @@ static void append_entries(const struct rule *rule, const struct map *map, struc
 
     if (map->count) {
         buf_append_text(sql, "CASE (");
-        rule->input->kind->sql(rule->input, sql);
+        rule_sql(rule->input, sql);
         buf_append_text(sql, ") COLLATE \"C\"");
         for (size_t i = 0; i < map->count; i++)
             append_when(&map->entries[i], sql);
@@ -229,7 +207,7 @@ static void map_sql(const struct rule *rule, struct buf *sql)
     const struct value null = {.kind = VALUE_NULL};
 
     buf_append_text(sql, "CASE WHEN (");
-    rule->input->kind->sql(rule->input, sql);
+    rule_sql(rule->input, sql);
     buf_append_text(sql, ") IS NULL THEN ");
     constant_sql(map->has_null_key ? &map->null_result.value : &null, sql);
     buf_append_text(sql, " ELSE ");
@@ -267,22 +245,10 @@ static bool results_differ(const struct map *map)
 /* A double-quoted YAML scalar, or a bare null. */
 static void append_yaml(const struct value *value, struct buf *buf)
 {
-    if (value->kind == VALUE_NULL) {
+    if (value->kind == VALUE_NULL)
         buf_append_text(buf, "null");
-        return;
-    }
-    buf_append_char(buf, '"');
-    for (uint32_t i = 0; i < value->size; i++) {
-        unsigned char byte = (unsigned char)value->data[i];
-
-        if (byte < 0x20 || byte == 0x7f)
-            buf_append_format(buf, "\\x%02x", byte);
-        else if (byte == '"' || byte == '\\')
-            buf_append_format(buf, "\\%c", byte);
-        else
-            buf_append_char(buf, (char)byte);
-    }
-    buf_append_char(buf, '"');
+    else
+        text_append_yaml(buf, value->data, value->size);
 }
 
 static void append_reversed(const struct value *from, const struct value *to, struct buf *buf)
@@ -298,9 +264,9 @@ static void map_inverse(const struct rule *rule, struct inverse *inverse)
     const struct value null = {.kind = VALUE_NULL};
 
     if (map->has_default || !results_differ(map)) {
-        inverse->one_to_one = false;
-        inverse->reason = map->has_default ? "a map with a default forgets what the value was"
-                                           : "two entries of the map have the same result";
+        inverse_refuse(inverse, rule, false,
+                       map->has_default ? "a map with a default forgets what the value was"
+                                        : "two entries of the map have the same result");
         return;
     }
     buf_append_text(&inverse->steps, ", map: {");

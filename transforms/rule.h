@@ -1,7 +1,8 @@
 /* The contract of a rule kind.
  *
  * A column entry of the file is a small pipeline of steps, each of one kind. The first step
- * gives a value (from, value, template); the others work on the value of the step before (map).
+ * gives a value (from, value, template); the others work on the value of the step before (map,
+ * cast, mask), in the order of the table in kinds.c and not of the file.
  *
  *     status: { from: state, map: { a: active }, default: unknown }     from | map
  *     status: { map: { a: active } }                                    from status | map
@@ -11,7 +12,7 @@
  *     load      once, from the YAML entry alone: a state in the rules' arena
  *     bind      once for each table it is used with: a struct rule in the chain's arena
  *     evaluate  for each row; immutable by then, any thread
- *     sql       the same as an SQL expression over the source's columns
+ *     sql       the same as an SQL expression over the source's columns, or why there is none
  *     inverse   how to get back, or why that cannot be done
  *
  * Adding a kind: one file with its `struct rule_kind`, one line in kinds.c.
@@ -23,7 +24,8 @@
  *    VALUE_BINARY). Bytes live in the row, in the rule, or in the evaluation's arena.
  *  - VALUE_ABSENT in gives VALUE_ABSENT out; VALUE_UNCHANGED in gives VALUE_UNCHANGED out,
  * where nothing else that counts may have changed.
- *  - sql() yields what evaluate() yields, NULL where evaluate() fails. */
+ *  - sql() yields what evaluate() yields. Where evaluate() fails it yields NULL, which the
+ * steps behind then take for a value (default fills it): such a row reaches no target. */
 #ifndef TRANSFORMS_RULE_H
 #define TRANSFORMS_RULE_H
 
@@ -32,6 +34,7 @@
 #include "base/err.h"
 #include "base/yaml.h"
 #include "model/row.h"
+#include "pipeline/lookup.h"
 #include "schema/catalog.h"
 #include "schema/finding.h"
 #include "schema/types.h"
@@ -74,6 +77,7 @@ struct evaluation {
     const struct value *values;
     const bool *fixed; /* cannot have changed in this update; NULL: any may have changed */
     struct arena *arena;
+    struct lookup *const *lookups; /* by binder_request()'s number; NULL: there are none */
 };
 
 /* The way back from a target column, built from the last step to the first. */
@@ -85,9 +89,14 @@ struct inverse {
 };
 
 struct rule_kind {
-    const char *key;           /* the key of a column entry that asks for it */
-    const char *companions[4]; /* further keys it reads from the entry; NULL-terminated */
-    bool begins;               /* gives a value; else it takes the step before */
+    const char *key; /* the key of a column entry that asks for it */
+    /* Further keys it reads from the entry; NULL-terminated. Where such a key is a kind of its
+     * own as well (default), it is this kind's in an entry that has both. */
+    const char *companions[4];
+    /* Whether the step gives a value, by what stands under the key; else it takes the step
+     * before. NULL: it never gives one. */
+    bool (*begins)(const struct yaml_node *value);
+    bool asks; /* evaluating asks a database, so that nothing is known before the run */
 
     /* `value` stands under the key, `entry` is the whole column entry. */
     bool (*load)(const struct yaml_node *value, const struct yaml_node *entry,
@@ -97,8 +106,12 @@ struct rule_kind {
     bool (*bind)(struct binder *binder, const void *loaded, struct rule *rule);
     bool (*evaluate)(const struct rule *rule, const struct evaluation *in, struct value *out,
                      struct err *err);
-    /* Appends an expression of type text. */
+    /* Appends an expression of type text; its input's through rule_sql(). Only called where
+     * rule_no_sql() gives no reason; NULL where there always is one. */
     void (*sql)(const struct rule *rule, struct buf *sql);
+    /* Why this step cannot be said in SQL, as a clause ("PostgreSQL has no xxh64"); NULL: it
+     * can. A NULL member: it always can, if its input can. */
+    const char *(*no_sql)(const struct rule *rule);
     /* Fills *inverse, which is zeroed but for one_to_one = true; a step calls its input's. */
     void (*inverse)(const struct rule *rule, struct inverse *inverse);
 };
@@ -106,7 +119,15 @@ struct rule_kind {
 extern const struct rule_kind rule_from;
 extern const struct rule_kind rule_value;
 extern const struct rule_kind rule_template;
+extern const struct rule_kind rule_json;
+extern const struct rule_kind rule_null_if;
+extern const struct rule_kind rule_lookup;
 extern const struct rule_kind rule_map;
+extern const struct rule_kind rule_cast;
+extern const struct rule_kind rule_mask;
+extern const struct rule_kind rule_hash;
+extern const struct rule_kind rule_uuid5;
+extern const struct rule_kind rule_default;
 
 /* kinds.c: every kind, in the order in which the steps of one entry work. NULL-terminated. */
 extern const struct rule_kind *const rule_kinds[];
@@ -117,6 +138,17 @@ extern const char *const rule_later_table_keys[];
 /* The rule's result as text: VALUE_TEXT, VALUE_NULL, VALUE_ABSENT or VALUE_UNCHANGED. */
 bool rule_text(const struct rule *rule, const struct evaluation *in, struct value *out,
                struct err *err);
+/* For struct rule_kind.begins. */
+bool rule_always_begins(const struct yaml_node *value);
+/* The rule's result as an expression of type text; only where rule_no_sql() is NULL. */
+void rule_sql(const struct rule *rule, struct buf *sql);
+/* The first reason of the rule and of what it reads why there is no SQL for it, or NULL. */
+const char *rule_no_sql(const struct rule *rule);
+/* Puts `(SELECT result FROM (SELECT (input) COLLATE "C" AS v) AS s)` around a result that names
+ * its input v, as often as it likes: the text of nested steps grows by sums, not by products,
+ * and comparisons are those of bytes. */
+void rule_sql_open(struct buf *sql);
+void rule_sql_close(const struct rule *input, struct buf *sql);
 /* The same for a source column. */
 bool source_text(const struct source_column *column, const struct evaluation *in,
                  struct value *out, struct err *err);
@@ -136,6 +168,10 @@ const char *constant_show(struct arena *arena, const struct constant *constant);
 
 /* The whole way back of a column's rule; free inverse->steps. */
 struct inverse rule_inverse(const struct rule *rule);
+/* For inverse(): there is no way back past this step; `one_to_one`: and yet it keeps different
+ * inputs apart. */
+void inverse_refuse(struct inverse *inverse, const struct rule *rule, bool one_to_one,
+                    const char *reason);
 
 /* For bind(). The source column of this name, noted as an input of the target column being
  * bound; NULL and a finding when there is none that can be read. */
@@ -145,15 +181,32 @@ const struct source_column *binder_source(struct binder *binder, const char *nam
  * and *rule is set. False and a finding when there is neither, or the rules form a circle. */
 bool binder_name(struct binder *binder, const char *name, const char *where,
                  const struct source_column **column, const struct rule **rule);
+/* A constant that the text of an input is compared with, spelled as the input's type prints it:
+ * "true" of a bool is t. False and a finding that calls it `what` if it is no value of that
+ * type. */
+bool binder_spell(struct binder *binder, const char *id, const char *what,
+                  const struct rule *input, struct constant *constant);
+/* Binds a step of another kind that this one takes its value from, from that kind's loaded
+ * state; NULL when a finding was left. */
+const struct rule *binder_before(struct binder *binder, const struct rule_kind *kind,
+                                 const void *loaded, const char *where);
 /* True if the constant is a value of the target column being bound, as far as can be known
- * here; else a finding that calls it `what`. */
+ * here; else a finding that calls it `what`. Before the last step it always is. */
 bool binder_fits(struct binder *binder, const char *what, const struct constant *constant);
+/* Puts what the groups of the source's pattern took for \1 to \9. */
+void binder_fill(struct binder *binder, struct constant *constant);
 struct arena *binder_arena(struct binder *binder);
 /* "public.users.status", the target column being bound. */
 const char *binder_object(struct binder *binder);
 /* Leaves a breaking finding at `where` (NULL: at the target column). Returns false. */
 bool binder_refuse(struct binder *binder, const char *id, const char *where, const char *fix,
                    const char *what, ...) __attribute__((format(printf, 5, 6)));
+/* Both sides' catalogs. */
+const struct catalog *binder_catalog(struct binder *binder, bool target);
+/* Notes what a rule will ask at run time; its number is that of evaluation.lookups, and the
+ * same for who asks the same. The request is copied, its texts are borrowed from the binder's
+ * arena. */
+size_t binder_request(struct binder *binder, const struct lookup_request *request);
 /* The source table, for messages and statements. */
 const struct catalog_table *binder_source_table(struct binder *binder);
 

@@ -3,7 +3,9 @@
 #include "transforms/rules.h"
 
 #include "base/mem.h"
+#include "transforms/condition.h"
 #include "transforms/name.h"
+#include "transforms/route.h"
 #include "transforms/spec.h"
 #include "transforms/text.h"
 
@@ -11,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const table_keys[] = {"source", "target", "key", "columns", "drop", NULL};
+static const char *const table_keys[] = {"source", "target",  "key",   "columns", "drop",
+                                         "where",  "exclude", "route", NULL};
 
 /* Known keys of a column entry: what the kinds read. The most there can be. */
 #define MOST_KEYS 64
@@ -20,6 +23,7 @@ static void list_column_keys(const char **keys)
 {
     size_t count = 0;
 
+    keys[count++] = "type";
     for (const struct rule_kind *const *kind = rule_kinds; *kind; kind++) {
         keys[count++] = (*kind)->key;
         for (const char *const *more = (*kind)->companions; *more; more++)
@@ -87,12 +91,31 @@ static void begin_with_same_name(struct arena *arena, struct column_spec *column
         .kind = &rule_from, .state = text_copy(arena, column->name), .where = column->where};
 }
 
+/* What stands under the kind's key, if the entry asks for this kind: NULL too where another
+ * kind of the entry reads the key as its companion. */
+static const struct yaml_node *asked(const struct yaml_node *entry,
+                                     const struct rule_kind *kind)
+{
+    for (const struct rule_kind *const *other = rule_kinds; *other; other++)
+        if (*other != kind && yaml_get(entry, (*other)->key) &&
+            is_listed(kind->key, (*other)->companions))
+            return NULL;
+    return yaml_get(entry, kind->key);
+}
+
+static bool kind_begins(const struct rule_kind *kind, const struct yaml_node *value)
+{
+    return kind->begins && kind->begins(value);
+}
+
 static bool check_beginning(const struct yaml_node *entry, bool *begins, struct err *err)
 {
     const char *first = NULL;
 
     for (const struct rule_kind *const *kind = rule_kinds; *kind; kind++) {
-        if (!(*kind)->begins || !yaml_get(entry, (*kind)->key))
+        const struct yaml_node *value = asked(entry, *kind);
+
+        if (!value || !kind_begins(*kind, value))
             continue;
         if (first)
             return yaml_error(yaml_get(entry, (*kind)->key), err,
@@ -105,16 +128,23 @@ static bool check_beginning(const struct yaml_node *entry, bool *begins, struct 
     return true;
 }
 
+static bool is_kind(const char *key)
+{
+    for (const struct rule_kind *const *kind = rule_kinds; *kind; kind++)
+        if (strcmp((*kind)->key, key) == 0)
+            return true;
+    return false;
+}
+
 /* A companion without the kind that reads it would be ignored in silence. */
 static bool check_companions(const struct yaml_node *entry, struct err *err)
 {
     for (const struct rule_kind *const *kind = rule_kinds; *kind; kind++)
         for (const char *const *key = (*kind)->companions; *key; key++)
-            if (yaml_get(entry, *key) && !yaml_get(entry, (*kind)->key))
+            if (yaml_get(entry, *key) && !yaml_get(entry, (*kind)->key) && !is_kind(*key))
                 return yaml_error(yaml_get(entry, *key), err,
-                                  "columns: \"%s\" without \"%s\": this version does not have "
-                                  "it yet",
-                                  *key, (*kind)->key);
+                                  "columns: \"%s\" is read by \"%s\", which is not here", *key,
+                                  (*kind)->key);
     return true;
 }
 
@@ -130,12 +160,31 @@ static bool load_steps(const struct yaml_node *entry, struct arena *arena,
         begin_with_same_name(arena, column);
     for (int beginning = 1; beginning >= 0; beginning--)
         for (const struct rule_kind *const *kind = rule_kinds; *kind; kind++) {
-            const struct yaml_node *value = yaml_get(entry, (*kind)->key);
+            const struct yaml_node *value = asked(entry, *kind);
 
-            if (value && (*kind)->begins == beginning &&
+            if (value && kind_begins(*kind, value) == beginning &&
                 !add_step(*kind, value, entry, arena, column, err))
                 return false;
         }
+    return true;
+}
+
+/* The target column's type, for those who let `slackwater schema` make the table. It goes into a
+ * statement as it is, so that it may hold nothing that ends a type's name. */
+static bool load_type(const struct yaml_node *node, struct arena *arena,
+                      struct column_spec *column, struct err *err)
+{
+    const char *type;
+
+    if (!node)
+        return true;
+    if (!yaml_text(node, &type, err))
+        return false;
+    if (!*type || type[strspn(type, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                    "0123456789_ .,()[]\"")])
+        return yaml_error(node, err,
+                          "type: expected the name of a type such as bigint or numeric(12,2)");
+    column->type = text_copy(arena, type);
     return true;
 }
 
@@ -152,6 +201,7 @@ static bool load_column(const struct yaml_node *key, const struct yaml_node *ent
     if (entry->kind != YAML_MAPPING || entry->count == 0)
         return yaml_error(entry, err, "%s: expected a rule such as { from: name }", what);
     return check_keys(entry, what, known, rule_later_column_keys, err) &&
+           load_type(yaml_get(entry, "type"), arena, column, err) &&
            load_steps(entry, arena, column, err);
 }
 
@@ -170,31 +220,92 @@ static bool load_columns(const struct yaml_node *node, struct arena *arena,
     return true;
 }
 
-/* The node is a mapping with known keys only. */
-static bool load_table(const struct yaml_node *node, struct arena *arena,
-                       struct table_spec *table, struct err *err)
+static bool load_excludes(const struct yaml_node *node, struct arena *arena,
+                          struct table_spec *table, struct err *err)
+{
+    if (!table->source.is_pattern)
+        return yaml_error(node, err, "exclude: source names one table; exclude is for patterns");
+    if (node->kind != YAML_SEQUENCE || node->count == 0)
+        return yaml_error(node, err, "exclude: expected a list such as [public.log, \"*.tmp_*\"]");
+    table->excludes = arena_alloc(arena, node->count * sizeof(*table->excludes));
+    table->exclude_count = node->count;
+    for (size_t i = 0; i < node->count; i++)
+        if (!name_load_pattern(node->items[i], "exclude", arena, &table->excludes[i], err))
+            return false;
+    return true;
+}
+
+static size_t count_groups(const struct table_name *name)
+{
+    size_t count = 0;
+
+    for (const char *c = name->schema_quoted ? "" : name->schema; *c; c++)
+        count += *c == '(';
+    for (const char *c = name->name_quoted ? "" : name->name; *c; c++)
+        count += *c == '(';
+    return count;
+}
+
+/* Where the rows go: `target`, `route`, or the source's own name. */
+static bool load_target(const struct yaml_node *node, struct arena *arena,
+                        struct table_spec *table, struct err *err)
+{
+    const struct yaml_node *target = yaml_get(node, "target");
+    const struct yaml_node *route = yaml_get(node, "route");
+    size_t groups = count_groups(&table->source);
+
+    if (target && route)
+        return yaml_error(route, err, "\"target\" and \"route\" both say where rows go; keep one");
+    table->route_where = route ? text_position(arena, route) : NULL;
+    if (route)
+        return route_load(route, groups, arena, &table->route, err);
+    if (!target)
+        return true;
+    if (!name_load(target, "target", arena, &table->target, err))
+        return false;
+    return name_highest_reference(&table->target) <= groups ||
+           yaml_error(target, err, "target: \\%zu, but the source's pattern has %zu group(s)",
+                      name_highest_reference(&table->target), groups);
+}
+
+static bool load_source(const struct yaml_node *node, struct arena *arena,
+                        struct table_spec *table, struct err *err)
 {
     const struct yaml_node *source = yaml_get(node, "source");
-    const struct yaml_node *target = yaml_get(node, "target");
-    const struct yaml_node *key = yaml_get(node, "key");
-    const struct yaml_node *columns = yaml_get(node, "columns");
-    const struct yaml_node *drop = yaml_get(node, "drop");
+    const struct yaml_node *exclude = yaml_get(node, "exclude");
 
-    *table = (struct table_spec){0};
     if (!source)
         return yaml_error(node, err,
                           "tables entry: \"source\" is missing; expected source: "
                           "schema.table");
-    if (!name_load(source, "source", arena, &table->source, err))
+    if (!name_load_pattern(source, "source", arena, &table->source, err))
         return false;
-    table->target = table->source;
-    if (target && !name_load(target, "target", arena, &table->target, err))
+    if (count_groups(&table->source) > PATTERN_GROUPS)
+        return yaml_error(source, err, "source: more than nine groups");
+    table->has_target = yaml_get(node, "target") != NULL;
+    if (!table->source.is_pattern)
+        table->target = table->source;
+    return !exclude || load_excludes(exclude, arena, table, err);
+}
+
+/* The node is a mapping with known keys only. */
+static bool load_table(const struct yaml_node *node, struct arena *arena,
+                       struct table_spec *table, struct err *err)
+{
+    const struct yaml_node *key = yaml_get(node, "key");
+    const struct yaml_node *columns = yaml_get(node, "columns");
+    const struct yaml_node *drop = yaml_get(node, "drop");
+    const struct yaml_node *where = yaml_get(node, "where");
+
+    *table = (struct table_spec){0};
+    if (!load_source(node, arena, table, err) || !load_target(node, arena, table, err))
         return false;
     if (key && !load_names(key, "key", arena, &table->key_count, &table->keys, err))
         return false;
     table->key_where = key ? text_position(arena, key) : NULL;
     return (!columns || load_columns(columns, arena, table, err)) &&
-           (!drop || load_names(drop, "drop", arena, &table->drop_count, &table->drops, err));
+           (!drop || load_names(drop, "drop", arena, &table->drop_count, &table->drops, err)) &&
+           (!where || condition_load(where, "where", arena, &table->where, err));
 }
 
 static bool load_tables(const struct yaml_node *tables, struct rules *rules, struct err *err)

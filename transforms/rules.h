@@ -13,30 +13,36 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/yaml.h"
+#include "pipeline/lookup.h"
 #include "pipeline/transform.h"
 #include "schema/catalog.h"
 #include "schema/finding.h"
 
 struct rules;
-struct rule; /* transforms/rule.h */
+struct rule;      /* transforms/rule.h */
+struct condition; /* transforms/condition.h */
 
 /* Where a target column's value comes from. */
 struct bound_column {
     const struct catalog_column *target;
     const struct rule *rule; /* never NULL: a carried column has a `from` rule of its own */
     bool passes;             /* the source's value goes through as it is, in its format */
+    const char *no_sql;      /* why the value cannot be said in SQL: a clause; NULL: it can */
 };
 
-/* One rule of the file (or of the zero-configuration), bound. Plain data; borrowed from the
- * chain and from the catalogs, which outlive it. */
+/* The rows of one source table that go to one target table. An entry of the file gives one, or
+ * one for each table of its route; a source table may have several (split), and so may a target
+ * table (merge). Plain data; borrowed from the chain and from the catalogs, which outlive it.
+ */
 struct bound_table {
+    uint32_t source_index; /* into the chain's sources */
     const struct catalog_table *source;
     const struct catalog_table *target;
     /* The source's shape as its catalog has it: columns the rules read, in catalog order.
      * Generated columns are never in it. What the backfill selects. */
     const struct relation *source_relation;
     /* What the sink writes: one column for each bound column, same order; its `match` and the
-     * columns' `key` say how rows are found; `table` is this table's index in the chain. */
+     * columns' `key` say how rows are found; `table` is the index into the chain's tables. */
     const struct relation *target_relation;
     uint16_t column_count;
     const struct bound_column *columns;
@@ -45,22 +51,52 @@ struct bound_table {
     /* COPY may run in binary on both sides: every target column is produced in its type's
      * binary form. Otherwise text on both sides. */
     bool copy_binary;
+    const char *copy_text_reason; /* why not: "column c (type xml)"; NULL if binary */
     /* Key columns with a constant value (`value:`), or any such columns where there is no key:
      * the target may hold rows of others, so TRUNCATE and the emptiness test look only at rows
      * that carry these constants. */
     uint16_t owner_count;
     const uint16_t *owner_columns;   /* indexes into target_relation's columns */
     const char *const *owner_values; /* text */
+    /* Which rows these are: those that fulfil both. NULL: all. */
+    const struct condition *where;
+    const struct condition *route;
+    /* Another bound table writes to the same target table, and no constant of the key tells its
+     * rows from these. */
+    bool shares_rows;
+};
+
+/* A source table of the run: what is copied as one, judged by the handoff and counted. */
+struct bound_source {
+    const struct catalog_table *table;
+    uint32_t first_table; /* its bound tables: tables[first_table ..+ table_count] */
+    uint32_t table_count;
+    bool insert_only;
+};
+
+/* Sources that are merged into one target without a constant that tells their rows apart: the
+ * query gives, at the source, the keys that more than one of them has. */
+struct chain_merge {
+    const struct catalog_table *target;
+    const char *sources;  /* "public.a, public.b", for people */
+    const char *keys_sql; /* NULL: the keys cannot be said in SQL (bound_column.no_sql) */
 };
 
 struct chain {
+    size_t source_count;
+    const struct bound_source *sources;
     size_t table_count;
-    const struct bound_table *tables;
+    const struct bound_table *tables; /* those of one source beside each other */
+    size_t merge_count;
+    const struct chain_merge *merges;
     /* The stream may ask pgoutput for binary values: each column either passes to a column of
      * the same codec, or can be turned to text here. One stream has one format. */
     bool stream_binary;
     const char
         *stream_text_reason; /* why not binary: "public.t.c (type xml)"; NULL if binary */
+    /* What rules ask at run time; a transform has a lookup for each. */
+    size_t lookup_count;
+    const struct lookup_request *lookups;
 };
 
 /* `tables` is the file's `tables:` node, or NULL: every ordinary and partitioned root table of
@@ -77,14 +113,22 @@ bool rules_bind(const struct rules *rules, const struct catalog *source,
                 struct err *err);
 void chain_free(struct chain *chain);
 
-/* A transform over the chain; the caller destroys it before the chain. */
+/* A transform over the chain; the caller destroys it before the chain. `maker` (may be NULL
+ * where chain->lookup_count is 0, and for rows that no lookup is to see) makes its lookups, and
+ * those of its clones. */
+struct transform *chain_transform_asking(const struct chain *chain,
+                                         const struct lookup_maker *maker);
+/* The same without lookups: a rule that needs one fails. */
 struct transform *chain_transform(const struct chain *chain);
 
 /* The same thing said in SQL: a SELECT over the source table that yields the target relation's
- * columns, in order, each AS its target name and of the target column's type. Appends to sql.
+ * columns, in order, each AS its target name and of the target column's type, of the rows that
+ * go there. Appends to sql.
  * What verify and plan run at the source; held against evaluation by a property test. A type
  * that only the target may know (not built in) is left as the source column's own where it has
- * the same name, else as text. Where evaluation fails (a map without entry) it yields NULL. */
+ * the same name, else as text. Where evaluation fails (a map without entry) it yields NULL. A
+ * column that has no SQL (bound_column.no_sql) is NULL in every row: who compares evaluates it
+ * in C instead. */
 void bound_table_select(const struct bound_table *table, struct buf *sql);
 
 #endif

@@ -1,4 +1,5 @@
 /* A bound table said in SQL (rules.h). */
+#include "transforms/condition.h"
 #include "transforms/plan.h"
 
 #include "schema/compatibility.h"
@@ -21,6 +22,16 @@ static void append_type(const struct catalog_column *target, struct buf *sql)
         buf_append_format(sql, "pg_catalog.\"%s\"", strchr(target->base_type, '.') + 1);
 }
 
+static void append_rule(const struct bound_column *column, struct buf *sql)
+{
+    const struct value null = {.kind = VALUE_NULL};
+
+    if (column->no_sql)
+        constant_sql(&null, sql);
+    else
+        rule_sql(column->rule, sql);
+}
+
 static void append_column(const struct bound_column *column, struct buf *sql)
 {
     const struct source_column *plain = column->rule->plain;
@@ -29,19 +40,35 @@ static void append_column(const struct bound_column *column, struct buf *sql)
     if (same && !is_built_in(column->target)) {
         ident_append(sql, plain->column->name);
     } else if (!same && !is_built_in(column->target)) {
-        column->rule->kind->sql(column->rule, sql);
+        append_rule(column, sql);
     } else {
         buf_append_text(sql, "CAST(");
         if (same)
             ident_append(sql, plain->column->name);
         else
-            column->rule->kind->sql(column->rule, sql);
+            append_rule(column, sql);
         buf_append_text(sql, " AS ");
         append_type(column->target, sql);
         buf_append_text(sql, ")");
     }
     buf_append_text(sql, " AS ");
     ident_append(sql, column->target->name);
+}
+
+/* " WHERE (...) AND (...)", or nothing. */
+static void bound_table_where(const struct bound_table *table, struct buf *sql)
+{
+    const struct condition *const conditions[] = {table->where, table->route};
+    const char *separator = " WHERE (";
+
+    for (size_t i = 0; i < 2; i++) {
+        if (!conditions[i])
+            continue;
+        buf_append_text(sql, separator);
+        condition_sql(conditions[i], sql);
+        buf_append_text(sql, ")");
+        separator = " AND (";
+    }
 }
 
 void bound_table_select(const struct bound_table *table, struct buf *sql)
@@ -54,4 +81,5 @@ void bound_table_select(const struct bound_table *table, struct buf *sql)
     /* A table's own rows, as the publication has them; partitions come with their root. */
     buf_append_text(sql, table->source->kind == 'p' ? " FROM " : " FROM ONLY ");
     ident_append_qualified(sql, table->source->schema, table->source->name);
+    bound_table_where(table, sql);
 }

@@ -14,7 +14,7 @@ void shapes_init(struct shapes *shapes)
 {
     *shapes = (struct shapes){.slot_count = FIRST_SLOTS};
     arena_init(&shapes->arena, 0);
-    shapes->slots = mem_zero(FIRST_SLOTS, sizeof(struct shape *));
+    shapes->slots = mem_zero(FIRST_SLOTS, sizeof(struct shape_set *));
 }
 
 void shapes_free(struct shapes *shapes)
@@ -36,11 +36,11 @@ static size_t slot_of(const struct shapes *shapes, const struct relation *from)
 
 static void grow(struct shapes *shapes)
 {
-    const struct shape **old = shapes->slots;
+    const struct shape_set **old = shapes->slots;
     size_t count = shapes->slot_count;
 
     shapes->slot_count *= 2;
-    shapes->slots = mem_zero(shapes->slot_count, sizeof(struct shape *));
+    shapes->slots = mem_zero(shapes->slot_count, sizeof(struct shape_set *));
     for (size_t i = 0; i < count; i++)
         if (old[i])
             shapes->slots[slot_of(shapes, old[i]->from)] = old[i];
@@ -49,11 +49,9 @@ static void grow(struct shapes *shapes)
 
 /* --- what the table is --- */
 
-static bool refuse_renamed(const struct table_plan *plan, const struct relation *from,
+static bool refuse_renamed(const struct catalog_table *source, const struct relation *from,
                            struct err *err)
 {
-    const struct catalog_table *source = plan->bound->source;
-
     err_set(err, ERR_DATA, "source table %s.%s is called %s.%s in the stream", source->schema,
             source->name, from->schema, from->name);
     return err_remedy(err, "Name it back, or mend the rules and the target and run again.");
@@ -69,25 +67,31 @@ static bool refuse_made_anew(const struct relation *from, uint32_t oid, struct e
                            "run the migration from the start.");
 }
 
-bool shape_table(const struct chain_plan *chain, const struct relation *from,
-                 const struct table_plan **plan, struct err *err)
+static bool has_name(const struct catalog_table *table, const struct relation *from)
 {
-    *plan = NULL;
-    for (size_t i = 0; i < chain->chain.table_count; i++) {
-        const struct catalog_table *source = chain->tables[i].bound->source;
-        bool same_oid = from->oid == source->oid;
-        bool same_name =
-            strcmp(from->name, source->name) == 0 && strcmp(from->schema, source->schema) == 0;
+    return strcmp(from->name, table->name) == 0 && strcmp(from->schema, table->schema) == 0;
+}
 
-        if (!same_oid && !same_name)
-            continue;
-        *plan = &chain->tables[i];
-        if (!same_name)
-            return refuse_renamed(*plan, from, err);
-        return same_oid || from->oid == 0 || source->oid == 0 ||
-               refuse_made_anew(from, source->oid, err);
+const struct bound_source *shape_source(const struct chain_plan *chain,
+                                        const struct relation *from)
+{
+    for (size_t i = 0; i < chain->chain.source_count; i++) {
+        const struct bound_source *source = &chain->chain.sources[i];
+
+        if (from->oid == source->table->oid || has_name(source->table, from))
+            return source;
     }
-    return true;
+    return NULL;
+}
+
+bool shape_check_source(const struct bound_source *source, const struct relation *from,
+                        struct err *err)
+{
+    uint32_t oid = source->table->oid;
+
+    if (!has_name(source->table, from))
+        return refuse_renamed(source->table, from, err);
+    return from->oid == oid || from->oid == 0 || oid == 0 || refuse_made_anew(from, oid, err);
 }
 
 /* --- whether its columns fit --- */
@@ -149,41 +153,43 @@ static bool check_known(const struct catalog_table *table, const struct relation
 
 /* A column that is gone is left out of the writes, unless a rule of the file or the key reads
  * it. */
-static bool check_missing(const struct shape *shape, const struct source_column *source,
-                          struct err *err)
+static bool check_missing(const struct shape *shape, const struct relation *from,
+                          const struct source_column *source, struct err *err)
 {
+    bool read = plan_reads(&shape->plan->conditions, source->column);
+
     for (uint16_t i = 0; i < shape->plan->bound->column_count; i++) {
         const struct plan_column *column = &shape->plan->columns[i];
 
-        if ((column->spec || column->key) && plan_reads(column, source->column))
-            return refuse_shape(shape->plan->bound->source, shape->from, source->column->name,
-                                "is gone, and a rule or the key reads it", err);
+        read |= (column->spec || column->key) && plan_reads(column, source->column);
     }
-    return true;
+    return !read || refuse_shape(shape->plan->bound->source, from, source->column->name,
+                                 "is gone, and a rule or the key reads it", err);
 }
 
-static bool place_column(struct shape *shape, uint16_t i, struct err *err)
+static bool place_column(struct shape *shape, const struct relation *from, uint16_t i,
+                         struct err *err)
 {
     const struct source_column *source = shape->plan->sources[i];
-    int place = relation_column(shape->from, source->column->name);
-    const struct column *column = place < 0 ? NULL : &shape->from->columns[place];
+    int place = relation_column(from, source->column->name);
+    const struct column *column = place < 0 ? NULL : &from->columns[place];
 
     shape->places[i] = place < 0 ? SHAPE_MISSING : (uint16_t)place;
-    shape->fixed[i] = column && column->key && shape->from->replica_identity != 'f';
+    shape->fixed[i] = column && column->key && from->replica_identity != 'f';
     shape->direct &= place == i;
     if (!column)
-        return check_missing(shape, source, err);
+        return check_missing(shape, from, source, err);
     if (column->type_oid != source->column->type_oid)
-        return refuse_shape(shape->plan->bound->source, shape->from, column->name,
+        return refuse_shape(shape->plan->bound->source, from, column->name,
                             "is of another type", err);
     return true;
 }
 
-static bool key_is_sent(const struct shape *shape)
+static bool key_is_sent(const struct shape *shape, const struct relation *from)
 {
     const struct table_plan *plan = shape->plan;
 
-    if (shape->from->replica_identity == 'f')
+    if (from->replica_identity == 'f')
         return true;
     for (uint16_t i = 0; i < plan->key_count; i++) {
         const struct plan_column *column = &plan->columns[plan->keys[i]];
@@ -195,59 +201,57 @@ static bool key_is_sent(const struct shape *shape)
     return true;
 }
 
-static bool line_up(struct shapes *shapes, struct shape *shape, struct err *err)
+static bool line_up(struct shapes *shapes, const struct relation *from, struct shape *shape,
+                    struct err *err)
 {
     uint16_t count = shape->plan->bound->source_relation->column_count;
 
     shape->places = arena_alloc(&shapes->arena, (count + 1u) * sizeof(*shape->places));
     shape->fixed = arena_alloc(&shapes->arena, (count + 1u) * sizeof(*shape->fixed));
-    shape->direct = count == shape->from->column_count;
-    if (!check_known(shape->plan->bound->source, shape->from, err))
+    shape->direct = count == from->column_count;
+    if (!check_known(shape->plan->bound->source, from, err))
         return false;
     for (uint16_t i = 0; i < count; i++)
-        if (!place_column(shape, i, err))
+        if (!place_column(shape, from, i, err))
             return false;
-    shape->identifies = key_is_sent(shape);
+    shape->identifies = key_is_sent(shape, from);
     return true;
 }
 
-static bool make_shape(struct shapes *shapes, const struct chain_plan *chain,
-                       const struct relation *from, const struct shape **made, uint32_t *table,
-                       struct err *err)
+static bool make_set(struct shapes *shapes, const struct chain_plan *chain,
+                     const struct relation *from, const struct shape_set **made,
+                     struct err *err)
 {
-    struct shape *shape = arena_alloc(&shapes->arena, sizeof(*shape));
+    struct shape_set *set = arena_alloc(&shapes->arena, sizeof(*set));
+    const struct bound_source *source = shape_source(chain, from);
 
-    *shape = (struct shape){.from = from};
-    if (!shape_table(chain, from, &shape->plan, err)) {
-        *table = shape->plan->bound->target_relation->table;
+    *set = (struct shape_set){.from = from, .count = source ? source->table_count : 0};
+    if (source && !shape_check_source(source, from, err))
         return false;
+    set->shapes = arena_alloc(&shapes->arena, (set->count + 1) * sizeof(*set->shapes));
+    for (size_t i = 0; i < set->count; i++) {
+        set->shapes[i] = (struct shape){.plan = &chain->tables[source->first_table + i]};
+        if (!line_up(shapes, from, &set->shapes[i], err))
+            return false;
     }
-    if (shape->plan)
-        *table = shape->plan->bound->target_relation->table;
-    if (shape->plan && !line_up(shapes, shape, err))
-        return false;
     if (++shapes->used * 2 > shapes->slot_count)
         grow(shapes);
-    shapes->slots[slot_of(shapes, from)] = shape;
-    *made = shape;
+    shapes->slots[slot_of(shapes, from)] = set;
+    *made = set;
     return true;
 }
 
 bool shapes_find(struct shapes *shapes, const struct chain_plan *chain,
-                 const struct relation *from, const struct shape **shape, uint32_t *table,
-                 struct err *err)
+                 const struct relation *from, const struct shape_set **set, struct err *err)
 {
-    const struct shape *found = shapes->last;
+    const struct shape_set *found = shapes->last;
 
-    *table = UINT32_MAX;
     if (!found || found->from != from) {
         found = shapes->slots[slot_of(shapes, from)];
-        if (!found && !make_shape(shapes, chain, from, &found, table, err))
+        if (!found && !make_set(shapes, chain, from, &found, err))
             return false;
         shapes->last = found;
     }
-    if (found->plan)
-        *table = found->plan->bound->target_relation->table;
-    *shape = found;
+    *set = found;
     return true;
 }

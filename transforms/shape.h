@@ -7,36 +7,44 @@
 
 #define SHAPE_MISSING UINT16_MAX
 
+/* For one of the relation's bound tables. */
 struct shape {
-    const struct relation *from;
-    const struct table_plan *plan; /* NULL: the relation is not part of the migration */
-    bool direct;                   /* from has exactly the bound columns, in their order */
+    const struct table_plan *plan;
+    bool direct;      /* the relation has exactly the bound columns, in their order */
     bool identifies;  /* its old key images hold all that the target's key is made of */
-    uint16_t *places; /* by bound source column: its place in `from`, or SHAPE_MISSING */
+    uint16_t *places; /* by bound source column: its place in the relation, or SHAPE_MISSING */
     bool *fixed;      /* by bound source column: part of the identity, so that an update
                          without old image did not change it */
 };
 
+struct shape_set {
+    const struct relation *from;
+    size_t count; /* 0: the relation is not part of the migration */
+    struct shape *shapes;
+};
+
 struct shapes {
     struct arena arena;
-    const struct shape **slots; /* open addressing by `from`; a power of two */
+    const struct shape_set **slots; /* open addressing by `from`; a power of two */
     size_t slot_count;
     size_t used;
-    const struct shape *last;
+    const struct shape_set *last;
 };
 
 void shapes_init(struct shapes *shapes);
 void shapes_free(struct shapes *shapes);
 
-/* The shape of a relation version, made when first seen. False (ERR_DATA) when it no longer
- * fits what was bound; *table is set all the same where the table is known. */
+/* The shapes of a relation version, made when first seen. False (ERR_DATA) when it no longer
+ * fits what was bound. */
 bool shapes_find(struct shapes *shapes, const struct chain_plan *chain,
-                 const struct relation *from, const struct shape **shape, uint32_t *table,
-                 struct err *err);
+                 const struct relation *from, const struct shape_set **set, struct err *err);
 
-/* The bound table of a relation, whatever its columns; NULL in *plan when there is none. False
- * (ERR_DATA) when the table was renamed or made anew since. */
-bool shape_table(const struct chain_plan *chain, const struct relation *from,
-                 const struct table_plan **plan, struct err *err);
+/* The source table that a relation of the stream is, whatever its columns and even if it was
+ * renamed or made anew; NULL when there is none. */
+const struct bound_source *shape_source(const struct chain_plan *chain,
+                                        const struct relation *from);
+/* False (ERR_DATA) when the table was renamed or made anew since it was bound. */
+bool shape_check_source(const struct bound_source *source, const struct relation *from,
+                        struct err *err);
 
 #endif

@@ -3,6 +3,7 @@
 #define TRANSFORMS_SPEC_H
 
 #include "base/arena.h"
+#include "transforms/pattern.h"
 #include "transforms/rule.h"
 
 #include <stdbool.h>
@@ -18,7 +19,13 @@ struct table_name {
     const char *schema;
     const char *name;
     const char *where;
+    bool schema_quoted; /* literal: neither a pattern nor \1 */
+    bool name_quoted;
+    bool is_pattern; /* means many tables */
 };
+
+struct condition;  /* transforms/condition.h */
+struct route_spec; /* transforms/route.h */
 
 struct step_spec {
     const struct rule_kind *kind;
@@ -30,6 +37,7 @@ struct step_spec {
 struct column_spec {
     const char *name;
     const char *where;
+    const char *type;  /* for `slackwater schema`; NULL: not given */
     size_t step_count; /* at least 1; the first begins */
     struct step_spec *steps;
 };
@@ -37,7 +45,8 @@ struct column_spec {
 /* One entry of `tables`. */
 struct table_spec {
     struct table_name source;
-    struct table_name target;
+    struct table_name target; /* of a pattern: may hold \1; unset without has_target */
+    bool has_target;
     const char *key_where;
     size_t key_count; /* 0: not given */
     struct name_spec *keys;
@@ -45,6 +54,11 @@ struct table_spec {
     struct column_spec *columns;
     size_t drop_count;
     struct name_spec *drops;
+    size_t exclude_count;
+    struct table_name *excludes;     /* of a pattern */
+    const struct condition *where;   /* NULL: every row */
+    const struct route_spec *route;  /* NULL: to `target` */
+    const char *route_where;
 };
 
 struct rules {

@@ -16,6 +16,7 @@
 #include "transforms/rule.h"
 
 #include "schema/ident.h"
+#include "transforms/joint.h"
 #include "transforms/text.h"
 
 #include <string.h>
@@ -25,8 +26,7 @@ struct part {
     const char *text; /* NULL once bound, unless a literal */
     uint32_t size;
     bool is_name;
-    const struct source_column *column;
-    const struct rule *rule;
+    struct ingredient from;
 };
 
 struct template
@@ -167,18 +167,18 @@ static bool bind_name(struct binder *binder, struct template *bound, const struc
 {
     struct part part = {0};
 
-    if (!binder_name(binder, loaded->text, bound->where, &part.column, &part.rule))
+    if (!binder_name(binder, loaded->text, bound->where, &part.from.column, &part.from.rule))
         return false;
-    if (!part.rule || !part.rule->constant) {
+    if (!part.from.rule || !part.from.rule->constant) {
         bound->parts[bound->count++] = part;
         return true;
     }
     bound->hidden = true;
-    if (part.rule->constant->kind == VALUE_NULL)
+    if (part.from.rule->constant->kind == VALUE_NULL)
         *null = true;
     else
-        bind_literal(binder_arena(binder), bound, part.rule->constant->data,
-                     part.rule->constant->size);
+        bind_literal(binder_arena(binder), bound, part.from.rule->constant->data,
+                     part.from.rule->constant->size);
     return true;
 }
 
@@ -232,13 +232,6 @@ static bool template_bind(struct binder *binder, const void *loaded, struct rule
 
 /* --- evaluation --- */
 
-struct sum {
-    uint64_t size;
-    bool null, absent;
-    bool changed; /* a known input may differ from before this update */
-    bool unchanged;
-};
-
 static bool part_value(const struct part *part, const struct evaluation *in,
                        struct value *value, struct err *err)
 {
@@ -246,34 +239,7 @@ static bool part_value(const struct part *part, const struct evaluation *in,
         *value = (struct value){.data = part->text, .size = part->size, .kind = VALUE_TEXT};
         return true;
     }
-    return part->column ? source_text(part->column, in, value, err)
-                        : rule_text(part->rule, in, value, err);
-}
-
-static bool part_may_change(const struct part *part, const struct evaluation *in)
-{
-    if (part->text)
-        return false;
-    return !part->column || !in->fixed || !in->fixed[part->column->index];
-}
-
-static void sum_add(struct sum *sum, const struct part *part, const struct evaluation *in,
-                    const struct value *value)
-{
-    sum->null |= value->kind == VALUE_NULL;
-    sum->absent |= value->kind == VALUE_ABSENT;
-    sum->unchanged |= value->kind == VALUE_UNCHANGED;
-    sum->changed |= value->kind == VALUE_TEXT && part_may_change(part, in);
-    sum->size += value->size;
-}
-
-static bool refuse_partly_unchanged(struct err *err)
-{
-    err_set(err, ERR_DATA,
-            "the template joins a value that was not sent because it did not "
-            "change (TOAST) with values that may have changed");
-    return err_remedy(err, "ALTER TABLE ... REPLICA IDENTITY FULL at the source makes it send "
-                           "such values; then copy the table again.");
+    return ingredient_value(&part->from, in, value, err);
 }
 
 static bool join_parts(const struct value *values, size_t count, uint64_t size,
@@ -298,17 +264,20 @@ static bool template_evaluate(const struct rule *rule, const struct evaluation *
 {
     const struct template *template = rule->state;
     struct value *values = arena_alloc(in->arena, template->count * sizeof(*values));
-    struct sum sum = {0};
+    struct joint sum = {0};
 
     for (size_t i = 0; i < template->count; i++) {
         if (!part_value(&template->parts[i], in, &values[i], err))
             return false;
-        sum_add(&sum, &template->parts[i], in, &values[i]);
+        if (template->parts[i].text)
+            sum.size += values[i].size;
+        else
+            joint_add(&sum, &template->parts[i].from, in, &values[i]);
     }
     if (!sum.absent && !sum.null && !sum.unchanged)
         return join_parts(values, template->count, sum.size, in->arena, out, err);
     if (!sum.absent && !sum.null && sum.changed)
-        return refuse_partly_unchanged(err);
+        return joint_refuse("the template", err);
     *out = (struct value){.kind = sum.absent ? VALUE_ABSENT
                                   : sum.null ? VALUE_NULL
                                              : VALUE_UNCHANGED};
@@ -332,14 +301,24 @@ static void template_sql(const struct rule *rule, struct buf *sql)
         buf_append_text(sql, i ? " || (" : "(");
         if (part->text)
             constant_sql(&literal, sql);
-        else if (part->column)
-            source_text_sql(part->column, sql);
+        else if (part->from.column)
+            source_text_sql(part->from.column, sql);
         else
-            part->rule->kind->sql(part->rule, sql);
+            rule_sql(part->from.rule, sql);
         buf_append_text(sql, ")");
     }
     if (template->count == 1)
         buf_append_text(sql, "::text");
+}
+
+static const char *template_no_sql(const struct rule *rule)
+{
+    const struct template *template = rule->state;
+    const char *reason = NULL;
+
+    for (size_t i = 0; i < template->count && !reason; i++)
+        reason = ingredient_no_sql(&template->parts[i].from);
+    return reason;
 }
 
 /* The bytes that the text forms of a type can hold, NULL when they can be any. */
@@ -363,7 +342,7 @@ static const char *bytes_of(const struct source_column *column)
 
 static const struct source_column *part_column(const struct part *part)
 {
-    return part->rule ? part->rule->plain : part->column;
+    return part->from.rule ? part->from.rule->plain : part->from.column;
 }
 
 /* True if the text at the part ends where a byte outside its set stands. */
@@ -412,10 +391,11 @@ static void template_inverse(const struct rule *rule, struct inverse *inverse)
 
 const struct rule_kind rule_template = {
     .key = "template",
-    .begins = true,
+    .begins = rule_always_begins,
     .load = template_load,
     .bind = template_bind,
     .evaluate = template_evaluate,
     .sql = template_sql,
+    .no_sql = template_no_sql,
     .inverse = template_inverse,
 };

@@ -46,6 +46,47 @@ const char *text_take(struct arena *arena, struct buf *buf)
     return text;
 }
 
+/* The code point that begins at data, and its bytes in *bytes. A broken sequence counts as its
+ * first byte. */
+static uint32_t code_point(const char *data, size_t size, size_t *bytes)
+{
+    unsigned char first = (unsigned char)data[0];
+    size_t length = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    uint32_t point = length == 1 ? first : first & (0x7fu >> length);
+
+    *bytes = length <= size ? length : 1;
+    for (size_t i = 1; i < *bytes; i++)
+        point = point << 6 | ((unsigned char)data[i] & 0x3f);
+    return point;
+}
+
+/* What YAML's reader refuses, and what it takes for a line's end. */
+static bool yaml_needs_escape(uint32_t point)
+{
+    return point < 0x20 || (point >= 0x7f && point < 0xa0) || point == 0x2028 ||
+           point == 0x2029 || point == 0xfeff || point == 0xfffe || point == 0xffff;
+}
+
+void text_append_yaml(struct buf *buf, const char *data, size_t size)
+{
+    size_t bytes;
+
+    buf_append_char(buf, '"');
+    for (size_t i = 0; i < size; i += bytes) {
+        uint32_t point = code_point(data + i, size - i, &bytes);
+
+        if (yaml_needs_escape(point))
+            buf_append_format(buf, "\\u%04x", point);
+        else if (point == '"' || point == '\\')
+            buf_append_format(buf, "\\%c", (char)point);
+        else if (point == '$' && i + 1 < size && data[i + 1] == '{')
+            buf_append_text(buf, "$$"); /* "${" would be a reference */
+        else
+            buf_append(buf, data + i, bytes);
+    }
+    buf_append_char(buf, '"');
+}
+
 const char *text_position(struct arena *arena, const struct yaml_node *node)
 {
     return text_format(arena, "%s:%d:%d", node->file, node->line, node->column);

@@ -16,6 +16,9 @@ const char *text_format(struct arena *arena, const char *format, ...)
 /* The buffer's content; frees the buffer. */
 const char *text_take(struct arena *arena, struct buf *buf);
 
+/* A double-quoted YAML scalar that base/yaml.h reads as this (UTF-8) text. */
+void text_append_yaml(struct buf *buf, const char *data, size_t size);
+
 /* "config.yaml:12:5" */
 const char *text_position(struct arena *arena, const struct yaml_node *node);
 

@@ -2,6 +2,7 @@
  *
  *     tenant_id: { value: "00000000-0000-0000-0000-000000000001" }
  *
+ * In an entry whose source is a pattern, \1 is what the pattern's first group took.
  * Kept as the text that stands in the file; the target's type reads it. A text that is no value
  * of that type is refused when the rules are bound, as far as the type is known here. It has
  * nothing to restore on the way back. */
@@ -23,6 +24,7 @@ static bool value_bind(struct binder *binder, const void *loaded, struct rule *r
     struct constant *constant = arena_alloc(arena, sizeof(*constant));
 
     *constant = constant_copy(arena, loaded);
+    binder_fill(binder, constant);
     rule->constant = &constant->value;
     return binder_fits(binder, "value", constant);
 }
@@ -49,7 +51,7 @@ static void value_inverse(const struct rule *rule, struct inverse *inverse)
 
 const struct rule_kind rule_value = {
     .key = "value",
-    .begins = true,
+    .begins = rule_always_begins,
     .load = value_load,
     .bind = value_bind,
     .evaluate = value_evaluate,

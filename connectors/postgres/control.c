@@ -26,6 +26,7 @@ static const char INSTALL_SQL[] =
     "  initial_snapshot text,"
     "  consistent_lsn pg_lsn,"
     "  stats_reset text NOT NULL,"
+    "  rules_digest text,"
     "  http_address text,"
     "  created_at timestamptz NOT NULL DEFAULT now());"
     "CREATE TABLE IF NOT EXISTS slackwater.progress ("
@@ -225,6 +226,23 @@ bool control_started(struct session *session, const char *migration, const char 
     if (ok && session_run(session, "COMMIT", err))
         return true;
     return err_wrap(err, "recording the migration's start");
+}
+
+bool control_note_rules(struct session *session, const char *migration, const char *rules,
+                        bool *same, struct err *err)
+{
+    PGresult *r = session_query(session,
+                                "WITH before AS (SELECT rules_digest FROM slackwater.migration"
+                                "                WHERE name = $1)"
+                                " UPDATE slackwater.migration m SET rules_digest = md5($2)"
+                                " FROM before WHERE m.name = $1"
+                                " RETURNING coalesce(before.rules_digest, md5($2)) = md5($2)",
+                                2, (const char *[]){migration, rules}, err);
+    if (r == NULL)
+        return err_wrap(err, "comparing the rules with those of the last run");
+    *same = PQntuples(r) == 1 && PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
+    return true;
 }
 
 bool control_set_http_address(struct session *session, const char *migration,

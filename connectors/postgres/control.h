@@ -66,6 +66,10 @@ bool control_begin(struct session *session, const char *migration,
 bool control_started(struct session *session, const char *migration, const char *snapshot,
                      lsn_t consistent_lsn, size_t copy_count,
                      const struct control_copy *copies, struct err *err);
+/* Compares the rules (any text that says what they do) with those the migration began with, and
+ * remembers the present ones. */
+bool control_note_rules(struct session *session, const char *migration, const char *rules,
+                        bool *same, struct err *err);
 bool control_set_http_address(struct session *session, const char *migration,
                               const char *address, struct err *err);
 

@@ -1,4 +1,5 @@
-/* Reads a server's catalogs (introspect.h): four queries, each ordered by table, merged here. */
+/* Reads a server's catalogs (introspect.h): queries that are each ordered by table, merged
+ * here, and a few about what stands beside the tables. */
 #include "postgres/introspect.h"
 
 #include "base/mem.h"
@@ -26,7 +27,11 @@ static const char SERVER_SQL[] =
     "       AND has_function_privilege('pg_replication_origin_create(text)', 'EXECUTE')"
     "       AND has_function_privilege("
     "           'pg_replication_origin_xact_setup(pg_lsn,timestamptz)', 'EXECUTE'),"
-    "       current_user"
+    /* The locale of ICU is daticulocale in 15 and 16, datlocale from 17 on. */
+    "       (SELECT coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale',"
+    "                        d.datcollate)"
+    "        FROM pg_database d WHERE d.datname = current_database()),"
+    "       (SELECT count(*) FROM pg_largeobject_metadata), current_user"
     " FROM pg_roles r WHERE r.rolname = current_user";
 
 /* has_parameter_privilege() is new in 15, so it cannot stand in SERVER_SQL. */
@@ -38,12 +43,8 @@ static const char TABLES_SQL[] =
     "       c.relispartition, pg_has_role(c.relowner, 'USAGE'),"
     "       has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'),"
     "       has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE'),"
-    "       has_table_privilege(c.oid, 'TRUNCATE'), c.relrowsecurity,"
-    "       (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid"
-    "          AND NOT t.tgisinternal AND t.tgenabled = 'O'),"
-    "       (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid"
-    "          AND NOT t.tgisinternal AND t.tgenabled IN ('A', 'R')),"
-    "       leaf.tuples, leaf.bytes, leaf.changed"
+    "       has_table_privilege(c.oid, 'TRUNCATE'),"
+    "       row_security_active(c.oid), leaf.tuples, leaf.bytes, leaf.changed"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " CROSS JOIN LATERAL ("
     "   SELECT CASE WHEN bool_or(l.reltuples < 0) THEN -1"
@@ -68,12 +69,19 @@ static const char COLUMNS_SQL[] =
     "        format_type(a.atttypid, a.atttypmod), tn.nspname || '.' || t.typname, t.oid,"
     "        t.typtype, t.typelem <> 0 AND t.typcategory = 'A', coalesce(e.typtype, ''),"
     "        coalesce(e.oid, 0), a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity,"
-    "        a.attgenerated <> ''"
+    "        a.attgenerated <> '', pg_get_expr(x.adbin, x.adrelid),"
+    "        CASE WHEN a.attcollation <> dt.typcollation"
+    "             THEN on_.nspname || '.' || o.collname END,"
+    "        col_description(c.oid, a.attnum)"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " JOIN base b ON b.oid = a.atttypid JOIN pg_type t ON t.oid = b.base"
     " JOIN pg_namespace tn ON tn.oid = t.typnamespace"
+    " JOIN pg_type dt ON dt.oid = a.atttypid"
     " LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'"
+    " LEFT JOIN pg_attrdef x ON x.adrelid = c.oid AND x.adnum = a.attnum"
+    " LEFT JOIN pg_collation o ON o.oid = a.attcollation"
+    " LEFT JOIN pg_namespace on_ ON on_.oid = o.collnamespace"
     " WHERE" OF_INTEREST
     " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\", a.attnum";
 
@@ -83,7 +91,10 @@ static const char INDEXES_SQL[] =
     "       i.indisreplident,"
     "       (SELECT string_agg(k.attnum::text, ' ' ORDER BY k.position)"
     "        FROM unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)"
-    "        WHERE k.position <= i.indnkeyatts)"
+    "        WHERE k.position <= i.indnkeyatts),"
+    "       pg_get_indexdef(i.indexrelid),"
+    "       EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid"
+    "                 AND k.contype IN ('p', 'u', 'x'))"
     " FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
     " JOIN pg_class x ON x.oid = i.indexrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -92,11 +103,58 @@ static const char INDEXES_SQL[] =
     "          NOT i.indisprimary, x.relname COLLATE \"C\"";
 
 static const char FOREIGN_KEYS_SQL[] =
-    "SELECT k.conrelid, k.conname, k.confrelid, k.confdeltype, k.confupdtype"
+    "SELECT k.conrelid, k.conname, k.confrelid, k.confdeltype, k.confupdtype, k.convalidated,"
+    "       array_to_string(k.conkey, ' '), pn.nspname, pc.relname,"
+    "       array_to_string(k.confkey, ' ')"
     " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
+    " JOIN pg_class pc ON pc.oid = k.confrelid JOIN pg_namespace pn ON pn.oid = pc.relnamespace"
     " JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE k.contype = 'f' AND k.conparentid = 0 AND" OF_INTEREST
     " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\", k.conname COLLATE \"C\"";
+
+static const char CONSTRAINTS_SQL[] =
+    "SELECT k.conrelid, k.conname, k.contype, k.convalidated, pg_get_constraintdef(k.oid),"
+    "       pg_get_expr(k.conbin, k.conrelid)"
+    " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE k.contype IN ('c', 'x') AND" OF_INTEREST
+    " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\", k.conname COLLATE \"C\"";
+
+static const char TRIGGERS_SQL[] =
+    "SELECT t.relation, t.name, t.rule, t.enabled"
+    " FROM (SELECT tgrelid AS relation, tgname AS name, false AS rule, tgenabled AS enabled"
+    "       FROM pg_trigger WHERE NOT tgisinternal"
+    "       UNION ALL"
+    "       SELECT ev_class, rulename, true, ev_enabled FROM pg_rewrite"
+    "       WHERE rulename <> '_RETURN') t"
+    " JOIN pg_class c ON c.oid = t.relation JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE" OF_INTEREST
+    " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\", t.rule, t.name COLLATE \"C\"";
+
+/* ---- beside the tables ---- */
+
+#define OF_USERS                                                                              \
+    " n.nspname NOT IN ('information_schema', 'slackwater') AND n.nspname !~ '^pg_'"
+
+static const char SEQUENCES_SQL[] =
+    "SELECT n.nspname, c.relname, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle"
+    " FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE" OF_USERS " AND c.relpersistence <> 't'"
+    "   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass"
+    "                     AND d.objid = c.oid AND d.deptype = 'e')"
+    " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
+
+static const char EXTENSIONS_SQL[] =
+    "SELECT extname, extversion FROM pg_extension ORDER BY extname COLLATE \"C\"";
+
+/* A row for each label. */
+static const char ENUMS_SQL[] =
+    "SELECT t.oid, n.nspname, t.typname, e.enumlabel"
+    " FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"
+    " JOIN pg_enum e ON e.enumtypid = t.oid"
+    " WHERE" OF_USERS
+    " ORDER BY n.nspname COLLATE \"C\", t.typname COLLATE \"C\", e.enumsortorder";
 
 /* ---- reading results ---- */
 
@@ -116,6 +174,12 @@ static int64_t int_at(const PGresult *result, int row, int column)
 {
     return PQgetisnull(result, row, column) ? -1
                                             : strtoll(text_at(result, row, column), NULL, 10);
+}
+
+/* NULL for SQL NULL; else a copy. */
+static char *copy_at(const PGresult *result, int row, int column)
+{
+    return PQgetisnull(result, row, column) ? NULL : mem_string(text_at(result, row, column));
 }
 
 /* Rows of the later queries come in the order of the tables: one walk over both. */
@@ -153,12 +217,10 @@ static void read_table(const PGresult *r, int row, struct catalog_table *table)
         .can_update = bool_at(r, row, 10),
         .can_delete = bool_at(r, row, 11),
         .can_truncate = bool_at(r, row, 12),
-        .row_security = bool_at(r, row, 13),
-        .user_triggers = (uint16_t)int_at(r, row, 14),
-        .always_triggers = (uint16_t)int_at(r, row, 15),
-        .estimated_rows = int_at(r, row, 16),
-        .bytes = int_at(r, row, 17),
-        .updates_deletes = int_at(r, row, 18),
+        .row_security_active = bool_at(r, row, 13),
+        .estimated_rows = int_at(r, row, 14),
+        .bytes = int_at(r, row, 15),
+        .updates_deletes = int_at(r, row, 16),
     };
 }
 
@@ -187,6 +249,9 @@ static void read_columns(struct run_of_rows *rows, struct catalog_table *table)
             .has_default = bool_at(r, row, 13) || text_at(r, row, 14)[0] != '\0',
             .identity = text_at(r, row, 14)[0],
             .generated = bool_at(r, row, 15),
+            .expression = copy_at(r, row, 16),
+            .collation = copy_at(r, row, 17),
+            .comment = copy_at(r, row, 18),
         };
     }
 }
@@ -231,9 +296,27 @@ static void read_indexes(struct run_of_rows *rows, struct catalog_table *table)
             .immediate = bool_at(r, row, 4),
             .usable = bool_at(r, row, 5),
             .replica_identity = bool_at(r, row, 6),
+            .definition = copy_at(r, row, 8),
+            .constraint = bool_at(r, row, 9),
         };
         read_index_columns(text_at(r, row, 7), table, &table->indexes[i]);
     }
+}
+
+/* "1 3 2": the child's columns by position; how many there are. */
+static uint16_t read_key_columns(const char *numbers, const struct catalog_table *table,
+                                 uint16_t **columns)
+{
+    uint16_t count = 0;
+    *columns = mem_zero(strlen(numbers) / 2 + 2, sizeof **columns);
+    for (const char *at = numbers; *at;) {
+        char *end;
+        int column = column_by_number(table, strtol(at, &end, 10));
+        if (column >= 0)
+            (*columns)[count++] = (uint16_t)column;
+        at = end == at ? at + 1 : end;
+    }
+    return count;
 }
 
 static void read_foreign_keys(struct run_of_rows *rows, struct catalog_table *table)
@@ -245,12 +328,111 @@ static void read_foreign_keys(struct run_of_rows *rows, struct catalog_table *ta
     table->foreign_keys = mem_zero((size_t)count + 1, sizeof *table->foreign_keys);
     for (int i = 0; i < count; i++) {
         int row = first + i;
-        table->foreign_keys[i] = (struct catalog_foreign_key){
+        struct catalog_foreign_key *key = &table->foreign_keys[i];
+        *key = (struct catalog_foreign_key){
             .name = mem_string(text_at(r, row, 1)),
             .parent_oid = oid_at(r, row, 2),
             .on_delete = text_at(r, row, 3)[0],
             .on_update = text_at(r, row, 4)[0],
+            .validated = bool_at(r, row, 5),
+            .parent_schema = mem_string(text_at(r, row, 7)),
+            .parent_name = mem_string(text_at(r, row, 8)),
         };
+        key->column_count = read_key_columns(text_at(r, row, 6), table, &key->columns);
+    }
+}
+
+/* The parents' columns have names once all tables are read. */
+static void name_parent_columns(const struct catalog *catalog, const PGresult *keys)
+{
+    int row = 0;
+    for (size_t i = 0; i < catalog->table_count; i++)
+        for (uint16_t j = 0; j < catalog->tables[i].foreign_key_count; j++, row++) {
+            struct catalog_foreign_key *key = &catalog->tables[i].foreign_keys[j];
+            const struct catalog_table *parent = catalog_find_oid(catalog, key->parent_oid);
+            uint16_t *columns = NULL, count = 0;
+            key->parent_columns = mem_zero(key->column_count + 1u, sizeof *key->parent_columns);
+            if (parent)
+                count = read_key_columns(text_at(keys, row, 9), parent, &columns);
+            for (uint16_t k = 0; k < key->column_count; k++)
+                key->parent_columns[k] =
+                    mem_string(k < count ? parent->columns[columns[k]].name : "");
+            free(columns);
+        }
+}
+
+static void read_constraints(struct run_of_rows *rows, struct catalog_table *table)
+{
+    int first;
+    int count = rows_of(rows, table->oid, &first);
+    const PGresult *r = rows->result;
+    table->constraint_count = (uint16_t)count;
+    table->constraints = mem_zero((size_t)count + 1, sizeof *table->constraints);
+    for (int i = 0; i < count; i++)
+        table->constraints[i] = (struct catalog_constraint){
+            .name = mem_string(text_at(r, first + i, 1)),
+            .kind = text_at(r, first + i, 2)[0],
+            .validated = bool_at(r, first + i, 3),
+            .definition = mem_string(text_at(r, first + i, 4)),
+            .expression = copy_at(r, first + i, 5),
+        };
+}
+
+static void read_triggers(struct run_of_rows *rows, struct catalog_table *table)
+{
+    int first;
+    int count = rows_of(rows, table->oid, &first);
+    const PGresult *r = rows->result;
+    table->trigger_count = (uint16_t)count;
+    table->triggers = mem_zero((size_t)count + 1, sizeof *table->triggers);
+    for (int i = 0; i < count; i++)
+        table->triggers[i] = (struct catalog_trigger){
+            .name = mem_string(text_at(r, first + i, 1)),
+            .rule = bool_at(r, first + i, 2),
+            .enabled = text_at(r, first + i, 3)[0],
+        };
+}
+
+/* ---- beside the tables ---- */
+
+static void read_sequences(const PGresult *r, struct catalog *catalog)
+{
+    catalog->sequence_count = (size_t)PQntuples(r);
+    catalog->sequences = mem_zero(catalog->sequence_count + 1, sizeof *catalog->sequences);
+    for (int i = 0; i < PQntuples(r); i++)
+        catalog->sequences[i] = (struct catalog_sequence){
+            .schema = mem_string(text_at(r, i, 0)),
+            .name = mem_string(text_at(r, i, 1)),
+            .increment = int_at(r, i, 2),
+            .min = int_at(r, i, 3),
+            .max = int_at(r, i, 4),
+            .cycle = bool_at(r, i, 5),
+        };
+}
+
+static void read_extensions(const PGresult *r, struct catalog *catalog)
+{
+    catalog->extension_count = (size_t)PQntuples(r);
+    catalog->extensions = mem_zero(catalog->extension_count + 1, sizeof *catalog->extensions);
+    for (int i = 0; i < PQntuples(r); i++)
+        catalog->extensions[i] = (struct catalog_extension){
+            .name = mem_string(text_at(r, i, 0)),
+            .version = mem_string(text_at(r, i, 1)),
+        };
+}
+
+static void read_enums(const PGresult *r, struct catalog *catalog)
+{
+    struct catalog_enum *type = NULL;
+    catalog->enums = mem_zero((size_t)PQntuples(r) + 1, sizeof *catalog->enums);
+    for (int i = 0; i < PQntuples(r); i++) {
+        if (i == 0 || oid_at(r, i, 0) != oid_at(r, i - 1, 0)) {
+            type = &catalog->enums[catalog->enum_count++];
+            type->schema = mem_string(text_at(r, i, 1));
+            type->name = mem_string(text_at(r, i, 2));
+        }
+        type->labels = mem_grow(type->labels, type->label_count + 1, sizeof *type->labels);
+        type->labels[type->label_count++] = mem_string(text_at(r, i, 3));
     }
 }
 
@@ -268,7 +450,9 @@ static bool read_server(struct session *session, struct catalog *catalog, struct
     catalog->can_replicate = bool_at(r, 0, 6);
     catalog->can_create = bool_at(r, 0, 7);
     catalog->can_use_origins = bool_at(r, 0, 8);
-    catalog->role = mem_string(text_at(r, 0, 9));
+    catalog->collation = copy_at(r, 0, 9);
+    catalog->large_objects = int_at(r, 0, 10);
+    catalog->role = mem_string(text_at(r, 0, 11));
     catalog->can_set_replica_role = catalog->superuser;
     PQclear(r);
     if (catalog->superuser || catalog->server_version < 150000)
@@ -281,34 +465,61 @@ static bool read_server(struct session *session, struct catalog *catalog, struct
     return true;
 }
 
-static void assemble(struct catalog *catalog, PGresult *const results[4])
+enum query { TABLES, COLUMNS, INDEXES, FOREIGN_KEYS, CONSTRAINTS, TRIGGERS, SEQUENCES,
+             EXTENSIONS, ENUMS, QUERY_COUNT };
+
+static const char *const QUERIES[QUERY_COUNT] = {
+    [TABLES] = TABLES_SQL,
+    [COLUMNS] = COLUMNS_SQL,
+    [INDEXES] = INDEXES_SQL,
+    [FOREIGN_KEYS] = FOREIGN_KEYS_SQL,
+    [CONSTRAINTS] = CONSTRAINTS_SQL,
+    [TRIGGERS] = TRIGGERS_SQL,
+    [SEQUENCES] = SEQUENCES_SQL,
+    [EXTENSIONS] = EXTENSIONS_SQL,
+    [ENUMS] = ENUMS_SQL,
+};
+
+/* What the rows of a query say of a table. */
+static const struct {
+    enum query query;
+    void (*read)(struct run_of_rows *rows, struct catalog_table *table);
+} OF_TABLES[] = {
+    {COLUMNS, read_columns},           {INDEXES, read_indexes},
+    {FOREIGN_KEYS, read_foreign_keys}, {CONSTRAINTS, read_constraints},
+    {TRIGGERS, read_triggers},
+};
+#define OF_TABLES_COUNT (sizeof OF_TABLES / sizeof OF_TABLES[0])
+
+static void assemble(struct catalog *catalog, PGresult *const results[QUERY_COUNT])
 {
-    struct run_of_rows columns = {.result = results[1]};
-    struct run_of_rows indexes = {.result = results[2]};
-    struct run_of_rows foreign_keys = {.result = results[3]};
-    catalog->table_count = (size_t)PQntuples(results[0]);
+    struct run_of_rows rows[OF_TABLES_COUNT];
+    for (size_t k = 0; k < OF_TABLES_COUNT; k++)
+        rows[k] = (struct run_of_rows){.result = results[OF_TABLES[k].query]};
+    catalog->table_count = (size_t)PQntuples(results[TABLES]);
     catalog->tables = mem_zero(catalog->table_count + 1, sizeof *catalog->tables);
     for (size_t i = 0; i < catalog->table_count; i++) {
-        read_table(results[0], (int)i, &catalog->tables[i]);
-        read_columns(&columns, &catalog->tables[i]);
-        read_indexes(&indexes, &catalog->tables[i]);
-        read_foreign_keys(&foreign_keys, &catalog->tables[i]);
+        read_table(results[TABLES], (int)i, &catalog->tables[i]);
+        for (size_t k = 0; k < OF_TABLES_COUNT; k++)
+            OF_TABLES[k].read(&rows[k], &catalog->tables[i]);
     }
+    name_parent_columns(catalog, results[FOREIGN_KEYS]);
+    read_sequences(results[SEQUENCES], catalog);
+    read_extensions(results[EXTENSIONS], catalog);
+    read_enums(results[ENUMS], catalog);
 }
 
 static bool read_all(struct session *session, struct catalog *catalog, struct err *err)
 {
-    static const char *const QUERIES[4] = {TABLES_SQL, COLUMNS_SQL, INDEXES_SQL,
-                                           FOREIGN_KEYS_SQL};
-    PGresult *results[4] = {NULL};
+    PGresult *results[QUERY_COUNT] = {NULL};
     bool ok = read_server(session, catalog, err);
-    for (int i = 0; ok && i < 4; i++) {
+    for (int i = 0; ok && i < QUERY_COUNT; i++) {
         results[i] = session_exec(session, QUERIES[i], err);
         ok = results[i] != NULL;
     }
     if (ok)
         assemble(catalog, results);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < QUERY_COUNT; i++)
         PQclear(results[i]);
     return ok;
 }

@@ -188,6 +188,10 @@ static void check_source_table(const struct catalog_table *table, bool fresh,
         findings_addf(findings, "source.owner", SEVERITY_BREAKING, name,
                       "use the owner's role, or a superuser",
                       "the role does not own the table, so it cannot publish it");
+    if (table->row_security_active)
+        findings_addf(findings, "source.row_security", SEVERITY_BREAKING, name,
+                      "use a role with BYPASSRLS",
+                      "row security hides rows from the role: they could not be read");
     free(name);
 }
 
@@ -214,23 +218,53 @@ static void check_target_rights(const struct catalog_table *table, const char *n
                       "the role may not TRUNCATE: a TRUNCATE at the source would stop the run");
 }
 
+/* Whether it fires for what slackwater writes, with and without the replica role. */
+static bool fires(const struct catalog_trigger *trigger, bool replica)
+{
+    return trigger->enabled == 'A' || trigger->enabled == (replica ? 'R' : 'O');
+}
+
+/* "a, b": the triggers (or rules) that fire; how many. Caller frees the text. */
+static int firing_names(const struct catalog_table *table, bool rules, bool replica,
+                        char **names)
+{
+    struct buf text = {0};
+    int count = 0;
+    for (uint16_t i = 0; i < table->trigger_count; i++)
+        if (table->triggers[i].rule == rules && fires(&table->triggers[i], replica))
+            buf_append_format(&text, "%s%s", count++ ? ", " : "", table->triggers[i].name);
+    *names = buf_steal(&text);
+    return count;
+}
+
+static void check_firing(const struct catalog_table *table, bool rules, bool replica,
+                         const char *name, struct findings *findings)
+{
+    char *names;
+    int count = firing_names(table, rules, replica, &names);
+    if (count > 0)
+        findings_addf(findings, rules ? "target.rules" : "target.triggers",
+                      SEVERITY_POTENTIALLY_BREAKING, name,
+                      "disable them for the migration, or make sure that they may fire for "
+                      "replicated rows",
+                      "%d %s would fire for replicated rows: %s", count,
+                      rules ? "rewrite rule(s)" : "trigger(s)", names);
+    free(names);
+}
+
 static void check_triggers(const struct preflight *p, const struct catalog_table *table,
                            const char *name, struct findings *findings)
 {
     bool replica = p->target_catalog->can_set_replica_role;
-    int firing = table->always_triggers + (replica ? 0 : table->user_triggers);
-    if (firing > 0)
-        findings_addf(findings, "target.triggers", SEVERITY_POTENTIALLY_BREAKING, name,
-                      "disable them for the migration, or make sure that they may fire for "
-                      "replicated rows",
-                      "%d trigger(s) would fire for replicated rows", firing);
+    check_firing(table, false, replica, name, findings);
+    check_firing(table, true, replica, name, findings);
     if (!replica && table->foreign_key_count > 0)
         findings_addf(findings, "target.foreign_keys", SEVERITY_NON_BREAKING, name, "",
                       "foreign keys are enforced for replicated rows");
-    if (table->row_security)
-        findings_addf(findings, "target.row_security", SEVERITY_POTENTIALLY_BREAKING, name,
+    if (table->row_security_active)
+        findings_addf(findings, "target.row_security", SEVERITY_BREAKING, name,
                       "use a role with BYPASSRLS or the table's owner",
-                      "row security is on");
+                      "row security holds for the role: its statements would be refused");
 }
 
 static bool has_unique(const struct catalog_table *table, bool immediate)
@@ -275,20 +309,40 @@ static bool check_emptiness(const struct preflight *p, size_t i, const char *nam
     return true;
 }
 
+/* A table that an earlier index has already was looked at then. */
+static bool is_first(const struct preflight *p, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (p->target_tables[j].table == p->target_tables[i].table)
+            return false;
+    return true;
+}
+
+static bool check_target_table(const struct preflight *p, size_t i, struct findings *findings,
+                               struct err *err)
+{
+    const struct catalog_table *target = p->target_tables[i].table;
+    char *name = ident_display(target->schema, target->name);
+    bool ok = true;
+    if (is_first(p, i)) {
+        check_target_rights(target, name, findings);
+        check_triggers(p, target, name, findings);
+    }
+    check_deferrable(p->source_tables[p->target_tables[i].source], &p->target_tables[i], name,
+                     findings);
+    if (is_first(p, i) || p->target_tables[i].owner_condition != NULL)
+        ok = check_emptiness(p, i, name, findings, err);
+    free(name);
+    return ok;
+}
+
 bool preflight_tables(const struct preflight *preflight, struct findings *findings,
                       struct err *err)
 {
     bool ok = true;
-    for (size_t i = 0; ok && i < preflight->table_count; i++) {
-        const struct catalog_table *target = preflight->target_tables[i].table;
-        char *name = ident_display(target->schema, target->name);
+    for (size_t i = 0; i < preflight->source_count; i++)
         check_source_table(preflight->source_tables[i], preflight->fresh, findings);
-        check_target_rights(target, name, findings);
-        check_triggers(preflight, target, name, findings);
-        check_deferrable(preflight->source_tables[i], &preflight->target_tables[i], name,
-                         findings);
-        ok = check_emptiness(preflight, i, name, findings, err);
-        free(name);
-    }
+    for (size_t i = 0; ok && i < preflight->table_count; i++)
+        ok = check_target_table(preflight, i, findings, err);
     return ok || err_wrap(err, "looking at the target tables");
 }

@@ -15,8 +15,9 @@ struct preflight {
     const char *slot;
     bool fresh;    /* nothing of this migration exists yet */
     bool backfill; /* tables will be copied */
-    size_t table_count;
-    const struct catalog_table *const *source_tables; /* by the run's index */
+    size_t source_count;
+    const struct catalog_table *const *source_tables;
+    size_t table_count; /* of targets; a table may be there several times */
     const struct pg_target_table *target_tables;
 };
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -297,10 +298,38 @@ bool session_run(struct session *session, const char *sql, struct err *err)
     return result != NULL;
 }
 
+PGresult *session_query_typed(struct session *session, const char *sql, int count,
+                              const Oid *types, const char *const *values, const int *lengths,
+                              const int *formats, struct err *err)
+{
+    if (!PQsendQueryParams(session->conn, sql, count, types, values, lengths, formats, 0)) {
+        session_connection_error(session, err);
+        return NULL;
+    }
+    return collect(session, err);
+}
+
 PGresult *session_query(struct session *session, const char *sql, int count,
                         const char *const *values, struct err *err)
 {
-    if (!PQsendQueryParams(session->conn, sql, count, NULL, values, NULL, NULL, 0)) {
+    return session_query_typed(session, sql, count, NULL, values, NULL, NULL, err);
+}
+
+bool session_prepare(struct session *session, const char *name, const char *sql,
+                     struct err *err)
+{
+    PGresult *result;
+    if (!PQsendPrepare(session->conn, name, sql, 0, NULL))
+        return session_connection_error(session, err);
+    result = collect(session, err);
+    PQclear(result);
+    return result != NULL;
+}
+
+PGresult *session_query_prepared(struct session *session, const char *name, int count,
+                                 const char *const *values, struct err *err)
+{
+    if (!PQsendQueryPrepared(session->conn, name, count, values, NULL, NULL, 0)) {
         session_connection_error(session, err);
         return NULL;
     }
@@ -406,8 +435,8 @@ static void drop_notice(void *context, const char *message)
     (void)message;
 }
 
-bool session_open(struct session *session, const char *side, const char *dsn,
-                  enum session_kind kind, const struct stop *stop, struct err *err)
+static bool open_dsn(struct session *session, const char *side, const char *dsn,
+                     enum session_kind kind, const struct stop *stop, struct err *err)
 {
     PQconninfoOption *options = parse_dsn(dsn);
     *session = (struct session){.side = side, .stop = stop, .grace = SESSION_GRACE};
@@ -435,4 +464,34 @@ bool session_open(struct session *session, const char *side, const char *dsn,
         return true;
     session_close(session);
     return err_wrap(err, "session settings");
+}
+
+/* The file's first line, or NULL with err set. The caller frees. */
+static char *read_dsn_file(const char *side, const char *path, struct err *err)
+{
+    char *line = NULL;
+    size_t capacity = 0;
+    FILE *file = fopen(path, "re");
+    ssize_t size = file == NULL ? -1 : getline(&line, &capacity, file);
+    if (file != NULL)
+        fclose(file);
+    if (size <= 0) {
+        free(line);
+        err_set(err, ERR_CONFIG, "the %s DSN cannot be read from %s", side, path);
+        return NULL;
+    }
+    line[strcspn(line, "\r\n")] = '\0';
+    return line;
+}
+
+bool session_open(struct session *session, const char *side, const char *dsn,
+                  enum session_kind kind, const struct stop *stop, struct err *err)
+{
+    if (strncmp(dsn, "file:", 5) != 0)
+        return open_dsn(session, side, dsn, kind, stop, err);
+    char *read = read_dsn_file(side, dsn + 5, err);
+    *session = (struct session){.side = side, .stop = stop, .grace = SESSION_GRACE};
+    bool ok = read != NULL && open_dsn(session, side, read, kind, stop, err);
+    free(read);
+    return ok;
 }

@@ -35,7 +35,8 @@ struct session {
     usec_t patience;  /* how long a statement may go without an answer; 0: for ever */
 };
 
-/* Connects and applies the settings above. side: "source" or "target" (static); stop: not NULL. The DSN's own
+/* Connects and applies the settings above. A DSN that is "file:PATH" is read from there, at every
+ * connect. side: "source" or "target" (static); stop: not NULL. The DSN's own
  * settings win over our keepalive defaults. ERR_RETRY when the server cannot be reached or
  * refuses for now; ERR_CONFIG for a bad DSN, password, role or database. The message names host,
  * port, database and role, never a password. */
@@ -52,6 +53,18 @@ bool session_run(struct session *session, const char *sql, struct err *err);
 /* One statement with text parameters (NULL is SQL NULL). */
 PGresult *session_query(struct session *session, const char *sql, int count,
                         const char *const *values, struct err *err);
+/* Prepares a statement, whose parameters take their types from where they stand, and runs it
+ * with text parameters. */
+bool session_prepare(struct session *session, const char *name, const char *sql,
+                     struct err *err);
+PGresult *session_query_prepared(struct session *session, const char *name, int count,
+                                 const char *const *values, struct err *err);
+
+/* The same with types (0: the server's choice), lengths and formats as PQexecParams takes them;
+ * the result is text. */
+PGresult *session_query_typed(struct session *session, const char *sql, int count,
+                              const Oid *types, const char *const *values, const int *lengths,
+                              const int *formats, struct err *err);
 
 /* Waits until the socket is ready for what libpq wants: reading, and writing while output is
  * pending. Also returns when extra_fd (or -1) is readable. False: stopped, after the grace.

@@ -179,7 +179,8 @@ static bool send_statement(struct pg_sink *s, const struct change *change, uint3
     int sent = PQsendQueryPrepared(s->session.conn, statement->name,
                                    statement->parameter_count, s->values, s->lengths,
                                    s->formats, 0);
-    return pipeline_sent(&s->pipeline, sent, tag_of(Q_CHANGE, index, statement->tells), err);
+    enum statement_tells tells = change->blind ? TELLS_NOTHING : statement->tells;
+    return pipeline_sent(&s->pipeline, sent, tag_of(Q_CHANGE, index, tells), err);
 }
 
 static bool known_columns(struct pg_sink *s, const struct change *change)
@@ -336,7 +337,8 @@ static bool send_truncate(struct pg_sink *s, const struct change *change, uint32
 
 static void count_conflict(struct pg_sink *s, const struct change *change, bool inserted_kind)
 {
-    struct table_counters *counters = &s->config.counters[change->relation->table];
+    struct table_counters *counters =
+        &s->config.counters[s->config.tables[change->relation->table].source];
     counter_t *counter = inserted_kind                     ? &counters->conflict_insert_exists
                          : change->kind == CHANGE_DELETE ? &counters->conflict_delete_missing
                                                          : &counters->conflict_update_missing;
@@ -629,6 +631,19 @@ static bool take_lock(struct pg_sink *s, struct err *err)
     }
 }
 
+/* Rows are found by "=", and an extension's types have theirs in the extension's schema. Schemas
+ * that hold no "=" stay out of the path. */
+static bool find_equality(struct pg_sink *s, struct err *err)
+{
+    return session_run(&s->session,
+                       "SELECT set_config('search_path', coalesce(string_agg("
+                       "         quote_ident(nspname), ', '), ''), false)"
+                       " FROM pg_namespace n WHERE nspname <> 'pg_catalog' AND EXISTS"
+                       " (SELECT FROM pg_operator o WHERE o.oprnamespace = n.oid"
+                       "    AND o.oprname = '=')",
+                       err);
+}
+
 static bool set_up_session(struct pg_sink *s, struct err *err)
 {
     s->session.patience = PATIENCE;
@@ -639,7 +654,7 @@ static bool set_up_session(struct pg_sink *s, struct err *err)
     if (s->config.use_replica_role &&
         !session_run(&s->session, "SET session_replication_role = replica", err))
         return false;
-    return control_install(&s->session, err) && take_lock(s, err) &&
+    return find_equality(s, err) && control_install(&s->session, err) && take_lock(s, err) &&
            (!s->config.use_origin || set_origin(s, err));
 }
 

@@ -19,6 +19,7 @@
 struct pg_target_table {
     const struct relation *relation;
     const struct catalog_table *table;
+    uint32_t source; /* the run's index of the source table its rows come from */
     const char *owner_condition; /* SQL: which rows are ours; NULL: all */
 };
 
@@ -31,7 +32,7 @@ struct pg_sink_config { /* all borrowed; must outlive the sink */
     const struct catalog *catalog;
     const struct pg_target_table *tables; /* by relation->table */
     size_t table_count;
-    struct table_counters *counters; /* by relation->table: conflicts */
+    struct table_counters *counters; /* by source table: conflicts */
     const struct stop *stop;
 };
 

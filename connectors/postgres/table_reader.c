@@ -98,8 +98,20 @@ static bool start_copy(struct pg_table_reader *r, const struct relation *relatio
     return result != NULL;
 }
 
-static bool pg_reader_begin(struct table_reader *reader, const struct relation *relation,
-                            bool binary, const char **snapshot, lsn_t *lsn, struct err *err)
+static bool pg_reader_begin(struct table_reader *reader, const struct relation *table,
+                            const char **snapshot, lsn_t *lsn, struct err *err)
+{
+    struct pg_table_reader *r = self(reader);
+    /* end() leaves a session in mid-COPY by closing it. */
+    if ((!session_is_open(&r->session) && !pg_reader_open(reader, err)) ||
+        !begin_locked(r, table, err) || !take_snapshot(r, lsn, err))
+        return err_wrap(err, "reading table %s.%s", table->schema, table->name);
+    *snapshot = r->snapshot;
+    return true;
+}
+
+static bool pg_reader_read(struct table_reader *reader, const struct relation *relation,
+                           bool binary, struct err *err)
 {
     struct pg_table_reader *r = self(reader);
     r->binary = binary;
@@ -107,12 +119,8 @@ static bool pg_reader_begin(struct table_reader *reader, const struct relation *
     r->columns = relation->column_count;
     free(r->values);
     r->values = mem_zero(relation->column_count + 1U, sizeof *r->values);
-    /* end() leaves a session in mid-COPY by closing it. */
-    if ((!session_is_open(&r->session) && !pg_reader_open(reader, err)) ||
-        !begin_locked(r, relation, err) || !take_snapshot(r, lsn, err) || !start_copy(r, relation, err))
-        return err_wrap(err, "reading table %s.%s", relation->schema, relation->name);
-    *snapshot = r->snapshot;
-    return true;
+    return start_copy(r, relation, err) ||
+           err_wrap(err, "reading table %s.%s", relation->schema, relation->name);
 }
 
 /* The command's result, and whatever else must be read before the next command. */
@@ -212,6 +220,7 @@ struct table_reader *pg_table_reader_create(const char *dsn, const struct catalo
     static const struct table_reader_ops OPS = {
         .open = pg_reader_open,
         .begin = pg_reader_begin,
+        .read = pg_reader_read,
         .next = pg_reader_next,
         .end = pg_reader_end,
         .close = pg_reader_close,

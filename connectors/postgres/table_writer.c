@@ -16,7 +16,10 @@ struct pg_table_writer {
     struct table_writer writer;
     struct pg_writer_config config;
     struct session session;
+    uint32_t source;                 /* whose copy the transaction holds */
     const struct relation *relation; /* being loaded */
+    const struct relation **loaded;  /* in this transaction */
+    size_t loaded_count;
     bool binary;
     bool staged;
     const struct relation *stage_next; /* a direct COPY met a row of the application's */
@@ -57,11 +60,11 @@ bool pg_table_has_rows(struct session *session, const struct pg_target_table *ta
     return r != NULL;
 }
 
-static bool pg_writer_record(struct table_writer *writer, const struct relation *relation,
+static bool pg_writer_record(struct table_writer *writer, uint32_t source,
                              struct copy_record *record, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    const char *values[] = {w->config.migration, w->config.sources[relation->table]};
+    const char *values[] = {w->config.migration, w->config.sources[source]};
     PGresult *r = session_query(&w->session,
                                 "SELECT snapshot, lsn, rows, bytes FROM slackwater.copy"
                                 " WHERE migration = $1 AND source = $2",
@@ -85,7 +88,7 @@ static bool pg_writer_record(struct table_writer *writer, const struct relation 
 /* The record's row, locked: of two instances only one can be copying the table. */
 static bool lock_record(struct pg_table_writer *w, struct err *err)
 {
-    const char *values[] = {w->config.migration, w->config.sources[w->relation->table]};
+    const char *values[] = {w->config.migration, w->config.sources[w->source]};
     PGresult *r = session_query(&w->session,
                                 "SELECT FROM slackwater.copy WHERE migration = $1"
                                 " AND source = $2 AND snapshot IS NULL FOR UPDATE",
@@ -173,16 +176,21 @@ static bool wrap_table(struct pg_table_writer *w, struct err *err)
     return err_wrap(err, "loading table %s.%s", w->relation->schema, w->relation->name);
 }
 
-static bool pg_writer_begin(struct table_writer *writer, const struct relation *relation,
-                            bool binary, struct err *err)
+static bool pg_writer_begin(struct table_writer *writer, uint32_t source, struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    w->source = source;
+    w->loaded_count = 0;
+    return session_run(&w->session, "BEGIN", err) && lock_record(w, err);
+}
+
+static bool pg_writer_load(struct table_writer *writer, const struct relation *relation,
+                           bool binary, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
     w->relation = relation;
     w->binary = binary;
-    if (session_run(&w->session, "BEGIN", err) && lock_record(w, err) && choose_way(w, err) &&
-        start_copy(w, err))
-        return true;
-    return wrap_table(w, err);
+    return (choose_way(w, err) && start_copy(w, err)) || wrap_table(w, err);
 }
 
 /* The COPY was refused in the middle: the server's result says why. */
@@ -302,9 +310,20 @@ static bool merge_stage(struct pg_table_writer *w, struct err *err)
     }
     buf_append_text(&sql, ")");
     append_overwrite(w, &sql);
-    bool ok = session_run(&w->session, sql.data, err);
+    bool ok = session_run(&w->session, sql.data, err) &&
+              session_run(&w->session, "DROP TABLE pg_temp.slackwater_stage", err);
     buf_free(&sql);
     return ok;
+}
+
+static bool pg_writer_loaded(struct table_writer *writer, struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    if (!end_copy(w, err) || (w->staged && !merge_stage(w, err)))
+        return wrap_table(w, err);
+    w->loaded = mem_grow(w->loaded, w->loaded_count + 1, sizeof(struct relation *));
+    w->loaded[w->loaded_count++] = w->relation;
+    return true;
 }
 
 static bool write_record(struct pg_table_writer *w, const struct copy_record *record,
@@ -316,7 +335,7 @@ static bool write_record(struct pg_table_writer *w, const struct copy_record *re
     snprintf(rows, sizeof rows, "%llu", (unsigned long long)record->rows);
     snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)record->bytes);
     const char *values[] = {w->config.migration,
-                            w->config.sources[w->relation->table],
+                            w->config.sources[w->source],
                             record->snapshot,
                             lsn_format(record->lsn, lsn),
                             rows,
@@ -332,12 +351,12 @@ static bool write_record(struct pg_table_writer *w, const struct copy_record *re
 
 /* Without statistics the planner may look a row up by a worse index, or none, until autovacuum
  * comes by. A role that may not ANALYZE gets a warning from the server, no error. */
-static void analyze(struct pg_table_writer *w)
+static void analyze(struct pg_table_writer *w, const struct relation *relation)
 {
     struct buf sql = {0};
     struct err ignored = {0};
     buf_append_text(&sql, "ANALYZE ");
-    ident_append_qualified(&sql, w->relation->schema, w->relation->name);
+    ident_append_qualified(&sql, relation->schema, relation->name);
     (void)session_run(&w->session, sql.data, &ignored); /* a lost connection shows next */
     buf_free(&sql);
 }
@@ -346,12 +365,11 @@ static bool pg_writer_commit(struct table_writer *writer, const struct copy_reco
                              struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    if (end_copy(w, err) && (!w->staged || merge_stage(w, err)) &&
-        write_record(w, record, err) && session_run(&w->session, "COMMIT", err)) {
-        analyze(w);
-        return true;
-    }
-    return wrap_table(w, err);
+    if (!write_record(w, record, err) || !session_run(&w->session, "COMMIT", err))
+        return err_wrap(err, "committing the copy of %s", w->config.sources[w->source]);
+    for (size_t i = 0; i < w->loaded_count; i++)
+        analyze(w, w->loaded[i]);
+    return true;
 }
 
 /* Leaving the session rolls back, also in mid-COPY. */
@@ -370,6 +388,7 @@ static void pg_writer_destroy(struct table_writer *writer)
     struct pg_table_writer *w = self(writer);
     session_close(&w->session);
     buf_free(&w->out);
+    free(w->loaded);
     free(w);
 }
 
@@ -379,7 +398,9 @@ struct table_writer *pg_table_writer_create(const struct pg_writer_config *confi
         .open = pg_writer_open,
         .record = pg_writer_record,
         .begin = pg_writer_begin,
+        .load = pg_writer_load,
         .write = pg_writer_write,
+        .loaded = pg_writer_loaded,
         .commit = pg_writer_commit,
         .rollback = pg_writer_rollback,
         .close = pg_writer_close,

@@ -1,4 +1,4 @@
-/* Loads a target table by COPY, with its copy record in the same transaction
+/* Loads target tables by COPY, with their source's copy record in the same transaction
  * (pipeline/table_copy.h).
  *
  * An empty table (of rows that are ours) takes the COPY directly. One that has rows, because
@@ -16,7 +16,7 @@ struct pg_writer_config { /* all borrowed */
     const char *dsn;
     const char *migration;
     const struct pg_target_table *tables; /* by relation->table */
-    const char *const *sources;           /* by relation->table: the copy records' names */
+    const char *const *sources;           /* by source table: the copy records' names */
     bool use_replica_role;
     const struct stop *stop;
 };

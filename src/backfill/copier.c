@@ -71,8 +71,8 @@ static bool begin_read(struct worker *worker, const struct copy_task *task, lsn_
     struct backoff backoff = backoff_between(COVER_FIRST, COVER_MOST);
     for (;;) {
         struct snapshot snapshot;
-        if (!worker->reader->ops->begin(worker->reader, task->source, task->binary,
-                                        snapshot_text, lsn, err) ||
+        if (!worker->reader->ops->begin(worker->reader, task->parts[0].source, snapshot_text,
+                                        lsn, err) ||
             !snapshot_parse(*snapshot_text, &snapshot, err))
             return false;
         bool covers = snapshot_covers(&snapshot, copier->initial);
@@ -80,7 +80,7 @@ static bool begin_read(struct worker *worker, const struct copy_task *task, lsn_
         if (covers)
             return true;
         log_event(LOG_INFO, "waiting for commits to become visible at the source",
-                  log_text("table", task->source->name));
+                  log_text("table", task->parts[0].source->name));
         worker->reader->ops->end(worker->reader);
         worker->reader->ops->close(worker->reader);
         if (pause_or_leave(worker->crew, &backoff))
@@ -90,18 +90,17 @@ static bool begin_read(struct worker *worker, const struct copy_task *task, lsn_
     }
 }
 
-static bool copy_row(struct worker *worker, const struct copy_task *task, const struct row *row,
+static bool copy_row(struct worker *worker, const struct copy_part *part, const struct row *row,
                      struct copy_record *record, struct err *err)
 {
-    const struct relation *target = NULL;
     struct row out = {0};
     arena_reset(&worker->arena);
-    switch (worker->transform->ops->row(worker->transform, task->source, row, &worker->arena,
-                                        &target, &out, err)) {
+    switch (worker->transform->ops->row(worker->transform, part->target, row, &worker->arena,
+                                        &out, err)) {
     case TRANSFORM_FILTERED:
         return true;
     case TRANSFORM_FAILED:
-        return err_wrap(err, "copying table %s.%s", task->source->schema, task->source->name);
+        return err_wrap(err, "copying table %s.%s", part->source->schema, part->source->name);
     case TRANSFORM_WRITTEN:
         break;
     }
@@ -109,10 +108,10 @@ static bool copy_row(struct worker *worker, const struct copy_task *task, const 
     return worker->writer->ops->write(worker->writer, &out, err);
 }
 
-static bool copy_rows(struct worker *worker, const struct copy_task *task,
+static bool copy_rows(struct worker *worker, uint32_t table, const struct copy_part *part,
                       struct copy_record *record, struct err *err)
 {
-    struct table_counters *counters = &worker->crew->copier->progress->tables[task->table];
+    struct table_counters *counters = &worker->crew->copier->progress->tables[table];
     for (;;) {
         struct row row;
         size_t bytes = 0;
@@ -126,12 +125,27 @@ static bool copy_rows(struct worker *worker, const struct copy_task *task,
         case TABLE_ROW:
             break;
         }
-        if (!copy_row(worker, task, &row, record, err))
+        if (!copy_row(worker, part, &row, record, err))
             return false;
         record->bytes += bytes;
         counter_set(&counters->copied_rows, record->rows);
         counter_set(&counters->copied_bytes, record->bytes);
     }
+}
+
+/* The source table once for each target, all under the snapshot that begin_read took. */
+static bool copy_parts(struct worker *worker, const struct copy_task *task,
+                       struct copy_record *record, struct err *err)
+{
+    for (size_t i = 0; i < task->part_count; i++) {
+        const struct copy_part *part = &task->parts[i];
+        if (!worker->reader->ops->read(worker->reader, part->source, part->binary, err) ||
+            !worker->writer->ops->load(worker->writer, part->target, part->binary, err) ||
+            !copy_rows(worker, task->table, part, record, err) ||
+            !worker->writer->ops->loaded(worker->writer, err))
+            return false;
+    }
+    return true;
 }
 
 static void note_done(struct worker *worker, const struct copy_task *task,
@@ -150,7 +164,7 @@ static bool copy_table(struct worker *worker, const struct copy_task *task, stru
     const char *snapshot = NULL;
     usec_t began = clock_monotonic();
     if (!connect_worker(worker, err) ||
-        !worker->writer->ops->record(worker->writer, task->target, &record, err))
+        !worker->writer->ops->record(worker->writer, task->table, &record, err))
         return false;
     if (record.done) { /* its COMMIT had come through, though the reply was lost */
         note_done(worker, task, &record);
@@ -158,8 +172,8 @@ static bool copy_table(struct worker *worker, const struct copy_task *task, stru
     }
     record = (struct copy_record){.done = true};
     if (!begin_read(worker, task, &record.lsn, &snapshot, err) ||
-        !worker->writer->ops->begin(worker->writer, task->target, task->binary, err) ||
-        !copy_rows(worker, task, &record, err))
+        !worker->writer->ops->begin(worker->writer, task->table, err) ||
+        !copy_parts(worker, task, &record, err))
         return false;
     record.snapshot = mem_string(snapshot);
     if (!worker->writer->ops->commit(worker->writer, &record, err)) {
@@ -168,8 +182,8 @@ static bool copy_table(struct worker *worker, const struct copy_task *task, stru
     }
     worker->reader->ops->end(worker->reader);
     note_done(worker, task, &record);
-    log_event(LOG_INFO, "table copied", log_text("schema", task->source->schema),
-              log_text("table", task->source->name), log_uint("rows", record.rows),
+    log_event(LOG_INFO, "table copied", log_text("schema", task->parts[0].source->schema),
+              log_text("table", task->parts[0].source->name), log_uint("rows", record.rows),
               log_uint("bytes", record.bytes),
               log_real("seconds", (double)(clock_monotonic() - began) / USEC_PER_SEC));
     return true;

@@ -1,6 +1,6 @@
 /* Copies the tables that are not copied yet, by several workers, a table each.
  *
- * A table is one target transaction: rows and record come together, so a kill leaves it either
+ * A source table is one target transaction, whatever it goes to: rows and record come together, so a kill leaves it either
  * done or untouched, and a restart begins it again. Passing failures are retried with pauses;
  * others end the whole copy. The order is the caller's: largest first, or parents first. */
 #ifndef BACKFILL_COPIER_H
@@ -13,12 +13,18 @@
 #include "pipeline/table_copy.h"
 #include "pipeline/transform.h"
 
-/* A table to copy. Borrowed. */
-struct copy_task {
-    uint32_t table; /* the run's index */
-    const struct relation *source;
+/* One of the tables that a source table goes to. Borrowed. */
+struct copy_part {
+    const struct relation *source; /* the columns to read */
     const struct relation *target;
     bool binary;
+};
+
+/* A source table to copy. Borrowed. */
+struct copy_task {
+    uint32_t table; /* the run's index */
+    size_t part_count; /* at least 1 */
+    const struct copy_part *parts; /* in the order to load them */
 };
 
 struct copier {

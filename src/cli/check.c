@@ -1,21 +1,73 @@
-/* slackwater check: may this migration run? Nothing is created or written. */
+/* slackwater check: may this migration run? Nothing is created or written.
+ *
+ * Two databases, by the rules; or two schema files (--before, --after), where no database is
+ * asked. */
 #include "cli/command.h"
+#include "cli/live.h"
 #include "cli/migration.h"
 #include "cli/report.h"
+#include "schema/compare.h"
+#include "schema/schema_file.h"
 
 #include <stdio.h>
 
-/* How values travel, for the curious: it is a property of the whole stream. */
-static void print_formats(const struct migration *migration)
+static bool refuse_mixed(const struct options *options, struct err *err)
 {
-    if (migration->chain == NULL)
-        return;
-    printf("%zu table(s); the stream carries values as %s%s%s\n", migration->table_count,
-           migration->chain->stream_binary ? "binary" : "text, because of ",
-           migration->chain->stream_binary ? "" : migration->chain->stream_text_reason, "");
+    if (!options->before != !options->after)
+        return err_set(err, ERR_CONFIG, "--before and --after belong together: %s is missing",
+                       options->before ? "--after" : "--before");
+    if (options->json && options->sql)
+        return err_set(err, ERR_CONFIG, "--json or --sql: both at once cannot be printed");
+    return true;
 }
 
-int command_check(const struct invocation *invocation)
+/* ---- two files ---- */
+
+static void print_files(const struct options *options, const struct findings *findings)
+{
+    if (options->json)
+        report_findings_json(findings, NULL);
+    else if (options->sql)
+        report_findings_sql(findings, false);
+    else
+        report_findings(findings);
+}
+
+static int check_files(const struct options *options)
+{
+    struct catalog *before = NULL, *after = NULL;
+    struct findings findings = {0};
+    struct err err = {0};
+    int status = 2;
+    if (schema_file_load(options->before, &before, &findings, &err) &&
+        schema_file_load(options->after, &after, &findings, &err)) {
+        compare_files(before, after, &findings);
+        print_files(options, &findings);
+        status = report_exit_status(&findings);
+    } else {
+        command_complain(&err);
+    }
+    findings_free(&findings);
+    catalog_free(before);
+    catalog_free(after);
+    return status;
+}
+
+/* ---- two databases ---- */
+
+static void print_live(const struct options *options, const struct migration *migration)
+{
+    if (options->json) {
+        report_findings_json(&migration->findings, live_formats_json(migration));
+    } else if (options->sql) {
+        report_findings_sql(&migration->findings, true);
+    } else {
+        live_print_formats(migration);
+        report_findings(&migration->findings);
+    }
+}
+
+static int check_live(const struct invocation *invocation)
 {
     struct migration migration;
     struct err err = {0};
@@ -24,17 +76,23 @@ int command_check(const struct invocation *invocation)
         return 2;
     }
     int status = 2;
-    if (!migration_bind(&migration, true, &err)) {
+    if (!migration_bind(&migration, true, &err) || !live_compare(&migration, &err)) {
         command_complain(&err);
     } else {
-        if (invocation->options->json) {
-            report_findings_json(&migration.findings);
-        } else {
-            print_formats(&migration);
-            report_findings(&migration.findings);
-        }
+        print_live(invocation->options, &migration);
         status = report_exit_status(&migration.findings);
     }
     migration_close(&migration);
     return status;
+}
+
+int command_check(const struct invocation *invocation)
+{
+    struct err err = {0};
+    if (!refuse_mixed(invocation->options, &err)) {
+        command_complain(&err);
+        return 2;
+    }
+    return invocation->options->before ? check_files(invocation->options)
+                                       : check_live(invocation);
 }

@@ -17,6 +17,8 @@ typedef int (*command_run)(const struct invocation *invocation);
 
 int command_run_migration(const struct invocation *invocation);
 int command_check(const struct invocation *invocation);
+int command_schema(const struct invocation *invocation);
+int command_preview(const struct invocation *invocation);
 int command_status(const struct invocation *invocation);
 int command_ready(const struct invocation *invocation);
 int command_cleanup(const struct invocation *invocation);

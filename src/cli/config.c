@@ -107,14 +107,13 @@ static bool read_migration(struct config *config, const struct yaml_node *node, 
 
 static bool read_dsn(const struct yaml_node *node, char **slot, struct err *err)
 {
-    char *text = NULL;
+    char *content = NULL;
     if (node == NULL)
         return true;
-    if (!yaml_text_or_file(node, &text, err))
+    if (!yaml_text_or_file(node, &content, err))
         return false;
-    free(*slot);
-    *slot = text;
-    return true;
+    free(content); /* it can be read; sessions read it again, for passwords rotate */
+    return read_text(node, slot, err);
 }
 
 static bool read_source(struct config *config, const struct yaml_node *node, struct err *err)

@@ -40,6 +40,7 @@ static const struct {
 } COMMANDS[] = {
     {"run", command_run_migration}, {"check", command_check},     {"status", command_status},
     {"ready", command_ready},       {"cleanup", command_cleanup},
+    {"schema", command_schema},     {"preview", command_preview},
 };
 #define COMMAND_COUNT (sizeof COMMANDS / sizeof COMMANDS[0])
 

@@ -4,6 +4,8 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "postgres/introspect.h"
+#include "postgres/lookup.h"
+#include "postgres/merge_check.h"
 #include "postgres/preflight.h"
 #include "schema/ident.h"
 
@@ -54,25 +56,35 @@ static char *owner_condition(const struct bound_table *table)
     return buf_steal(&sql);
 }
 
-static void describe_tables(struct migration *m)
+static void describe_sources(struct migration *m)
+{
+    size_t count = m->chain->source_count;
+    m->source_count = count;
+    m->source_names = mem_zero(count + 1, sizeof *m->source_names);
+    m->slot_tables = mem_zero(count + 1, sizeof *m->slot_tables);
+    for (size_t i = 0; i < count; i++) {
+        const struct bound_source *source = &m->chain->sources[i];
+        m->source_names[i] = ident_qualified(source->table->schema, source->table->name);
+        m->slot_tables[i] = (struct slot_table){.schema = source->table->schema,
+                                                .name = source->table->name,
+                                                .insert_only = source->insert_only};
+        m->insert_only = m->insert_only || source->insert_only;
+    }
+}
+
+static void describe_targets(struct migration *m)
 {
     size_t count = m->chain->table_count;
     m->table_count = count;
     m->targets = mem_zero(count + 1, sizeof *m->targets);
     m->owner_conditions = mem_zero(count + 1, sizeof *m->owner_conditions);
-    m->source_names = mem_zero(count + 1, sizeof *m->source_names);
-    m->slot_tables = mem_zero(count + 1, sizeof *m->slot_tables);
     for (size_t i = 0; i < count; i++) {
         const struct bound_table *table = &m->chain->tables[i];
         m->owner_conditions[i] = owner_condition(table);
-        m->source_names[i] = ident_qualified(table->source->schema, table->source->name);
         m->targets[i] = (struct pg_target_table){.relation = table->target_relation,
                                                  .table = table->target,
+                                                 .source = table->source_index,
                                                  .owner_condition = m->owner_conditions[i]};
-        m->slot_tables[i] = (struct slot_table){.schema = table->source->schema,
-                                                .name = table->source->name,
-                                                .insert_only = table->insert_only};
-        m->insert_only = m->insert_only || table->insert_only;
     }
 }
 
@@ -87,15 +99,54 @@ static void note_settings(struct migration *m)
 static bool look_at_tables(struct migration *m, const struct preflight *servers, struct err *err)
 {
     struct preflight preflight = *servers;
-    const struct catalog_table **sources = mem_zero(m->table_count + 1, sizeof *sources);
-    for (size_t i = 0; i < m->table_count; i++)
-        sources[i] = m->chain->tables[i].source;
-    preflight.table_count = m->table_count;
+    const struct catalog_table **sources = mem_zero(m->source_count + 1, sizeof *sources);
+    for (size_t i = 0; i < m->source_count; i++)
+        sources[i] = m->chain->sources[i].table;
+    preflight.source_count = m->source_count;
     preflight.source_tables = sources;
+    preflight.table_count = m->table_count;
     preflight.target_tables = m->targets;
     bool ok = preflight_tables(&preflight, &m->findings, err);
     free(sources);
     return ok;
+}
+
+/* Merged tables that nothing tells apart: counted before anything runs. */
+static bool look_at_merges(struct migration *m, struct err *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < m->chain->merge_count; i++) {
+        const struct chain_merge *merge = &m->chain->merges[i];
+        if (merge->keys_sql == NULL)
+            continue;
+        char *target = ident_display(merge->target->schema, merge->target->name);
+        ok = merge_check(&m->source,
+                         &(struct merge){.target = target,
+                                         .sources = merge->sources,
+                                         .keys_sql = merge->keys_sql},
+                         &m->findings, err);
+        free(target);
+    }
+    return ok;
+}
+
+/* The server reads what rules will ask, so that a query with a fault is known now. */
+static bool try_lookups(struct migration *m, struct err *err)
+{
+    for (size_t i = 0; i < m->chain->lookup_count; i++) {
+        const struct lookup_request *lookup = &m->chain->lookups[i];
+        struct session *session =
+            lookup->side == LOOKUP_TARGET ? &m->target : &m->source;
+        if (session_prepare(session, "", lookup->sql, err))
+            continue;
+        if (err->class == ERR_RETRY || err->class == ERR_STOPPED)
+            return false;
+        findings_addf(&m->findings, "rule.lookup", SEVERITY_BREAKING, lookup->where,
+                      "name tables with their schema, and columns as they are there",
+                      "lookup: %s", err->message);
+        err_clear(err);
+    }
+    return true;
 }
 
 bool migration_bind(struct migration *migration, bool backfill, struct err *err)
@@ -121,8 +172,24 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
         m->chain = NULL; /* the findings say why */
         return true;
     }
-    describe_tables(m);
-    return look_at_tables(m, &servers, err);
+    describe_sources(m);
+    describe_targets(m);
+    return try_lookups(m, err) && look_at_tables(m, &servers, err) &&
+           (!migration_is_fresh(m) || look_at_merges(m, err));
+}
+
+static struct lookup *make_lookup(void *context, const struct lookup_request *request)
+{
+    const struct migration *m = context;
+    return pg_lookup_create(&(struct pg_lookup_config){.source_dsn = m->config->source_dsn,
+                                                       .target_dsn = m->config->target_dsn,
+                                                       .stop = m->stop},
+                            request);
+}
+
+struct lookup_maker migration_lookups(struct migration *migration)
+{
+    return (struct lookup_maker){.make = make_lookup, .context = migration};
 }
 
 static void free_texts(char **texts, size_t count)
@@ -135,7 +202,7 @@ static void free_texts(char **texts, size_t count)
 void migration_close(struct migration *migration)
 {
     free_texts(migration->owner_conditions, migration->table_count);
-    free_texts(migration->source_names, migration->table_count);
+    free_texts(migration->source_names, migration->source_count);
     free(migration->targets);
     free(migration->slot_tables);
     if (migration->chain != NULL)

@@ -32,12 +32,14 @@ struct migration {
     struct chain *chain; /* NULL when the rules do not bind: see findings */
     struct findings findings;
 
+    /* by the chain's source index */
+    size_t source_count;
+    char **source_names; /* quoted and qualified: the copy records' names */
+    struct slot_table *slot_tables;
     /* by the chain's table index */
     size_t table_count;
     struct pg_target_table *targets;
     char **owner_conditions;
-    char **source_names; /* quoted and qualified: the copy records' names */
-    struct slot_table *slot_tables;
     bool insert_only; /* some table is */
 };
 
@@ -51,6 +53,9 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
 
 /* True if this migration was never started at this target. */
 bool migration_is_fresh(const struct migration *migration);
+
+/* Makes the lookups of the chain's rules, over sessions of their own. */
+struct lookup_maker migration_lookups(struct migration *migration);
 
 void migration_close(struct migration *migration);
 

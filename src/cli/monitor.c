@@ -109,7 +109,7 @@ static bool emit_heartbeat(struct monitor *m, usec_t now, struct err *err)
     pthread_mutex_unlock(&m->lock);
     if (probe_emit(&m->session, m->config.heartbeat_prefix, content, err))
         return true;
-    if (err->class == ERR_RETRY)
+    if (err->class == ERR_RETRY || err->class == ERR_STOPPED)
         return false;
     log_event(LOG_WARN, "no heartbeats: end-to-end lag stays unknown",
               log_text("error", err->message));
@@ -196,12 +196,12 @@ static bool probe_unseen(struct monitor *m, struct err *err)
     bool whole = true;
     if (m->config.migration->insert_only && !statistics_are_whole(m, &whole, err))
         return false;
-    for (size_t i = 0; i < m->config.migration->table_count; i++) {
-        const struct bound_table *table = &m->config.migration->chain->tables[i];
+    for (size_t i = 0; i < m->config.migration->source_count; i++) {
+        const struct bound_source *source = &m->config.migration->chain->sources[i];
         int64_t count = 0;
-        if (!table->insert_only)
+        if (!source->insert_only)
             continue;
-        if (!probe_updates_deletes(&m->session, table->source->oid, &count, err))
+        if (!probe_updates_deletes(&m->session, source->table->oid, &count, err))
             return false;
         pthread_mutex_lock(&m->lock);
         m->unseen[i] = latch(m->unseen[i], whole ? count - m->config.baselines[i] : -1);
@@ -314,20 +314,45 @@ static enum copy_state copy_state(int state)
     }
 }
 
+/* "app.a", or "app.a, app.b" for a table that goes to several, each named once. */
+static char *display_targets(const struct chain *chain, const struct bound_source *source)
+{
+    struct buf text = {0};
+    for (uint32_t i = 0; i < source->table_count; i++) {
+        const struct bound_table *table = &chain->tables[source->first_table + i];
+        bool named = false;
+        for (uint32_t j = 0; j < i; j++)
+            named = named || chain->tables[source->first_table + j].target == table->target;
+        if (named)
+            continue;
+        char *name = ident_display(table->target->schema, table->target->name);
+        buf_append_format(&text, "%s%s", i == 0 ? "" : ", ", name);
+        free(name);
+    }
+    return buf_steal(&text);
+}
+
+/* A table that goes to several is read once for each. */
+static int64_t expected(int64_t estimated, const struct bound_source *source)
+{
+    return estimated < 0 ? estimated : estimated * source->table_count;
+}
+
 static void fill_table(const struct monitor *m, size_t i, struct table_status *to)
 {
-    const struct bound_table *table = &m->config.migration->chain->tables[i];
+    const struct chain *chain = m->config.migration->chain;
+    const struct bound_source *source = &chain->sources[i];
     const struct table_counters *from = &m->config.progress->tables[i];
     *to = (struct table_status){
-        .source = ident_display(table->source->schema, table->source->name),
-        .target = ident_display(table->target->schema, table->target->name),
-        .insert_only = table->insert_only,
-        .unseen_writes = !table->insert_only ? 0 : m->unseen[i] < 0 ? -1 : m->unseen[i],
+        .source = ident_display(source->table->schema, source->table->name),
+        .target = display_targets(chain, source),
+        .insert_only = source->insert_only,
+        .unseen_writes = !source->insert_only ? 0 : m->unseen[i] < 0 ? -1 : m->unseen[i],
         .copy = copy_state(atomic_load(&m->config.copy_states[i])),
         .copied_rows = counter_get(&from->copied_rows),
         .copied_bytes = counter_get(&from->copied_bytes),
-        .estimated_rows = table->source->estimated_rows,
-        .estimated_bytes = table->source->bytes,
+        .estimated_rows = expected(source->table->estimated_rows, source),
+        .estimated_bytes = expected(source->table->bytes, source),
         .received = counter_get(&from->received),
         .applied = counter_get(&from->applied),
         .filtered = counter_get(&from->filtered),
@@ -347,7 +372,7 @@ static void fill_table(const struct monitor *m, size_t i, struct table_status *t
 
 static void fill_tables(const struct monitor *m, struct status *status)
 {
-    size_t count = m->config.migration->table_count;
+    size_t count = m->config.migration->source_count;
     int64_t left = 0;
     status->tables = mem_zero(count + 1, sizeof *status->tables);
     status->table_count = count;
@@ -524,7 +549,7 @@ bool monitor_start(const struct monitor_config *config, struct monitor **monitor
                    struct err *err)
 {
     struct monitor *m = mem_zero(1, sizeof *m);
-    size_t tables = config->migration->table_count;
+    size_t tables = config->migration->source_count;
     m->config = *config;
     m->started_at = clock_wall();
     m->unseen = mem_zero(tables + 1, sizeof *m->unseen);

@@ -23,8 +23,8 @@ struct monitor_config { /* borrowed; outlive the monitor */
     const struct config *config;
     const struct migration *migration;
     struct progress *progress;
-    _Atomic int *copy_states;  /* by table: enum copier_state, or -1: not needed */
-    const int64_t *baselines;  /* by table: updates and deletes when the migration began */
+    _Atomic int *copy_states;  /* by source table: enum copier_state, or -1: not needed */
+    const int64_t *baselines;  /* by source table: updates and deletes when the migration began */
     const struct continuity *continuity; /* as the baselines, read only after STAGE_STARTING */
     const char *instance;
     const char *heartbeat_prefix;

@@ -5,6 +5,7 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char HELP[] =
@@ -14,7 +15,10 @@ static const char HELP[] =
     "\n"
     "commands\n"
     "  run       backfill, then stream; resumes by itself; serves the page and metrics\n"
-    "  check     settings, rights, and every rule against both live schemas\n"
+    "  check     settings, rights, and every rule against both live schemas; or what changes\n"
+    "            between two schema files (--before a.json --after b.json)\n"
+    "  schema    the target's DDL, derived from the source through the rules (--apply: runs it)\n"
+    "  preview   real source rows before and after the rules; writes nothing\n"
     "  status    where a running migration stands (--watch: live)\n"
     "  ready     every gate with its reason; exit 0 GO, 1 NO-GO, 2 cannot tell\n"
     "  cleanup   drops slot, publication, origin and control rows\n"
@@ -23,29 +27,41 @@ static const char HELP[] =
     "  -c, --config FILE     the migration's YAML; without it every table is carried as it is\n"
     "      --source DSN      also SLACKWATER_SOURCE\n"
     "      --target DSN      also SLACKWATER_TARGET\n"
-    "      --json            machine-readable output (check, status, ready)\n"
+    "      --json            machine-readable output (check, preview, status, ready)\n"
+    "      --sql             check: the suggested statements, in a safe order\n"
+    "      --before FILE     check: compare this schema file\n"
+    "      --after FILE      check: with this one; no database is asked\n"
     "      --log-level L     debug, info, warn, error\n"
     "      --log-format F    text, json (default: text on a terminal)\n"
     "      --until-caught-up run: stop when what the source holds now is applied\n"
     "      --until-lsn LSN   run: stop when this position is applied\n"
     "      --no-backfill     run: the target holds the data already; stream only\n"
     "      --no-stream       run: stop after the backfill\n"
+    "      --apply           schema: run the statements at the target\n"
+    "      --phase P         schema: only what comes before, or after, the data\n"
+    "      --rows N          preview: rows of each table (default 5)\n"
+    "      --table T         preview: one table, of the source or the target\n"
     "      --watch           status: redraw each second\n"
     "      --yes             cleanup: do not ask\n"
     "      --help, --version\n"
     "\n"
     "exit status of run: 0 stopped cleanly, 2 configuration, 3 data stopped it, 4 source or slot\n"
-    "lost. Of check: 0 compatible, 1 potentially breaking, 2 breaking.\n";
+    "lost. Of check: 0 compatible, 1 potentially breaking, 2 breaking. Of preview: 1 a row was\n"
+    "refused.\n";
 
 enum long_only { OPT_SOURCE = 256, OPT_TARGET, OPT_JSON, OPT_LOG_LEVEL, OPT_LOG_FORMAT,
                  OPT_CAUGHT_UP, OPT_UNTIL_LSN, OPT_NO_BACKFILL, OPT_NO_STREAM, OPT_WATCH,
-                 OPT_YES, OPT_HELP, OPT_VERSION };
+                 OPT_YES, OPT_SQL, OPT_BEFORE, OPT_AFTER, OPT_APPLY, OPT_PHASE, OPT_ROWS, OPT_TABLE,
+                 OPT_HELP, OPT_VERSION };
 
 static const struct option OPTIONS[] = {
     {"config", required_argument, NULL, 'c'},
     {"source", required_argument, NULL, OPT_SOURCE},
     {"target", required_argument, NULL, OPT_TARGET},
     {"json", no_argument, NULL, OPT_JSON},
+    {"sql", no_argument, NULL, OPT_SQL},
+    {"before", required_argument, NULL, OPT_BEFORE},
+    {"after", required_argument, NULL, OPT_AFTER},
     {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPT_LOG_FORMAT},
     {"until-caught-up", no_argument, NULL, OPT_CAUGHT_UP},
@@ -54,6 +70,10 @@ static const struct option OPTIONS[] = {
     {"no-stream", no_argument, NULL, OPT_NO_STREAM},
     {"watch", no_argument, NULL, OPT_WATCH},
     {"yes", no_argument, NULL, OPT_YES},
+    {"apply", no_argument, NULL, OPT_APPLY},
+    {"phase", required_argument, NULL, OPT_PHASE},
+    {"rows", required_argument, NULL, OPT_ROWS},
+    {"table", required_argument, NULL, OPT_TABLE},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {NULL, 0, NULL, 0},
@@ -62,6 +82,26 @@ static const struct option OPTIONS[] = {
 void options_help(void)
 {
     fputs(HELP, stdout);
+}
+
+static bool take_phase(const char *value, struct options *options, struct err *err)
+{
+    options->phase = value;
+    return strcmp(value, "before") == 0 || strcmp(value, "after") == 0 ||
+           err_set(err, ERR_CONFIG, "--phase %s: expected before or after", value);
+}
+
+#define MOST_ROWS 100000
+
+static bool take_rows(const char *value, struct options *options, struct err *err)
+{
+    char *end;
+    long rows = strtol(value, &end, 10);
+    if (*value == '\0' || *end != '\0' || rows < 1 || rows > MOST_ROWS)
+        return err_set(err, ERR_CONFIG, "--rows %s: expected a number from 1 to %d", value,
+                       MOST_ROWS);
+    options->rows = (int)rows;
+    return true;
 }
 
 static bool take_value(int option, const char *value, struct options *options, struct err *err)
@@ -76,6 +116,12 @@ static bool take_value(int option, const char *value, struct options *options, s
     case OPT_TARGET:
         options->target = value;
         return true;
+    case OPT_BEFORE:
+        options->before = value;
+        return true;
+    case OPT_AFTER:
+        options->after = value;
+        return true;
     case OPT_LOG_LEVEL:
         return log_parse_level(value, &options->log_level) ||
                err_set(err, ERR_CONFIG, "--log-level %s: expected debug, info, warn or error",
@@ -87,6 +133,13 @@ static bool take_value(int option, const char *value, struct options *options, s
         return lsn_parse(value, &options->until_lsn) ||
                err_set(err, ERR_CONFIG, "--until-lsn %s: expected an LSN such as 16/B374D848",
                        value);
+    case OPT_PHASE:
+        return take_phase(value, options, err);
+    case OPT_ROWS:
+        return take_rows(value, options, err);
+    case OPT_TABLE:
+        options->table = value;
+        return true;
     default:
         return false;
     }
@@ -97,6 +150,8 @@ static bool *flag_of(int option, struct options *options)
     switch (option) {
     case OPT_JSON:
         return &options->json;
+    case OPT_SQL:
+        return &options->sql;
     case OPT_CAUGHT_UP:
         return &options->until_caught_up;
     case OPT_NO_BACKFILL:
@@ -105,6 +160,8 @@ static bool *flag_of(int option, struct options *options)
         return &options->no_stream;
     case OPT_WATCH:
         return &options->watch;
+    case OPT_APPLY:
+        return &options->apply;
     case OPT_YES:
         return &options->yes;
     default:
@@ -119,6 +176,8 @@ static bool refuse_option(int result, char **argv, struct err *err)
     static const char *const NAMES[] = {
         "--config",          "--source",    "--target",      "--json",      "--log-level",
         "--log-format",      "--until-lsn", "--no-backfill", "--no-stream", "--watch",
+        "--sql",             "--before",    "--after",     "--apply",     "--phase",
+        "--rows",            "--table",
         "--until-caught-up", "--yes",       "--help",        "--version",   NULL};
     const char *given = argv[optind - 1];
     char word[64];
@@ -149,7 +208,7 @@ static bool refuse_argument(const char *argument, const char *command, struct er
 enum options_result options_parse(int argc, char **argv, struct options *options,
                                   struct err *err)
 {
-    *options = (struct options){.log_level = LOG_INFO, .log_format = LOG_AUTO};
+    *options = (struct options){.log_level = LOG_INFO, .log_format = LOG_AUTO, .rows = 5};
     opterr = 0;
     for (;;) {
         int option = getopt_long(argc, argv, ":c:h", OPTIONS, NULL);

@@ -13,15 +13,22 @@ struct options {
     const char *config_file; /* NULL: from two DSNs alone */
     const char *source;      /* NULL: from the file or the environment */
     const char *target;
+    const char *before; /* schema files, for check; NULL: the live databases */
+    const char *after;
     enum log_level log_level;
     enum log_format log_format;
     bool json;
+    bool sql;
     bool yes;
     bool watch;
     bool until_caught_up;
     bool no_backfill;
     bool no_stream;
     lsn_t until_lsn; /* LSN_NONE: none */
+    bool apply;        /* schema */
+    const char *phase; /* schema: "before" or "after" the data; NULL: both */
+    const char *table; /* preview: of the source or the target; NULL: all */
+    int rows;          /* preview: of each table */
 };
 
 enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_BAD };

@@ -9,6 +9,7 @@
 
 #include "backfill/copier.h"
 #include "backfill/handoff.h"
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/migration.h"
@@ -18,6 +19,7 @@
 #include "pipeline/stream.h"
 #include "postgres/continuity.h"
 #include "postgres/probe.h"
+#include "postgres/row_reader.h"
 #include "postgres/source.h"
 #include "postgres/table_reader.h"
 #include "postgres/table_writer.h"
@@ -39,7 +41,7 @@ struct run {
     char instance[17];
     char heartbeat_prefix[96];
 
-    struct copy_record *records; /* by table */
+    struct copy_record *records; /* by source table, as the next two */
     _Atomic int *copy_states;
     int64_t *baselines;
     char **partitions;
@@ -49,7 +51,9 @@ struct run {
 
     struct sink *sink;
     struct source *source;
+    struct lookup_maker lookup_maker;
     struct transform *transform;
+    struct row_reader *row_reader;
     struct table_handoff *handoff;
     struct monitor *monitor;
     struct http_server *http;
@@ -60,15 +64,15 @@ struct run {
 /* What the migration is measured against later. The copies' texts are freed by forget_copies(). */
 static bool read_baselines(struct run *run, struct control_copy *copies, struct err *err)
 {
-    for (size_t i = 0; i < run->migration.table_count; i++) {
-        const struct bound_table *table = &run->migration.chain->tables[i];
+    for (size_t i = 0; i < run->migration.source_count; i++) {
+        const struct bound_source *source = &run->migration.chain->sources[i];
         copies[i].source = run->migration.source_names[i];
         copies[i].record.done = run->invocation->options->no_backfill;
-        if (!continuity_fingerprint(&run->migration.source, table->source->oid,
+        if (!continuity_fingerprint(&run->migration.source, source->table->oid,
                                     &copies[i].partitions, err))
             return false;
-        if (table->insert_only &&
-            !probe_updates_deletes(&run->migration.source, table->source->oid,
+        if (source->insert_only &&
+            !probe_updates_deletes(&run->migration.source, source->table->oid,
                                    &copies[i].updates_deletes, err))
             return false;
     }
@@ -88,24 +92,24 @@ static bool make_slot(struct run *run, char **snapshot, lsn_t *lsn, struct err *
     log_event(LOG_INFO, "creating publication and slot; this waits for open transactions",
               log_text("slot", m->slot));
     return slot_drop(&m->source, m->slot, err) &&
-           slot_create_publications(&m->source, m->slot, m->table_count, m->slot_tables, err) &&
+           slot_create_publications(&m->source, m->slot, m->source_count, m->slot_tables, err) &&
            slot_create(run->config->source_dsn, m->slot, m->stop, snapshot, lsn, err);
 }
 
 static bool record_start(struct run *run, struct err *err)
 {
     struct migration *m = &run->migration;
-    struct control_copy *copies = mem_zero(m->table_count + 1, sizeof *copies);
+    struct control_copy *copies = mem_zero(m->source_count + 1, sizeof *copies);
     char *snapshot = NULL;
     lsn_t lsn = LSN_NONE;
     /* Baselines first: an update between the two is counted as unseen rather than missed. */
     bool ok = read_baselines(run, copies, err) && make_slot(run, &snapshot, &lsn, err) &&
               control_started(&m->target, run->config->migration, snapshot, lsn,
-                              m->table_count, copies, err);
+                              m->source_count, copies, err);
     if (ok)
         log_event(LOG_INFO, "slot created", log_text("slot", m->slot), log_lsn("lsn", lsn));
     free(snapshot);
-    forget_copies(copies, m->table_count);
+    forget_copies(copies, m->source_count);
     return ok;
 }
 
@@ -163,7 +167,7 @@ static void know_source(struct run *run)
 
 static int table_by_name(const struct run *run, const char *name)
 {
-    for (size_t i = 0; i < run->migration.table_count; i++)
+    for (size_t i = 0; i < run->migration.source_count; i++)
         if (strcmp(run->migration.source_names[i], name) == 0)
             return (int)i;
     return -1;
@@ -200,7 +204,7 @@ static bool load_records(struct run *run, struct err *err)
         known++;
     }
     control_copies_free(copies, count);
-    if (known == run->migration.table_count && count == known)
+    if (known == run->migration.source_count && count == known)
         return true;
     err_set(err, ERR_CONFIG, "the rules name other tables than the migration began with");
     return err_remedy(err, "restore the rules, or run `slackwater cleanup` and begin again");
@@ -213,6 +217,28 @@ static bool reload_control(struct run *run, struct err *err)
     return control_load(&m->target, run->config->migration, &m->control, err);
 }
 
+/* Rows that are at the target already were made by the rules of their time. Mending a rule that
+ * stopped the run is what a change is for; anything else makes old and new rows differ. */
+static bool note_rules(struct run *run, struct err *err)
+{
+    const struct chain *chain = run->migration.chain;
+    struct buf rules = {0};
+    bool same = true;
+    for (size_t i = 0; i < chain->table_count; i++) {
+        bound_table_select(&chain->tables[i], &rules);
+        buf_append_text(&rules, "; ");
+    }
+    bool ok = control_note_rules(&run->migration.target, run->config->migration,
+                                 buf_text(&rules), &same, err);
+    buf_free(&rules);
+    if (ok && !same)
+        log_event(LOG_WARN, "the rules have changed since the last run",
+                  log_text("impact", "rows carried before keep what the old rules made of them"),
+                  log_text("fix", "if that is not meant: cleanup, empty the target tables, begin "
+                                  "again"));
+    return ok;
+}
+
 /* Begins or resumes, and learns what is copied. */
 static bool establish(struct run *run, struct err *err)
 {
@@ -223,7 +249,7 @@ static bool establish(struct run *run, struct err *err)
         (!begin_migration(run, err) || !reload_control(run, err)))
         return false;
     know_source(run);
-    return resume_migration(run, err) &&
+    return resume_migration(run, err) && note_rules(run, err) &&
            control_set_http_address(&m->target, run->config->migration,
                                     http_address(run->http), err) &&
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&
@@ -275,75 +301,112 @@ static void find_levels(const struct run *run, int *levels)
     }
 }
 
+/* A source table is as deep as the deepest table it goes to. */
+static int level_of(const struct run *run, uint32_t source, const int *levels)
+{
+    const struct bound_source *s = &run->migration.chain->sources[source];
+    int deepest = 0;
+    for (uint32_t i = 0; i < s->table_count; i++)
+        if (levels[s->first_table + i] > deepest)
+            deepest = levels[s->first_table + i];
+    return deepest;
+}
+
 /* Insertion sort: by level, then by size. */
-static void order_tasks(const struct run *run, bool parents_first, struct copy_task *tasks,
+static void order_tasks(const struct run *run, const int *levels, struct copy_task *tasks,
                         size_t count)
 {
-    int *levels = mem_zero(run->migration.table_count + 1, sizeof *levels);
-    if (parents_first)
-        find_levels(run, levels);
     for (size_t i = 1; i < count; i++) {
         struct copy_task task = tasks[i];
         size_t at = i;
         for (; at > 0; at--) {
             uint32_t before = tasks[at - 1].table;
-            int level = levels[before] - levels[task.table];
-            int64_t bytes = run->migration.chain->tables[task.table].source->bytes -
-                            run->migration.chain->tables[before].source->bytes;
+            int level = level_of(run, before, levels) - level_of(run, task.table, levels);
+            int64_t bytes = run->migration.chain->sources[task.table].table->bytes -
+                            run->migration.chain->sources[before].table->bytes;
             if (level < 0 || (level == 0 && bytes <= 0))
                 break;
             tasks[at] = tasks[at - 1];
         }
         tasks[at] = task;
     }
-    free(levels);
 }
 
-static size_t list_tasks(const struct run *run, struct copy_task *tasks)
+/* The tables that a source goes to, parents first. */
+static void list_parts(const struct run *run, const struct bound_source *source,
+                       const int *levels, struct copy_part *parts)
+{
+    for (uint32_t i = 0; i < source->table_count; i++) {
+        const struct bound_table *table = &run->migration.chain->tables[source->first_table + i];
+        uint32_t at = i;
+        for (; at > 0; at--) {
+            if (levels[parts[at - 1].target->table] <= levels[table->target_relation->table])
+                break;
+            parts[at] = parts[at - 1];
+        }
+        parts[at] = (struct copy_part){.source = table->source_relation,
+                                       .target = table->target_relation,
+                                       .binary = table->copy_binary};
+    }
+}
+
+/* Parts have the indexes of the chain's tables. */
+static size_t list_tasks(const struct run *run, const int *levels, struct copy_task *tasks,
+                         struct copy_part *parts)
 {
     size_t count = 0;
-    for (size_t i = 0; i < run->migration.table_count; i++) {
-        const struct bound_table *table = &run->migration.chain->tables[i];
-        if (!run->records[i].done)
-            tasks[count++] = (struct copy_task){.table = (uint32_t)i,
-                                                .source = table->source_relation,
-                                                .target = table->target_relation,
-                                                .binary = table->copy_binary};
+    for (size_t i = 0; i < run->migration.source_count; i++) {
+        const struct bound_source *source = &run->migration.chain->sources[i];
+        if (run->records[i].done)
+            continue;
+        list_parts(run, source, levels, &parts[source->first_table]);
+        tasks[count++] = (struct copy_task){.table = (uint32_t)i,
+                                            .part_count = source->table_count,
+                                            .parts = &parts[source->first_table]};
     }
+    order_tasks(run, levels, tasks, count);
     return count;
+}
+
+static bool copy_tables(struct run *run, const struct copy_task *tasks, size_t count,
+                        bool enforced, struct err *err)
+{
+    monitor_set_stage(run->monitor, STAGE_BACKFILL);
+    log_event(LOG_INFO, "backfill begins", log_uint("tables", count));
+    struct copier copier = {
+        .task_count = count,
+        .tasks = tasks,
+        .records = run->records,
+        .workers = enforced ? 1 : run->config->backfill_workers,
+        .initial = &run->initial,
+        .transform = run->transform,
+        .progress = &run->progress,
+        .states = run->copy_states,
+        .stop = run->migration.stop,
+        .make_reader = make_reader,
+        .make_writer = make_writer,
+        .context = run,
+    };
+    if (!copier_run(&copier, err))
+        return false;
+    log_event(LOG_INFO, "backfill done", log_uint("tables", count));
+    return true;
 }
 
 static bool backfill(struct run *run, struct err *err)
 {
     struct migration *m = &run->migration;
-    struct copy_task *tasks = mem_zero(m->table_count + 1, sizeof *tasks);
+    struct copy_task *tasks = mem_zero(m->source_count + 1, sizeof *tasks);
+    struct copy_part *parts = mem_zero(m->table_count + 1, sizeof *parts);
+    int *levels = mem_zero(m->table_count + 1, sizeof *levels);
     bool enforced = !m->target_catalog->can_set_replica_role;
-    bool ok = true;
-    size_t count = list_tasks(run, tasks);
-    order_tasks(run, enforced || run->config->backfill_order == COPY_PARENTS_FIRST, tasks,
-                count);
-    if (count > 0) {
-        monitor_set_stage(run->monitor, STAGE_BACKFILL);
-        log_event(LOG_INFO, "backfill begins", log_uint("tables", count));
-        struct copier copier = {
-            .task_count = count,
-            .tasks = tasks,
-            .records = run->records,
-            .workers = enforced ? 1 : run->config->backfill_workers,
-            .initial = &run->initial,
-            .transform = run->transform,
-            .progress = &run->progress,
-            .states = run->copy_states,
-            .stop = m->stop,
-            .make_reader = make_reader,
-            .make_writer = make_writer,
-            .context = run,
-        };
-        ok = copier_run(&copier, err);
-        if (ok)
-            log_event(LOG_INFO, "backfill done", log_uint("tables", count));
-    }
+    if (enforced || run->config->backfill_order == COPY_PARENTS_FIRST)
+        find_levels(run, levels);
+    size_t count = list_tasks(run, levels, tasks, parts);
+    bool ok = count == 0 || copy_tables(run, tasks, count, enforced, err);
     free(tasks);
+    free(parts);
+    free(levels);
     return ok;
 }
 
@@ -374,7 +437,7 @@ static bool stream_changes(struct run *run, struct err *err)
         .queue_bytes = QUEUE_BYTES,
     };
     if (!find_end(run, &stream.until, err) ||
-        !handoff_create(run->records, run->migration.table_count, &run->handoff, err))
+        !handoff_create(run->records, run->migration.source_count, &run->handoff, err))
         return false;
     stream.handoff = handoff_contract(run->handoff);
     monitor_set_handoff(run->monitor, run->handoff);
@@ -387,7 +450,11 @@ static bool stream_changes(struct run *run, struct err *err)
 static void make_connectors(struct run *run)
 {
     struct migration *m = &run->migration;
-    run->transform = chain_transform(m->chain);
+    run->lookup_maker = migration_lookups(m);
+    run->transform = chain_transform_asking(m->chain, &run->lookup_maker);
+    run->row_reader =
+        pg_row_reader_create(run->config->source_dsn, m->source_catalog, m->stop);
+    run->transform->row_reader = run->row_reader;
     run->sink = pg_sink_create(&(struct pg_sink_config){
         .dsn = run->config->target_dsn,
         .migration = run->config->migration,
@@ -450,7 +517,7 @@ static void close_startup_sessions(struct run *run)
 
 static bool run_bound(struct run *run, struct err *err)
 {
-    size_t tables = run->migration.table_count;
+    size_t tables = run->migration.source_count;
     progress_init(&run->progress, tables);
     run->records = mem_zero(tables + 1, sizeof *run->records);
     run->copy_states = mem_zero(tables + 1, sizeof *run->copy_states);
@@ -458,7 +525,7 @@ static bool run_bound(struct run *run, struct err *err)
     run->partitions = mem_zero(tables + 1, sizeof *run->partitions);
     run->table_oids = mem_zero(tables + 1, sizeof *run->table_oids);
     for (size_t i = 0; i < tables; i++)
-        run->table_oids[i] = run->migration.chain->tables[i].source->oid;
+        run->table_oids[i] = run->migration.chain->sources[i].table->oid;
     run->continuity = (struct continuity){
         .slot = run->migration.slot,
         .table_count = tables,
@@ -486,8 +553,9 @@ static void destroy_run(struct run *run)
     run->source->ops->destroy(run->source);
     run->sink->ops->destroy(run->sink);
     run->transform->ops->destroy(run->transform);
+    run->row_reader->ops->destroy(run->row_reader);
     handoff_destroy(run->handoff);
-    for (size_t i = 0; i < run->migration.table_count; i++) {
+    for (size_t i = 0; i < run->migration.source_count; i++) {
         free(run->records[i].snapshot);
         free(run->partitions[i]);
     }

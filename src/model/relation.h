@@ -31,7 +31,7 @@ struct relation {
     enum match match;      /* target: how rows are found; source: as the identity allows */
     uint16_t column_count;
     struct column *columns;
-    uint32_t table;  /* target: index into the run's tables (pipeline/counters.h) */
+    uint32_t table;  /* target: index into the sink's tables */
 };
 
 /* Owns copies of everything; the columns are copied too. */

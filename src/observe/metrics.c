@@ -109,7 +109,9 @@ static void append_scope_labels(struct buf *out, enum scope scope, const struct 
         return;
     case TABLE:
         buf_append_char(out, ',');
-        append_label(out, "table", point->table->source);
+        append_label(out, "source", point->table->source);
+        buf_append_char(out, ',');
+        append_label(out, "target", point->table->target);
         return;
     case GATE:
         buf_append_char(out, ',');

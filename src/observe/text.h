@@ -1,5 +1,5 @@
 /* Text that came from elsewhere (table names, server messages), made fit for JSON, labels and
- * terminals: valid UTF-8, known width, no control bytes. Internal to observe. */
+ * terminals: valid UTF-8, known width, no control bytes. Of observe and the commands. */
 #ifndef OBSERVE_TEXT_H
 #define OBSERVE_TEXT_H
 

@@ -28,31 +28,44 @@ void applier_free(struct applier *applier)
     free(applier->tally);
 }
 
-/* Takes tables whose copy already holds the truncation off the list. False if none is left. */
-static bool keep_uncopied_tables(const struct stream *stream, struct change *truncate, xid_t xid)
+static bool copied(const struct stream *stream, uint32_t table, xid_t xid)
 {
-    uint16_t kept = 0;
-    for (uint16_t i = 0; i < truncate->relation_count; i++) {
-        const struct relation *relation = truncate->relations[i];
-        if (!stream->handoff->ops->copied(stream->handoff, relation->table, xid))
-            truncate->relations[kept++] = relation;
-    }
-    truncate->relation_count = kept;
-    if (kept > 0)
-        truncate->relation = truncate->relations[0];
-    return kept > 0;
+    return stream->handoff != NULL && table != UINT32_MAX &&
+           stream->handoff->ops->copied(stream->handoff, table, xid);
 }
 
-/* True if the backfill's copy holds the change whose writes begin at writes->changes[first]. */
-static bool copied_already(const struct applier *applier, const struct change *change,
-                           uint32_t table, uint32_t first, xid_t xid)
+/* A truncation without the tables whose copy holds it already. */
+static struct change uncopied_tables(const struct applier *applier, const struct change *change,
+                                     xid_t xid)
 {
     const struct stream *stream = applier->stream;
-    if (stream->handoff == NULL || table == UINT32_MAX)
-        return false;
-    if (change->kind == CHANGE_TRUNCATE && applier->writes->change_count > first)
-        return !keep_uncopied_tables(stream, &applier->writes->changes[first], xid);
-    return stream->handoff->ops->copied(stream->handoff, table, xid);
+    struct change rest = *change;
+    rest.relations = arena_alloc(&applier->writes->arena,
+                                 (change->relation_count + 1U) * sizeof(struct relation *));
+    rest.relation_count = 0;
+    for (uint16_t i = 0; i < change->relation_count; i++) {
+        const struct relation *relation = change->relations[i];
+        uint32_t table = stream->transform->ops->source(stream->transform, relation);
+        if (!copied(stream, table, xid))
+            rest.relations[rest.relation_count++] = relation;
+    }
+    if (rest.relation_count > 0)
+        rest.relation = rest.relations[0];
+    return rest;
+}
+
+/* The source table that a change counts for: of a truncation the first that takes part. */
+static uint32_t table_of(const struct stream *stream, const struct change *change)
+{
+    struct transform *transform = stream->transform;
+    if (change->kind != CHANGE_TRUNCATE)
+        return transform->ops->source(transform, change->relation);
+    for (uint16_t i = 0; i < change->relation_count; i++) {
+        uint32_t table = transform->ops->source(transform, change->relations[i]);
+        if (table != UINT32_MAX)
+            return table;
+    }
+    return UINT32_MAX;
 }
 
 static void tally_kind(struct table_counters *tally, enum change_kind kind)
@@ -66,6 +79,16 @@ static void tally_kind(struct table_counters *tally, enum change_kind kind)
     counter_add(by_kind[kind], 1);
 }
 
+/* True if the copy holds the change; of a truncation *rest is what it does not hold. */
+static bool copied_already(const struct applier *applier, const struct change *change,
+                           uint32_t table, xid_t xid, struct change *rest)
+{
+    if (change->kind != CHANGE_TRUNCATE || applier->stream->handoff == NULL)
+        return copied(applier->stream, table, xid);
+    *rest = uncopied_tables(applier, change, xid);
+    return rest->relation_count == 0 && table != UINT32_MAX;
+}
+
 static bool wrap_change(const struct change *change, struct err *err)
 {
     char lsn[LSN_TEXT_SIZE];
@@ -76,21 +99,20 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
                              const struct change *change, struct err *err)
 {
     const struct stream *stream = applier->stream;
-    uint32_t first = applier->writes->change_count;
-    uint32_t table = UINT32_MAX;
-    enum transform_result result =
-        stream->transform->ops->change(stream->transform, change, applier->writes, &table, err);
+    xid_t xid = batch->transactions[change->transaction].xid;
+    uint32_t table = table_of(stream, change);
     size_t slot = table == UINT32_MAX ? stream->progress->table_count : table;
     struct table_counters *tally = &applier->tally[slot];
+    uint32_t first = applier->writes->change_count;
+    struct change rest = *change;
 
     counter_add(&tally->received, 1);
-    if (copied_already(applier, change, table, first,
-                       batch->transactions[change->transaction].xid)) {
-        applier->writes->change_count = first;
+    if (copied_already(applier, change, table, xid, &rest)) {
         counter_add(&tally->skipped_by_handoff, 1);
         return true;
     }
-    switch (result) {
+    switch (stream->transform->ops->change(stream->transform, &rest, xid, applier->writes,
+                                           err)) {
     case TRANSFORM_FILTERED:
         counter_add(&tally->filtered, 1);
         return true;
@@ -102,10 +124,6 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     if (applier->writes->change_count == first) {
         err_set(err, ERR_BUG, "the rules say that they wrote it, and wrote nothing");
         return wrap_change(change, err);
-    }
-    for (uint32_t i = first; i < applier->writes->change_count; i++) {
-        applier->writes->changes[i].lsn = change->lsn;
-        applier->writes->changes[i].transaction = change->transaction;
     }
     counter_add(&tally->applied, 1);
     tally_kind(tally, change->kind);

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "model/batch.h"
+#include "pipeline/row_reader.h"
 
 struct transform;
 
@@ -19,24 +20,28 @@ enum transform_result {
 };
 
 struct transform_ops {
-    /* Appends what `in` becomes to `out`; new bytes come from out's arena, others are borrowed
-     * from in. Sets *table to the run's table index, also when filtered or failed (UINT32_MAX
-     * when the relation is not part of the migration). A TRUNCATE of several tables becomes one
-     * TRUNCATE for those that can be truncated. */
+    /* The run's index of the source table that a relation of the stream is: what its changes are
+     * counted by and what the handoff judges. UINT32_MAX when it is not part of the migration.
+     * Also for a table that no longer fits what was bound. */
+    uint32_t (*source)(struct transform *transform, const struct relation *from);
+    /* Appends what `in`, a change of transaction xid, becomes to `out`: for each target of its
+     * table none, one or two changes. New bytes come from out's arena, others are borrowed from
+     * in. A TRUNCATE of several tables becomes one TRUNCATE for those that can be truncated. */
     enum transform_result (*change)(struct transform *transform, const struct change *in,
-                                    struct batch *out, uint32_t *table, struct err *err);
-    /* One row of the backfill, of the source relation `from`. On TRANSFORM_WRITTEN *out is the
-     * row for the target relation `*target` (values in `arena` or borrowed from `in`). */
-    enum transform_result (*row)(struct transform *transform, const struct relation *from,
-                                 const struct row *in, struct arena *arena,
-                                 const struct relation **target, struct row *out,
+                                    xid_t xid, struct batch *out, struct err *err);
+    /* One row of the backfill for the target relation `target`, read as the source relation
+     * that goes with it. On TRANSFORM_WRITTEN *out is the row (values in `arena` or borrowed
+     * from `in`); filtered rows do not go to that target. */
+    enum transform_result (*row)(struct transform *transform, const struct relation *target,
+                                 const struct row *in, struct arena *arena, struct row *out,
                                  struct err *err);
-    struct transform *(*clone)(const struct transform *transform);
+    struct transform *(*clone)(const struct transform *transform); /* without row_reader */
     void (*destroy)(struct transform *transform); /* frees; NULL is not passed */
 };
 
 struct transform {
     const struct transform_ops *ops;
+    struct row_reader *row_reader; /* borrowed, set by the owner; NULL: rows cannot be read again */
 };
 
 #endif

@@ -9,24 +9,91 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void column_clear(struct catalog_column *column)
+{
+    free(column->name);
+    free(column->type_name);
+    free(column->base_type);
+    free(column->expression);
+    free(column->collation);
+    free(column->comment);
+}
+
+static void index_clear(struct catalog_index *index)
+{
+    free(index->name);
+    free(index->columns);
+    free(index->definition);
+}
+
+static void foreign_key_clear(struct catalog_foreign_key *key)
+{
+    for (uint16_t i = 0; key->parent_columns && i < key->column_count; i++)
+        free(key->parent_columns[i]);
+    free(key->parent_columns);
+    free(key->parent_schema);
+    free(key->parent_name);
+    free(key->columns);
+    free(key->name);
+}
+
+static void constraint_clear(struct catalog_constraint *constraint)
+{
+    free(constraint->name);
+    free(constraint->definition);
+    free(constraint->expression);
+}
+
 static void table_clear(struct catalog_table *table)
 {
-    for (uint16_t i = 0; table->columns && i < table->column_count; i++) {
-        free(table->columns[i].name);
-        free(table->columns[i].type_name);
-        free(table->columns[i].base_type);
-    }
-    for (uint16_t i = 0; table->indexes && i < table->index_count; i++) {
-        free(table->indexes[i].name);
-        free(table->indexes[i].columns);
-    }
+    for (uint16_t i = 0; table->columns && i < table->column_count; i++)
+        column_clear(&table->columns[i]);
+    for (uint16_t i = 0; table->indexes && i < table->index_count; i++)
+        index_clear(&table->indexes[i]);
     for (uint16_t i = 0; table->foreign_keys && i < table->foreign_key_count; i++)
-        free(table->foreign_keys[i].name);
+        foreign_key_clear(&table->foreign_keys[i]);
+    for (uint16_t i = 0; table->constraints && i < table->constraint_count; i++)
+        constraint_clear(&table->constraints[i]);
+    for (uint16_t i = 0; table->triggers && i < table->trigger_count; i++)
+        free(table->triggers[i].name);
     free(table->columns);
     free(table->indexes);
     free(table->foreign_keys);
+    free(table->constraints);
+    free(table->triggers);
     free(table->schema);
     free(table->name);
+}
+
+static void enum_clear(struct catalog_enum *type)
+{
+    for (size_t i = 0; type->labels && i < type->label_count; i++)
+        free(type->labels[i]);
+    free(type->labels);
+    free(type->schema);
+    free(type->name);
+}
+
+static void clear_besides_tables(struct catalog *catalog)
+{
+    for (size_t i = 0; catalog->sequences && i < catalog->sequence_count; i++) {
+        free(catalog->sequences[i].schema);
+        free(catalog->sequences[i].name);
+    }
+    for (size_t i = 0; catalog->extensions && i < catalog->extension_count; i++) {
+        free(catalog->extensions[i].name);
+        free(catalog->extensions[i].version);
+    }
+    for (size_t i = 0; catalog->enums && i < catalog->enum_count; i++)
+        enum_clear(&catalog->enums[i]);
+    for (size_t i = 0; catalog->objects && i < catalog->object_count; i++) {
+        free(catalog->objects[i].name);
+        free(catalog->objects[i].definition);
+    }
+    free(catalog->sequences);
+    free(catalog->extensions);
+    free(catalog->enums);
+    free(catalog->objects);
 }
 
 void catalog_free(struct catalog *catalog)
@@ -35,10 +102,12 @@ void catalog_free(struct catalog *catalog)
         return;
     for (size_t i = 0; catalog->tables && i < catalog->table_count; i++)
         table_clear(&catalog->tables[i]);
+    clear_besides_tables(catalog);
     free(catalog->tables);
     free(catalog->database);
     free(catalog->role);
     free(catalog->encoding);
+    free(catalog->collation);
     free(catalog->system_identifier);
     free(catalog);
 }
@@ -68,6 +137,24 @@ int catalog_column_index(const struct catalog_table *table, const char *name)
         if (strcmp(table->columns[i].name, name) == 0)
             return i;
     return -1;
+}
+
+const struct catalog_index *catalog_primary_key(const struct catalog_table *table)
+{
+    for (uint16_t i = 0; i < table->index_count; i++)
+        if (table->indexes[i].primary)
+            return &table->indexes[i];
+    return NULL;
+}
+
+const struct catalog_enum *catalog_find_enum(const struct catalog *catalog, const char *schema,
+                                             const char *name)
+{
+    for (size_t i = 0; i < catalog->enum_count; i++)
+        if (strcmp(catalog->enums[i].name, name) == 0 &&
+            strcmp(catalog->enums[i].schema, schema) == 0)
+            return &catalog->enums[i];
+    return NULL;
 }
 
 /* An index that the server itself takes as an identity is always immediate; one that was

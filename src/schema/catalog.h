@@ -27,6 +27,9 @@ struct catalog_column {
     bool has_default; /* a default, identity or generation expression */
     char identity;    /* 0, a (ALWAYS), d (BY DEFAULT) */
     bool generated;   /* GENERATED ALWAYS AS (...) STORED or VIRTUAL: never written */
+    char *expression; /* the default's, or the generation's; NULL: none (or not known) */
+    char *collation;  /* "schema.name" where it is not the type's own; else NULL */
+    char *comment;    /* NULL: none */
 };
 
 struct catalog_index {
@@ -36,15 +39,40 @@ struct catalog_index {
     bool immediate; /* not a deferrable constraint's */
     bool usable;    /* valid, not partial, no expressions, all columns plain */
     bool replica_identity;
+    bool constraint;  /* it stands behind a primary key, unique or exclusion constraint */
     uint16_t column_count;
     uint16_t *columns; /* indexes into the table's columns */
+    char *definition;  /* CREATE INDEX ...; NULL when it comes from a schema file */
 };
 
 struct catalog_foreign_key {
     char *name;
-    uint32_t parent_oid; /* referenced table */
+    uint32_t parent_oid; /* referenced table; 0 in a catalog that came from a file */
     char on_delete;      /* a r c n d, as in pg_constraint */
     char on_update;
+    bool validated;
+    uint16_t column_count;
+    uint16_t *columns; /* of the child: indexes into the table's columns */
+    char *parent_schema;
+    char *parent_name;
+    char **parent_columns; /* names, one for each column */
+};
+
+/* A check or exclusion constraint. */
+struct catalog_constraint {
+    char *name;
+    char kind; /* c check, x exclusion */
+    bool validated;
+    char *definition; /* "CHECK ((amount > 0))", as pg_get_constraintdef() has it */
+    char *expression; /* of a check: "(amount > 0)"; else NULL */
+};
+
+/* What happens on writes besides the write: a trigger or a rewrite rule. */
+struct catalog_trigger {
+    char *name;
+    bool rule;    /* a rewrite rule; else a trigger */
+    char enabled; /* O for ordinary sessions, R under session_replication_role=replica, A for
+                     both, D for none */
 };
 
 struct catalog_table {
@@ -57,9 +85,7 @@ struct catalog_table {
     bool is_partition;
     bool owned; /* the connected role owns it or is superuser */
     bool can_select, can_insert, can_update, can_delete, can_truncate;
-    bool row_security;
-    uint16_t user_triggers; /* triggers that fire for an ordinary session (tgenabled O) */
-    uint16_t always_triggers; /* that fire under session_replication_role=replica too (A, R) */
+    bool row_security_active;  /* it would filter what the connected role sees and writes */
     int64_t estimated_rows;  /* -1 when never analyzed */
     int64_t bytes;           /* with TOAST, without indexes; summed over partitions */
     int64_t updates_deletes; /* n_tup_upd + n_tup_del: evidence about insert-only tables */
@@ -69,6 +95,36 @@ struct catalog_table {
     struct catalog_index *indexes;
     uint16_t foreign_key_count; /* where this table is the child */
     struct catalog_foreign_key *foreign_keys;
+    uint16_t constraint_count;
+    struct catalog_constraint *constraints;
+    uint16_t trigger_count; /* rules too, those that views are made of excepted */
+    struct catalog_trigger *triggers;
+};
+
+struct catalog_sequence {
+    char *schema;
+    char *name;
+    int64_t increment, min, max;
+    bool cycle;
+};
+
+struct catalog_extension {
+    char *name;
+    char *version;
+};
+
+struct catalog_enum {
+    char *schema;
+    char *name;
+    size_t label_count;
+    char **labels; /* in the enum's order */
+};
+
+/* Something that is compared by its text alone. */
+struct catalog_object {
+    const char *kind; /* "view", "procedure"; static */
+    char *name;       /* as people write it */
+    char *definition;
 };
 
 struct catalog {
@@ -76,6 +132,7 @@ struct catalog {
     char *database;
     char *role;           /* connected as */
     char *encoding;       /* server_encoding */
+    char *collation;      /* datcollate, or the ICU locale */
     char *system_identifier;
     uint32_t timeline;
     bool superuser;
@@ -86,6 +143,15 @@ struct catalog {
     size_t table_count;
     struct catalog_table *tables; /* ordinary and partitioned tables outside system schemas,
                                      ordered by schema and name */
+    size_t sequence_count;
+    struct catalog_sequence *sequences;
+    size_t extension_count;
+    struct catalog_extension *extensions;
+    size_t enum_count;
+    struct catalog_enum *enums;
+    size_t object_count; /* of schema files only */
+    struct catalog_object *objects;
+    int64_t large_objects; /* how many there are */
 };
 
 void catalog_free(struct catalog *catalog); /* NULL is accepted */
@@ -96,6 +162,10 @@ const struct catalog_table *catalog_find(const struct catalog *catalog, const ch
 const struct catalog_table *catalog_find_oid(const struct catalog *catalog, uint32_t oid);
 /* The column's index, or -1. */
 int catalog_column_index(const struct catalog_table *table, const char *name);
+/* NULL when there is none. */
+const struct catalog_index *catalog_primary_key(const struct catalog_table *table);
+const struct catalog_enum *catalog_find_enum(const struct catalog *catalog, const char *schema,
+                                             const char *name);
 
 /* The index that identifies a row in the source's stream: the immediate primary key for
  * identity d (and for f, where it names the row among its old values), the chosen index for i.

@@ -78,75 +78,86 @@ static const struct known_type known_types[] = {
 };
 
 /* What becomes of a pair of different types. The first line that matches counts; what no line
- * names cannot be cast. by_rank: always where the source's rank is no larger, else perhaps. */
+ * names cannot be cast. The two by rank: WIDENS where the source's rank is no larger. */
 struct pair {
     enum category source;
     enum category target;
-    enum { ALWAYS, PERHAPS, BY_RANK } result;
+    enum {
+        WIDENS,
+        FITS,
+        NARROWS,
+        ROUNDS,
+        DROPS_ZONE,
+        CONVERTS,
+        NARROWS_BY_RANK,
+        ROUNDS_BY_RANK
+    } result;
     const char *why;
 };
 
 static const struct pair pairs[] = {
-    {CATEGORY_BYTES, CATEGORY_TEXT, PERHAPS, "the bytes become hexadecimal text"},
-    {CATEGORY_TEXT, CATEGORY_NAME, PERHAPS, "text longer than 63 bytes is cut"},
-    {CATEGORY_NAME, CATEGORY_NAME, BY_RANK, "longer names are cut"},
-    {CATEGORY_ANY, CATEGORY_TEXT, ALWAYS, ""},
-    {CATEGORY_TEXT, CATEGORY_ANY, PERHAPS,
+    {CATEGORY_BYTES, CATEGORY_TEXT, CONVERTS, "the bytes become hexadecimal text"},
+    {CATEGORY_TEXT, CATEGORY_NAME, NARROWS, "text longer than 63 bytes is cut"},
+    {CATEGORY_NAME, CATEGORY_NAME, NARROWS_BY_RANK, "longer names are cut"},
+    {CATEGORY_TEXT, CATEGORY_TEXT, WIDENS, ""},
+    {CATEGORY_NAME, CATEGORY_TEXT, WIDENS, ""},
+    {CATEGORY_ANY, CATEGORY_TEXT, FITS, ""},
+    {CATEGORY_TEXT, CATEGORY_ANY, CONVERTS,
      "text that is no value of the target's type is refused"},
-    {CATEGORY_NAME, CATEGORY_ANY, PERHAPS,
+    {CATEGORY_NAME, CATEGORY_ANY, CONVERTS,
      "text that is no value of the target's type is refused"},
-    {CATEGORY_UNKNOWN, CATEGORY_ANY, PERHAPS,
+    {CATEGORY_UNKNOWN, CATEGORY_ANY, CONVERTS,
      "the text form of one must be input of the other"},
-    {CATEGORY_ANY, CATEGORY_UNKNOWN, PERHAPS,
+    {CATEGORY_ANY, CATEGORY_UNKNOWN, CONVERTS,
      "the text form of one must be input of the other"},
 
-    {CATEGORY_INTEGER, CATEGORY_INTEGER, BY_RANK, "values may be out of range"},
-    {CATEGORY_INTEGER, CATEGORY_NUMERIC, ALWAYS, ""},
-    {CATEGORY_INTEGER, CATEGORY_FLOAT, BY_RANK, "large numbers lose digits"},
-    {CATEGORY_INTEGER, CATEGORY_OID, PERHAPS, "values may be out of range"},
-    {CATEGORY_INTEGER, CATEGORY_MONEY, PERHAPS, "values may be out of range"},
-    {CATEGORY_INTEGER, CATEGORY_BOOLEAN, PERHAPS, "only 0 and 1 are accepted"},
-    {CATEGORY_INTEGER, CATEGORY_JSON, ALWAYS, ""},
-    {CATEGORY_INTEGER, CATEGORY_JSONB, ALWAYS, ""},
-    {CATEGORY_OID, CATEGORY_INTEGER, PERHAPS, "values may be out of range"},
-    {CATEGORY_OID, CATEGORY_NUMERIC, ALWAYS, ""},
-    {CATEGORY_NUMERIC, CATEGORY_INTEGER, PERHAPS,
+    {CATEGORY_INTEGER, CATEGORY_INTEGER, NARROWS_BY_RANK, "values may be out of range"},
+    {CATEGORY_INTEGER, CATEGORY_NUMERIC, WIDENS, ""},
+    {CATEGORY_INTEGER, CATEGORY_FLOAT, ROUNDS_BY_RANK, "large numbers lose digits"},
+    {CATEGORY_INTEGER, CATEGORY_OID, NARROWS, "values may be out of range"},
+    {CATEGORY_INTEGER, CATEGORY_MONEY, NARROWS, "values may be out of range"},
+    {CATEGORY_INTEGER, CATEGORY_BOOLEAN, NARROWS, "only 0 and 1 are accepted"},
+    {CATEGORY_INTEGER, CATEGORY_JSON, FITS, ""},
+    {CATEGORY_INTEGER, CATEGORY_JSONB, FITS, ""},
+    {CATEGORY_OID, CATEGORY_INTEGER, NARROWS, "values may be out of range"},
+    {CATEGORY_OID, CATEGORY_NUMERIC, WIDENS, ""},
+    {CATEGORY_NUMERIC, CATEGORY_INTEGER, NARROWS,
      "fractions are refused, values may be out of range"},
-    {CATEGORY_NUMERIC, CATEGORY_FLOAT, PERHAPS, "digits may be lost"},
-    {CATEGORY_NUMERIC, CATEGORY_MONEY, PERHAPS, "values are rounded or out of range"},
-    {CATEGORY_FLOAT, CATEGORY_FLOAT, BY_RANK, "digits may be lost"},
-    {CATEGORY_FLOAT, CATEGORY_NUMERIC, PERHAPS, "infinities may be refused"},
-    {CATEGORY_FLOAT, CATEGORY_INTEGER, PERHAPS,
+    {CATEGORY_NUMERIC, CATEGORY_FLOAT, ROUNDS, "digits may be lost"},
+    {CATEGORY_NUMERIC, CATEGORY_MONEY, ROUNDS, "values are rounded or out of range"},
+    {CATEGORY_FLOAT, CATEGORY_FLOAT, ROUNDS_BY_RANK, "digits may be lost"},
+    {CATEGORY_FLOAT, CATEGORY_NUMERIC, CONVERTS, "infinities may be refused"},
+    {CATEGORY_FLOAT, CATEGORY_INTEGER, NARROWS,
      "fractions are refused, values may be out of range"},
 
-    {CATEGORY_DATE, CATEGORY_TIMESTAMP, ALWAYS, ""},
-    {CATEGORY_DATE, CATEGORY_TIMESTAMPTZ, PERHAPS,
+    {CATEGORY_DATE, CATEGORY_TIMESTAMP, WIDENS, ""},
+    {CATEGORY_DATE, CATEGORY_TIMESTAMPTZ, CONVERTS,
      "midnight is taken in the session's time zone"},
-    {CATEGORY_TIMESTAMP, CATEGORY_DATE, PERHAPS, "the time of day is lost"},
-    {CATEGORY_TIMESTAMP, CATEGORY_TIMESTAMPTZ, PERHAPS,
+    {CATEGORY_TIMESTAMP, CATEGORY_DATE, ROUNDS, "the time of day is lost"},
+    {CATEGORY_TIMESTAMP, CATEGORY_TIMESTAMPTZ, CONVERTS,
      "times are taken in the session's time zone"},
-    {CATEGORY_TIMESTAMP, CATEGORY_TIME, PERHAPS, "the date is lost"},
-    {CATEGORY_TIMESTAMPTZ, CATEGORY_TIMESTAMP, PERHAPS, "the time zone is lost"},
-    {CATEGORY_TIMESTAMPTZ, CATEGORY_DATE, PERHAPS,
+    {CATEGORY_TIMESTAMP, CATEGORY_TIME, ROUNDS, "the date is lost"},
+    {CATEGORY_TIMESTAMPTZ, CATEGORY_TIMESTAMP, DROPS_ZONE, "the time zone is lost"},
+    {CATEGORY_TIMESTAMPTZ, CATEGORY_DATE, DROPS_ZONE,
      "the time of day and the time zone are lost"},
-    {CATEGORY_TIMESTAMPTZ, CATEGORY_TIME, PERHAPS, "the date and the time zone are lost"},
-    {CATEGORY_TIMESTAMPTZ, CATEGORY_TIMETZ, PERHAPS, "the date is lost"},
-    {CATEGORY_TIME, CATEGORY_TIMETZ, PERHAPS, "times are taken in the session's time zone"},
-    {CATEGORY_TIME, CATEGORY_INTERVAL, ALWAYS, ""},
-    {CATEGORY_TIMETZ, CATEGORY_TIME, PERHAPS, "the time zone is lost"},
-    {CATEGORY_INTERVAL, CATEGORY_TIME, PERHAPS, "only intervals below a day are accepted"},
+    {CATEGORY_TIMESTAMPTZ, CATEGORY_TIME, DROPS_ZONE, "the date and the time zone are lost"},
+    {CATEGORY_TIMESTAMPTZ, CATEGORY_TIMETZ, ROUNDS, "the date is lost"},
+    {CATEGORY_TIME, CATEGORY_TIMETZ, CONVERTS, "times are taken in the session's time zone"},
+    {CATEGORY_TIME, CATEGORY_INTERVAL, FITS, ""},
+    {CATEGORY_TIMETZ, CATEGORY_TIME, DROPS_ZONE, "the time zone is lost"},
+    {CATEGORY_INTERVAL, CATEGORY_TIME, NARROWS, "only intervals below a day are accepted"},
 
-    {CATEGORY_JSON, CATEGORY_JSONB, PERHAPS, "repeated keys and the order of keys are lost"},
-    {CATEGORY_JSONB, CATEGORY_JSON, ALWAYS, ""},
-    {CATEGORY_INET, CATEGORY_INET, BY_RANK, "addresses with host bits are refused"},
-    {CATEGORY_MAC, CATEGORY_MAC, BY_RANK,
+    {CATEGORY_JSON, CATEGORY_JSONB, CONVERTS, "repeated keys and the order of keys are lost"},
+    {CATEGORY_JSONB, CATEGORY_JSON, FITS, ""},
+    {CATEGORY_INET, CATEGORY_INET, NARROWS_BY_RANK, "addresses with host bits are refused"},
+    {CATEGORY_MAC, CATEGORY_MAC, NARROWS_BY_RANK,
      "only addresses with FF:FE in the middle are accepted"},
-    {CATEGORY_BIT, CATEGORY_BIT, BY_RANK, "the length must be the target's"},
-    {CATEGORY_ENUM, CATEGORY_ENUM, PERHAPS, "labels that the target's enum lacks are refused"},
-    {CATEGORY_COMPOSITE, CATEGORY_COMPOSITE, PERHAPS,
+    {CATEGORY_BIT, CATEGORY_BIT, NARROWS_BY_RANK, "the length must be the target's"},
+    {CATEGORY_ENUM, CATEGORY_ENUM, NARROWS, "labels that the target's enum lacks are refused"},
+    {CATEGORY_COMPOSITE, CATEGORY_COMPOSITE, CONVERTS,
      "the fields must agree in number and type"},
-    {CATEGORY_RANGE, CATEGORY_RANGE, PERHAPS, "bounds must be values of the target's subtype"},
-    {CATEGORY_ARRAY, CATEGORY_ARRAY, PERHAPS, "elements must be values of the target's type"},
+    {CATEGORY_RANGE, CATEGORY_RANGE, CONVERTS, "bounds must be values of the target's subtype"},
+    {CATEGORY_ARRAY, CATEGORY_ARRAY, CONVERTS, "elements must be values of the target's type"},
 };
 
 static bool type_built_in(const char *base_type)
@@ -216,80 +227,92 @@ static int numeric_integer_digits(int32_t modifier)
     return (((modifier - 4) >> 16) & 0xffff) - numeric_scale(modifier);
 }
 
-static enum fit fit_perhaps(const char **why, const char *reason)
+struct verdict {
+    enum fit fit;
+    enum type_change change;
+    const char *why;
+};
+
+static const struct verdict every_value_fits = {FIT_ALWAYS, TYPE_WIDENED, ""};
+
+static struct verdict narrows(const char *why)
 {
-    *why = reason;
-    return FIT_PERHAPS;
+    return (struct verdict){FIT_PERHAPS, TYPE_NARROWED, why};
 }
 
-static enum fit fit_text_length(const struct catalog_column *source,
-                                const struct catalog_column *target, const char **why)
+static struct verdict rounds(const char *why)
+{
+    return (struct verdict){FIT_PERHAPS, TYPE_LESS_PRECISE, why};
+}
+
+static struct verdict fit_text_length(const struct catalog_column *source,
+                                      const struct catalog_column *target)
 {
     int limit, longest = type_max_length(source);
 
     if (type_length_limit(target, &limit) && (longest == 0 || longest > limit))
-        return fit_perhaps(why, "longer text is refused");
-    return FIT_ALWAYS;
+        return narrows("longer text is refused");
+    return every_value_fits;
 }
 
-static enum fit fit_numeric_digits(const struct catalog_column *source,
-                                   const struct catalog_column *target, const char **why)
+static struct verdict fit_numeric_digits(const struct catalog_column *source,
+                                         const struct catalog_column *target)
 {
     static const int integer_digits[] = {10, 5, 10, 19}; /* by rank; 0 is oid */
     int32_t to = target->type_modifier, from = source->type_modifier;
     struct known_type type = type_lookup(source);
 
     if (to < 4)
-        return FIT_ALWAYS;
+        return every_value_fits;
     if (type.category != CATEGORY_NUMERIC)
         return numeric_integer_digits(to) >= integer_digits[type.rank]
-                   ? FIT_ALWAYS
-                   : fit_perhaps(why, "values may be out of range");
+                   ? every_value_fits
+                   : narrows("values may be out of range");
     if (from < 4 || numeric_integer_digits(from) > numeric_integer_digits(to))
-        return fit_perhaps(why, "values may be out of range");
+        return narrows("values may be out of range");
     return numeric_scale(from) > numeric_scale(to)
-               ? fit_perhaps(why, "values are rounded to fewer digits")
-               : FIT_ALWAYS;
+               ? rounds("values are rounded to fewer digits")
+               : every_value_fits;
 }
 
-static enum fit fit_time_precision(const struct catalog_column *source,
-                                   const struct catalog_column *target, const char **why)
+static struct verdict fit_time_precision(const struct catalog_column *source,
+                                         const struct catalog_column *target)
 {
     int from = source->type_modifier < 0 ? 6 : source->type_modifier;
     int to = target->type_modifier < 0 ? 6 : target->type_modifier;
 
-    return from > to ? fit_perhaps(why, "fractions of a second are rounded") : FIT_ALWAYS;
+    return from > to ? rounds("fractions of a second are rounded") : every_value_fits;
 }
 
-static enum fit fit_bit_length(const struct catalog_column *source,
-                               const struct catalog_column *target, const char **why)
+static struct verdict fit_bit_length(const struct catalog_column *source,
+                                     const struct catalog_column *target)
 {
     if (target->type_modifier < 0 || source->type_modifier == target->type_modifier)
-        return FIT_ALWAYS;
+        return every_value_fits;
     if (strcmp(target->base_type, "pg_catalog.varbit") == 0 && source->type_modifier >= 0 &&
         source->type_modifier < target->type_modifier)
-        return FIT_ALWAYS;
-    return fit_perhaps(why, "the length must be the target's");
+        return every_value_fits;
+    return narrows("the length must be the target's");
 }
 
 /* A value of the right type must also be within the target's length and precision. */
-static enum fit fit_modifier(const struct catalog_column *source,
-                             const struct catalog_column *target, const char **why)
+static struct verdict fit_modifier(const struct catalog_column *source,
+                                   const struct catalog_column *target)
 {
     switch ((int)type_lookup(target).category) {
     case CATEGORY_TEXT:
-        return fit_text_length(source, target, why);
+        return fit_text_length(source, target);
     case CATEGORY_NUMERIC:
-        return fit_numeric_digits(source, target, why);
+        return fit_numeric_digits(source, target);
     case CATEGORY_TIMESTAMP:
     case CATEGORY_TIMESTAMPTZ:
     case CATEGORY_TIME:
     case CATEGORY_TIMETZ:
-        return fit_time_precision(source, target, why);
+        return fit_time_precision(source, target);
     case CATEGORY_BIT:
-        return fit_bit_length(source, target, why);
+        return fit_bit_length(source, target);
     default:
-        return FIT_ALWAYS;
+        return every_value_fits;
     }
 }
 
@@ -302,19 +325,91 @@ static const struct pair *pair_find(enum category source, enum category target)
     return NULL;
 }
 
+static enum type_change pair_change(const struct pair *pair, int source_rank, int target_rank)
+{
+    switch (pair->result) {
+    case WIDENS:
+        return TYPE_WIDENED;
+    case FITS:
+    case CONVERTS:
+        return TYPE_CONVERTED;
+    case NARROWS:
+        return TYPE_NARROWED;
+    case ROUNDS:
+        return TYPE_LESS_PRECISE;
+    case DROPS_ZONE:
+        return TYPE_WITHOUT_ZONE;
+    case NARROWS_BY_RANK:
+        return source_rank > target_rank ? TYPE_NARROWED : TYPE_WIDENED;
+    case ROUNDS_BY_RANK:
+        return source_rank > target_rank ? TYPE_LESS_PRECISE : TYPE_WIDENED;
+    }
+    return TYPE_INCOMPATIBLE;
+}
+
+/* Another type: the pair's line decides, and where every value fits, the modifier. */
+static struct verdict judge_pair(const struct catalog_column *source,
+                                 const struct catalog_column *target)
+{
+    struct known_type from = type_lookup(source), to = type_lookup(target);
+    const struct pair *pair = pair_find(from.category, to.category);
+    struct verdict verdict;
+    enum type_change change;
+
+    if (!pair)
+        return (struct verdict){FIT_NEVER, TYPE_INCOMPATIBLE, ""};
+    change = pair_change(pair, from.rank, to.rank);
+    if (change != TYPE_WIDENED && pair->result != FITS)
+        return (struct verdict){FIT_PERHAPS, change, pair->why};
+    verdict = fit_modifier(source, target);
+    if (verdict.fit == FIT_ALWAYS)
+        verdict.change = change;
+    return verdict;
+}
+
+static struct verdict judge(const struct catalog_column *source,
+                            const struct catalog_column *target)
+{
+    struct verdict verdict;
+
+    if (strcmp(source->base_type, target->base_type) != 0)
+        return judge_pair(source, target);
+    verdict = fit_modifier(source, target);
+    if (verdict.fit == FIT_ALWAYS)
+        verdict.fit = FIT_SAME;
+    if (verdict.fit == FIT_SAME && strcmp(source->type_name, target->type_name) == 0)
+        verdict.change = TYPE_UNCHANGED;
+    return verdict;
+}
+
 enum fit type_fit(const struct catalog_column *source, const struct catalog_column *target,
                   const char **why)
 {
-    struct known_type from = type_lookup(source), to = type_lookup(target);
-    const struct pair *pair;
+    struct verdict verdict = judge(source, target);
 
-    *why = "";
-    if (strcmp(source->base_type, target->base_type) == 0)
-        return fit_modifier(source, target, why) == FIT_PERHAPS ? FIT_PERHAPS : FIT_SAME;
-    pair = pair_find(from.category, to.category);
-    if (!pair)
-        return FIT_NEVER;
-    if (pair->result == PERHAPS || (pair->result == BY_RANK && from.rank > to.rank))
-        return fit_perhaps(why, pair->why);
-    return fit_modifier(source, target, why);
+    *why = verdict.why;
+    return verdict.fit;
+}
+
+enum type_change type_change(const struct catalog_column *source,
+                             const struct catalog_column *target, const char **why)
+{
+    struct verdict verdict = judge(source, target);
+
+    *why = verdict.why;
+    return verdict.change;
+}
+
+const char *type_change_id(enum type_change change)
+{
+    static const char *const ids[TYPE_CHANGE_COUNT] = {
+        [TYPE_WIDENED] = "column.type_widened",
+        [TYPE_NARROWED] = "column.type_narrowed",
+        [TYPE_LESS_PRECISE] = "column.precision_lost",
+        [TYPE_WITHOUT_ZONE] = "column.timezone_lost",
+        [TYPE_CONVERTED] = "column.type_converted",
+        [TYPE_INCOMPATIBLE] = "column.type_cannot_cast",
+    };
+
+    return ids[change];
 }

@@ -22,6 +22,23 @@ enum fit {
 enum fit type_fit(const struct catalog_column *source, const struct catalog_column *target,
                   const char **why);
 
+/* The same question as a change of one column's type. */
+enum type_change {
+    TYPE_UNCHANGED,
+    TYPE_WIDENED,      /* takes every value, and no less well */
+    TYPE_NARROWED,     /* values may be refused: range, length, labels */
+    TYPE_LESS_PRECISE, /* values may be rounded or lose a part */
+    TYPE_WITHOUT_ZONE, /* the time zone is lost */
+    TYPE_CONVERTED,    /* a type of another kind: clients see another one, values may change */
+    TYPE_INCOMPATIBLE, /* cannot be cast */
+    TYPE_CHANGE_COUNT,
+};
+
+enum type_change type_change(const struct catalog_column *source,
+                             const struct catalog_column *target, const char **why);
+/* The finding's id: "column.type_narrowed". Static; NULL for TYPE_UNCHANGED. */
+const char *type_change_id(enum type_change change);
+
 /* How many characters the text form of the type can have at most, 0 when there is no limit. */
 int type_max_length(const struct catalog_column *column);
 

@@ -6,6 +6,7 @@
 #include "schema/finding.h"
 
 #include "base/mem.h"
+#include "schema/finding_kind.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,9 +24,14 @@ static char *copy(const char *text)
     return mem_string(text ? text : "");
 }
 
-void findings_add(struct findings *findings, const char *id, enum severity severity,
-                  const char *object, const char *what, const char *impact, const char *fix,
-                  const char *sql, const char *rollback_sql)
+static const char *usual_operations(const char *id)
+{
+    const struct finding_kind *kind = finding_kind(id);
+
+    return kind ? kind->operations : "";
+}
+
+void findings_put(struct findings *findings, const struct finding *finding)
 {
     if (findings->count == findings->capacity) {
         findings->capacity = findings->capacity ? findings->capacity * 2 : 16;
@@ -33,15 +39,33 @@ void findings_add(struct findings *findings, const char *id, enum severity sever
             mem_grow(findings->items, findings->capacity, sizeof(*findings->items));
     }
     findings->items[findings->count++] = (struct finding){
-        .id = id,
-        .severity = severity,
-        .object = copy(object),
-        .what = copy(what),
-        .impact = copy(impact),
-        .fix = copy(fix),
-        .sql = copy(sql),
-        .rollback_sql = copy(rollback_sql),
+        .id = finding->id,
+        .severity = finding->severity,
+        .object = copy(finding->object),
+        .what = copy(finding->what),
+        .impact = copy(finding->impact),
+        .fix = copy(finding->fix),
+        .sql = copy(finding->sql),
+        .rollback_sql = copy(finding->rollback_sql),
+        .operations =
+            copy(finding->operations ? finding->operations : usual_operations(finding->id)),
+        .validation_query = copy(finding->validation_query),
+        .validation = copy(finding->validation),
     };
+}
+
+void findings_add(struct findings *findings, const char *id, enum severity severity,
+                  const char *object, const char *what, const char *impact, const char *fix,
+                  const char *sql, const char *rollback_sql)
+{
+    findings_put(findings, &(struct finding){.id = id,
+                                             .severity = severity,
+                                             .object = object,
+                                             .what = what,
+                                             .impact = impact,
+                                             .fix = fix,
+                                             .sql = sql,
+                                             .rollback_sql = rollback_sql});
 }
 
 void findings_addf(struct findings *findings, const char *id, enum severity severity,
@@ -58,16 +82,28 @@ void findings_addf(struct findings *findings, const char *id, enum severity seve
         free(text);
 }
 
+void findings_validated(struct findings *findings, size_t index, enum severity severity,
+                        const char *validation)
+{
+    struct finding *finding = &findings->items[index];
+    free((char *)finding->validation);
+    finding->validation = copy(validation);
+    finding->severity = severity;
+}
+
 void findings_free(struct findings *findings)
 {
     for (size_t i = 0; i < findings->count; i++) {
         struct finding *finding = &findings->items[i];
-        free(finding->object);
-        free(finding->what);
-        free(finding->impact);
-        free(finding->fix);
-        free(finding->sql);
-        free(finding->rollback_sql);
+        free((char *)finding->object);
+        free((char *)finding->what);
+        free((char *)finding->impact);
+        free((char *)finding->fix);
+        free((char *)finding->sql);
+        free((char *)finding->rollback_sql);
+        free((char *)finding->operations);
+        free((char *)finding->validation_query);
+        free((char *)finding->validation);
     }
     free(findings->items);
     *findings = (struct findings){0};

@@ -17,8 +17,10 @@ void ident_append(struct buf *buf, const char *name)
 
 void ident_append_qualified(struct buf *buf, const char *schema, const char *name)
 {
-    ident_append(buf, schema);
-    buf_append_char(buf, '.');
+    if (*schema) {
+        ident_append(buf, schema);
+        buf_append_char(buf, '.');
+    }
     ident_append(buf, name);
 }
 
@@ -65,8 +67,10 @@ static void append_for_people(struct buf *buf, const char *name)
 char *ident_display(const char *schema, const char *name)
 {
     struct buf buf = {0};
-    append_for_people(&buf, schema);
-    buf_append_char(&buf, '.');
+    if (*schema) {
+        append_for_people(&buf, schema);
+        buf_append_char(&buf, '.');
+    }
     append_for_people(&buf, name);
     return buf_steal(&buf);
 }

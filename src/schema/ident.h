@@ -14,7 +14,7 @@
 
 /* "name" */
 void ident_append(struct buf *buf, const char *name);
-/* "schema"."name" */
+/* "schema"."name"; here and below an empty schema is left out: a name of a schema file. */
 void ident_append_qualified(struct buf *buf, const char *schema, const char *name);
 /* 'text' or E'te\\xt'; the text holds no NUL byte. */
 void literal_append(struct buf *buf, const char *text, size_t size);

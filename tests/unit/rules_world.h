@@ -375,10 +375,8 @@ static inline enum transform_result world_change(struct world *world, struct bat
                             .relation = relation,
                             .old = world_row(in, old),
                             .new = world_row(in, new)};
-    uint32_t table = 77;
     err_clear(&world->err);
-    return world->transform->ops->change(world->transform, &change, world->out, &table,
-                                         &world->err);
+    return world->transform->ops->change(world->transform, &change, 5, world->out, &world->err);
 }
 
 static inline const struct change *world_written(const struct world *world)

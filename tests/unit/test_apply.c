@@ -194,16 +194,16 @@ START_TEST(a_sink_that_carries_out_another_number_is_a_bug)
 END_TEST
 
 static enum transform_result forget(struct transform *transform, const struct change *in,
-                                    struct batch *out, uint32_t *table, struct err *err)
+                                    xid_t xid, struct batch *out, struct err *err)
 {
-    (void)transform, (void)in, (void)out, (void)err;
-    *table = 0;
+    (void)transform, (void)in, (void)xid, (void)out, (void)err;
     return TRANSFORM_WRITTEN;
 }
 
 START_TEST(rules_that_claim_a_write_and_make_none_are_a_bug)
 {
-    static const struct transform_ops FORGETFUL = {.change = forget};
+    static const struct transform_ops FORGETFUL = {.source = world_source_of,
+                                                .change = forget};
     struct bench bench;
     open_bench(&bench, &(struct world_config){0});
     bench.world.transform.ops = &FORGETFUL;
@@ -323,6 +323,7 @@ START_TEST(a_truncate_spares_the_tables_whose_copy_is_newer)
         struct bench bench;
         struct judge judge = {.sees = {rows[i].sees[0], rows[i].sees[1]}};
         open_bench(&bench, &(struct world_config){0});
+        bench.world.theirs_is_ours = true;
         appoint(&bench, &judge);
         const struct relation *both[] = {bench.world.relations[0], bench.world.relations[1]};
         begin(&bench, 700);

@@ -42,6 +42,7 @@ struct world {
     struct snapshot initial;
     struct relation *relations[TABLES];
     struct copy_task tasks[TABLES];
+    struct copy_part parts[TABLES][2];
     struct copy_record records[TABLES];
     _Atomic int states[TABLES];
     atomic_int makers;
@@ -112,22 +113,34 @@ static bool reader_open(struct table_reader *contract, struct err *err)
 }
 
 static bool reader_begin(struct table_reader *contract, const struct relation *relation,
-                         bool binary, const char **snapshot, lsn_t *lsn, struct err *err)
+                         const char **snapshot, lsn_t *lsn, struct err *err)
 {
+    uint32_t table = relation->table;
     struct reader *reader = (struct reader *)(void *)contract;
     struct world *world = reader->world;
-    require(world, reader->is_open && !reader->reading && !binary);
-    if (!allow(world, READER_BEGIN, relation->table, err))
+    require(world, reader->is_open && !reader->reading);
+    if (!allow(world, READER_BEGIN, table, err))
         return false;
     reader->reading = true;
-    reader->table = relation->table;
+    reader->table = table;
     reader->row = 0;
     pthread_mutex_lock(&world->lock);
-    world->sides[relation->table].reads++;
+    world->sides[table].reads++;
     *snapshot = world->snapshots[world->snapshots_given];
     world->snapshots_given += world->snapshots[world->snapshots_given + 1] != NULL;
     pthread_mutex_unlock(&world->lock);
-    *lsn = 1000 + relation->table;
+    *lsn = 1000 + table;
+    return true;
+}
+
+static bool reader_read(struct table_reader *contract, const struct relation *relation,
+                        bool binary, struct err *err)
+{
+    struct reader *reader = (struct reader *)(void *)contract;
+    (void)err;
+    require(reader->world, reader->reading && !binary && (reader->row == 0 || reader->row == ROWS));
+    require(reader->world, relation->table == reader->table);
+    reader->row = 0;
     return true;
 }
 
@@ -172,6 +185,7 @@ static struct table_reader *make_reader(void *context)
     static const struct table_reader_ops OPS = {
         .open = reader_open,
         .begin = reader_begin,
+        .read = reader_read,
         .next = reader_next,
         .end = reader_end,
         .close = reader_close,
@@ -189,9 +203,9 @@ static struct table_reader *make_reader(void *context)
 struct writer {
     struct table_writer contract;
     struct world *world;
-    bool is_open, writing;
+    bool is_open, writing, loading;
     uint32_t table;
-    int rows;
+    int rows, loaded; /* of this part, of those before */
 };
 
 static bool writer_open(struct table_writer *contract, struct err *err)
@@ -202,31 +216,52 @@ static bool writer_open(struct table_writer *contract, struct err *err)
     return writer->is_open;
 }
 
-static bool writer_record(struct table_writer *contract, const struct relation *relation,
+static bool writer_record(struct table_writer *contract, uint32_t table,
                           struct copy_record *record, struct err *err)
 {
     struct writer *writer = (struct writer *)(void *)contract;
     struct world *world = writer->world;
     require(world, writer->is_open && !writer->writing);
-    if (!allow(world, WRITER_RECORD, relation->table, err))
+    if (!allow(world, WRITER_RECORD, table, err))
         return false;
     pthread_mutex_lock(&world->lock);
-    *record = world->sides[relation->table].record;
+    *record = world->sides[table].record;
     record->snapshot = mem_string(record->snapshot);
     pthread_mutex_unlock(&world->lock);
     return true;
 }
 
-static bool writer_begin(struct table_writer *contract, const struct relation *relation,
-                         bool binary, struct err *err)
+static bool writer_begin(struct table_writer *contract, uint32_t table, struct err *err)
 {
     struct writer *writer = (struct writer *)(void *)contract;
-    require(writer->world, writer->is_open && !writer->writing && !binary);
-    if (!allow(writer->world, WRITER_BEGIN, relation->table, err))
+    require(writer->world, writer->is_open && !writer->writing);
+    if (!allow(writer->world, WRITER_BEGIN, table, err))
         return false;
     writer->writing = true;
-    writer->table = relation->table;
+    writer->table = table;
+    writer->rows = writer->loaded = 0;
+    return true;
+}
+
+static bool writer_load(struct table_writer *contract, const struct relation *relation,
+                        bool binary, struct err *err)
+{
+    struct writer *writer = (struct writer *)(void *)contract;
+    (void)err;
+    require(writer->world, writer->writing && !writer->loading && !binary);
+    require(writer->world, relation->table == writer->table);
+    writer->loading = true;
+    writer->loaded += writer->rows;
     writer->rows = 0;
+    return true;
+}
+
+static bool writer_loaded(struct table_writer *contract, struct err *err)
+{
+    struct writer *writer = (struct writer *)(void *)contract;
+    (void)err;
+    require(writer->world, writer->loading);
+    writer->loading = false;
     return true;
 }
 
@@ -235,7 +270,7 @@ static bool writer_write(struct table_writer *contract, const struct row *row, s
 {
     struct writer *writer = (struct writer *)(void *)contract;
     char expected[32];
-    require(writer->world, writer->writing && row->count == 1);
+    require(writer->world, writer->loading && row->count == 1);
     if (!allow(writer->world, WRITER_WRITE, writer->table, err))
         return false;
     snprintf(expected, sizeof(expected), "%u.%d", writer->table, writer->rows++);
@@ -249,7 +284,7 @@ static bool writer_commit(struct table_writer *contract, const struct copy_recor
 {
     struct writer *writer = (struct writer *)(void *)contract;
     struct world *world = writer->world;
-    require(world, writer->writing && record->done);
+    require(world, writer->writing && !writer->loading && record->done);
     if (!allow(world, WRITER_COMMIT, writer->table, err))
         return false;
     pthread_mutex_lock(&world->lock);
@@ -257,7 +292,7 @@ static bool writer_commit(struct table_writer *contract, const struct copy_recor
     free(side->record.snapshot);
     side->record = *record;
     side->record.snapshot = mem_string(record->snapshot);
-    side->committed += (uint64_t)writer->rows;
+    side->committed += (uint64_t)(writer->rows + writer->loaded);
     pthread_mutex_unlock(&world->lock);
     writer->writing = false;
     return allow(world, WRITER_COMMITTED, writer->table, err);
@@ -265,7 +300,8 @@ static bool writer_commit(struct table_writer *contract, const struct copy_recor
 
 static void writer_rollback(struct table_writer *contract)
 {
-    ((struct writer *)(void *)contract)->writing = false;
+    struct writer *writer = (struct writer *)(void *)contract;
+    writer->writing = writer->loading = false;
 }
 
 static void writer_close(struct table_writer *contract)
@@ -288,6 +324,8 @@ static struct table_writer *make_writer(void *context)
         .open = writer_open,
         .record = writer_record,
         .begin = writer_begin,
+        .load = writer_load,
+        .loaded = writer_loaded,
         .write = writer_write,
         .commit = writer_commit,
         .rollback = writer_rollback,
@@ -308,19 +346,17 @@ struct rule {
     uint32_t filtered, refused; /* table, or UINT32_MAX */
 };
 
-static enum transform_result rule_row(struct transform *contract, const struct relation *from,
+static enum transform_result rule_row(struct transform *contract, const struct relation *target,
                                       const struct row *in, struct arena *arena,
-                                      const struct relation **target, struct row *out,
-                                      struct err *err)
+                                      struct row *out, struct err *err)
 {
     struct rule *rule = (struct rule *)(void *)contract;
-    if (from->table == rule->filtered)
+    if (target->table == rule->filtered)
         return TRANSFORM_FILTERED;
-    if (from->table == rule->refused) {
+    if (target->table == rule->refused) {
         err_set(err, ERR_DATA, "a value the rules refuse");
         return TRANSFORM_FAILED;
     }
-    *target = from;
     *out = (struct row){arena_copy(arena, in->values, sizeof(*in->values)), 1};
     return TRANSFORM_WRITTEN;
 }
@@ -341,7 +377,7 @@ static struct rule pass_all(void)
 {
     static const struct transform_ops OPS = {
         .row = rule_row, .clone = rule_clone, .destroy = rule_destroy};
-    return (struct rule){{&OPS}, UINT32_MAX, UINT32_MAX};
+    return (struct rule){{&OPS, NULL}, UINT32_MAX, UINT32_MAX};
 }
 
 /* ---- the world ---- */
@@ -365,8 +401,10 @@ static void open_world(struct world *world, int workers, size_t tables, struct r
         world->relations[i] =
             relation_create("public", name, 1, &(struct column){.name = name});
         world->relations[i]->table = i;
-        world->tasks[i] =
-            (struct copy_task){i, world->relations[i], world->relations[i], false};
+        for (int part = 0; part < 2; part++)
+            world->parts[i][part] =
+                (struct copy_part){world->relations[i], world->relations[i], false};
+        world->tasks[i] = (struct copy_task){i, 1, world->parts[i]};
     }
     world->copier = (struct copier){
         .task_count = tables,
@@ -482,6 +520,20 @@ START_TEST(nothing_to_copy_is_done_at_once)
     open_world(&world, 2, 0, &rule);
     run(&world);
     ck_assert_int_eq(world.makers, 0);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_table_with_two_targets_is_read_for_each_under_one_snapshot)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    open_world(&world, 1, 1, &rule);
+    world.tasks[0].part_count = 2;
+    run(&world);
+    ck_assert_int_eq(world.sides[0].reads, 1);
+    ck_assert_uint_eq(world.sides[0].committed, 2 * ROWS);
+    ck_assert_uint_eq(world.records[0].rows, 2 * ROWS);
     close_world(&world);
 }
 END_TEST
@@ -760,6 +812,7 @@ int main(void)
         there_are_no_more_workers_than_tables,
         nothing_to_copy_is_done_at_once,
         tables_begin_in_the_order_of_the_tasks,
+        a_table_with_two_targets_is_read_for_each_under_one_snapshot,
         a_table_begins_again_after_a_failure_that_passes,
         a_lost_commit_is_found_done_and_not_copied_again,
         a_failure_that_does_not_pass_ends_the_copy,

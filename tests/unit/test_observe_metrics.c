@@ -31,8 +31,8 @@ START_TEST(samples_stand_under_their_help_and_type)
     assert_line(text, "slackwater_phase{migration=\"shop\",phase=\"streaming\"} 1");
     assert_line(text, "slackwater_phase{migration=\"shop\",phase=\"backfill\"} 0");
     assert_line(
-        text, "slackwater_table_applied_total{migration=\"shop\",table=\"public.users\"} 50\n"
-              "slackwater_table_applied_total{migration=\"shop\",table=\"public.orders\"} 50");
+        text, "slackwater_table_applied_total{migration=\"shop\",source=\"public.users\",target=\"app.accounts\"} 50\n"
+              "slackwater_table_applied_total{migration=\"shop\",source=\"public.orders\",target=\"app.orders\"} 50");
     free(text);
     status_free(&status);
 }
@@ -76,11 +76,11 @@ START_TEST(what_is_not_known_has_no_sample)
     char *text = render(&status);
     ck_assert_ptr_null(strstr(text, "slackwater_lag_seconds"));
     ck_assert_ptr_null(strstr(text, "slackwater_slot_"));
-    ck_assert_ptr_null(strstr(text, "slackwater_table_estimated_rows{migration=\"shop\",table="
-                                    "\"public.users\"}"));
+    ck_assert_ptr_null(strstr(text, "slackwater_table_estimated_rows{migration=\"shop\",source="
+                                    "\"public.users\""));
     assert_line(text,
-                "slackwater_table_estimated_rows{migration=\"shop\",table=\"public.orders\"} "
-                "1100");
+                "slackwater_table_estimated_rows{migration=\"shop\",source=\"public.orders\",target="
+                "\"app.orders\"} 1100");
     assert_line(text, "slackwater_gate{migration=\"shop\",gate=\"slot\"} 0");
     assert_line(text, "slackwater_ready{migration=\"shop\"} 0");
     free(text);
@@ -95,8 +95,8 @@ START_TEST(label_values_are_escaped)
     status.tables[0].source = mem_string("a\"b\\c\nd\xE9");
     char *text = render(&status);
     assert_line(text,
-                "slackwater_table_inserts_total{migration=\"shop\",table=\"a\\\"b\\\\c\\nd"
-                "\xEF\xBF\xBD\"} 30");
+                "slackwater_table_inserts_total{migration=\"shop\",source=\"a\\\"b\\\\c\\nd"
+                "\xEF\xBF\xBD\",target=\"app.accounts\"} 30");
     free(text);
     status_free(&status);
 }

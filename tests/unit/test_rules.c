@@ -17,10 +17,25 @@ static const struct fault faults[] = {
      "rules.yaml:2:5: tables entry: \"source\" is missing; expected source: schema.table"},
     {"tables:\n  - source: a\n    colums: {}\n",
      "rules.yaml:3:5: unknown key \"colums\" in tables entry; did you mean \"columns\"?"},
-    {"tables:\n  - source: a\n    where: { column: x, not_in: [y] }\n",
-     "rules.yaml:3:5: key \"where\" in tables entry: this version does not have it yet"},
-    {"tables:\n  - source: a\n    route: x\n",
-     "rules.yaml:3:5: key \"route\" in tables entry: this version does not have it yet"},
+    {"tables:\n  - source: a\n    where: { column: x, not: [y] }\n",
+     "rules.yaml:3:25: unknown key \"not\" in where"},
+    {"tables:\n  - source: a\n    where: { column: x }\n",
+     "rules.yaml:3:12: where: no test of column \"x\"; expected one such as in: [a, b]"},
+    {"tables:\n  - source: a\n    where: { column: x, greater: b }\n",
+     "rules.yaml:3:34: greater: found \"b\", expected a number"},
+    {"tables:\n  - source: a\n    where: { all: [], column: x }\n",
+     "rules.yaml:3:12: where: expected one of { column: name, in: [a, b] }, { all: [...] } and "
+     "{ any: [...] }"},
+    {"tables:\n  - source: a\n    target: b\n    route: { column: x, map: { a: b } }\n",
+     "rules.yaml:4:12: \"target\" and \"route\" both say where rows go; keep one"},
+    {"tables:\n  - source: a\n    route: { column: x }\n",
+     "rules.yaml:3:12: route: expected { column: name, map: { value: schema.table, ... }, "
+     "default: schema.table }"},
+    {"tables:\n  - source: a\n    exclude: [b]\n",
+     "rules.yaml:3:14: exclude: source names one table; exclude is for patterns"},
+    {"tables:\n  - source: t_(*.a\n", "rules.yaml:2:13: source: a \"(\" without its \")\""},
+    {"tables:\n  - source: t_(*).a\n    target: a.\\2\n",
+     "rules.yaml:3:13: target: \\2, but the source's pattern has 1 group(s)"},
     {"tables:\n  - source: a.b.c\n", "rules.yaml:2:13: source: found \"a.b.c\", expected "
                                      "schema.table, with parts that hold dots "
                                      "or quotes in double quotes"},
@@ -30,9 +45,9 @@ static const struct fault faults[] = {
     {"tables:\n  - source: '\"a'\n",
      "rules.yaml:2:13: source: found \"\"a\", expected schema.table, with parts that hold dots "
      "or quotes in double quotes"},
-    {"tables:\n  - source: public.*\n",
-     "rules.yaml:2:13: source: table patterns (\"public.*\") are not in this version yet; name "
-     "each table"},
+    {"tables:\n  - source: a\n    target: public.*\n",
+     "rules.yaml:3:13: target: found \"public.*\", expected the name of one table; patterns "
+     "stand in source: and exclude:, and names with *, ?, ( or ) in double quotes"},
     {"tables:\n  - source: a\n    key: id\n",
      "rules.yaml:3:10: key: expected a list of columns such as [id, name]"},
     {"tables:\n  - source: a\n    key: [id, id]\n",
@@ -48,13 +63,24 @@ static const struct fault faults[] = {
      "rules.yaml:3:19: column \"b\": expected a rule such as { from: name }"},
     {"tables:\n  - source: a\n    columns:\n      b: { form: c }\n",
      "rules.yaml:4:12: unknown key \"form\" in column \"b\"; did you mean \"from\"?"},
-    {"tables:\n  - source: a\n    columns:\n      b: { from: c, mask: email }\n",
-     "rules.yaml:4:21: key \"mask\" in column \"b\": this version does not have it yet"},
+    {"tables:\n  - source: a\n    columns:\n      b: { from: c, sql: x }\n",
+     "rules.yaml:4:21: key \"sql\" in column \"b\": this version does not have it yet"},
     {"tables:\n  - source: a\n    columns:\n      b: { sql: now() }\n",
      "rules.yaml:4:12: key \"sql\" in column \"b\": this version does not have it yet"},
-    {"tables:\n  - source: a\n    columns:\n      b: { from: c, default: 1 }\n",
-     "rules.yaml:4:30: columns: \"default\" without \"map\": this version does not have it "
-     "yet"},
+    {"tables:\n  - source: a\n    columns:\n      b: { default: ~ }\n",
+     "rules.yaml:4:21: default: NULL for NULL changes nothing; leave it out"},
+    {"tables:\n  - source: a\n    columns:\n      b: { null_if: [] }\n",
+     "rules.yaml:4:21: null_if: expected a value or a list such as [\"\", n/a]"},
+    {"tables:\n  - source: a\n    columns:\n      b: { null_if: [x, ~] }\n",
+     "rules.yaml:4:25: null_if: NULL is NULL already; name the values that are to become "
+     "NULL"},
+    {"tables:\n  - source: a\n    columns:\n      b: { mask: emial }\n",
+     "rules.yaml:4:18: mask: found \"emial\", expected email, fixed, { keep_last: 4 } or "
+     "{ fixed: \"***\" }; did you mean \"email\"?"},
+    {"tables:\n  - source: a\n    columns:\n      b: { mask: { keep: 4 } }\n",
+     "rules.yaml:4:20: unknown key \"keep\" in mask"},
+    {"tables:\n  - source: a\n    columns:\n      b: { mask: { keep_last: 4, fixed: x } }\n",
+     "rules.yaml:4:18: mask: expected one of fixed and keep_last"},
     {"tables:\n  - source: a\n    columns:\n      b: { from: c, value: 1 }\n",
      "rules.yaml:4:28: columns: \"from\" and \"value\" both say where the value comes from; "
      "keep "

@@ -1,0 +1,323 @@
+/* Indexes and the constraints that are not foreign keys. A unique one of a table that holds the
+ * rows of others too (outline_owner) is unique beside them: their columns go first. */
+#include "schema/ddl_inside.h"
+
+#include <string.h>
+
+struct parts {
+    struct buf keys;
+    struct buf included;
+    size_t key_count;
+    bool covered; /* no more than the primary key's columns, all of them */
+};
+
+static void add_key(struct parts *parts, const char *expression, const char *suffix)
+{
+    buf_append_format(&parts->keys, "%s%s%s", parts->keys.size ? ", " : "", expression, suffix);
+    parts->key_count++;
+}
+
+static bool is_part(struct planner *planner, const struct ddl_table *table,
+                    const struct definition_index *index, const char *column)
+{
+    const char *quoted = planner_ident(planner, column);
+
+    for (size_t i = 0; i < index->part_count; i++) {
+        struct buf renamed = {0};
+        const char *missing;
+        bool same = expression_rename(index->parts[i].expression, table->names,
+                                      table->name_count, &renamed, &missing) &&
+                    strcmp(buf_text(&renamed), quoted) == 0;
+
+        buf_free(&renamed);
+        if (same)
+            return true;
+    }
+    return false;
+}
+
+static void add_owners(struct planner *planner, const struct ddl_table *table,
+                       const struct definition_index *index, struct parts *parts)
+{
+    const struct outline_table *outline = table->root ? &table->root->outline : &table->outline;
+    const struct outline_column *owner;
+
+    for (size_t i = 0; index->unique && (owner = outline_owner(outline, i)); i++)
+        if (!is_part(planner, table, index, owner->name))
+            add_key(parts, planner_ident(planner, owner->name), "");
+}
+
+/* Plain columns may change their type; expressions over them may then not hold. */
+static const char *rename_part(struct planner *planner, const struct ddl_table *table,
+                               const char *expression, const char **missing)
+{
+    bool plain = expression[0] != '(' && !strchr(expression, '(');
+    struct buf renamed = {0};
+
+    if (!plain)
+        return planner_expression(planner, table, expression, missing);
+    if (expression_rename(expression, table->names, table->name_count, &renamed, missing))
+        return planner_take(planner, &renamed);
+    buf_free(&renamed);
+    return NULL;
+}
+
+static bool add_parts(struct planner *planner, const struct ddl_table *table,
+                      const struct definition_index *index, struct parts *parts,
+                      const char **missing)
+{
+    add_owners(planner, table, index, parts);
+    for (size_t i = 0; i < index->part_count; i++) {
+        const struct definition_part *part = &index->parts[i];
+        const char *renamed = rename_part(planner, table, part->expression, missing);
+
+        if (!renamed)
+            return false;
+        if (part->included)
+            buf_append_format(&parts->included, "%s%s", parts->included.size ? ", " : "",
+                              renamed);
+        else
+            add_key(parts, renamed, part->suffix);
+    }
+    return true;
+}
+
+static void append_list(const struct definition_index *index, const struct parts *parts,
+                        bool of_constraint, struct buf *sql)
+{
+    const char *nulls = index->nulls_not_distinct ? " NULLS NOT DISTINCT" : "";
+
+    buf_append_format(sql, "%s (%s)", of_constraint ? nulls : "", buf_text(&parts->keys));
+    if (parts->included.size)
+        buf_append_format(sql, " INCLUDE (%s)", buf_text(&parts->included));
+    if (!of_constraint)
+        buf_append_text(sql, nulls);
+    if (index->options)
+        buf_append_format(sql, " WITH (%s)", index->options);
+}
+
+static void append_deferral(const struct definition_index *index, struct buf *sql)
+{
+    if (index->deferrable)
+        buf_append_format(sql, " DEFERRABLE INITIALLY %s",
+                          index->deferred ? "DEFERRED" : "IMMEDIATE");
+}
+
+static struct ddl_statement *add(struct planner *planner, enum ddl_phase phase,
+                                 enum ddl_kind kind, const struct ddl_table *table,
+                                 const char *name, struct buf *sql)
+{
+    struct ddl_statement *statement =
+        planner_add(planner, phase, kind, table->outline.schema, name);
+
+    statement->table = table->outline.name;
+    statement->sql = planner_take(planner, sql);
+    return statement;
+}
+
+/* --- as an index --- */
+
+static bool is_concurrent(const struct planner *planner, const struct ddl_table *table,
+                          enum ddl_phase phase)
+{
+    return planner->live && phase == DDL_AFTER && !table->partitioned;
+}
+
+static bool plan_index(struct planner *planner, const struct ddl_table *table,
+                       const struct definition_index *index, enum ddl_phase phase,
+                       const struct parts *parts, const char **missing)
+{
+    const char *predicate = NULL;
+    struct buf sql = {0};
+
+    if (index->predicate) {
+        predicate = planner_expression(planner, table, index->predicate, missing);
+        if (!predicate)
+            return false;
+    }
+    buf_append_format(
+        &sql, "CREATE %sINDEX %s%s ON %s USING %s", index->unique ? "UNIQUE " : "",
+        is_concurrent(planner, table, phase) ? "CONCURRENTLY " : "",
+        planner_ident(planner, index->name), planner_name(planner, table), index->method);
+    append_list(index, parts, false, &sql);
+    if (predicate)
+        buf_append_format(&sql, " WHERE %s", predicate);
+    add(planner, phase, DDL_INDEX, table, index->name, &sql);
+    return true;
+}
+
+/* --- as a constraint --- */
+
+static void plan_unique(struct planner *planner, const struct ddl_table *table,
+                        const struct definition_index *index, enum ddl_phase phase,
+                        const struct parts *parts)
+{
+    const char *name = planner_ident(planner, index->name);
+    const char *missing;
+    struct buf sql = {0};
+
+    buf_append_format(&sql, "ALTER TABLE %s ADD CONSTRAINT %s UNIQUE",
+                      planner_name(planner, table), name);
+    if (is_concurrent(planner, table, phase)) {
+        plan_index(planner, table, index, phase, parts, &missing); /* it has no predicate */
+        buf_append_format(&sql, " USING INDEX %s", name);
+    } else {
+        append_list(index, parts, true, &sql);
+    }
+    append_deferral(index, &sql);
+    add(planner, phase, DDL_CONSTRAINT, table, index->name, &sql);
+}
+
+static void comment_on(struct planner *planner, const struct ddl_table *table,
+                       enum ddl_phase phase, const struct definition_index *index)
+{
+    struct buf what = {0};
+    struct buf schema = {0};
+
+    if (index->constraint) {
+        buf_append_format(&what, "CONSTRAINT %s ON %s", planner_ident(planner, index->name),
+                          planner_name(planner, table));
+    } else {
+        buf_append_text(&schema, planner_ident(planner, table->outline.schema));
+        buf_append_format(&what, "INDEX %s.%s", buf_text(&schema),
+                          planner_ident(planner, index->name));
+    }
+    planner_comment(planner, phase, table, buf_text(&what), index->comment);
+    buf_free(&what);
+    buf_free(&schema);
+}
+
+/* The primary key has the same columns, and nothing is said of them that it does not say. */
+static bool key_covers(struct planner *planner, const struct ddl_table *table,
+                       const struct definition_index *index, const struct parts *parts)
+{
+    if (!index->unique || index->predicate || parts->key_count != table->key_count ||
+        table->root)
+        return false;
+    for (size_t i = 0; i < table->key_count; i++) {
+        const struct outline_column *column = outline_column(&table->outline, table->keys[i]);
+
+        if (!is_part(planner, table, index, table->keys[i]) && !(column && column->constant))
+            return false;
+    }
+    return true;
+}
+
+static void note_left_out(struct planner *planner, const struct ddl_table *table,
+                          enum ddl_phase phase, const struct definition_index *index,
+                          const char *missing)
+{
+    const char *what = index->constraint ? "unique constraint"
+                       : index->unique   ? "unique index"
+                                         : "index";
+
+    planner_note(planner, phase, "left out: %s %s of %s: %s%s", what, index->name,
+                 planner_source(planner, table),
+                 missing ? missing : "the primary key has these columns",
+                 missing ? " is not carried as it is" : "");
+}
+
+static bool plan_one(struct planner *planner, const struct ddl_table *table,
+                     const struct definition_index *index, enum ddl_phase phase)
+{
+    struct parts parts = {0};
+    const char *missing = NULL;
+    bool ok = add_parts(planner, table, index, &parts, &missing) &&
+              !key_covers(planner, table, index, &parts);
+
+    if (ok && index->constraint)
+        plan_unique(planner, table, index, phase, &parts);
+    else if (ok)
+        ok = plan_index(planner, table, index, phase, &parts, &missing);
+    if (ok)
+        comment_on(planner, table, phase, index);
+    else
+        note_left_out(planner, table, phase, index, missing);
+    buf_free(&parts.keys);
+    buf_free(&parts.included);
+    return ok;
+}
+
+static void identify_by(struct planner *planner, const struct ddl_table *table,
+                        const struct definition_index *index)
+{
+    struct buf sql = {0};
+
+    buf_append_format(&sql, "ALTER TABLE %s REPLICA IDENTITY USING INDEX %s",
+                      planner_name(planner, table), planner_ident(planner, index->name));
+    add(planner, DDL_BEFORE, DDL_SETTING, table, index->name, &sql);
+}
+
+/* Without a primary key it is what the sink finds rows by. */
+void plan_identity_index(struct planner *planner, const struct ddl_table *table)
+{
+    for (size_t i = 0; table->definition && i < table->definition->index_count; i++) {
+        const struct definition_index *index = &table->definition->indexes[i];
+
+        if (index->identity && !index->primary && plan_one(planner, table, index, DDL_BEFORE))
+            identify_by(planner, table, index);
+    }
+}
+
+void plan_indexes(struct planner *planner, const struct ddl_table *table)
+{
+    for (size_t i = 0; table->definition && i < table->definition->index_count; i++) {
+        const struct definition_index *index = &table->definition->indexes[i];
+
+        if (!index->primary && !index->identity)
+            plan_one(planner, table, index, DDL_AFTER);
+    }
+}
+
+/* --- exclusion constraints, and checks that were never validated --- */
+
+static void plan_constraint(struct planner *planner, const struct ddl_table *table,
+                            const struct definition_constraint *constraint)
+{
+    const char *missing;
+    const char *renamed = planner_expression(planner, table, constraint->definition, &missing);
+    struct buf sql = {0};
+
+    if (!renamed) {
+        planner_note(
+            planner, DDL_AFTER,
+            "left out: constraint %s of %s: it reads %s, which is not carried as it is",
+            constraint->name, planner_source(planner, table), missing);
+        return;
+    }
+    buf_append_format(&sql, "ALTER TABLE %s ADD CONSTRAINT %s %s", planner_name(planner, table),
+                      planner_ident(planner, constraint->name), renamed);
+    add(planner, DDL_AFTER, DDL_CONSTRAINT, table, constraint->name, &sql);
+}
+
+static bool was_left_out(const struct ddl_table *table,
+                         const struct definition_constraint *constraint)
+{
+    struct buf ignored = {0};
+    const char *missing;
+    bool fits = expression_rename(constraint->definition, table->inside, table->name_count,
+                                  &ignored, &missing);
+
+    buf_free(&ignored);
+    return !fits;
+}
+
+void plan_constraints(struct planner *planner, const struct ddl_table *table)
+{
+    for (size_t i = 0; table->definition && i < table->definition->constraint_count; i++) {
+        const struct definition_constraint *constraint = &table->definition->constraints[i];
+        bool in_table = constraint->kind == 'c' && constraint->validated && !table->root;
+        struct buf what = {0};
+
+        if (!in_table)
+            plan_constraint(planner, table, constraint);
+        if (was_left_out(table, constraint))
+            continue;
+        buf_append_format(&what, "CONSTRAINT %s ON %s",
+                          planner_ident(planner, constraint->name),
+                          planner_name(planner, table));
+        planner_comment(planner, in_table ? DDL_BEFORE : DDL_AFTER, table, buf_text(&what),
+                        constraint->comment);
+        buf_free(&what);
+    }
+}

@@ -1,0 +1,189 @@
+/* Validation queries (validation.h).
+ *
+ * What they leave to others: running them, with a time limit, and saying what came of it. */
+#include "schema/validation.h"
+
+#include "schema/compatibility.h"
+#include "schema/finding.h"
+#include "schema/ident.h"
+
+#include <string.h>
+
+char *validation_count(const char *rows, const char *condition)
+{
+    struct buf sql = {0};
+
+    buf_append_format(
+        &sql, "SELECT count(*) FROM (SELECT FROM %s AS \"r\" WHERE %s LIMIT %d) AS \"v\"", rows,
+        condition, VALIDATION_LIMIT);
+    return buf_steal(&sql);
+}
+
+char *validation_duplicates(const char *rows, const struct catalog_table *table,
+                            const uint16_t *columns, uint16_t count)
+{
+    struct buf sql = {0}, list = {0}, present = {0};
+
+    for (uint16_t i = 0; i < count; i++) {
+        const char *name = table->columns[columns[i]].name;
+
+        buf_append_text(&list, i ? ", " : "");
+        ident_append(&list, name);
+        buf_append_text(&present, i ? " AND " : "");
+        ident_append(&present, name);
+        buf_append_text(&present, " IS NOT NULL");
+    }
+    buf_append_format(&sql,
+                      "SELECT count(*) FROM (SELECT FROM %s AS \"r\" WHERE %s GROUP BY %s "
+                      "HAVING count(*) > 1 LIMIT %d) AS \"v\"",
+                      rows, buf_text(&present), buf_text(&list), VALIDATION_LIMIT);
+    buf_free(&list);
+    buf_free(&present);
+    return buf_steal(&sql);
+}
+
+char *validation_orphans(const char *rows, const struct catalog_table *child,
+                         const struct catalog_foreign_key *key, const char *parents)
+{
+    struct buf present = {0}, equal = {0}, condition = {0};
+    char *sql;
+
+    for (uint16_t i = 0; i < key->column_count; i++) {
+        const char *name = child->columns[key->columns[i]].name;
+
+        buf_append_text(&present, "\"r\".");
+        ident_append(&present, name);
+        buf_append_text(&present, " IS NOT NULL AND ");
+        buf_append_text(&equal, i ? " AND \"p\"." : "\"p\".");
+        ident_append(&equal, key->parent_columns[i]);
+        buf_append_text(&equal, " = \"r\".");
+        ident_append(&equal, name);
+    }
+    buf_append_format(&condition, "%sNOT EXISTS (SELECT FROM %s AS \"p\" WHERE %s)",
+                      buf_text(&present), parents, buf_text(&equal));
+    sql = validation_count(rows, buf_text(&condition));
+    buf_free(&present);
+    buf_free(&equal);
+    buf_free(&condition);
+    return sql;
+}
+
+/* ---- types ---- */
+
+static bool is_one_of(const char *base_type, const char *const *names)
+{
+    for (; *names; names++)
+        if (strncmp(base_type, "pg_catalog.", 11) == 0 && strcmp(base_type + 11, *names) == 0)
+            return true;
+    return false;
+}
+
+static const char *const numbers[] = {"int2",   "int4",   "int8", "numeric",
+                                      "float4", "float8", "oid",  NULL};
+static const char *const fractions[] = {"numeric", "float4", "float8", NULL};
+static const char *const texts[] = {"text", "varchar", "bpchar", NULL};
+static const char *const times[] = {"time", "timetz", "timestamp", "timestamptz", NULL};
+
+static const struct {
+    const char *name;
+    const char *min, *max;
+} integers[] = {
+    {"pg_catalog.int2", "-32768", "32767"},
+    {"pg_catalog.int4", "-2147483648", "2147483647"},
+    {"pg_catalog.int8", "-9223372036854775808", "9223372036854775807"},
+};
+
+static bool misfit_integer(const struct catalog_column *source,
+                           const struct catalog_column *target, const char *name,
+                           struct buf *condition)
+{
+    for (size_t i = 0; i < sizeof(integers) / sizeof(integers[0]); i++) {
+        if (strcmp(integers[i].name, target->base_type) != 0)
+            continue;
+        if (is_one_of(source->base_type, texts)) {
+            buf_append_format(condition, "%s::text !~ '^\\s*[-+]?[0-9]+\\s*$'", name);
+            return true;
+        }
+        if (!is_one_of(source->base_type, numbers))
+            return false;
+        buf_append_format(condition, "(%s < %s OR %s > %s", name, integers[i].min, name,
+                          integers[i].max);
+        if (is_one_of(source->base_type, fractions))
+            buf_append_format(condition, " OR %s <> trunc(%s)", name, name);
+        buf_append_char(condition, ')');
+        return true;
+    }
+    return false;
+}
+
+static bool misfit_length(const struct catalog_column *target, const char *name,
+                          struct buf *condition)
+{
+    int limit;
+
+    if (!type_length_limit(target, &limit))
+        return false;
+    buf_append_format(condition, "char_length(%s::text) > %d", name, limit);
+    return true;
+}
+
+static bool misfit_numeric(const struct catalog_column *source,
+                           const struct catalog_column *target, const char *name,
+                           struct buf *condition)
+{
+    int precision = ((target->type_modifier - 4) >> 16) & 0xffff;
+    int scale = (((target->type_modifier - 4) & 0x7ff) ^ 1024) - 1024;
+
+    if (strcmp(target->base_type, "pg_catalog.numeric") != 0 || target->type_modifier < 4 ||
+        !is_one_of(source->base_type, numbers))
+        return false;
+    buf_append_format(
+        condition,
+        "(%s::numeric <> round(%s::numeric, %d) OR abs(round(%s::numeric, %d)) >= "
+        "'1e%d'::numeric)",
+        name, name, scale, name, scale, precision - scale);
+    return true;
+}
+
+/* The same type with fewer digits, or the part of a timestamp that is a date. */
+static bool misfit_time(const struct catalog_column *source,
+                        const struct catalog_column *target, const char *name,
+                        struct buf *condition)
+{
+    bool same = strcmp(source->base_type, target->base_type) == 0;
+    bool date = strcmp(source->base_type, "pg_catalog.timestamp") == 0 &&
+                strcmp(target->base_type, "pg_catalog.date") == 0;
+
+    if (!(same && is_one_of(source->base_type, times)) && !date)
+        return false;
+    buf_append_format(condition, "%s <> %s::%s", name, name, target->type_name);
+    return true;
+}
+
+static bool misfit_uuid(const struct catalog_column *source,
+                        const struct catalog_column *target, const char *name,
+                        struct buf *condition)
+{
+    if (strcmp(target->base_type, "pg_catalog.uuid") != 0 ||
+        !is_one_of(source->base_type, texts))
+        return false;
+    buf_append_format(condition, "%s::text !~* '^[{]?([0-9a-f]{4}-?){7}[0-9a-f]{4}[}]?$'",
+                      name);
+    return true;
+}
+
+bool validation_misfit(const struct catalog_column *source, const struct catalog_column *target,
+                       struct buf *condition)
+{
+    struct buf name = {0};
+    bool known;
+
+    ident_append(&name, source->name);
+    known = misfit_integer(source, target, buf_text(&name), condition) ||
+            misfit_length(target, buf_text(&name), condition) ||
+            misfit_numeric(source, target, buf_text(&name), condition) ||
+            misfit_time(source, target, buf_text(&name), condition) ||
+            misfit_uuid(source, target, buf_text(&name), condition);
+    buf_free(&name);
+    return known;
+}

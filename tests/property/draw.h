@@ -1,0 +1,42 @@
+/* Random schemas, rules and values, the same for the same seed on every machine.
+ *
+ * Values are drawn to be near the edges: empty, blanks, combining and 4-byte characters, quotes
+ * and backslashes, the ends of the numbers, NULL. */
+#ifndef PROPERTY_DRAW_H
+#define PROPERTY_DRAW_H
+
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct draw {
+    uint64_t state;
+};
+
+struct draw draw_seeded(uint64_t seed);
+uint32_t draw_below(struct draw *draw, uint32_t limit);
+bool draw_chance(struct draw *draw, uint32_t percent);
+
+/* A type of a source column, and how its values are drawn. */
+struct draw_type {
+    const char *name;
+    void (*value)(struct draw *draw, struct buf *out);
+};
+
+extern const struct draw_type draw_types[]; /* the last has a NULL name */
+const struct draw_type *draw_type(struct draw *draw);
+/* Any text: of letters of every kind, or one that is nearly a number, a date, a word... */
+void draw_text(struct draw *draw, struct buf *out);
+
+/* What a rule may name. */
+struct draw_column {
+    char name[16];
+    const struct draw_type *type;
+};
+
+/* A column entry over the columns, as YAML in flow style. */
+void draw_entry(struct draw *draw, const struct draw_column *columns, uint32_t count,
+                struct buf *out);
+
+#endif
