@@ -92,6 +92,8 @@ static bool ten_come_meanwhile(struct world *world, enum memory_sink_call call,
 {
     if (call != MEMORY_SINK_APPLY)
         return true;
+    if (!atomic_load(&world->progress.streaming))
+        return err_set(err, ERR_BUG, "nobody is told that it streams");
     if (!is_first(world))
         return batch->transaction_count == 10 ||
                err_set(err, ERR_BUG, "%u transactions", batch->transaction_count);
@@ -199,6 +201,20 @@ START_TEST(the_source_is_told_no_more_than_the_sink_says)
     append_many(&world, &world.dice, 200, 4);
     world_stream_to_end(&world);
     world_expect_all(&world);
+    world_close(&world);
+}
+END_TEST
+
+START_TEST(feedback_is_sent_ten_times_a_second_at_most)
+{
+    struct world world;
+    usec_t before = clock_monotonic();
+    world_open(&world, &(struct world_config){.batch_changes = 1});
+    for (int i = 0; i < 2000; i++)
+        world_append(&world, 1);
+    world_stream_to_end(&world);
+    uint64_t most = (uint64_t)((clock_monotonic() - before) / (100 * USEC_PER_MS)) + 2;
+    ck_assert_uint_le(memory_source_tally(world.source).feedbacks, most);
     world_close(&world);
 }
 END_TEST
@@ -637,6 +653,7 @@ int main(void)
         half_a_transaction_is_not_handed_over,
         the_end_is_waited_for_until_it_is_durable,
         the_source_is_told_no_more_than_the_sink_says,
+        feedback_is_sent_ten_times_a_second_at_most,
         feedback_goes_on_while_the_target_blocks,
         feedback_goes_on_while_the_queue_is_full_and_no_more_is_read,
         a_passing_failure_of_the_target_does_not_reach_the_source,
