@@ -125,6 +125,10 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
         err_set(err, ERR_BUG, "the rules say that they wrote it, and wrote nothing");
         return wrap_change(change, err);
     }
+    for (uint32_t i = first; i < applier->writes->change_count; i++) {
+        applier->writes->changes[i].lsn = change->lsn;
+        applier->writes->changes[i].transaction = change->transaction;
+    }
     counter_add(&tally->applied, 1);
     tally_kind(tally, change->kind);
     return true;

@@ -25,7 +25,7 @@ struct transform_ops {
      * Also for a table that no longer fits what was bound. */
     uint32_t (*source)(struct transform *transform, const struct relation *from);
     /* Appends what `in`, a change of transaction xid, becomes to `out`: for each target of its
-     * table none, one or two changes. New bytes come from out's arena, others are borrowed from
+     * table none, one or two changes, which keep its lsn and transaction. New bytes come from out's arena, others are borrowed from
      * in. A TRUNCATE of several tables becomes one TRUNCATE for those that can be truncated. */
     enum transform_result (*change)(struct transform *transform, const struct change *in,
                                     xid_t xid, struct batch *out, struct err *err);

@@ -81,12 +81,8 @@ static inline enum transform_result world_change(struct transform *transform,
         err_set(err, ERR_DATA, "a value the rules refuse");
         return TRANSFORM_FAILED;
     }
-    for (int i = 0; i < (first == '2' ? 2 : 1); i++) {
-        struct change *change = batch_add_change(out);
-        *change = *in;
-        change->lsn = LSN_NONE; /* the rules need not know */
-        change->transaction = UINT32_MAX;
-    }
+    for (int i = 0; i < (first == '2' ? 2 : 1); i++)
+        *batch_add_change(out) = *in;
     return TRANSFORM_WRITTEN;
 }
 

@@ -112,7 +112,7 @@ START_TEST(every_key_is_taken)
                           "  hold: 2m\n"
                           "  max_error_rate: 0.25\n"
                           "  max_transaction: 1h\n"
-                          "http: { listen: '0.0.0.0:9090' }\n");
+                          "http: { listen: '[::]:0' }\n");
     const struct config *config = &bench.config;
     ck_assert_str_eq(config->migration, "shop");
     ck_assert_str_eq(config->source_dsn, "host=s");
@@ -127,7 +127,7 @@ START_TEST(every_key_is_taken)
     ck_assert_int_eq(config->hold, 120 * USEC_PER_SEC);
     ck_assert_double_eq(config->max_error_rate, 0.25);
     ck_assert_int_eq(config->max_transaction, 3600 * USEC_PER_SEC);
-    ck_assert_str_eq(config->http_listen, "0.0.0.0:9090");
+    ck_assert_str_eq(config->http_listen, "[::]:0");
     ck_assert_int_eq(config->ineffective_count, 0);
     close_bench(&bench);
 }
@@ -209,6 +209,11 @@ START_TEST(the_shape_of_the_file_is_checked)
     expect_refusal("migration: ''\n", ":1:12: migration: the name is empty");
     expect_refusal("source: host=s\n", ":1:9: found \"host=s\"; expected a mapping for source");
     expect_refusal("- source\n", ":1:1: found a list; expected a mapping for the file");
+    expect_refusal("migration: [a]\n", ":1:12: found a list; expected text (in quotes, if the "
+                                       "word null is meant)");
+    expect_refusal("http: { listen: 'localhost:65536' }\n",
+                   ":1:17: \"localhost:65536\" is no address to listen on; expected "
+                   "host:port, such as 127.0.0.1:8087");
     expect_refusal("http: { listen: localhost }\n",
                    ":1:17: \"localhost\" is no address to listen on; expected host:port, such "
                    "as 127.0.0.1:8087");
@@ -251,19 +256,33 @@ START_TEST(an_option_wins_over_the_environment_and_that_over_the_file)
 }
 END_TEST
 
+/* The file itself is read at every connect (postgres/session.h): passwords rotate. */
 START_TEST(a_dsn_may_come_from_a_variable_or_a_file)
 {
     struct bench bench, secret;
-    char text[256];
+    char text[256], name[80];
     open_bench(&secret, "host=t password=hunter2\n");
     snprintf(text, sizeof(text), "source: { dsn: \"${UNIT_DSN}\" }\ntarget: { dsn: file:%s }\n",
              secret.path);
     setenv("UNIT_DSN", "host=s", 1);
     open_and_load(&bench, text);
     ck_assert_str_eq(bench.config.source_dsn, "host=s");
-    ck_assert_str_eq(bench.config.target_dsn, "host=t password=hunter2");
+    snprintf(name, sizeof(name), "file:%s", secret.path);
+    ck_assert_str_eq(bench.config.target_dsn, name);
     close_bench(&bench);
     unlink(secret.path);
+}
+END_TEST
+
+START_TEST(a_dsn_file_that_cannot_be_read_is_refused_where_it_is_named)
+{
+    struct bench bench;
+    open_bench(&bench, "target:\n  dsn: file:/nowhere/dsn\n");
+    ck_assert(!config_load(&bench.options, &bench.config, &bench.err));
+    ck_assert_int_eq(bench.err.class, ERR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(bench.err.message, ":2:8: "));
+    ck_assert_ptr_nonnull(strstr(bench.err.message, "/nowhere/dsn"));
+    unlink(bench.path);
 }
 END_TEST
 
@@ -314,6 +333,7 @@ int main(void)
         a_file_that_is_not_there_is_named,
         an_option_wins_over_the_environment_and_that_over_the_file,
         a_dsn_may_come_from_a_variable_or_a_file,
+        a_dsn_file_that_cannot_be_read_is_refused_where_it_is_named,
         a_missing_dsn_is_asked_for_by_its_names,
         settings_that_this_version_does_not_act_on_are_noted,
     };

@@ -134,6 +134,18 @@ START_TEST(rates_are_taken_over_the_window)
 }
 END_TEST
 
+START_TEST(slow_progress_is_no_progress)
+{
+    struct bench bench;
+    open_bench(&bench);
+    sample(&bench, START, 10010, 10000);
+    sample(&bench, START + SECOND, 10010, 10001); /* a byte a second */
+    ck_assert_int_eq(fill(&bench, START + SECOND)->eta, 9 * SECOND);
+    sample(&bench, START + 2 * SECOND, 10010, 10001); /* less than that */
+    ck_assert_int_eq(fill(&bench, START + 2 * SECOND)->eta, -1);
+}
+END_TEST
+
 START_TEST(a_ring_of_samples_forgets_the_first)
 {
     struct bench bench;
@@ -258,6 +270,7 @@ int main(void)
         the_oldest_mark_survives_however_many_follow,
         lag_is_not_known_while_nothing_streams_or_the_source_is_unknown,
         rates_are_taken_over_the_window,
+        slow_progress_is_no_progress,
         a_ring_of_samples_forgets_the_first,
         no_rate_comes_from_fewer_than_two_samples,
         a_count_that_went_back_is_no_rate,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SECRET "hunter2"
 
@@ -158,6 +159,49 @@ START_TEST(a_server_that_is_not_there_is_tried_again)
 }
 END_TEST
 
+/* Opens a session by a DSN in a file; the error. */
+static struct err open_by_file(const char *content)
+{
+    char path[] = "/tmp/slackwater-dsn-XXXXXX", dsn[64];
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, content, strlen(content)), (ssize_t)strlen(content));
+    close(fd);
+    snprintf(dsn, sizeof(dsn), "file:%s", path);
+    struct err err = open_error(dsn);
+    unlink(path);
+    return err;
+}
+
+START_TEST(a_dsn_is_read_from_a_file_when_it_connects)
+{
+    static const char *const CONTENTS[] = {
+        "host=/nowhere user=mover dbname=shop password=" SECRET "\n",
+        "host=/nowhere user=mover dbname=shop password=" SECRET "\r\n",
+        "password=" SECRET " host=/nowhere user=mover dbname=shop",
+    };
+    for (size_t i = 0; i < UNIT_COUNT(CONTENTS); i++) {
+        struct err err = open_by_file(CONTENTS[i]);
+        ck_assert_int_eq(err.class, ERR_RETRY);
+        ck_assert_ptr_nonnull(strstr(err.message, "user=mover dbname=shop host=/nowhere"));
+    }
+}
+END_TEST
+
+START_TEST(a_file_without_a_usable_dsn_is_the_operators)
+{
+    static const char *const CONTENTS[] = {"", "password=" SECRET " nonsense\n", SECRET "\n",
+                                           "postgresql://mover:p@" SECRET "@db/shop\n"};
+    for (size_t i = 0; i < UNIT_COUNT(CONTENTS); i++) {
+        struct err err = open_by_file(CONTENTS[i]);
+        ck_assert_msg(err.class == ERR_CONFIG, "%s: %s", CONTENTS[i], err.message);
+    }
+    struct err err = open_error("file:/nowhere/dsn");
+    ck_assert_int_eq(err.class, ERR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(err.message, "/nowhere/dsn"));
+}
+END_TEST
+
 START_TEST(a_lost_connection_passes)
 {
     struct session session = {.side = "target"};
@@ -180,6 +224,8 @@ int main(void)
         a_password_that_is_not_percent_encoded_is_not_taken_for_the_host,
         a_bad_dsn_is_the_operators_and_is_not_repeated,
         a_server_that_is_not_there_is_tried_again,
+        a_dsn_is_read_from_a_file_when_it_connects,
+        a_file_without_a_usable_dsn_is_the_operators,
         a_lost_connection_passes,
     };
     return unit_run("session", tests, UNIT_COUNT(tests));
