@@ -71,6 +71,8 @@ struct batch {
     lsn_t end_lsn;    /* all commits up to here are in this batch or an earlier one;
                          unset (LSN_NONE) when not one transaction ended in it */
     usec_t received_at; /* monotonic, when the first message came */
+    const char *note; /* kept with the position at the target, for the backfill; NULL: as it was;
+                         borrowed */
 };
 
 struct batch *batch_create(void);
