@@ -38,10 +38,10 @@ static const char CHOICE_SQL[] =
     " merged AS (SELECT v, sum(width) AS width, sum(weight) AS weight FROM points GROUP BY v),"
     " below AS (SELECT v, sum(width + weight) OVER (ORDER BY v%1$s) - weight AS share,"
     "                  v = first_value(v) OVER (ORDER BY v%1$s) AS first FROM merged)"
-    " SELECT v::text FROM (SELECT DISTINCT nearest.v FROM generate_series(1, %2$zu - 1) part,"
+    " SELECT chosen.v::text AS bound FROM (SELECT DISTINCT nearest.v FROM generate_series(1, %2$zu - 1) part,"
     "   LATERAL (SELECT v FROM below WHERE NOT first"
     "            ORDER BY abs(share - part::float8 / %2$zu) LIMIT 1) nearest) chosen"
-    " ORDER BY v%1$s";
+    " ORDER BY chosen.v%1$s";
 
 /* Unnested values have lost their column's collation. */
 static const char *collation(const struct copy_key_column *column)
