@@ -70,6 +70,8 @@ struct batch {
     bool ends_open;   /* its last transaction goes on in the next batch */
     lsn_t end_lsn;    /* all commits up to here are in this batch or an earlier one;
                          unset (LSN_NONE) when not one transaction ended in it */
+    const char *note; /* target: kept with the position, for the backfill; NULL: as it was;
+                         borrowed */
     usec_t received_at; /* monotonic, when the first message came */
     const char *note; /* kept with the position at the target, for the backfill; NULL: as it was;
                          borrowed */
