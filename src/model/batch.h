@@ -73,8 +73,6 @@ struct batch {
     const char *note; /* target: kept with the position, for the backfill; NULL: as it was;
                          borrowed */
     usec_t received_at; /* monotonic, when the first message came */
-    const char *note; /* kept with the position at the target, for the backfill; NULL: as it was;
-                         borrowed */
 };
 
 struct batch *batch_create(void);
