@@ -36,9 +36,10 @@ static const char SAMPLE_SQL[] =
 
 static const char CHOICE_SQL[] =
     " merged AS (SELECT v, sum(width) AS width, sum(weight) AS weight FROM points GROUP BY v),"
-    " below AS (SELECT v, sum(width + weight) OVER (ORDER BY v%1$s) - weight AS share,"
-    "                  v = first_value(v) OVER (ORDER BY v%1$s) AS first FROM merged)"
-    " SELECT chosen.v::text AS bound FROM (SELECT DISTINCT nearest.v FROM generate_series(1, %2$zu - 1) part,"
+    " below AS MATERIALIZED (SELECT v, sum(width + weight) OVER (ORDER BY v%1$s) - weight AS share,"
+    "                               v = first_value(v) OVER (ORDER BY v%1$s) AS first"
+    "                        FROM merged)"
+    " SELECT chosen.v::text FROM (SELECT DISTINCT nearest.v FROM generate_series(1, %2$zu - 1) part,"
     "   LATERAL (SELECT v FROM below WHERE NOT first"
     "            ORDER BY abs(share - part::float8 / %2$zu) LIMIT 1) nearest) chosen"
     " ORDER BY chosen.v%1$s";
@@ -54,7 +55,7 @@ static bool take_bounds(PGresult *r, char ***bounds, size_t *count)
     if (r == NULL)
         return false;
     *count = (size_t)PQntuples(r);
-    *bounds = mem_zero(*count + 1, sizeof **bounds);
+    *bounds = *count == 0 ? NULL : mem_zero(*count, sizeof **bounds);
     for (size_t i = 0; i < *count; i++)
         (*bounds)[i] = mem_string(PQgetvalue(r, (int)i, 0));
     PQclear(r);
@@ -80,9 +81,11 @@ static bool count_pages(struct session *session, uint32_t oid, double *pages, st
     char text[16];
     snprintf(text, sizeof text, "%u", oid);
     PGresult *r = session_query(session,
-                                "SELECT coalesce(sum(pg_relation_size(relid)), 0)"
-                                "       / current_setting('block_size')::int"
-                                " FROM pg_partition_tree($1::oid::regclass)",
+                                "SELECT (pg_relation_size($1::oid) +"
+                                "        (SELECT coalesce(sum(pg_relation_size(relid)), 0)"
+                                "         FROM pg_partition_tree($1::oid::regclass)"
+                                "         WHERE relid <> $1::oid))"
+                                "       / current_setting('block_size')::int",
                                 1, (const char *[]){text}, err);
     if (r == NULL)
         return false;

@@ -110,10 +110,11 @@ void key_range_select(struct buf *sql, const struct relation *relation, bool par
     buf_append_text(sql, partitioned ? " FROM " : " FROM ONLY ");
     ident_append_qualified(sql, relation->schema, relation->name);
     append_bounds(sql, key, partitioned, range);
-    if (range->most_rows == 0)
+    if (!key_range_is_bounded(range))
         return;
     buf_append_text(sql, " ORDER BY ");
     append_key(sql, key);
-    buf_append_format(sql, " FETCH FIRST %llu ROWS WITH TIES",
-                      (unsigned long long)range->most_rows);
+    if (range->most_rows > 0)
+        buf_append_format(sql, " FETCH FIRST %llu ROWS WITH TIES",
+                          (unsigned long long)range->most_rows);
 }

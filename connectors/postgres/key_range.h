@@ -2,7 +2,7 @@
  * literals with casts.
  *
  * Keys are compared as rows, so that one scan of the key's index, from `after` on, serves the
- * range and its order. */
+ * range and its order. Every range is read in order, so that no other index is taken for it. */
 #ifndef POSTGRES_KEY_RANGE_H
 #define POSTGRES_KEY_RANGE_H
 

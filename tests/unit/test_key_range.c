@@ -53,9 +53,10 @@ START_TEST(a_chunk_that_is_known_is_read_again_up_to_its_last_key)
 {
     expect(false, &KEY_OF_ONE,
            (struct copy_range){.from = "10", .upto = (const char *[]){"15"}},
-           SELECT " WHERE \"id\" >= '10'::bigint AND (\"id\") <= ('15'::bigint)");
+           SELECT " WHERE \"id\" >= '10'::bigint AND (\"id\") <= ('15'::bigint)"
+                  " ORDER BY \"id\"");
     expect(false, &KEY_OF_ONE, (struct copy_range){.upto = (const char *[]){"-15"}},
-           SELECT " WHERE (\"id\") <= ('-15'::bigint)");
+           SELECT " WHERE (\"id\") <= ('-15'::bigint) ORDER BY \"id\"");
 }
 END_TEST
 
@@ -76,12 +77,13 @@ START_TEST(partitions_are_pruned_by_the_leading_column)
     expect(true, &KEY_OF_TWO,
            (struct copy_range){.after = (const char *[]){"7", "a"}, .below = "9"},
            SELECT_ALL " WHERE (\"tenant\", \"na\"\"me\") > ('7'::integer, 'a'::text)"
-                      " AND \"tenant\" >= '7'::integer AND \"tenant\" < '9'::integer");
+                      " AND \"tenant\" >= '7'::integer AND \"tenant\" < '9'::integer"
+                      " ORDER BY \"tenant\", \"na\"\"me\"");
     expect(true, &KEY_OF_TWO, (struct copy_range){.upto = (const char *[]){"7", "a"}},
            SELECT_ALL " WHERE (\"tenant\", \"na\"\"me\") <= ('7'::integer, 'a'::text)"
-                      " AND \"tenant\" <= '7'::integer");
+                      " AND \"tenant\" <= '7'::integer ORDER BY \"tenant\", \"na\"\"me\"");
     expect(true, &KEY_OF_ONE, (struct copy_range){.after = (const char *[]){"7"}},
-           SELECT_ALL " WHERE (\"id\") > ('7'::bigint)");
+           SELECT_ALL " WHERE (\"id\") > ('7'::bigint) ORDER BY \"id\"");
 }
 END_TEST
 
