@@ -12,9 +12,6 @@ const struct rule_kind *const rule_kinds[] = {
     &rule_uuid5,  &rule_default, &rule_formula, NULL,
 };
 
-const char *const rule_later_column_keys[] = {NULL};
-const char *const rule_later_table_keys[] = {NULL};
-
 /* Types whose cast to text yields what their output function yields (char(n): without the
  * trailing blanks, as rules want it). */
 static const char *const cast_is_output[] = {

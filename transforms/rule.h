@@ -144,9 +144,6 @@ const char *expression_text(const void *loaded);
 
 /* kinds.c: every kind, in the order in which the steps of one entry work. NULL-terminated. */
 extern const struct rule_kind *const rule_kinds[];
-/* Keys that later versions will know: of a column entry, of a table entry. */
-extern const char *const rule_later_column_keys[];
-extern const char *const rule_later_table_keys[];
 
 /* The rule's result as text: VALUE_TEXT, VALUE_NULL, VALUE_ABSENT or VALUE_UNCHANGED. */
 bool rule_text(const struct rule *rule, const struct evaluation *in, struct value *out,

@@ -75,6 +75,15 @@ static const char *keep(const struct reading *reading, const char *text)
     return arena_copy(reading->arena, text, strlen(text) + 1);
 }
 
+/* The server's message without our own text, which it quotes where a quote or comment of the
+ * expression has no end. */
+static size_t own_size(const char *message)
+{
+    const char *ours = strstr(message, " ) FROM (SELECT ");
+
+    return ours ? (size_t)(ours - message) : strlen(message);
+}
+
 /* What the server said, and where in the expression. */
 static void refuse(const struct reading *reading, const char *lead, size_t before,
                    const struct err *err)
@@ -82,7 +91,7 @@ static void refuse(const struct reading *reading, const char *lead, size_t befor
     size_t at = (size_t)reading->target->error_at;
     struct buf text = {0};
 
-    buf_append_format(&text, "%s%s", lead, err->message);
+    buf_append_format(&text, "%s%.*s", lead, (int)own_size(err->message), err->message);
     if (at > before && at <= before + strlen(reading->request->expression))
         buf_append_format(&text, ", at character %zu of the expression", at - before);
     reading->facts->refusal = keep(reading, buf_text(&text));
