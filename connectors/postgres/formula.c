@@ -68,6 +68,39 @@ static bool try_statement(struct session *session, struct buf *sql, bool *taken,
     return *taken || server_answers(err);
 }
 
+/* The same where a refusal is an answer like any other and no error for the server's log: caught
+ * by a block there. sqlstate: "" when it is taken. Without plpgsql the log gets it. */
+static bool ask_quietly(struct session *session, struct buf *sql, char sqlstate[6],
+                        struct err *err)
+{
+    struct buf prepare = {0}, block = {0}, all = {0};
+    PGresult *result;
+    bool taken;
+
+    buf_append_format(&prepare, "PREPARE slackwater_try AS %s", buf_text(sql));
+    buf_append_text(&block, "BEGIN EXECUTE ");
+    literal_append(&block, prepare.data, prepare.size);
+    buf_append_text(&block, "; DEALLOCATE slackwater_try; EXCEPTION WHEN OTHERS THEN "
+                            "PERFORM set_config('slackwater.refused', SQLSTATE, false); END");
+    buf_append_text(&all, "SELECT set_config('slackwater.refused', '', false); DO ");
+    literal_append(&all, block.data, block.size);
+    buf_append_text(&all, "; SELECT current_setting('slackwater.refused')");
+    result = session_exec(session, buf_text(&all), err);
+    buf_free(&prepare);
+    buf_free(&block);
+    buf_free(&all);
+    if (result) {
+        snprintf(sqlstate, 6, "%s", PQgetvalue(result, 0, 0));
+        PQclear(result);
+        buf_free(sql);
+        return true;
+    }
+    if (!try_statement(session, sql, &taken, err))
+        return false;
+    snprintf(sqlstate, 6, "%s", taken ? "" : err->sqlstate);
+    return true;
+}
+
 /* --- refusals --- */
 
 static const char *keep(const struct reading *reading, const char *text)
@@ -249,16 +282,16 @@ static bool explain(struct reading *reading, struct err *err)
 static bool find_reads(struct reading *reading, size_t from, size_t count, struct err *err)
 {
     struct buf sql = {0};
-    bool taken;
+    char sqlstate[6];
 
     buf_append_text(&sql, "SELECT ");
     append_formula(reading, from, count, NO_VALUE, &sql);
-    if (!try_statement(reading->target, &sql, &taken, err))
+    if (!ask_quietly(reading->target, &sql, sqlstate, err))
         return false;
-    if (taken)
+    if (!*sqlstate)
         return true;
-    if (strcmp(err->sqlstate, AMBIGUOUS) != 0)
-        return err_wrap(err, "reading a formula"); /* it was taken a moment ago */
+    if (strcmp(sqlstate, AMBIGUOUS) != 0) /* it was taken a moment ago */
+        return err_set(err, ERR_RETRY, "target: a formula is refused now (SQLSTATE %s)", sqlstate);
     if (count == 1) {
         reading->facts->reads[from] = true;
         return true;
@@ -283,10 +316,14 @@ static bool find_all_reads(struct reading *reading, struct err *err)
 static bool try_source(struct reading *reading, struct err *err)
 {
     struct buf sql = {0};
+    char sqlstate[6];
 
     buf_append_text(&sql, "SELECT ");
     append_formula(reading, 0, 0, NO_VALUE, &sql);
-    return try_statement(reading->source, &sql, &reading->facts->at_source, err);
+    if (!ask_quietly(reading->source, &sql, sqlstate, err))
+        return false;
+    reading->facts->at_source = !*sqlstate;
+    return true;
 }
 
 /* --- the whole --- */
