@@ -31,6 +31,7 @@ static const struct finding_kind kinds[] = {
     {"target.replica_role", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
     {"target.origin", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
     {"target.table_right", SCRIPT_TARGET, PHASE_SETTINGS, ANY},
+    {"target.temporary_right", SCRIPT_TARGET, PHASE_SETTINGS, INSERTS},
     {"target.truncate_right", SCRIPT_TARGET, PHASE_SETTINGS, "TRUNCATE"},
     {"target.triggers", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
     {"target.rules", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},

@@ -182,6 +182,49 @@ def test_a_sub_select_reads_the_target(world):
         (1, "Bert", "Bert"), (2, "Bert", "Bert"), (3, None, None)]
 
 
+def test_rows_that_enter_and_leave_partitions_and_targets(people):
+    """With where and route, and a partitioned target."""
+    people.target.run(
+        "CREATE TABLE app.young (id int, sort_name text, size int) PARTITION BY RANGE (id)",
+        "ALTER TABLE app.young ADD PRIMARY KEY (id)",
+        "CREATE TABLE app.young1 PARTITION OF app.young FOR VALUES FROM (MINVALUE) TO (30)",
+        "CREATE TABLE app.young2 PARTITION OF app.young FOR VALUES FROM (30) TO (MAXVALUE)")
+    columns = {"sort_name": COLUMNS["sort_name"], "size": {"sql": "length(bio) + length(code)"}}
+    rules = [{**RULES[0], "where": {"column": "age", "greater_or_equal": 30}},
+             {"source": "people", "target": "app.young", "columns": columns,
+              "drop": ["first_name", "last_name", "age", "bio", "extra", "code", "mood", "tags",
+                       "doc", "born"], "where": {"column": "age", "less": 30}}]
+    product = people.product(tables=rules).start_streaming()
+    people.source.run(*CHANGES, "UPDATE people SET age = 60 - age WHERE id % 2 = 0")
+    product.wait_caught_up()
+    compare.assert_equal_by(people.source, people.target, {
+        "app.people": EXPECTED["app.people"] + " WHERE age >= 30",
+        "app.young": "SELECT id, upper(last_name) || ', ' || left(first_name, 1), "
+                     "length(bio) + length(code) FROM people WHERE age < 30"})
+
+
+def test_the_rights_that_it_takes(people):
+    writer = people.role(people.target, "writer")
+    people.target.run(
+        f"GRANT CREATE ON DATABASE {people.target.name} TO {writer}",
+        f"GRANT USAGE ON SCHEMA app TO {writer}", f"GRANT ALL ON app.people TO {writer}",
+        f"REVOKE TEMPORARY ON DATABASE {people.target.name} FROM PUBLIC",
+        "CREATE FUNCTION app.f(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1'",
+        "REVOKE EXECUTE ON FUNCTION app.f FROM PUBLIC")
+    rules = [{**RULES[0], "columns": {**COLUMNS, "tag": {"sql": "app.f(last_name)"}}}]
+    product = people.product(target={"dsn": people.target.url(writer)}, tables=rules)
+    assert "permission denied for function f" in product.command("check").out
+    people.target.run(f"GRANT EXECUTE ON FUNCTION app.f TO {writer}")
+    check = product.command("check")
+    assert check.status == 2 and "may not make temporary tables" in check.out, check.text
+    people.target.run(f"GRANT TEMPORARY ON DATABASE {people.target.name} TO {writer}")
+    product.run_until_caught_up()
+    assert people.target.value("SELECT tag FROM app.people WHERE id = 1") == \
+        people.source.value("SELECT last_name FROM people WHERE id = 1")
+    assert product.command("cleanup", "--yes").status == 0
+    people.target.run(f"DROP OWNED BY {writer}")
+
+
 # --- a row that an expression fails on ---
 
 PRICES = ["CREATE TABLE prices (id int PRIMARY KEY, total int, n int, label text)"]
