@@ -334,7 +334,8 @@ bool key_check(struct binder *binder, const struct key *key)
     bool good = true;
 
     for (uint16_t i = 0; i < key->count; i++)
-        good &= check_known(binder, key->columns[i]) && check_computable(binder, key->columns[i]) &&
+        good &= check_known(binder, key->columns[i]) &&
+                check_computable(binder, key->columns[i]) &&
                 check_not_null(binder, key->columns[i]);
     return good && check_distinct(binder, key) && check_target_index(binder, key);
 }

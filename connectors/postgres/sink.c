@@ -533,7 +533,8 @@ static void blame_formula(struct pg_sink *s, const struct change *change, struct
     struct session other = {0};
     struct err ignored = {0};
     const struct column *column = NULL;
-    if (err->class != ERR_DATA || err->sqlstate[0] == '\0' || !relation_has_formula(change->relation) ||
+    if (err->class != ERR_DATA || err->sqlstate[0] == '\0' ||
+        !relation_has_formula(change->relation) ||
         !session_open(&other, "target", s->config.dsn, SESSION_SQL, s->config.stop, &ignored))
         return;
     other.patience = PATIENCE;

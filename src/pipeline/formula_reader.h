@@ -23,8 +23,10 @@ struct formula_request {
 
 /* Texts and arrays are in the arena, or the request's. */
 struct formula_facts {
-    const char *refusal; /* the target does not take it as one expression: why; else NULL and */
-    const char *misfit;  /* why its result cannot be assigned to the target column; else NULL and */
+    /* Why the target does not take it as one expression, or why its result cannot be assigned to
+     * the target column. When both are NULL: */
+    const char *refusal;
+    const char *misfit;
     bool *reads;         /* by column */
     const char **types;  /* by column: the request's, or text where the target lacks the type */
     bool varies;         /* volatile: another result for the same row */
