@@ -49,13 +49,14 @@ CONFIGURATIONS = [
     Run("source crash", "TXNS=2 FAULTS=1 KINDS=TRUNCATES SOURCE_CRASH=1"),
     Run("row locks", "TXNS=2 FAULTS=1 KINDS=KEY_CHANGES ROW_LOCKS=1"),
     Run("ends", "TXNS=2 FAULTS=1 KINDS=TRUNCATES ROW_LOCKS=1", LIVENESS),
-    Run("ends after a source crash", "TXNS=2 FAULTS=1 KINDS=0 SOURCE_CRASH=1", LIVENESS),
     Run("two faults", "TXNS=2 FAULTS=2", nightly=True),
     Run("two faults, slot made late", "TXNS=2 FAULTS=2 SLOT_LATE=1", nightly=True),
     Run("two faults, row locks", "TXNS=2 FAULTS=2 ROW_LOCKS=1", nightly=True),
     Run("two faults, source crash", "TXNS=2 FAULTS=2 SOURCE_CRASH=1", nightly=True),
     Run("three transactions, key changes", "TXNS=3 FAULTS=1 KINDS=KEY_CHANGES", nightly=True),
     Run("three transactions, truncates", "TXNS=3 FAULTS=1 KINDS=TRUNCATES", nightly=True),
+    Run("ends after a source crash", "TXNS=2 FAULTS=1 KINDS=0 SOURCE_CRASH=1", LIVENESS,
+        nightly=True),
     Run("ends, all kinds", "TXNS=2 FAULTS=1 ROW_LOCKS=1", LIVENESS, nightly=True),
 ]
 
