@@ -8,6 +8,7 @@
 #include "postgres/ghost.h"
 #include "postgres/text_array.h"
 #include "postgres/truncation.h"
+#include "schema/formula.h"
 #include "schema/ident.h"
 
 #include <stdio.h>
@@ -40,7 +41,8 @@ static bool set_up_session(struct pg_table_writer *w, struct err *err)
            session_run(&w->session, "SET synchronous_commit = on; SET lock_timeout = '10s'",
                        err) &&
            (!w->config.use_replica_role ||
-            session_run(&w->session, "SET session_replication_role = replica", err));
+            session_run(&w->session, "SET session_replication_role = replica", err)) &&
+           session_see_operators(&w->session, err);
 }
 
 static bool pg_writer_open(struct table_writer *writer, struct err *err)
@@ -168,9 +170,29 @@ static void append_columns(const struct pg_table_writer *w, struct buf *sql)
     }
 }
 
+/* A column made by a formula is staged as what the formula reads. */
+static void append_stage_columns(const struct pg_table_writer *w, struct buf *sql)
+{
+    for (uint16_t i = 0; i < w->relation->column_count; i++) {
+        const struct column *column = &w->relation->columns[i];
+        buf_append_text(sql, i == 0 ? "" : ", ");
+        if (column->formula != NULL)
+            buf_append_text(sql, "NULL::text[] AS ");
+        ident_append(sql, column->name);
+    }
+}
+
 static void append_stage(const struct pg_table_writer *w, struct buf *sql)
 {
     buf_append_format(sql, "pg_temp.slackwater_stage_%u", w->relation->table);
+}
+
+/* Under the name that formulas read it by. */
+static void append_from_stage(const struct pg_table_writer *w, struct buf *sql)
+{
+    buf_append_text(sql, " FROM ");
+    append_stage(w, sql);
+    buf_append_text(sql, " AS slackwater_stage");
 }
 
 /* Made once for the session, and emptied by each commit. */
@@ -180,7 +202,7 @@ static bool create_stage(struct pg_table_writer *w, struct err *err)
     buf_append_text(&sql, "CREATE TEMPORARY TABLE IF NOT EXISTS ");
     append_stage(w, &sql);
     buf_append_text(&sql, " ON COMMIT DELETE ROWS AS SELECT ");
-    append_columns(w, &sql);
+    append_stage_columns(w, &sql);
     buf_append_text(&sql, " FROM ");
     ident_append_qualified(&sql, w->relation->schema, w->relation->name);
     buf_append_text(&sql, " WITH NO DATA");
@@ -189,19 +211,24 @@ static bool create_stage(struct pg_table_writer *w, struct err *err)
     return ok;
 }
 
+/* COPY takes values, not expressions. */
+static bool goes_by_stage(const struct pg_table_writer *w)
+{
+    return w->staged || relation_has_formula(w->relation);
+}
+
 static bool prepare_stage(struct pg_table_writer *w, struct err *err)
 {
-    if (!w->staged)
-        return true;
-    return w->relation->match == MATCH_KEY ? create_stage(w, err)
-                                           : refuse_doubling(w->relation, err);
+    if (w->staged && w->relation->match != MATCH_KEY)
+        return refuse_doubling(w->relation, err);
+    return !goes_by_stage(w) || create_stage(w, err);
 }
 
 static bool start_copy(struct pg_table_writer *w, struct err *err)
 {
     struct buf sql = {0};
     buf_append_text(&sql, "COPY ");
-    if (w->staged)
+    if (goes_by_stage(w))
         append_stage(w, &sql);
     else
         ident_append_qualified(&sql, w->relation->schema, w->relation->name);
@@ -332,9 +359,37 @@ static bool end_copy(struct pg_table_writer *w, struct err *err)
     }
 }
 
+/* What the staged columns are to be written as. */
+static void append_staged(const struct pg_table_writer *w, struct buf *sql)
+{
+    for (uint16_t i = 0; i < w->relation->column_count; i++) {
+        const struct column *column = &w->relation->columns[i];
+        struct buf name = {0};
+        buf_append_text(&name, "slackwater_stage.");
+        ident_append(&name, column->name);
+        buf_append_text(sql, i == 0 ? "" : ", ");
+        if (column->formula != NULL)
+            formula_append(sql, column->formula, buf_text(&name));
+        else
+            buf_append_text(sql, buf_text(&name));
+        buf_free(&name);
+    }
+}
+
 static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
 {
-    const char *separator = " DO UPDATE SET ";
+    const char *separator = " ON CONFLICT (";
+    if (!w->staged)
+        return; /* a row that is there already is the copier's to resolve */
+    for (uint16_t i = 0; i < w->relation->column_count; i++) {
+        if (!w->relation->columns[i].key)
+            continue;
+        buf_append_text(sql, separator);
+        ident_append(sql, w->relation->columns[i].name);
+        separator = ", ";
+    }
+    buf_append_text(sql, ")");
+    separator = " DO UPDATE SET ";
     for (uint16_t i = 0; i < w->relation->column_count; i++) {
         const struct column *column = &w->relation->columns[i];
         if (column->key || column->identity_always)
@@ -349,38 +404,67 @@ static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
         buf_append_text(sql, " DO NOTHING");
 }
 
+/* True if the column's formula fails over the staged rows in the way of *err; what it writes is of
+ * no matter here. */
+static bool formula_fails(struct pg_table_writer *w, const struct column *column,
+                          const struct err *err)
+{
+    struct buf sql = {0}, name = {0};
+    struct err again = {0};
+    buf_append_text(&name, "slackwater_stage.");
+    ident_append(&name, column->name);
+    buf_append_text(&sql, "ROLLBACK TO SAVEPOINT merge; SELECT count(x) FROM (SELECT ");
+    formula_append(&sql, column->formula, buf_text(&name));
+    buf_append_text(&sql, " AS x");
+    append_from_stage(w, &sql);
+    buf_append_text(&sql, " OFFSET 0) AS rows");
+    bool failed = !session_run(&w->session, buf_text(&sql), &again) &&
+                  strcmp(again.sqlstate, err->sqlstate) == 0;
+    buf_free(&name);
+    buf_free(&sql);
+    return failed;
+}
+
+/* The server does not say which expression of a statement failed. */
+static void blame_formula(struct pg_table_writer *w, struct err *err)
+{
+    if (err->class != ERR_DATA)
+        return;
+    for (uint16_t i = 0; i < w->relation->column_count; i++) {
+        const struct column *column = &w->relation->columns[i];
+        if (column->formula == NULL || !formula_fails(w, column, err))
+            continue;
+        err_wrap(err, "the sql of column %s", column->name);
+        return;
+    }
+}
+
 /* The source wins over what the application wrote to the target before the copy; what it wrote
  * since then is on its way in the stream. */
 static bool merge_stage(struct pg_table_writer *w, struct err *err)
 {
     struct buf sql = {0};
-    const char *separator = " ON CONFLICT (";
     buf_append_text(&sql, "INSERT INTO ");
     ident_append_qualified(&sql, w->relation->schema, w->relation->name);
     buf_append_text(&sql, " (");
     append_columns(w, &sql);
     buf_append_text(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
-    append_columns(w, &sql);
-    buf_append_text(&sql, " FROM ");
-    append_stage(w, &sql);
-    for (uint16_t i = 0; i < w->relation->column_count; i++) {
-        if (!w->relation->columns[i].key)
-            continue;
-        buf_append_text(&sql, separator);
-        ident_append(&sql, w->relation->columns[i].name);
-        separator = ", ";
-    }
-    buf_append_text(&sql, ")");
+    append_staged(w, &sql);
+    append_from_stage(w, &sql);
     append_overwrite(w, &sql);
-    bool ok = session_run(&w->session, sql.data, err);
+    bool merged = (!relation_has_formula(w->relation) ||
+                   session_run(&w->session, "SAVEPOINT merge", err)) &&
+                  session_run(&w->session, sql.data, err);
     buf_free(&sql);
-    return ok;
+    if (!merged)
+        blame_formula(w, err);
+    return merged;
 }
 
 static bool pg_writer_loaded(struct table_writer *writer, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    return (end_copy(w, err) && (!w->staged || merge_stage(w, err))) || wrap_table(w, err);
+    return (end_copy(w, err) && (!goes_by_stage(w) || merge_stage(w, err))) || wrap_table(w, err);
 }
 
 /* ---- the end of a chunk ---- */

@@ -4,6 +4,8 @@
  * Where the target tables had no row of ours when the copy was planned, COPY goes straight into
  * them. Where they had, because the application writes both sides already, it goes through a
  * staging table and an upsert by key; without a key that would double rows, and is refused.
+ * COPY cannot evaluate what the target is to make (schema/formula.h): such a table is staged
+ * too.
  *
  * Chunks load while the stream is applied. Each holds the copiers' lock (postgres/control.h),
  * and gives way, ERR_RETRY, when it waits long for a row: the apply's open transaction may hold
