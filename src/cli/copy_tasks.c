@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LARGE_BYTES (4 << 20)
+
 /* ---- keys ---- */
 
 /* Types whose order is known here: the order of their default btree operators. */
@@ -177,13 +179,18 @@ static void list_parts(const struct migration *m, const struct bound_source *sou
     }
 }
 
+/* How many rows a table has is an estimate, old or missing; how many bytes is known. */
+static bool is_large(const struct migration *m, const struct catalog_table *table)
+{
+    return table->bytes > LARGE_BYTES || table->estimated_rows > m->config->chunk_rows;
+}
+
 /* Small tables, those without a usable key, and all where foreign keys are enforced (their rows
- * must all be of one time) go whole. A table that was never analyzed may be of any size. */
+ * must all be of one time) go whole. */
 static bool goes_in_chunks(const struct migration *m, const struct copy_tasks *tasks, size_t i)
 {
-    int64_t rows = m->chain->sources[i].table->estimated_rows;
     return !tasks->enforced && copy_key_usable(&tasks->keys[i]) &&
-           (rows < 0 || rows > m->config->chunk_rows);
+           is_large(m, m->chain->sources[i].table);
 }
 
 /* Parts have the indexes of the chain's tables. */

@@ -289,7 +289,9 @@ static struct table_writer *make_writer_until(struct run *run, const struct stop
     return pg_table_writer_create(&(struct pg_writer_config){
         .dsn = run->config->target_dsn,
         .migration = run->config->migration,
+        .catalog = run->migration.target_catalog,
         .tables = run->migration.targets,
+        .table_count = run->migration.table_count,
         .sources = (const char *const *)run->migration.source_names,
         .use_replica_role = run->migration.target_catalog->can_set_replica_role,
         .stop = stop,
