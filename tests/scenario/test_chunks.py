@@ -172,10 +172,11 @@ def test_rows_at_the_target_are_overwritten_chunk_by_chunk(world):
 def test_a_row_that_comes_to_the_target_during_the_copy_sends_its_chunk_through_the_stage(world):
     world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
     fill(world, "SELECT i, 'source' FROM generate_series(1, {n}) i", 4000, analyzed=True)
-    with load.Stall(world.target, "t", "NEW.v = 'source' AND NEW.id % 1000 = 1") as stall:
+    with load.Stall(world.target, "t", "NEW.v = 'source' AND NEW.id % 500 = 1") as stall:
         product = world.product(backfill=SMALL).start()
         stall.wait_reached()
-        world.target.run("INSERT INTO t VALUES (999, 'mine'), (1999, 'mine'), (3500, 'mine')")
+        # Both workers stand in the first lanes.
+        world.target.run("INSERT INTO t VALUES (2500, 'mine'), (3000, 'mine'), (3500, 'mine')")
     product.wait_streaming()
     product.wait_caught_up()
     assert copy_row(world, "staged") == (False,)
@@ -225,17 +226,17 @@ def test_killed_while_a_chunk_commits_it_knows_what_came_of_it(world):
            FOR EACH ROW WHEN (NEW.id = 1500) EXECUTE FUNCTION late()""",
         "ALTER TABLE t ENABLE ALWAYS TRIGGER late")
     fill(world, "SELECT i, 'v' FROM generate_series(1, {n}) i", 4000, analyzed=True)
+    committing = ("SELECT array_agg(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                  "AND wait_event = 'advisory' AND query = 'COMMIT'")
     with load.held(world.target, f"SELECT pg_advisory_xact_lock({load.Stall.KEY})"):
         product = world.product(backfill=SMALL).start()
-        wait.until(lambda: world.target.value(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND wait_event = 'advisory' AND query = 'COMMIT'"), "a chunk that commits")
+        old = wait.until(lambda: world.target.value(committing), "a chunk that commits")
         product.kill9()
         world.source.run("UPDATE t SET v = 'changed'")
         product.start()
-        wait.until(lambda: world.target.value(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND wait_event = 'advisory' AND query = 'COMMIT'"), "the chunk to be copied again")
+        new = wait.until(lambda: [pid for pid in world.target.value(committing) or ()
+                                  if pid not in old], "the chunk to be copied again")
+        assert world.target.value(committing) == new, "the killed run's process lives on"
     product.wait_streaming()
     product.wait_caught_up()
     world.assert_equal()
@@ -260,13 +261,14 @@ def test_a_chunk_is_read_from_the_keys_index_whatever_the_statistics_say(world):
     world.both("CREATE TABLE t (a int, b int, v text, PRIMARY KEY (a, b))")
     world.source.run("ALTER TABLE t SET (autovacuum_enabled = false)",
                      "CREATE INDEX ON t (a)", "CREATE INDEX ON t (b)",
-                     "INSERT INTO t SELECT 1, i FROM generate_series(1, 10) i", "ANALYZE t")
-    fill(world, "SELECT i / 2000, 100 + i, repeat('x', 50) FROM generate_series(1, {n}) i", 20000,
+                     "INSERT INTO t SELECT 1, i FROM generate_series(1, 1000) i", "ANALYZE t")
+    fill(world, "SELECT i / 2000, 1000 + i, repeat('x', 50) FROM generate_series(1, {n}) i", 20000,
          analyzed=False)
     product = world.product(backfill=SMALL).start_streaming()
     product.wait_caught_up()
     world.assert_equal()
     chunk_count = sum(map(len, chunks(world).values()))
+    assert chunk_count >= 30
     scans = ("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 't'",
              "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 't_pkey'",
              "SELECT coalesce(sum(idx_scan), 0) FROM pg_stat_user_indexes "
@@ -274,4 +276,4 @@ def test_a_chunk_is_read_from_the_keys_index_whatever_the_statistics_say(world):
     wait.until(lambda: world.source.value(scans[1]) >= chunk_count,
                "the scans of the key's index to be counted")
     assert world.source.value(scans[2]) == 0
-    assert world.source.value(scans[0]) <= 2  # assert_equal() and the sample
+    assert world.source.value(scans[0]) < chunk_count / 4  # others look at it too
