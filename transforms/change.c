@@ -228,9 +228,9 @@ static bool decide(struct task *task, size_t i, struct err *err)
     *decision = (struct decision){.removes = task->in->kind == CHANGE_DELETE,
                                   .writes = task->in->kind != CHANGE_DELETE,
                                   .as_update = task->in->kind == CHANGE_UPDATE};
-    if (task->in->kind != CHANGE_INSERT)
+    if (task->in->kind != CHANGE_INSERT && !task->in->unsure)
         return true;
-    /* It may be an update of a row that the copy did not bring: what it left unsent is needed. */
+    /* A row that the copy did not bring, or may not have: what was left unsent is needed. */
     struct images images = see(task, shape);
     return make_whole(task, shape, &images, decision, err);
 }

@@ -562,9 +562,10 @@ static bool survive(struct worker *worker, struct backoff *backoff, struct err *
     if (err->class != ERR_RETRY)
         return false;
     progress_failed(worker->copier->config.progress, err);
+    counter_add(&worker->copier->config.progress->retries, 1);
     log_event(LOG_WARN, "the copy was interrupted, trying again",
               log_text("error", err->message), log_text("sqlstate", err->sqlstate));
-    return !pause_or_leave(worker->copier, backoff);
+    return !pause_or_leave(worker->copier, backoff) || stopped(err);
 }
 
 /* Until the stream has passed the last snapshot it may find that a copy must begin anew. */

@@ -227,6 +227,17 @@ static bool judge_truncate(struct handoff *handoff, uint32_t table, xid_t xid,
     return ok;
 }
 
+/* A row that is gone by the time it is read was moved or deleted by a change that follows; until
+ * the stream has passed that, rows that move are written whole. */
+static void read_again(struct handoff *handoff, uint32_t table, lsn_t seen)
+{
+    struct table_handoff *h = self(handoff);
+    pthread_mutex_lock(&h->lock);
+    if (seen > h->tables[table].lanes.last)
+        h->tables[table].lanes.last = seen;
+    pthread_mutex_unlock(&h->lock);
+}
+
 static const char *note(const struct handoff *handoff, struct arena *arena)
 {
     struct table_handoff *h = self((struct handoff *)(uintptr_t)handoff);
@@ -542,6 +553,7 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
         .judge = judge,
         .judge_truncate = judge_truncate,
         .refused = refused,
+        .read_again = read_again,
         .note = note,
         .passed = stream_passed,
         .complete = is_complete,

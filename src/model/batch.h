@@ -35,6 +35,8 @@ enum old_image {
 struct change {
     enum change_kind kind;
     enum old_image old_image;
+    bool unsure; /* source: the row that moves may be missing at the target, so that it must be
+                    written whole */
     bool blind; /* target: whether the row was there is not known; finding or missing it is no
                    conflict */
     const struct relation *relation; /* TRUNCATE: the first of relations */

@@ -91,6 +91,7 @@ static bool judge_update(const struct applier *applier, uint32_t table, xid_t xi
         !handoff->ops->judge(handoff, table, xid, rest->relation, &rest->old, &from, err))
         return false;
     *dropped = from == HANDOFF_DROP && to == HANDOFF_DROP;
+    rest->unsure = rest->old_image != OLD_NONE;
     if (from == to)
         return true;
     if (to == HANDOFF_DROP) {
@@ -160,6 +161,14 @@ static bool wrap_change(const struct change *change, struct err *err)
     return err_wrap(err, "change at LSN %s", lsn_format(change->lsn, lsn));
 }
 
+/* The rules may have read the row again. */
+static void note_reading(const struct stream *stream, bool judged, uint32_t table)
+{
+    const struct row_reader *reader = stream->transform->row_reader;
+    if (judged && reader != NULL)
+        stream->handoff->ops->read_again(stream->handoff, table, reader->seen);
+}
+
 static bool transform_change(struct applier *applier, const struct batch *batch,
                              const struct change *change, struct err *err)
 {
@@ -172,6 +181,7 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     struct change rest = *change;
     bool dropped;
 
+    bool judged = is_judged(stream, table);
     counter_add(&tally->received, 1);
     if (!judge_change(applier, table, xid, &rest, &dropped, err))
         return wrap_change(change, err);
@@ -182,11 +192,13 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     switch (stream->transform->ops->change(stream->transform, &rest, xid, applier->writes,
                                            err)) {
     case TRANSFORM_FILTERED:
+        note_reading(stream, judged, table);
         counter_add(&tally->filtered, 1);
         return true;
     case TRANSFORM_FAILED:
         return wrap_change(change, err);
     case TRANSFORM_WRITTEN:
+        note_reading(stream, judged, table);
         break;
     }
     if (applier->writes->change_count == first) {

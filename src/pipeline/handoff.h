@@ -39,6 +39,9 @@ struct handoff_ops {
     /* The target has refused a change of the table for a duplicate key. True if that may be
      * because chunks are of different times: the copy begins anew, as one, in resume(). */
     bool (*refused)(struct handoff *handoff, uint32_t table);
+    /* A row of the table was read again at the source, as of this WAL position: what it then was
+     * is in the target for what the stream has not passed yet. */
+    void (*read_again)(struct handoff *handoff, uint32_t table, lsn_t seen);
     /* What must be kept at the target with the position that is about to be committed: the
      * transactions judged that no snapshot has been known to see. In the arena. */
     const char *(*note)(const struct handoff *handoff, struct arena *arena);
