@@ -39,7 +39,7 @@ static const char CHOICE_SQL[] =
     " below AS MATERIALIZED (SELECT v, sum(width + weight) OVER (ORDER BY v%1$s) - weight AS share,"
     "                               v = first_value(v) OVER (ORDER BY v%1$s) AS first"
     "                        FROM merged)"
-    " SELECT chosen.v::text FROM (SELECT DISTINCT nearest.v FROM generate_series(1, %2$zu - 1) part,"
+    " SELECT chosen.v FROM (SELECT DISTINCT nearest.v FROM generate_series(1, %2$zu - 1) part,"
     "   LATERAL (SELECT v FROM below WHERE NOT first"
     "            ORDER BY abs(share - part::float8 / %2$zu) LIMIT 1) nearest) chosen"
     " ORDER BY chosen.v%1$s";

@@ -11,6 +11,7 @@
 #include "schema/formula.h"
 #include "schema/ident.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -649,6 +650,7 @@ struct table_writer *pg_table_writer_create(const struct pg_writer_config *confi
         .destroy = pg_writer_destroy,
     };
     struct pg_table_writer *w = mem_zero(1, sizeof *w);
+    assert(config->catalog != NULL && config->table_count > 0);
     w->writer.ops = &OPS;
     w->config = *config;
     return &w->writer;
