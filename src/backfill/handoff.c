@@ -113,7 +113,8 @@ static enum stand stand_of(struct copied_table *t, const struct buf *key, xid_t 
     case LANE_OPENING:
         return STAND_UNDECIDED;
     case LANE_READING:
-        return snapshot_sees_xid(&lane->snapshot, xid) ? STAND_COPIED : STAND_UNDECIDED;
+        /* Seen or not, the chunk may fail, and then the next one must see it. */
+        return snapshot_sees_xid(&lane->snapshot, xid) ? STAND_TO_COME : STAND_UNDECIDED;
     }
     return STAND_UNDECIDED;
 }
