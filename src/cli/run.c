@@ -323,6 +323,29 @@ static bool reset_copy(void *context, uint32_t table, bool whole, struct err *er
     return ok;
 }
 
+/* On the apply thread too, with a session of its own. */
+static bool load_kept_copies(void *context, struct table_copy *copies, struct err *err)
+{
+    struct run *run = context;
+    struct session session = {0};
+    struct control_copy *kept = NULL;
+    size_t count = 0;
+    bool ok = session_open(&session, "target", run->config->target_dsn, SESSION_SQL,
+                           run->migration.stop, err) &&
+              control_load_copies(&session, run->config->migration, &kept, &count, err);
+    session_close(&session);
+    for (size_t i = 0; ok && i < count; i++) {
+        int table = table_by_name(run, kept[i].source);
+        if (table < 0)
+            continue;
+        copies[table] = kept[i].copy;
+        kept[i].copy = (struct table_copy){0}; /* moved */
+    }
+    if (ok)
+        control_copies_free(kept, count);
+    return ok;
+}
+
 /* A table whose copy is finished is a task as well: its copy may have to begin anew. */
 static void make_tasks(struct run *run)
 {
@@ -343,6 +366,7 @@ static bool make_handoff(struct run *run, struct err *err)
         .initial = &run->initial,
         .stop = run->migration.stop,
         .reset = reset_copy,
+        .load = load_kept_copies,
         .context = run,
     };
     if (!handoff_create(&config, &run->handoff, err))
