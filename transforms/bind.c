@@ -129,9 +129,11 @@ static void bind_pair(struct binding *binding, const struct pair *pair)
     init_sources(&binder);
     init_columns(&binder);
     bind_columns(&binder);
+    bind_conditions(&binder);
     bind_check(&binder);
     if (!binder.failed)
         bind_key(&binder);
+    bind_required(&binder);
     if (!binder.failed)
         bind_rows(&binder);
     if (binder.failed)

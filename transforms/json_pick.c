@@ -212,5 +212,6 @@ const struct rule_kind json_pick = {
     .bind = pick_bind,
     .evaluate = pick_evaluate,
     .sql = pick_sql,
+    .nulls = rule_makes_nulls,
     .inverse = pick_inverse,
 };

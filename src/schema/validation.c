@@ -93,6 +93,16 @@ static const struct {
     {"pg_catalog.int8", "-9223372036854775808", "9223372036854775807"},
 };
 
+/* CASE keeps the order: only a number is cast. */
+static void misfit_integer_text(const char *name, const char *min, const char *max,
+                                struct buf *condition)
+{
+    buf_append_format(condition,
+                      "CASE WHEN %s::text ~ '^\\s*[-+]?[0-9]+\\s*$' THEN %s::text::numeric NOT "
+                      "BETWEEN %s AND %s ELSE true END",
+                      name, name, min, max);
+}
+
 static bool misfit_integer(const struct catalog_column *source,
                            const struct catalog_column *target, const char *name,
                            struct buf *condition)
@@ -101,7 +111,7 @@ static bool misfit_integer(const struct catalog_column *source,
         if (strcmp(integers[i].name, target->base_type) != 0)
             continue;
         if (is_one_of(source->base_type, texts)) {
-            buf_append_format(condition, "%s::text !~ '^\\s*[-+]?[0-9]+\\s*$'", name);
+            misfit_integer_text(name, integers[i].min, integers[i].max, condition);
             return true;
         }
         if (!is_one_of(source->base_type, numbers))
@@ -139,9 +149,9 @@ static bool misfit_numeric(const struct catalog_column *source,
         return false;
     buf_append_format(
         condition,
-        "(%s::numeric <> round(%s::numeric, %d) OR abs(round(%s::numeric, %d)) >= "
-        "'1e%d'::numeric)",
-        name, name, scale, name, scale, precision - scale);
+        "(%s::numeric <> 'NaN' AND (%s::numeric <> round(%s::numeric, %d) OR "
+        "abs(round(%s::numeric, %d)) >= '1e%d'::numeric))",
+        name, name, name, scale, name, scale, precision - scale);
     return true;
 }
 
@@ -160,6 +170,8 @@ static bool misfit_time(const struct catalog_column *source,
     return true;
 }
 
+#define UUID_DIGITS "([0-9a-f]{4}-?){7}[0-9a-f]{4}"
+
 static bool misfit_uuid(const struct catalog_column *source,
                         const struct catalog_column *target, const char *name,
                         struct buf *condition)
@@ -167,8 +179,8 @@ static bool misfit_uuid(const struct catalog_column *source,
     if (strcmp(target->base_type, "pg_catalog.uuid") != 0 ||
         !is_one_of(source->base_type, texts))
         return false;
-    buf_append_format(condition, "%s::text !~* '^[{]?([0-9a-f]{4}-?){7}[0-9a-f]{4}[}]?$'",
-                      name);
+    buf_append_format(condition,
+                      "%s::text !~* '^(" UUID_DIGITS "|[{]" UUID_DIGITS "[}])$'", name);
     return true;
 }
 
