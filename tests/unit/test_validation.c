@@ -51,7 +51,7 @@ START_TEST(names_are_quoted_in_every_query)
     char *parents[] = {(char *)"b\"b"};
     struct catalog_foreign_key key = {
         .column_count = 1, .columns = first, .parent_columns = parents};
-    char *duplicates = validation_duplicates("\"t\"", &table, first, 1);
+    char *duplicates = validation_duplicates("\"t\"", &table, first, 1, false);
     char *orphans = validation_orphans("\"t\"", &table, &key, "\"p\"");
     ck_assert_ptr_nonnull(strstr(duplicates, "GROUP BY \"a\"\"; DROP TABLE x; --\" HAVING"));
     ck_assert_ptr_nonnull(
