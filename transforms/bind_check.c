@@ -82,6 +82,52 @@ static void check_type(struct binder *binder, const struct plan_column *column)
     buf_free(&misfit);
 }
 
+/* --- domains --- */
+
+/* The column's values as its domain sees them: as "value", of the base type. */
+static const char *domain_rows(struct binder *binder, const struct plan_column *column)
+{
+    const struct catalog_column *target = column->target;
+    const struct source_column *plain = column->rule->plain;
+    bool built_in = strncmp(target->base_type, "pg_catalog.", 11) == 0;
+    struct buf rows = {0};
+
+    buf_append_text(&rows, built_in ? "(SELECT CAST(" : "(SELECT (");
+    if (plain)
+        ident_append(&rows, plain->column->name);
+    else
+        rule_sql(column->rule, &rows);
+    if (built_in)
+        buf_append_format(&rows, " AS pg_catalog.\"%s\"", target->base_type + 11);
+    buf_append_text(&rows, ") AS value FROM ");
+    plan_source_rows(binder->source, binder->where, binder->route, &rows);
+    buf_append_text(&rows, " AS \"s\")");
+    return text_take(binder->arena, &rows);
+}
+
+/* VALUE of the domain's constraints is then a column's name. */
+static void check_domain(struct binder *binder, const struct plan_column *column)
+{
+    const struct catalog_column *target = column->target;
+    const struct source_column *plain = column->rule->plain;
+    struct report report = {.id = "column.domain",
+                            .severity = plain ? SEVERITY_POTENTIALLY_BREAKING
+                                              : SEVERITY_NON_BREAKING,
+                            .where = place(binder, column),
+                            .impact = "a row with a value that the domain refuses stops the run",
+                            .fix = "mend such values first, or map them"};
+
+    if (!target->domain || (plain && plain->column->domain &&
+                            strcmp(plain->column->domain, target->domain) == 0))
+        return;
+    if (!rule_no_sql(column->rule))
+        report.validation_query =
+            count_in(binder, domain_rows(binder, column),
+                     text_format(binder->arena, "NOT (%s)", target->domain));
+    binder_report(binder, &report, "target column %s.%s is of a domain: %s", binder->target_text,
+                  target->name, target->domain);
+}
+
 /* --- NULL --- */
 
 /* Whether the rule may give NULL: the last step that does not keep NULL as it is decides. */
@@ -277,6 +323,7 @@ void bind_check(struct binder *binder)
 
         if (column->state != PLAN_BOUND)
             continue;
+        check_domain(binder, column);
         if (column->rule->plain) {
             check_type(binder, column);
         } else if (!column->rule->constant) {

@@ -31,7 +31,7 @@ static struct column describe(const struct catalog_column *column, bool key)
 {
     return (struct column){.name = column->name,
                            .type_oid = column->type_oid,
-                           .type_modifier = column->type_modifier,
+                           .type_modifier = catalog_shown_modifier(column),
                            .key = key};
 }
 

@@ -165,6 +165,31 @@ static void report_foreign_key(struct comparison *c, const struct table_pair *pa
                           .validation_query = count_orphans(c, pair, key)});
 }
 
+/* The reference holds at the source, but a parent may be left out on the way. */
+static void report_filtered_parent(struct comparison *c, const struct table_pair *pair,
+                                   const struct catalog_foreign_key *key)
+{
+    const struct table_pair *parent = compare_pair_of(c, key->parent_schema, key->parent_name);
+    const char *text = compare_table_text(c, pair->after);
+    if (!parent || !parent->filtered)
+        return;
+    findings_put(
+        c->findings,
+        &(struct finding){.id = "foreign_key.filtered",
+                          .severity = SEVERITY_NON_BREAKING,
+                          .object = text,
+                          .what = compare_say(c,
+                                              "table %s refers to %s by foreign key %s, and not "
+                                              "every row of %s goes there",
+                                              text, compare_table_text(c, parent->after),
+                                              key->name, compare_table_text(c, parent->before)),
+                          .impact = "a row whose parent is left out is refused, or refers to "
+                                    "nothing where foreign keys are not enforced",
+                          .fix = "give the table a condition that leaves the same rows out",
+                          .rollback_sql = drop_constraint(c, pair->after, key->name),
+                          .validation_query = count_orphans(c, pair, key)});
+}
+
 static void report_action(struct comparison *c, const struct table_pair *pair,
                           const struct catalog_foreign_key *before,
                           const struct catalog_foreign_key *after)
@@ -224,6 +249,8 @@ void compare_foreign_keys(struct comparison *c, const struct table_pair *pair)
         else if (match->on_delete != after->foreign_keys[i].on_delete ||
                  match->on_update != after->foreign_keys[i].on_update)
             report_action(c, pair, match, &after->foreign_keys[i]);
+        if (match)
+            report_filtered_parent(c, pair, &after->foreign_keys[i]);
     }
     for (uint16_t j = 0; j < before->foreign_key_count; j++) {
         bool kept = false;
