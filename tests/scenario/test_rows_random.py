@@ -15,6 +15,8 @@ IDENTITIES = {
     "default": ("ALTER TABLE items REPLICA IDENTITY DEFAULT", "{tenant}#{id}",
                 "tenant || '#' || id"),
     "full": ("ALTER TABLE items REPLICA IDENTITY FULL", "{tenant}#{id}", "tenant || '#' || id"),
+    "full_other_key": ("ALTER TABLE items REPLICA IDENTITY FULL", "{tenant}/{code}",
+                       "tenant || '/' || code"),
     "index": ("ALTER TABLE items REPLICA IDENTITY USING INDEX items_code", "{tenant}/{code}",
               "tenant || '/' || code"),
 }
@@ -219,3 +221,39 @@ def test_random_writers_and_kills(world, shape, identity):
         writers.wait_commits(150)
     product.wait_caught_up()
     compare.assert_equal_by(world.source, world.target, expected)
+
+
+NO_KEY = "CREATE TABLE bag (n int, state text, at time, note text)"
+BAG_RULES = [{"source": "public.bag", "target": "app.bag",
+              "where": {"any": [{"column": "at", "less": "12:00"},
+                                {"column": "state", "in": ["live", None]}]},
+              "columns": {"body": {"template": "{n}:{note}"}}, "drop": ["note"]}]
+BAG = ("SELECT n, state, at, n || ':' || note FROM bag"
+       " WHERE coalesce(at < '12:00', false) OR state IS NULL OR state = 'live'")
+
+
+def handle(cursor, dice):
+    """Equal rows are many, and one of them is meant."""
+    row = {"n": dice.randint(1, 4), "state": dice.choice(STATES), "note": long_value(dice),
+           "at": dice.choice(("00:00", "11:59:59.999999", "12:00", "24:00", None))}
+    one = "WHERE ctid = (SELECT ctid FROM bag WHERE n = %(n)s LIMIT 1)"
+    cursor.execute(dice.choice((
+        "INSERT INTO bag VALUES (%(n)s, %(state)s, %(at)s, %(note)s)",
+        "INSERT INTO bag SELECT n, state, at, note FROM bag WHERE n = %(n)s LIMIT 2",
+        f"UPDATE bag SET state = %(state)s {one}", f"UPDATE bag SET at = %(at)s, n = n % 4 + 1 {one}",
+        f"UPDATE bag SET note = %(note)s {one}", f"DELETE FROM bag {one}")).replace(" % ", " %% "), row)
+
+
+def test_rows_without_a_key(world):
+    world.source.run(NO_KEY, "ALTER TABLE bag REPLICA IDENTITY FULL")
+    world.target.run("CREATE SCHEMA app",
+                     "CREATE TABLE app.bag (n int, state text, at time, body text)")
+    with load.Writers(world.source, 2, handle) as writers:
+        writers.wait_commits(50)
+        product = world.product(tables=BAG_RULES).start()
+        writers.wait_commits(100)
+        product.kill9()
+        product.start_streaming()
+        writers.wait_commits(150)
+    product.wait_caught_up()
+    compare.assert_equal_by(world.source, world.target, {"app.bag": BAG})
