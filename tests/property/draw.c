@@ -527,7 +527,7 @@ static void yaml_any(struct draw *draw, struct buf *out)
 }
 
 static void entry_template(struct draw *draw, const struct draw_column *columns, uint32_t count,
-                           struct buf *out)
+                           uint32_t made_columns, struct buf *out)
 {
     struct buf text = {0};
     uint32_t parts = 1 + draw_below(draw, 4);
@@ -535,6 +535,8 @@ static void entry_template(struct draw *draw, const struct draw_column *columns,
     for (uint32_t i = 0; i < parts; i++) {
         if (draw_chance(draw, 50))
             buf_append_text(&text, "#'\\{{");
+        else if (made_columns && draw_chance(draw, 30))
+            buf_append_format(&text, "{r%u}", draw_below(draw, made_columns));
         else
             buf_append_format(&text, "{%s}", columns[draw_below(draw, count)].name);
     }
@@ -673,14 +675,14 @@ static const struct step steps[] = {
 };
 
 void draw_entry(struct draw *draw, const struct draw_column *columns, uint32_t count,
-                struct buf *out)
+                uint32_t made_columns, struct buf *out)
 {
     const struct draw_column *column = &columns[draw_below(draw, count)];
     bool mapped = false;
 
     buf_append_text(out, "{ ");
     if (draw_chance(draw, 20)) {
-        entry_template(draw, columns, count, out);
+        entry_template(draw, columns, count, made_columns, out);
         column = &made;
     } else if (draw_chance(draw, 10)) {
         entry_build(draw, columns, count, out);

@@ -38,9 +38,10 @@ struct draw_column {
 void draw_column(struct draw *draw, uint32_t number, struct draw_column *column);
 void draw_value(struct draw *draw, const struct draw_column *column, struct buf *out);
 
-/* A column entry over the columns, as YAML in flow style. */
+/* A column entry over the columns and the target's columns r0 to r`made - 1`, as YAML in flow
+ * style. */
 void draw_entry(struct draw *draw, const struct draw_column *columns, uint32_t count,
-                struct buf *out);
+                uint32_t made, struct buf *out);
 
 /* A condition over the columns, with `all` and `any` up to this depth. */
 void draw_condition(struct draw *draw, const struct draw_column *columns, uint32_t count,

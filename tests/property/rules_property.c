@@ -45,7 +45,7 @@ static void draw_rules(struct world *world)
     buf_append_text(yaml, "tables:\n  - source: public.s\n    target: app.t\n    columns:\n");
     for (uint32_t i = 0; i < RULES; i++) {
         buf_append_format(yaml, "      r%u: ", i);
-        draw_entry(&world->draw, world->columns, world->column_count, yaml);
+        draw_entry(&world->draw, world->columns, world->column_count, i, yaml);
         buf_append_char(yaml, '\n');
     }
     buf_append_text(yaml, "    drop: [");
