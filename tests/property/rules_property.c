@@ -8,7 +8,7 @@
  *  1. both give the same bytes, or NULL there and an error here (unless a step behind the one
  *     that fails fills NULL);
  *  2. with some values unchanged or absent the result is unchanged, absent, an error, or the
- *     same as with all of them known: never something else;
+ *     same as with all of them known (NULL, where a part that is not known would fail);
  *  3. where the rule claims a way back, the rule of the way back, loaded from its YAML and
  *     bound, gives the source column's text again.
  *
@@ -127,13 +127,26 @@ static void trim(const struct bound_column *column, struct value *value)
         value->size--;
 }
 
-/* A failure is NULL in SQL, unless a step behind it makes something of NULL. */
-static bool keeps_null(const struct rule *rule)
+/* The template of this column names a column that another rule makes. */
+static bool reads_made(const struct world *world, const struct bound_column *column)
 {
-    for (; rule; rule = rule->input)
+    char key[80];
+    const char *line, *end, *name;
+
+    snprintf(key, sizeof(key), "\n      %s: ", column->target->name);
+    line = strstr(buf_text(&world->yaml), key);
+    end = line ? strchr(line + 1, '\n') : NULL;
+    name = line ? strstr(line, "{r") : NULL;
+    return name && end && name < end;
+}
+
+/* A failure is NULL in SQL, unless a step behind it makes something of NULL. */
+static bool keeps_null(const struct world *world, const struct bound_column *column)
+{
+    for (const struct rule *rule = column->rule; rule; rule = rule->input)
         if (rule->kind == &rule_default || rule->kind == &rule_map)
             return false;
-    return true;
+    return !reads_made(world, column);
 }
 
 static bool same_as_sql(struct world *world, int row, int index, const struct value *got,
@@ -148,7 +161,7 @@ static bool same_as_sql(struct world *world, int row, int index, const struct va
     }
     trim(column, &wanted);
     if (good ? value_equal(&wanted, got)
-             : wanted.kind == VALUE_NULL || !keeps_null(column->rule))
+             : wanted.kind == VALUE_NULL || !keeps_null(world, column))
         return true;
     return complain(world, row, column, good ? "other in SQL" : err->message, &wanted, got);
 }
@@ -175,7 +188,8 @@ static bool holds_when_less_is_known(struct world *world, int row, int index,
     in.fixed = gap == VALUE_UNCHANGED ? fixed : NULL;
     if (!rule_text(column->rule, &in, &got, &err))
         return true;
-    if (got.kind == gap || (good && value_equal(&got, whole)))
+    if (got.kind == gap || (good ? value_equal(&got, whole)
+                                 : got.kind == VALUE_NULL || !keeps_null(world, column)))
         return true;
     return complain(world, row, column, "other when some values are not known", whole, &got);
 }
