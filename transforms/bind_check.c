@@ -202,7 +202,8 @@ static void check_made_null(struct binder *binder, const struct plan_column *col
                   column->target->not_null ? "is NOT NULL" : "is in the key");
 }
 
-/* Whether the texts that a rule makes are values of the column, where a query can tell. */
+/* Whether the texts that a rule makes are values of the column, where a query can tell. What the
+ * target evaluates has a type of its own, which the target was asked about. */
 static void check_made_type(struct binder *binder, const struct plan_column *column)
 {
     const struct catalog_column made = {.name = (char *)"v",
@@ -217,7 +218,7 @@ static void check_made_type(struct binder *binder, const struct plan_column *col
                             .impact = "a row with such a value stops the run"};
     struct buf misfit = {0};
 
-    if (report.id && !rule_no_sql(column->rule) &&
+    if (report.id && column->rule->kind != &rule_formula && !rule_no_sql(column->rule) &&
         validation_misfit(&made, column->target, &misfit)) {
         report.validation_query =
             count_in(binder, made_rows(binder, column), buf_text(&misfit));

@@ -375,6 +375,12 @@ static bool check_world(struct world *world, uint64_t *cases)
            check_rows(world, cases);
 }
 
+/* What the target alone evaluates has nothing here to be held against its SQL. */
+static bool is_held(const struct rule_kind *kind)
+{
+    return kind->sql && kind != &rule_formula;
+}
+
 static bool sum_up(uint64_t cases)
 {
     bool all = true;
@@ -383,7 +389,7 @@ static bool sum_up(uint64_t cases)
            (unsigned long long)without_sql, (unsigned long long)turned_back);
     for (size_t kind = 0; kind_at(kind); kind++) {
         printf(" %s %llu", kind_at(kind)->key, (unsigned long long)kinds_met[kind]);
-        all &= !kind_at(kind)->sql || kinds_met[kind] > 0 || cases < COVERED_CASES;
+        all &= !is_held(kind_at(kind)) || kinds_met[kind] > 0 || cases < COVERED_CASES;
     }
     printf("\n");
     if (!all)
