@@ -49,6 +49,7 @@ static const char INSTALL_SQL[] =
     "  whole boolean NOT NULL DEFAULT false,"
     "  staged boolean NOT NULL DEFAULT false,"
     "  bounds text[],"
+    "  begun int NOT NULL DEFAULT 0," /* anew, so often */
     "  finished_at timestamptz,"
     "  PRIMARY KEY (migration, source));"
     "CREATE TABLE IF NOT EXISTS slackwater.chunk ("
@@ -348,6 +349,7 @@ static bool read_copy(const PGresult *r, int row, struct control_copy *found, st
     plan->made = flag(r, row, 5);
     plan->whole = flag(r, row, 6);
     plan->staged = flag(r, row, 7);
+    found->copy.begun = (uint32_t)strtoul(PQgetvalue(r, row, 9), NULL, 10);
     return PQgetisnull(r, row, 8) ||
            text_array_parse(PQgetvalue(r, row, 8), &plan->bounds, &plan->bound_count, err);
 }
@@ -357,7 +359,7 @@ static bool read_copies(struct session *session, const char *migration,
 {
     PGresult *r = session_query(session,
                                 "SELECT source, updates_deletes, partitions, needed,"
-                                " finished_at IS NOT NULL, plan_made, whole, staged, bounds"
+                                " finished_at IS NOT NULL, plan_made, whole, staged, bounds, begun"
                                 " FROM slackwater.copy WHERE migration = $1"
                                 " ORDER BY source COLLATE \"C\"",
                                 1, &migration, err);

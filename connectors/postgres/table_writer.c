@@ -470,6 +470,20 @@ static bool pg_writer_loaded(struct table_writer *writer, struct err *err)
 
 /* ---- the end of a chunk ---- */
 
+/* Only behind the chunks that are known here: a target that has come back without some, or with
+ * those of a copy that had begun anew, takes no more until resume() has seen to it. */
+static const char RECORD_SQL[] =
+    "INSERT INTO slackwater.chunk (migration, source, lane, number, upto, snapshot, lsn, rows,"
+    "                              bytes)"
+    " SELECT $1::text, $2::text, $3::int, $4::int, $5::text[], $6::text, $7::pg_lsn, $8::bigint,"
+    "        $9::bigint"
+    " FROM slackwater.copy c"
+    " WHERE c.migration = $1::text AND c.source = $2::text AND c.plan_made"
+    "   AND c.begun = $10::int"
+    "   AND $4::int = (SELECT count(*) FROM slackwater.chunk k"
+    "                  WHERE k.migration = $1::text AND k.source = $2::text"
+    "                    AND k.lane = $3::int)";
+
 static bool insert_record(struct pg_table_writer *w, const struct chunk_record *record,
                           const char *upto, struct err *err)
 {
@@ -478,10 +492,12 @@ static bool insert_record(struct pg_table_writer *w, const struct chunk_record *
     char number[16];
     char rows[24];
     char bytes[24];
+    char begun[16];
     snprintf(lane, sizeof lane, "%u", record->lane);
     snprintf(number, sizeof number, "%u", record->number);
     snprintf(rows, sizeof rows, "%llu", (unsigned long long)record->rows);
     snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)record->bytes);
+    snprintf(begun, sizeof begun, "%u", record->begun);
     const char *values[] = {w->config.migration,
                             w->config.sources[w->source],
                             lane,
@@ -490,12 +506,15 @@ static bool insert_record(struct pg_table_writer *w, const struct chunk_record *
                             record->snapshot,
                             lsn_format(record->lsn, lsn),
                             rows,
-                            bytes};
-    return run_query(w,
-                     "INSERT INTO slackwater.chunk (migration, source, lane, number, upto,"
-                     "                              snapshot, lsn, rows, bytes)"
-                     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                     9, values, err);
+                            bytes,
+                            begun};
+    PGresult *r = session_query(&w->session, RECORD_SQL, 10, values, err);
+    bool inserted = r != NULL && strcmp(PQcmdTuples(r), "1") == 0;
+    PQclear(r);
+    return inserted || (r != NULL && err_set(err, ERR_RETRY,
+                                             "target: it lacks what was copied before chunk %u "
+                                             "of lane %u",
+                                             record->number, record->lane));
 }
 
 static bool pg_writer_commit(struct table_writer *writer, const struct chunk_record *record,
@@ -512,18 +531,22 @@ static bool pg_writer_commit(struct table_writer *writer, const struct chunk_rec
 }
 
 /* open() has ended the process that was sent the COMMIT. */
-static bool pg_writer_outcome(struct table_writer *writer, uint32_t source, uint32_t lane,
-                              uint32_t number, bool *committed, struct err *err)
+static bool pg_writer_outcome(struct table_writer *writer, uint32_t source,
+                              const struct chunk_record *record, bool *committed,
+                              struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    char texts[2][16];
-    snprintf(texts[0], sizeof texts[0], "%u", lane);
-    snprintf(texts[1], sizeof texts[1], "%u", number);
-    const char *values[] = {w->config.migration, w->config.sources[source], texts[0], texts[1]};
+    char texts[3][16];
+    snprintf(texts[0], sizeof texts[0], "%u", record->lane);
+    snprintf(texts[1], sizeof texts[1], "%u", record->number);
+    snprintf(texts[2], sizeof texts[2], "%u", record->begun);
+    const char *values[] = {w->config.migration, w->config.sources[source], texts[0], texts[1],
+                            texts[2]};
     PGresult *r = session_query(&w->session,
-                                "SELECT FROM slackwater.chunk WHERE migration = $1"
-                                " AND source = $2 AND lane = $3 AND number = $4",
-                                4, values, err);
+                                "SELECT FROM slackwater.chunk JOIN slackwater.copy"
+                                " USING (migration, source) WHERE migration = $1"
+                                " AND source = $2 AND lane = $3 AND number = $4 AND begun = $5",
+                                5, values, err);
     if (r == NULL)
         return err_wrap(err, "looking for a chunk of %s", values[1]);
     *committed = PQntuples(r) == 1;
@@ -599,7 +622,8 @@ static bool forget_chunks(struct pg_table_writer *w, uint32_t source, bool whole
                      values, err) &&
            update_copy(w,
                        "UPDATE slackwater.copy SET needed = true, plan_made = false,"
-                       " whole = $3, staged = false, bounds = NULL, finished_at = NULL"
+                       " whole = $3, staged = false, bounds = NULL, begun = begun + 1,"
+                       " finished_at = NULL"
                        " WHERE migration = $1 AND source = $2",
                        3, values, err);
 }

@@ -269,6 +269,7 @@ static bool read_and_write(struct worker *worker, struct chunk_work *work, struc
     const struct copy_task *task = work->task;
     work->record.lane = work->lane;
     work->record.number = work->place.number;
+    work->record.begun = work->place.begun;
     work->place.range.most_rows = work->place.whole ? 0 : worker->chunk_rows;
     work->staged = work->staged || work->place.staged;
     if (!worker->writer->ops->begin(worker->writer, task->table, work->staged, err) ||
@@ -319,8 +320,8 @@ static bool learn_outcome(struct worker *worker, struct chunk_work *work, bool *
     struct backoff backoff = backoff_between(RETRY_FIRST, RETRY_MOST);
     for (;;) {
         if (connect_worker(worker, err) &&
-            worker->writer->ops->outcome(worker->writer, work->task->table, work->lane,
-                                         work->place.number, committed, err))
+            worker->writer->ops->outcome(worker->writer, work->task->table, &work->record,
+                                         committed, err))
             return true;
         disconnect_worker(worker);
         if (err->class != ERR_RETRY)
@@ -330,11 +331,14 @@ static bool learn_outcome(struct worker *worker, struct chunk_work *work, bool *
     }
 }
 
-/* The stream is to pass the snapshot that clashed: then target and source are of one time. */
-static bool let_stream_pass(struct worker *worker, lsn_t lsn, struct err *err)
+/* The stream is to pass the snapshot that clashed: then target and source are of one time. It
+ * does not go on while the workers are to keep off. */
+static bool let_stream_pass(struct worker *worker, const struct chunk_work *work,
+                            struct err *err)
 {
     const struct copier *copier = worker->copier;
-    while (counter_get(&copier->config.progress->applied) < lsn) {
+    while (counter_get(&copier->config.progress->applied) < work->record.lsn &&
+           !handoff_is_barred(copier->config.handoff, work->task->table)) {
         if (stop_wait(copier->config.stop, clock_monotonic() + PASS_PAUSE) || leaving(copier))
             return stopped(err);
     }
@@ -353,7 +357,7 @@ static bool resolve_clash(struct worker *worker, struct chunk_work *work, struct
     if (work->place.whole || !copier->config.beside_stream)
         return false;
     if (++work->clashes < CLASHES_MOST)
-        return let_stream_pass(worker, work->record.lsn, err);
+        return let_stream_pass(worker, work, err);
     return handoff_begin_anew(copier->config.handoff, work->task->table);
 }
 

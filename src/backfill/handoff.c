@@ -24,6 +24,8 @@ struct copied_table {
     bool finishing;
     bool whole;         /* the next plan is to be one chunk */
     enum anew anew;     /* wanted; done in resume() */
+    uint32_t begun;     /* how often it was done */
+    lsn_t read_to;      /* rows were read again up to here */
     atomic_bool passed; /* nothing is left to judge */
 };
 
@@ -67,6 +69,14 @@ static bool wait_for_change(struct table_handoff *h, struct err *err)
 static bool is_barred(const struct table_handoff *h, const struct copied_table *t)
 {
     return h->reloading || t->anew != ANEW_NOT;
+}
+
+bool handoff_is_barred(struct table_handoff *handoff, uint32_t table)
+{
+    pthread_mutex_lock(&handoff->lock);
+    bool barred = is_barred(handoff, &handoff->tables[table]);
+    pthread_mutex_unlock(&handoff->lock);
+    return barred;
 }
 
 static bool anew_pending(const struct copied_table *t, uint32_t table, struct err *err)
@@ -241,8 +251,8 @@ static void read_again(struct handoff *handoff, uint32_t table, lsn_t seen)
 {
     struct table_handoff *h = self(handoff);
     pthread_mutex_lock(&h->lock);
-    if (seen > h->tables[table].lanes.last)
-        h->tables[table].lanes.last = seen;
+    if (seen > h->tables[table].read_to)
+        h->tables[table].read_to = seen;
     pthread_mutex_unlock(&h->lock);
 }
 
@@ -273,7 +283,8 @@ static void stream_passed(struct handoff *handoff, lsn_t durable)
         struct copied_table *t = &h->tables[i];
         if (atomic_load(&t->passed))
             continue;
-        if (lanes_pass(&t->lanes, durable) && t->finished && t->anew == ANEW_NOT)
+        if (lanes_pass(&t->lanes, durable) && t->finished && t->anew == ANEW_NOT &&
+            t->read_to <= durable)
             atomic_store(&t->passed, true);
         all = all && atomic_load(&t->passed);
     }
@@ -318,6 +329,20 @@ static bool refused(struct handoff *handoff, uint32_t table)
     return table < self(handoff)->count && handoff_begin_anew(self(handoff), table);
 }
 
+/* A table that no change comes for must not wait for one. */
+static bool goes_on(struct handoff *handoff, struct err *err)
+{
+    struct table_handoff *h = self(handoff);
+    bool pending = false;
+    if (atomic_load(&h->complete))
+        return true;
+    pthread_mutex_lock(&h->lock);
+    for (uint32_t i = 0; !pending && i < h->count; i++)
+        pending = anew_pending(&h->tables[i], i, err);
+    pthread_mutex_unlock(&h->lock);
+    return !pending;
+}
+
 static bool is_at_work(const struct copied_table *t)
 {
     return t->planning || t->finishing || lanes_any_claimed(&t->lanes);
@@ -343,6 +368,7 @@ static bool begin_anew(struct table_handoff *h, uint32_t table, struct err *err)
     t->finished = false;
     t->whole = whole;
     t->anew = ANEW_NOT;
+    t->begun++;
     notify(h);
     return true;
 }
@@ -354,8 +380,9 @@ static bool load_table(struct copied_table *t, const struct copy_key *key,
                        struct table_copy *copy, struct err *err)
 {
     t->key = key;
-    t->finished = copy->finished || !copy->needed;
+    t->finished = !copy->needed;
     t->whole = copy->plan.whole;
+    t->begun = copy->begun;
     atomic_store(&t->passed, !copy->needed);
     if (!copy->needed || !copy->plan.made)
         return true;
@@ -364,28 +391,34 @@ static bool load_table(struct copied_table *t, const struct copy_key *key,
     for (size_t i = 0; i < copy->chunk_count; i++)
         if (!lanes_add(&t->lanes, &copy->chunks[i], err))
             return false;
+    /* It may have been said of a target that has lost chunks. */
+    t->finished = copy->finished && lanes_all_ended(&t->lanes);
     return true;
 }
 
-/* Chunks known here, by lane. */
+/* What is known here of a table: chunks by lane. */
 struct known {
+    uint32_t begun;
     size_t lane_count;
     size_t *chunks;
 };
 
-static size_t kept_chunks(const struct table_copy *copy, uint32_t lane)
+/* Of the lane's first chunks. */
+static size_t kept_chunks(const struct table_copy *copy, uint32_t lane, size_t first)
 {
     size_t count = 0;
     for (size_t i = 0; i < copy->chunk_count; i++)
-        count += copy->chunks[i].lane == lane;
+        count += copy->chunks[i].lane == lane && copy->chunks[i].number < first;
     return count;
 }
 
-/* Lock held. What is kept was read after what is known here came to be. */
+/* Lock held. What is kept was read after what is known here came to be, so it may be more. */
 static bool has_lost(const struct known *known, const struct table_copy *kept)
 {
+    if (known->begun != kept->begun)
+        return true; /* what was emptied is back */
     for (uint32_t i = 0; i < known->lane_count; i++)
-        if (kept_chunks(kept, i) < known->chunks[i])
+        if (kept_chunks(kept, i, known->chunks[i]) < known->chunks[i])
             return true;
     return known->lane_count > 0 && !kept->plan.made;
 }
@@ -435,30 +468,54 @@ static bool reload(struct table_handoff *h, struct err *err)
 
 static struct known count_chunks(const struct copied_table *t)
 {
-    struct known known = {.lane_count = t->lanes.count,
+    struct known known = {.begun = t->begun,
+                          .lane_count = t->lanes.count,
                           .chunks = mem_zero(t->lanes.count + 1, sizeof *known.chunks)};
     for (size_t i = 0; i < t->lanes.count; i++)
         known.chunks[i] = t->lanes.items[i].chunk_count;
     return known;
 }
 
-/* Lock held. */
-static bool check_kept(struct table_handoff *h, struct err *err)
+/* Lock held; released while the target is asked. False when it does not answer. */
+static bool compare_kept(struct table_handoff *h, bool *lost, struct err *err)
 {
     struct known *known = mem_zero(h->count + 1, sizeof *known);
-    bool lost = false;
+    *lost = false;
     for (size_t i = 0; i < h->count; i++)
         known[i] = count_chunks(&h->tables[i]);
     struct table_copy *kept = load_kept(h, err);
     for (size_t i = 0; kept != NULL && i < h->count; i++)
-        lost = lost || (!atomic_load(&h->tables[i].passed) &&
-                        has_lost(&known[i], &kept[i]));
+        *lost = *lost || (!atomic_load(&h->tables[i].passed) &&
+                          has_lost(&known[i], &kept[i]));
     for (size_t i = 0; i < h->count; i++)
         free(known[i].chunks);
     free(known);
     if (kept == NULL)
         return false;
     free_copies(h, kept);
+    return true;
+}
+
+/* The batch in memory was judged by chunks that the target may not have any more. */
+static bool still_kept(struct handoff *handoff, struct err *err)
+{
+    struct table_handoff *h = self(handoff);
+    bool lost = false;
+    if (atomic_load(&h->complete))
+        return true;
+    pthread_mutex_lock(&h->lock);
+    bool ok = compare_kept(h, &lost, err);
+    pthread_mutex_unlock(&h->lock);
+    return ok && (!lost || err_set(err, ERR_RETRY, "the target is back without chunks that it "
+                                                   "had committed"));
+}
+
+/* Lock held. */
+static bool check_kept(struct table_handoff *h, struct err *err)
+{
+    bool lost = false;
+    if (!compare_kept(h, &lost, err))
+        return false;
     if (!lost)
         return true;
     log_event(LOG_WARN, "the target is back without chunks that it had committed",
@@ -591,6 +648,7 @@ bool handoff_open(struct table_handoff *handoff, uint32_t table, uint32_t lane,
         t->lanes.items[lane].state = LANE_OPENING;
         unseen_copy(&handoff->unseen, &t->lanes.items[lane].required);
         describe_place(&t->lanes, lane, place);
+        place->begun = t->begun;
     }
     pthread_mutex_unlock(&handoff->lock);
     return open;
@@ -615,7 +673,6 @@ enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table
     pthread_mutex_lock(&handoff->lock);
     bool taken = snapshot_covers(&parsed, handoff->config.initial) &&
                  unseen_is_covered(&l->required, &parsed);
-    unseen_prune(&handoff->unseen, &parsed);
     if (taken) {
         l->snapshot = parsed;
         l->state = LANE_READING;
@@ -634,7 +691,10 @@ bool handoff_loaded(struct table_handoff *handoff, uint32_t table,
     struct copied_table *t = &handoff->tables[table];
     pthread_mutex_lock(&handoff->lock);
     bool ok = lanes_add(&t->lanes, record, err);
-    close_chunk(handoff, &t->lanes.items[record->lane]);
+    if (ok) {
+        unseen_prune(&handoff->unseen, &t->lanes.items[record->lane].snapshot);
+        close_chunk(handoff, &t->lanes.items[record->lane]);
+    }
     pthread_mutex_unlock(&handoff->lock);
     return ok;
 }
@@ -661,6 +721,8 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
 {
     static const struct handoff_ops OPS = {
         .resume = resume,
+        .goes_on = goes_on,
+        .still_kept = still_kept,
         .passed_by = table_passed,
         .judge = judge,
         .judge_truncate = judge_truncate,
@@ -678,9 +740,11 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
     pthread_mutex_init(&h->lock, NULL);
     clock_condition_init(&h->changed);
     bool ok = unseen_parse(config->note, &h->unseen, err);
-    for (size_t i = 0; ok && i < h->count; i++)
+    for (size_t i = 0; ok && i < h->count; i++) {
+        h->tables[i].read_to = config->started_at;
         ok = load_table(&h->tables[i], &config->keys[i], &config->copies[i], err) ||
              err_wrap(err, "what is kept of table %zu's copy", i);
+    }
     if (!ok) {
         handoff_destroy(h);
         return false;

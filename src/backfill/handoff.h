@@ -9,7 +9,9 @@
  *
  * The order that makes it exact: a worker opens a chunk (from here on changes of its lane wait),
  * copying the unseen set; then takes S; then S is held against that copy. A transaction is seen
- * by every later snapshot once one has seen it, so any S prunes the unseen set.
+ * by every later snapshot once one has seen it, so the S of any chunk prunes the unseen set; but
+ * only once the chunk is loaded: before, S may see what a crash of the source takes back, and that
+ * gives its xid to another.
  *
  * A TRUNCATE is judged by all chunks of its table at once. Where it would have to spare some, and
  * where chunks of different times clash in a unique index of the target, the table's copy begins
@@ -41,10 +43,11 @@ struct handoff_config {
     struct table_copy *copies;        /* by table; plans and chunks are taken */
     const char *note;                 /* as kept with the position; "" none */
     const struct snapshot *initial;   /* what every chunk's snapshot must cover; borrowed */
+    lsn_t started_at; /* the source's position now: the last run has read no row again past it */
     const struct stop *stop;
-    /* Both are called in resume(). Empties the table at the target (table_writer_ops.reset). */
+    /* Called in resume(). Empties the table at the target (table_writer_ops.reset). */
     bool (*reset)(void *context, uint32_t table, bool whole, struct err *err);
-    /* Reads what is kept at the target: a copy for each table, which the caller frees. */
+    /* Called in resume() and still_kept(). Reads what is kept at the target: a copy for each table, which the caller frees. */
     bool (*load)(void *context, struct table_copy *copies, struct err *err);
     void *context;
 };
@@ -85,6 +88,7 @@ void handoff_release(struct table_handoff *handoff, uint32_t table, enum claim c
  * is loaded. */
 struct chunk_place {
     uint32_t number;
+    uint32_t begun; /* of the chunk's record */
     bool whole; /* the lane's end is the table's: no order, no bounds */
     bool staged;
     struct copy_range range; /* most_rows is the caller's to set */
@@ -100,10 +104,14 @@ enum snapshot_verdict { SNAPSHOT_TAKEN, SNAPSHOT_TOO_OLD, SNAPSHOT_BAD };
 enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table, uint32_t lane,
                                    const char *snapshot, struct err *err);
 /* The chunk is committed at the target, or surely not. While that is not known neither is said,
- * and changes of its rows wait. */
+ * and changes of its rows wait; so they do when loaded() fails. */
 bool handoff_loaded(struct table_handoff *handoff, uint32_t table,
                     const struct chunk_record *record, struct err *err);
 void handoff_failed(struct table_handoff *handoff, uint32_t table, uint32_t lane);
+
+/* True while the workers are to keep off the table: whoever waits at it for the stream waits in
+ * vain, and lets go. */
+bool handoff_is_barred(struct table_handoff *handoff, uint32_t table);
 
 /* The copy has failed for good: the apply thread waits for it no longer. */
 void handoff_give_up(struct table_handoff *handoff);

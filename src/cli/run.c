@@ -50,6 +50,7 @@ struct run {
     uint32_t *table_oids;
     struct continuity continuity;
     struct snapshot initial;
+    lsn_t started_at; /* the source's position at the start */
 
     struct sink *sink;
     struct source *source;
@@ -272,6 +273,7 @@ static bool establish(struct run *run, struct err *err)
            control_set_http_address(&m->target, run->config->migration,
                                     http_address(run->http), err) &&
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&
+           probe_insert_position(&m->source, &run->started_at, err) &&
            load_copies(run, err);
 }
 
@@ -330,6 +332,7 @@ static bool load_kept_copies(void *context, struct table_copy *copies, struct er
     struct session session = {0};
     struct control_copy *kept = NULL;
     size_t count = 0;
+    size_t known = 0;
     bool ok = session_open(&session, "target", run->config->target_dsn, SESSION_SQL,
                            run->migration.stop, err) &&
               control_load_copies(&session, run->config->migration, &kept, &count, err);
@@ -340,10 +343,12 @@ static bool load_kept_copies(void *context, struct table_copy *copies, struct er
             continue;
         copies[table] = kept[i].copy;
         kept[i].copy = (struct table_copy){0}; /* moved */
+        known++;
     }
     if (ok)
         control_copies_free(kept, count);
-    return ok;
+    return ok && (known == run->migration.source_count ||
+                  err_set(err, ERR_CONFIG, "target: copy records are gone from schema slackwater"));
 }
 
 /* A table whose copy is finished is a task as well: its copy may have to begin anew. */
@@ -364,6 +369,7 @@ static bool make_handoff(struct run *run, struct err *err)
         .copies = run->copies,
         .note = run->migration.control.note,
         .initial = &run->initial,
+        .started_at = run->started_at,
         .stop = run->migration.stop,
         .reset = reset_copy,
         .load = load_kept_copies,

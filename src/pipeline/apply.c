@@ -330,6 +330,12 @@ static bool is_whole(const struct batch *batch)
     return !batch->begins_open && !batch->ends_open;
 }
 
+/* True when the handoff may still judge, and have judged, by what it knows of the copy. */
+static bool chunks_are_kept(const struct stream *stream, struct err *err)
+{
+    return stream->handoff == NULL || stream->handoff->ops->still_kept(stream->handoff, err);
+}
+
 /* A target that crashed forgets commits that it had not flushed. The source still has them, so
  * the stream goes back to the checkpoint; the batch in memory would leave a gap behind them. */
 static bool go_back(const struct stream *stream, lsn_t checkpoint, struct err *err)
@@ -362,6 +368,8 @@ static bool write_batch(struct applier *applier, const struct batch *batch,
             return false;
         if (checkpoint < counter_get(&stream->progress->applied))
             return go_back(stream, checkpoint, err);
+        if (!chunks_are_kept(stream, err))
+            return false;
         if (checkpoint >= batch->end_lsn) { /* it had been committed after all */
             result->executed = applier->writes->change_count;
             return true;
@@ -409,6 +417,8 @@ static bool apply_one_by_one(struct applier *applier, struct batch *batch, struc
         return false;
     if (checkpoint < counter_get(&stream->progress->applied))
         return go_back(stream, checkpoint, err);
+    if (!chunks_are_kept(stream, err))
+        return false;
     for (uint32_t i = 0; i < batch->transaction_count; i++) {
         struct batch view = view_of(batch, i);
         if (!apply_whole(applier, &view, err))

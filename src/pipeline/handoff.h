@@ -26,6 +26,12 @@ struct handoff_ops {
     bool (*resume)(struct handoff *handoff, struct err *err);
     /* True when nothing is left to judge for the table (the run's index). */
     bool (*passed_by)(const struct handoff *handoff, uint32_t table);
+    /* While the stream runs: false, ERR_RETRY, when the copy of a table must begin anew, so that
+     * the stream is to end and start again. */
+    bool (*goes_on)(struct handoff *handoff, struct err *err);
+    /* After the target was connected again, which may have become one that is behind: false when
+     * it has lost chunks (ERR_RETRY; resume() sees to it), or when that cannot be found out. */
+    bool (*still_kept)(struct handoff *handoff, struct err *err);
     /* Judges what transaction xid did to the row of this image (the old image for where the row
      * was, the new one for where it is; its key must be known). While the row's chunk is in
      * flight under a snapshot that does not see xid, waits for the chunk's end. ERR_STOPPED;

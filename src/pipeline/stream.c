@@ -148,6 +148,11 @@ static bool beside_failed(const struct stream *stream, struct err *err)
     return stream->beside_failed != NULL && stream->beside_failed(stream->beside, err);
 }
 
+static bool copy_goes_on(const struct stream *stream, struct err *err)
+{
+    return stream->handoff == NULL || stream->handoff->ops->goes_on(stream->handoff, err);
+}
+
 static bool all_durable(const struct stream *stream)
 {
     return counter_get(&stream->progress->durable) >= counter_get(&stream->progress->applied);
@@ -174,7 +179,7 @@ static bool apply_until_end(struct run *run, struct applier *applier, struct err
             if (!applied)
                 return false;
         }
-        if (!applier->open && !applier_flushed(applier, err))
+        if (!applier->open && (!applier_flushed(applier, err) || !copy_goes_on(stream, err)))
             return false;
         if (beside_failed(stream, err))
             return false;

@@ -79,6 +79,7 @@ struct chunk_record {
     char **upto;        /* owned; the last key in it, a text a key column; NULL: the lane's end */
     char *snapshot;     /* owned; pg_snapshot text */
     lsn_t lsn;          /* not before any commit that the snapshot sees */
+    uint32_t begun;     /* the copy's that it belongs to; see table_copy */
     uint64_t rows;
     uint64_t bytes;
 };
@@ -87,6 +88,7 @@ struct chunk_record {
 struct table_copy {
     bool needed; /* else the target is said to hold the rows already */
     bool finished;
+    uint32_t begun; /* how often it has begun anew */
     struct copy_plan plan;
     size_t chunk_count;
     struct chunk_record *chunks; /* owned; by lane and number */
@@ -159,13 +161,15 @@ struct table_writer_ops {
                  struct err *err);
     bool (*write)(struct table_writer *writer, const struct row *row, struct err *err);
     bool (*loaded)(struct table_writer *writer, struct err *err);
-    /* Rows and record become visible together, on the target's disk. key_count: of upto. */
+    /* Rows and record become visible together, on the target's disk. key_count: of upto.
+     * ERR_RETRY when the target does not have the copy that it belongs to, or lacks a chunk before
+     * it: it has come back without them. */
     bool (*commit)(struct table_writer *writer, const struct chunk_record *record,
                    uint16_t key_count, struct err *err);
     /* On a new connection, after a commit whose reply was lost: whether that chunk is there. The
      * transaction is surely over when this returns. */
-    bool (*outcome)(struct table_writer *writer, uint32_t source, uint32_t lane,
-                    uint32_t number, bool *committed, struct err *err);
+    bool (*outcome)(struct table_writer *writer, uint32_t source,
+                    const struct chunk_record *record, bool *committed, struct err *err);
     /* All chunks are there: keeps that, and brings the target tables' statistics up to date. */
     bool (*finish)(struct table_writer *writer, uint32_t source, struct err *err);
     /* In one transaction: removes the table's rows of ours from all its targets, and all chunks;

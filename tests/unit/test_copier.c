@@ -334,16 +334,16 @@ static bool writer_commit(struct table_writer *contract, const struct chunk_reco
     return allow(world, WRITER_COMMITTED, writer->table, err);
 }
 
-static bool writer_outcome(struct table_writer *contract, uint32_t table, uint32_t lane,
-                           uint32_t number, bool *committed, struct err *err)
+static bool writer_outcome(struct table_writer *contract, uint32_t table,
+                           const struct chunk_record *record, bool *committed, struct err *err)
 {
     struct writer *writer = (struct writer *)(void *)contract;
     struct world *world = writer->world;
-    require(world, writer->is_open && !writer->writing && lane == 0);
+    require(world, writer->is_open && !writer->writing && record->lane == 0);
     if (!allow(world, WRITER_OUTCOME, table, err))
         return false;
     pthread_mutex_lock(&world->lock);
-    *committed = world->sides[table].chunks == number + 1U;
+    *committed = world->sides[table].chunks == record->number + 1U;
     pthread_mutex_unlock(&world->lock);
     return true;
 }

@@ -21,11 +21,15 @@ struct world {
     struct table_copy copy;
     struct snapshot initial;
     struct stop stop;
+    lsn_t started_at;
     struct relation *relation;
     int resets;
     bool reset_whole;
     bool reset_fails;
     size_t kept; /* chunks at the target */
+    uint32_t first_kept;  /* the number of the first */
+    bool kept_finished;
+    bool reset_is_lost;   /* by the target */
     bool load_fails;
     struct err err;
 };
@@ -57,10 +61,12 @@ static bool load_kept(void *context, struct table_copy *copies, struct err *err)
     if (world->load_fails)
         return err_set(err, ERR_RETRY, "the target is away");
     copies[0] = (struct table_copy){.needed = true, .plan = plan_of(false, false)};
+    copies[0].finished = world->kept_finished;
+    copies[0].begun = world->reset_is_lost ? 0 : (uint32_t)world->resets;
     copies[0].chunk_count = world->kept;
     copies[0].chunks = mem_zero(world->kept + 1, sizeof *copies[0].chunks);
     for (uint32_t i = 0; i < world->kept; i++) {
-        copies[0].chunks[i] = (struct chunk_record){.number = i,
+        copies[0].chunks[i] = (struct chunk_record){.number = world->first_kept + i,
                                                     .upto = mem_zero(1, sizeof(char *)),
                                                     .snapshot = mem_string("750:750:"),
                                                     .lsn = 500};
@@ -77,6 +83,7 @@ static bool create(struct world *world, const char *note)
         .copies = &world->copy,
         .note = note,
         .initial = &world->initial,
+        .started_at = world->started_at,
         .stop = &world->stop,
         .reset = reset,
         .load = load_kept,
@@ -260,6 +267,8 @@ START_TEST(a_chunk_must_see_what_was_dropped_for_it)
                      SNAPSHOT_TOO_OLD);
     ck_assert(handoff_open(world.handoff, 0, 0, &place));
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "756:760:", &world.err), SNAPSHOT_TAKEN);
+    expect_note(&world, "755"); /* the source may still lose what it sees */
+    loaded(&world, 0, 0, "100", "756:760:", 500);
     expect_note(&world, "");
     close_world(&world);
 }
@@ -276,7 +285,7 @@ START_TEST(a_chunk_must_see_what_was_kept_with_the_position)
     ck_assert(handoff_open(world.handoff, 0, 0, &place));
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "756:759:", &world.err),
                      SNAPSHOT_TOO_OLD);
-    expect_note(&world, "759"); /* it has seen the others */
+    expect_note(&world, "755,758-759");
     close_world(&world);
 }
 END_TEST
@@ -296,7 +305,7 @@ START_TEST(a_chunk_must_see_what_the_slot_starts_after)
 }
 END_TEST
 
-/* Lane 0's worker saw nothing of 755; lane 1's has, and so takes it out of the unseen set. */
+/* Lane 0's worker saw nothing of 755; lane 1's has, and its chunk takes it out of the unseen set. */
 START_TEST(one_workers_snapshot_does_not_speak_for_anothers)
 {
     struct world world;
@@ -306,7 +315,27 @@ START_TEST(one_workers_snapshot_does_not_speak_for_anothers)
     claim(&world, 1);
     ck_assert_int_eq(judge(&world, 755, "5"), 'd');
     ck_assert(handoff_open(world.handoff, 0, 0, &place)); /* and takes "755:755:" */
-    start_reading(&world, 1, "760:760:");
+    load(&world, 1, NULL, "760:760:", 500);
+    expect_note(&world, "");
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "755:755:", &world.err),
+                     SNAPSHOT_TOO_OLD);
+    close_world(&world);
+}
+END_TEST
+
+/* Worker 1 holds a snapshot that saw another 755, which the source lost in a crash. */
+START_TEST(what_a_lost_snapshot_saw_is_not_taken_for_seen)
+{
+    struct world world;
+    struct chunk_place place;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    claim(&world, 1);
+    ck_assert(handoff_open(world.handoff, 0, 1, &place)); /* and takes "760:760:" */
+    ck_assert_int_eq(judge(&world, 755, "5"), 'd');
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 1, "760:760:", &world.err), SNAPSHOT_TAKEN);
+    handoff_failed(world.handoff, 0, 1);
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "755:755:", &world.err),
                      SNAPSHOT_TOO_OLD);
     close_world(&world);
@@ -406,6 +435,23 @@ START_TEST(while_a_snapshot_is_being_taken_a_change_waits)
 }
 END_TEST
 
+START_TEST(a_chunk_that_is_there_and_cannot_be_taken_stays_in_flight)
+{
+    struct world world;
+    struct waiter waiter;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    start_reading(&world, 0, "750:750:");
+    const struct chunk_record record = {.number = 7, .snapshot = (char *)(uintptr_t)"750:750:"};
+    ck_assert(!handoff_loaded(world.handoff, 0, &record, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_CORRUPT);
+    begin_waiting(&waiter, &world, 750);
+    handoff_give_up(world.handoff);
+    ck_assert_int_eq(end_waiting(&waiter), 'r');
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(waiting_ends_with_the_stop_and_with_the_copy)
 {
     for (int i = 0; i < 2; i++) {
@@ -498,6 +544,23 @@ START_TEST(chunks_that_clash_make_the_copy_begin_anew_as_one)
 }
 END_TEST
 
+START_TEST(a_stream_without_changes_hears_that_a_copy_must_begin_anew)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    ck_assert(world.contract->ops->goes_on(world.contract, &world.err));
+    ck_assert(!handoff_is_barred(world.handoff, 0));
+    ck_assert(handoff_begin_anew(world.handoff, 0));
+    ck_assert(handoff_is_barred(world.handoff, 0));
+    ck_assert(!world.contract->ops->goes_on(world.contract, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_RETRY);
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert(world.contract->ops->goes_on(world.contract, &world.err));
+    ck_assert(!handoff_is_barred(world.handoff, 0));
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(rows_of_the_application_are_not_emptied_for_a_clash)
 {
     struct world world;
@@ -538,6 +601,61 @@ START_TEST(chunks_that_the_target_has_lost_are_to_come_again)
     ck_assert_int_eq(judge(&world, 760, "150"), 'd');
     claim(&world, 0);
     ck_assert_uint_eq(start_reading(&world, 0, "770:770:").number, 1);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_chunk_behind_a_lost_one_does_not_stand_for_it)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    world.kept = 1;
+    ck_assert(world.contract->ops->still_kept(world.contract, &world.err));
+    world.first_kept = 1;
+    ck_assert(!world.contract->ops->still_kept(world.contract, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_RETRY);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(what_was_emptied_and_is_back_is_taken_up_again)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    world.kept = 1;
+    ck_assert_int_eq(judge_truncate(&world, 760), 'r');
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    world.kept = 0;
+    ck_assert(world.contract->ops->still_kept(world.contract, &world.err));
+    world.kept = 1;
+    world.reset_is_lost = true;
+    ck_assert(!world.contract->ops->still_kept(world.contract, &world.err));
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(judge(&world, 761, "50"), 'a');
+    claim(&world, 0);
+    struct chunk_place place = start_reading(&world, 0, "770:770:");
+    ck_assert_uint_eq(place.number, 1);
+    ck_assert_uint_eq(place.begun, 0);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_copy_that_has_lost_chunks_is_not_finished)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    world.kept_finished = true;
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert(!handoff_all_copied(world.handoff));
+    claim(&world, 0);
     close_world(&world);
 }
 END_TEST
@@ -590,6 +708,28 @@ START_TEST(complete_when_all_is_loaded_kept_and_passed)
     ck_assert(handoff_is_complete(world.handoff));
     ck_assert_int_eq(judge(&world, 740, "5"), 'a');
     expect_note(&world, "");
+    close_world(&world);
+}
+END_TEST
+
+/* A row that the last run read again may be as new as the source was then. */
+START_TEST(the_stream_must_pass_where_the_source_was_at_the_start)
+{
+    struct world world;
+    uint32_t lane;
+    open_world(&world);
+    world.started_at = 900;
+    ck_assert(create(&world, ""));
+    plan(&world, true, false);
+    claim(&world, 0);
+    load(&world, 0, NULL, "750:750:", 600);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_LAST);
+    handoff_finished(world.handoff, 0);
+    world.contract->ops->passed(world.contract, 899);
+    ck_assert(!handoff_is_complete(world.handoff));
+    world.contract->ops->passed(world.contract, 900);
+    ck_assert(handoff_is_complete(world.handoff));
     close_world(&world);
 }
 END_TEST
@@ -706,21 +846,28 @@ int main(void)
         a_chunk_must_see_what_was_kept_with_the_position,
         a_chunk_must_see_what_the_slot_starts_after,
         one_workers_snapshot_does_not_speak_for_anothers,
+        what_a_lost_snapshot_saw_is_not_taken_for_seen,
         a_change_in_flight_waits_and_is_applied_behind_its_chunk,
         a_change_behind_the_end_of_a_chunk_in_flight_is_to_come,
         a_chunk_that_failed_is_to_come_again,
         while_a_snapshot_is_being_taken_a_change_waits,
+        a_chunk_that_is_there_and_cannot_be_taken_stays_in_flight,
         waiting_ends_with_the_stop_and_with_the_copy,
         a_truncate_is_dropped_where_no_loaded_chunk_lacks_it,
         a_truncate_is_applied_where_no_chunk_holds_what_came_after,
         a_truncate_amid_the_copy_makes_it_begin_anew,
         chunks_that_clash_make_the_copy_begin_anew_as_one,
+        a_stream_without_changes_hears_that_a_copy_must_begin_anew,
         rows_of_the_application_are_not_emptied_for_a_clash,
         a_table_that_cannot_be_emptied_ends_the_resuming,
         chunks_that_the_target_has_lost_are_to_come_again,
+        a_chunk_behind_a_lost_one_does_not_stand_for_it,
+        what_was_emptied_and_is_back_is_taken_up_again,
+        a_copy_that_has_lost_chunks_is_not_finished,
         chunks_that_came_meanwhile_are_no_loss,
         a_target_that_does_not_answer_ends_the_resuming,
         complete_when_all_is_loaded_kept_and_passed,
+        the_stream_must_pass_where_the_source_was_at_the_start,
         a_passed_chunk_judges_no_more,
         a_whole_table_needs_no_key,
         a_change_without_its_key_is_refused,
