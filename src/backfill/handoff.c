@@ -26,6 +26,8 @@ struct copied_table {
     enum anew anew;     /* wanted; done in resume() */
     uint32_t begun;     /* how often it was done */
     lsn_t read_to;      /* rows were read again up to here */
+    lsn_t behind;       /* what is committed past this came behind the last chunk; LSN_NONE: not
+                         * all is there */
     atomic_bool passed; /* nothing is left to judge */
 };
 
@@ -272,7 +274,18 @@ static const char *note(const struct handoff *handoff, struct arena *arena)
 
 /* ---- passing ---- */
 
-static void stream_passed(struct handoff *handoff, lsn_t durable)
+/* Lock held. */
+static bool is_passed(struct copied_table *t, lsn_t durable, lsn_t applied)
+{
+    bool there = lanes_pass(&t->lanes, durable) && t->finished && t->anew == ANEW_NOT;
+    if (!there || t->behind == LSN_NONE) {
+        t->behind = there ? applied : LSN_NONE;
+        return false;
+    }
+    return durable > t->behind && durable >= t->read_to;
+}
+
+static void stream_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
 {
     struct table_handoff *h = self(handoff);
     bool all = true;
@@ -283,8 +296,7 @@ static void stream_passed(struct handoff *handoff, lsn_t durable)
         struct copied_table *t = &h->tables[i];
         if (atomic_load(&t->passed))
             continue;
-        if (lanes_pass(&t->lanes, durable) && t->finished && t->anew == ANEW_NOT &&
-            t->read_to <= durable)
+        if (is_passed(t, durable, applied))
             atomic_store(&t->passed, true);
         all = all && atomic_load(&t->passed);
     }
@@ -383,6 +395,7 @@ static bool load_table(struct copied_table *t, const struct copy_key *key,
     t->finished = !copy->needed;
     t->whole = copy->plan.whole;
     t->begun = copy->begun;
+    t->behind = LSN_NONE;
     atomic_store(&t->passed, !copy->needed);
     if (!copy->needed || !copy->plan.made)
         return true;
@@ -749,7 +762,7 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
         handoff_destroy(h);
         return false;
     }
-    stream_passed(&h->handoff, LSN_NONE); /* complete at once when no copy was needed */
+    stream_passed(&h->handoff, LSN_NONE, LSN_NONE); /* complete at once when no copy was needed */
     *handoff = h;
     return true;
 }

@@ -21,7 +21,9 @@
  * behind) is taken at its word: before each run of the stream what is known here is held against
  * what is kept there.
  *
- * A table is passed when all chunks are loaded and the stream is durably past the last S; the
+ * A table is passed when all chunks are loaded and the stream is durably past the last S, by a
+ * commit that came behind the last chunk: a target that comes back without the chunk comes back
+ * without that commit, and is behind what the source was told. The
  * backfill is complete when the last table is. docs/spec/ has the model.
  *
  * Functions of the workers may be called from any thread; those of the contract (handoff.h of

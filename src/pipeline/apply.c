@@ -469,7 +469,8 @@ bool applier_flushed(struct applier *applier, struct err *err)
         counter_set(&stream->progress->durable, flushed);
         /* Not before: the stream may come back to what is only committed. */
         if (stream->handoff != NULL)
-            stream->handoff->ops->passed(stream->handoff, flushed);
+            stream->handoff->ops->passed(stream->handoff, flushed,
+                                         counter_get(&stream->progress->applied));
     }
     return true;
 }

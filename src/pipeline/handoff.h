@@ -51,8 +51,9 @@ struct handoff_ops {
     /* What must be kept at the target with the position that is about to be committed: the
      * transactions judged that no snapshot has been known to see. In the arena. */
     const char *(*note)(const struct handoff *handoff, struct arena *arena);
-    /* The stream is durably applied up to here, and will not come back before it. */
-    void (*passed)(struct handoff *handoff, lsn_t durable);
+    /* The stream is durably applied up to here, and will not come back before it; and committed up
+     * to `applied`, with nothing under way. */
+    void (*passed)(struct handoff *handoff, lsn_t durable, lsn_t applied);
     /* The stream has passed the last snapshot of every table. */
     bool (*complete)(const struct handoff *handoff);
 };

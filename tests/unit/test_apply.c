@@ -272,6 +272,7 @@ struct judge {
     xid_t sees[2];
     lsn_t passed;
     bool fails;
+    bool lost;        /* chunks, by the target */
     bool mixed;       /* a duplicate key may come of chunks of different times */
     uint32_t refused; /* tables asked for, as bits */
 };
@@ -302,6 +303,11 @@ static bool judge_nothing_passed(const struct handoff *handoff, uint32_t table)
     return false;
 }
 
+static bool judge_still_kept(struct handoff *handoff, struct err *err)
+{
+    return !((struct judge *)(void *)handoff)->lost || err_set(err, ERR_RETRY, "chunks are lost");
+}
+
 static bool judge_refused(struct handoff *handoff, uint32_t table)
 {
     struct judge *judge = (struct judge *)(void *)handoff;
@@ -315,14 +321,16 @@ static const char *judge_note(const struct handoff *handoff, struct arena *arena
     return "noted";
 }
 
-static void judge_passed(struct handoff *handoff, lsn_t applied)
+static void judge_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
 {
-    ((struct judge *)(void *)handoff)->passed = applied;
+    ck_assert_uint_ge(applied, durable);
+    ((struct judge *)(void *)handoff)->passed = durable;
 }
 
 static void appoint(struct bench *bench, struct judge *judge)
 {
     static const struct handoff_ops OPS = {.passed_by = judge_nothing_passed,
+                                           .still_kept = judge_still_kept,
                                            .judge = judge_image,
                                            .judge_truncate = judge_truncated,
                                            .refused = judge_refused,
@@ -550,6 +558,22 @@ START_TEST(a_batch_is_written_again_after_a_failure_that_passes)
     ck_assert_uint_eq(count_of(&bench.world.progress.tables[0].applied), 1);
     ck_assert_str_eq(bench.world.progress.last_error, "trouble");
     ck_assert(!bench.world.progress.apply_waiting);
+    close_bench(&bench);
+}
+END_TEST
+
+/* It may be another that is behind, and this batch was judged by chunks it does not have. */
+START_TEST(a_target_that_has_lost_chunks_is_not_written_to_again)
+{
+    struct bench bench;
+    struct judge judge = {.lost = true};
+    open_bench(&bench, &(struct world_config){.on_sink = fails_now});
+    appoint(&bench, &judge);
+    make_batch(&bench, 5000, "a");
+    expect_failure(&bench, ERR_RETRY);
+    expect_message(&bench, "chunks are lost");
+    expect_written(&bench, "");
+    ck_assert_uint_eq(memory_sink_tally(bench.world.sink).applies, 1);
     close_bench(&bench);
 }
 END_TEST
@@ -908,6 +932,7 @@ int main(void)
         the_handoff_is_passed_by_what_is_durable,
         a_transaction_over_two_batches_counts_when_it_is_committed,
         a_batch_is_written_again_after_a_failure_that_passes,
+        a_target_that_has_lost_chunks_is_not_written_to_again,
         a_batch_whose_commit_came_through_is_not_written_again,
         a_target_that_is_away_is_tried_until_it_is_back,
         a_target_that_has_forgotten_a_commit_is_not_written_on,

@@ -69,6 +69,7 @@ struct world {
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
     struct side sides[TABLES];
+    uint32_t resets;
     const char *snapshots[8]; /* one a read, the last again and again */
     size_t snapshots_given;
     int counted; /* by allow() */
@@ -447,6 +448,28 @@ static struct rule pass_all(void)
 
 /* ---- the world ---- */
 
+static bool reset_table(void *context, uint32_t table, bool whole, struct err *err)
+{
+    struct world *world = context;
+    (void)err;
+    require(world, table == 0 && whole);
+    world->resets++;
+    return true;
+}
+
+/* Planned as one lane, without chunks. */
+static bool load_tables(void *context, struct table_copy *copies, struct err *err)
+{
+    const struct world *world = context;
+    (void)err;
+    for (size_t i = 0; i < TABLES; i++)
+        copies[i] = (struct table_copy){
+            .needed = world->tasks[i].table < world->config.task_count,
+            .begun = world->resets,
+            .plan = {.made = true}};
+    return true;
+}
+
 static void open_world_of(struct world *world, int workers, size_t tables, struct rule *rule,
                           bool chunked)
 {
@@ -498,6 +521,9 @@ static void open_world_of(struct world *world, int workers, size_t tables, struc
         .note = "",
         .initial = &world->initial,
         .stop = &world->stop,
+        .reset = reset_table,
+        .load = load_tables,
+        .context = world,
     };
     ck_assert_msg(handoff_create(&handoff, &world->handoff, &err), "%s", err.message);
     world->config.handoff = world->handoff;
@@ -771,6 +797,52 @@ START_TEST(a_chunk_that_meets_a_row_goes_by_the_stage)
 }
 END_TEST
 
+/* Straight and by the stage. */
+static bool clashes_twice(struct world *world, enum call call, uint32_t table, struct err *err)
+{
+    (void)table;
+    if (call != WRITER_WRITE)
+        return true;
+    pthread_mutex_lock(&world->lock);
+    bool clashes = world->counted < 2;
+    world->counted += clashes;
+    pthread_cond_broadcast(&world->changed);
+    pthread_mutex_unlock(&world->lock);
+    if (!clashes)
+        return true;
+    err_set(err, ERR_DATA, "twice");
+    memcpy(err->sqlstate, "23505", sizeof("23505"));
+    return false;
+}
+
+/* The stream, for which the worker waits, waits for it in resume(). */
+START_TEST(a_worker_that_waits_for_the_stream_lets_go_of_a_table_that_begins_anew)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    struct copier *copier;
+    struct err err = {0};
+    open_world_of(&world, 1, 1, &rule, true);
+    world.allow = clashes_twice;
+    world.config.beside_stream = true;
+    struct handoff *contract = handoff_contract(world.handoff);
+    ck_assert(copier_start(&world.config, &copier, &err));
+    ck_assert(count_and_await(&world, 0, 2));
+    ck_assert(handoff_begin_anew(world.handoff, 0));
+    ck_assert_msg(contract->ops->resume(contract, &err), "%s", err.message);
+    ck_assert_uint_eq(world.resets, 1);
+    usec_t until = clock_monotonic() + LONG;
+    for (lsn_t at = 2000; !copier_is_done(copier) && clock_monotonic() < until; at++) {
+        contract->ops->passed(contract, at, at);
+        (void)stop_wait(&world.stop, clock_monotonic() + USEC_PER_MS);
+    }
+    copier_join(copier);
+    ck_assert_uint_eq(world.sides[0].committed, ROWS);
+    ck_assert_uint_eq(world.sides[0].chunks, 1); /* as one */
+    close_world(&world);
+}
+END_TEST
+
 static bool trouble_at_the_edges(struct world *world, enum call call, uint32_t table,
                                  struct err *err)
 {
@@ -1014,6 +1086,7 @@ int main(void)
         a_chunk_of_two_targets_ends_at_the_same_key_in_both,
         only_the_chunk_that_failed_is_copied_again,
         a_chunk_that_meets_a_row_goes_by_the_stage,
+        a_worker_that_waits_for_the_stream_lets_go_of_a_table_that_begins_anew,
         planning_and_finishing_are_tried_again,
         a_chunk_of_unknown_outcome_stays_in_flight,
         a_lost_commit_is_found_done_and_not_copied_again,

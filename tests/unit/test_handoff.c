@@ -697,14 +697,17 @@ START_TEST(complete_when_all_is_loaded_kept_and_passed)
     claim(&world, 1);
     load(&world, 1, NULL, "751:751:", 500);
     handoff_release(world.handoff, 0, CLAIM_LANE, 1);
-    world.contract->ops->passed(world.contract, 700);
+    world.contract->ops->passed(world.contract, 700, 700);
     ck_assert(!handoff_is_complete(world.handoff)); /* not kept yet */
     ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_LAST);
     ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_BUSY);
     handoff_finished(world.handoff, 0);
     ck_assert(handoff_all_copied(world.handoff));
     ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_DONE);
-    world.contract->ops->passed(world.contract, 700);
+    world.contract->ops->passed(world.contract, 700, 720);
+    world.contract->ops->passed(world.contract, 720, 730);
+    ck_assert(!handoff_is_complete(world.handoff)); /* the commit came before the last chunk */
+    world.contract->ops->passed(world.contract, 730, 730);
     ck_assert(handoff_is_complete(world.handoff));
     ck_assert_int_eq(judge(&world, 740, "5"), 'a');
     expect_note(&world, "");
@@ -726,9 +729,10 @@ START_TEST(the_stream_must_pass_where_the_source_was_at_the_start)
     handoff_release(world.handoff, 0, CLAIM_LANE, 0);
     ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_LAST);
     handoff_finished(world.handoff, 0);
-    world.contract->ops->passed(world.contract, 899);
+    world.contract->ops->passed(world.contract, 898, 898);
+    world.contract->ops->passed(world.contract, 899, 899);
     ck_assert(!handoff_is_complete(world.handoff));
-    world.contract->ops->passed(world.contract, 900);
+    world.contract->ops->passed(world.contract, 900, 900);
     ck_assert(handoff_is_complete(world.handoff));
     close_world(&world);
 }
@@ -741,7 +745,7 @@ START_TEST(a_passed_chunk_judges_no_more)
     claim(&world, 0);
     load(&world, 0, "100", "750:750:", 500);
     load(&world, 0, "200", "750:750:", 600);
-    world.contract->ops->passed(world.contract, 550);
+    world.contract->ops->passed(world.contract, 550, 550);
     ck_assert_int_eq(judge(&world, 740, "5"), 'a');
     ck_assert_int_eq(judge(&world, 740, "150"), 'd');
     close_world(&world);
