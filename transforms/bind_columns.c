@@ -2,6 +2,7 @@
 #include "transforms/bind.h"
 
 #include "schema/compatibility.h"
+#include "transforms/name.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -257,15 +258,39 @@ bool binder_fits(struct binder *binder, const char *what, const struct constant 
     return true;
 }
 
-void binder_fill(struct binder *binder, struct constant *constant)
+static bool has_groups(struct binder *binder, const char *what, const char *where,
+                       size_t reference)
 {
-    const char *filled;
+    size_t groups = binder->captures->count;
 
-    if (binder->captures->count == 0 || constant->value.kind != VALUE_TEXT)
-        return;
-    filled = pattern_fill(constant->value.data, binder->captures, binder->arena);
-    constant->value.data = filled;
-    constant->value.size = (uint32_t)strlen(filled);
+    return reference <= groups ||
+           binder_refuse(binder, "rule.value", where,
+                         "put parentheses around what it is to take, as in tenant_(*).orders",
+                         "%s: \\%zu, but the source's pattern has %zu group(s)", what, reference,
+                         groups);
+}
+
+bool binder_fill(struct binder *binder, const char *what, struct constant *constant)
+{
+    const char *text = constant->value.data;
+
+    if (!binder->spec->source.is_pattern || constant->value.kind != VALUE_TEXT)
+        return true;
+    if (!has_groups(binder, what, constant->where, pattern_highest_reference(text)))
+        return false;
+    constant->value.data = pattern_fill(text, binder->captures, binder->arena);
+    constant->value.size = (uint32_t)strlen(constant->value.data);
+    return true;
+}
+
+bool binder_fill_name(struct binder *binder, const char *what, struct table_name *name)
+{
+    if (!binder->spec->source.is_pattern)
+        return true;
+    if (!has_groups(binder, what, name->where, name_highest_reference(name)))
+        return false;
+    *name = name_fill(name, binder->captures, binder->arena);
+    return true;
 }
 
 /* --- one column --- */

@@ -97,8 +97,9 @@ static void add_target(struct binding *binding, struct pair pair,
     const char *from = pair.source ? bind_table_text(arena, pair.source)
                                    : text_format(arena, "%s.%s", name->schema, name->name);
 
-    pair.target = find_target(binding, target, from);
-    if (pair.source && pair.target)
+    pair.name = *target;
+    pair.target = binding->target ? find_target(binding, target, from) : NULL;
+    if (pair.source && (pair.target || !binding->target))
         add_pair(binding, &pair);
 }
 

@@ -118,6 +118,15 @@ static bool results_fit(struct binder *binder, const struct map *map)
     return fits;
 }
 
+static bool fill_results(struct binder *binder, struct map *map)
+{
+    for (size_t i = 0; i < map->count; i++)
+        if (!binder_fill(binder, "map", &map->entries[i].result))
+            return false;
+    return (!map->has_null_key || binder_fill(binder, "map", &map->null_result)) &&
+           (!map->has_default || binder_fill(binder, "default", &map->fallback));
+}
+
 static const char *make_remedy(struct binder *binder, const struct rule *rule)
 {
     const struct catalog_table *table = binder_source_table(binder);
@@ -145,7 +154,8 @@ static bool map_bind(struct binder *binder, const void *loaded, struct rule *rul
     qsort(map->entries, map->count, sizeof(*map->entries), entry_order);
     map->remedy = make_remedy(binder, rule);
     rule->state = map;
-    return refuse_repeated_keys(binder, map) && results_fit(binder, map);
+    return refuse_repeated_keys(binder, map) && fill_results(binder, map) &&
+           results_fit(binder, map);
 }
 
 static bool map_evaluate(const struct rule *rule, const struct evaluation *in,
