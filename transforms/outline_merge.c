@@ -105,7 +105,7 @@ static bool unite_columns(const struct group *group, struct outline_table *table
 
     for (size_t i = 0; i < first->column_count; i++)
         if (!find_column(table, first->columns[i].name))
-            first->columns[i].optional = true;
+            first->columns[i].optional = first->columns[i].lacking = true;
     for (size_t i = 0; i < table->column_count; i++) {
         const struct outline_column *column = &table->columns[i];
         struct outline_column *known = find_column(first, column->name);
@@ -118,7 +118,7 @@ static bool unite_columns(const struct group *group, struct outline_table *table
         } else {
             known = &first->columns[first->column_count++];
             *known = *column;
-            known->optional = known->borrowed = true;
+            known->optional = known->lacking = known->borrowed = true;
             known->constant = false;
         }
     }

@@ -73,7 +73,7 @@ static const struct definition_column *definition_of(const struct ddl_table *tab
 
 char column_identity(const struct outline_column *column)
 {
-    bool fits = column->source && !column->borrowed && (!column->type || family_of(column->type) == FAMILY_INTEGER);
+    bool fits = column->source && !column->lacking && (!column->type || family_of(column->type) == FAMILY_INTEGER);
 
     return fits ? column->source->identity : 0;
 }
@@ -84,7 +84,7 @@ const struct definition_sequence *column_sequence(struct planner *planner,
 {
     const struct definition_column *definition = definition_of(table, column);
 
-    if (!definition || !definition->sequence || table->root ||
+    if (!definition || !definition->sequence || table->root || column->lacking ||
         (column->type && !is_number(family_of(column->type))))
         return NULL;
     return definitions_sequence(planner->definitions, definition->sequence);
@@ -177,6 +177,8 @@ static void append_source(struct planner *planner, const struct ddl_table *table
     const struct definition_column *definition = definition_of(table, column);
     const struct definition_sequence *sequence = column_sequence(planner, table, column);
 
+    if (column->lacking) /* rows without it are to have NULL, not what others would get */
+        return;
     if (column_identity(column))
         append_identity(planner, table, column, sql);
     else if (sequence)

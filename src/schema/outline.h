@@ -20,7 +20,8 @@ struct outline_column {
     const char *type;  /* as the file has it (`type:`); NULL: the source's, or text */
     bool constant;     /* the same in every row: */
     const char *value; /* its text; NULL: SQL NULL */
-    bool optional;     /* another source of the same target lacks it, or has it NULL */
+    bool optional;     /* another source of the same target may leave it NULL */
+    bool lacking;      /* another source of the same target does not fill it */
 };
 
 struct outline_table {
