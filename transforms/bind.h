@@ -83,6 +83,10 @@ const char *const *bind_column_names(struct arena *arena, const struct catalog_t
 /* "public.users" */
 const char *bind_table_text(struct arena *arena, const struct catalog_table *table);
 
+/* `; did you mean "public.users"?`, or "". */
+const char *bind_table_did_you_mean(struct arena *arena, const struct catalog *catalog,
+                                    const struct table_name *name);
+
 /* A breaking finding. */
 void bind_refuse(struct binding *binding, const char *id, const char *where, const char *fix,
                  const char *what);

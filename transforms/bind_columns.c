@@ -26,6 +26,12 @@ const char *binder_object(struct binder *binder)
                        binder->current->target->name);
 }
 
+const char *binder_table_did_you_mean(struct binder *binder, const struct catalog *catalog,
+                                      const struct table_name *name)
+{
+    return bind_table_did_you_mean(binder->arena, catalog, name);
+}
+
 const struct catalog *binder_catalog(struct binder *binder, bool target)
 {
     return target ? binder->target_catalog : binder->source_catalog;
@@ -196,6 +202,63 @@ bool binder_name(struct binder *binder, const char *name, const char *where,
         text_did_you_mean(binder->arena, name, readable_names(binder)));
 }
 
+/* --- labels of enums --- */
+
+static const struct catalog_enum *enum_of(struct binder *binder, const struct catalog *catalog,
+                                          const struct catalog_column *column)
+{
+    if (!catalog || column->type_kind != 'e' || column->array)
+        return NULL;
+    for (size_t i = 0; i < catalog->enum_count; i++) {
+        const struct catalog_enum *type = &catalog->enums[i];
+
+        if (strcmp(column->base_type,
+                   text_format(binder->arena, "%s.%s", type->schema, type->name)) == 0)
+            return type;
+    }
+    return NULL;
+}
+
+static bool has_label(const struct catalog_enum *type, const struct value *value)
+{
+    for (size_t i = 0; i < type->label_count; i++)
+        if (strlen(type->labels[i]) == value->size &&
+            memcmp(type->labels[i], value->data, value->size) == 0)
+            return true;
+    return false;
+}
+
+static const char *label_did_you_mean(struct binder *binder, const struct catalog_enum *type,
+                                      const struct constant *constant)
+{
+    const char **labels =
+        arena_alloc(binder->arena, (type->label_count + 1) * sizeof(*labels));
+
+    for (size_t i = 0; i < type->label_count; i++)
+        labels[i] = type->labels[i];
+    labels[type->label_count] = NULL;
+    return constant->hidden
+               ? ""
+               : text_did_you_mean(binder->arena,
+                                   text_copy_sized(binder->arena, constant->value.data,
+                                                   constant->value.size),
+                                   labels);
+}
+
+/* What the server would say of it, only before the run. */
+static bool is_label(struct binder *binder, const char *id, const char *what,
+                     const struct catalog *catalog, const struct catalog_column *column,
+                     const struct constant *constant)
+{
+    const struct catalog_enum *type = enum_of(binder, catalog, column);
+
+    return !type || has_label(type, &constant->value) ||
+           binder_refuse(binder, id, constant->where, "write one of the enum's labels",
+                         "%s %s is no label of %s, the type of column \"%s\"%s", what,
+                         constant_show(binder->arena, constant), column->type_name,
+                         column->name, label_did_you_mean(binder, type, constant));
+}
+
 bool binder_spell(struct binder *binder, const char *id, const char *what,
                   const struct rule *input, struct constant *constant)
 {
@@ -203,6 +266,9 @@ bool binder_spell(struct binder *binder, const char *id, const char *what,
     struct value *value = &constant->value;
     struct value binary, text;
 
+    if (column && value->kind == VALUE_TEXT &&
+        !is_label(binder, id, what, binder->source_catalog, column->column, constant))
+        return false;
     if (!column || value->kind != VALUE_TEXT || !column->codec ||
         !type_has_binary(column->codec) || !type_has_text(column->codec))
         return true;
@@ -244,6 +310,9 @@ bool binder_fits(struct binder *binder, const char *what, const struct constant 
                              binder_object(binder));
     if (value->kind != VALUE_TEXT)
         return true;
+    if (!is_label(binder, "rule.value", text_format(binder->arena, "%s:", what),
+                  binder->target_catalog, target, constant))
+        return false;
     if (codec && type_has_binary(codec) &&
         !type_to_binary(codec, value, binder->arena, &binary))
         return binder_refuse(

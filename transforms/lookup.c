@@ -171,8 +171,9 @@ static bool check_table(struct binder *binder, const struct lookup_rule *lookup)
                              text_copy(binder_arena(binder), lookup->table.where),
                              "name a table that the role can see; a view is read by query: "
                              "\"SELECT ...\"",
-                             "lookup: the %s has no table %s.%s", side_names[lookup->side],
-                             lookup->table.schema, lookup->table.name);
+                             "lookup: the %s has no table %s.%s%s", side_names[lookup->side],
+                             lookup->table.schema, lookup->table.name,
+                             binder_table_did_you_mean(binder, catalog, &lookup->table));
     return check_column(binder, table, &lookup->key, "key") &&
            check_column(binder, table, &lookup->value, "value");
 }

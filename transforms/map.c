@@ -70,8 +70,7 @@ static bool map_load(const struct yaml_node *value, const struct yaml_node *entr
     struct map *map = arena_alloc(arena, sizeof(*map));
 
     if (value->kind != YAML_MAPPING || value->count == 0)
-        return yaml_error(value, err,
-                          "map: expected entries such as { a: active, d: deleted }");
+        return yaml_expected(value, "map", "entries such as { a: active, d: deleted }", err);
     *map = (struct map){.entries = arena_alloc(arena, value->count * sizeof(*map->entries))};
     for (size_t i = 0; i < value->count; i++)
         if (!load_entry(value->keys[i], value->items[i], arena, map, err))

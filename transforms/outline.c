@@ -194,6 +194,8 @@ static bool draw_pair(struct binding *binding, struct pair *pair, struct outline
     pair->target = imagine(&drawing);
     binder = bind_open(binding, pair);
     bind_columns(&binder);
+    if (!binder.failed)
+        bind_rows(&binder);
     take_rules(&drawing, &binder);
     return take_key(&drawing, err);
 }

@@ -211,6 +211,9 @@ const struct catalog *binder_catalog(struct binder *binder, bool target);
  * same for who asks the same. The request is copied, its texts are borrowed from the binder's
  * arena. */
 size_t binder_request(struct binder *binder, const struct lookup_request *request);
+/* `; did you mean "public.users"?`, or "". */
+const char *binder_table_did_you_mean(struct binder *binder, const struct catalog *catalog,
+                                      const struct table_name *name);
 /* The source table, for messages and statements. */
 const struct catalog_table *binder_source_table(struct binder *binder);
 
