@@ -92,6 +92,12 @@ void plan_collect(struct planner *planner);
 void plan_sequences(struct planner *planner);
 void plan_tables(struct planner *planner);
 
+/* Appends " WITH (fillfactor=70)". */
+void table_append_options(const struct ddl_table *table, struct buf *sql);
+
+/* --- ddl_partition.c --- */
+void plan_partition(struct planner *planner, const struct ddl_table *table);
+
 /* --- ddl_column.c --- */
 const char *column_type(const struct outline_column *column);
 /* False when the column changes its type so much that expressions and defaults over the old one

@@ -359,6 +359,29 @@ static void own_sequences(struct planner *planner, const struct ddl_table *table
 
 /* --- the statements --- */
 
+/* INCLUDE columns of the source's own key, as far as they are carried. */
+static void append_included(struct planner *planner, const struct ddl_table *table,
+                            const struct definition_index *index, struct buf *sql)
+{
+    const char *separator = " INCLUDE (";
+    bool any = false;
+
+    for (size_t i = 0; i < index->part_count; i++) {
+        const char *missing;
+        const char *column =
+            index->parts[i].included
+                ? planner_expression(planner, table, index->parts[i].expression, &missing)
+                : NULL;
+
+        if (!column)
+            continue;
+        buf_append_format(sql, "%s%s", separator, column);
+        separator = ", ";
+        any = true;
+    }
+    buf_append_text(sql, any ? ")" : "");
+}
+
 static void append_key(struct planner *planner, const struct ddl_table *table, struct buf *sql)
 {
     const struct definition_index *index = source_key(table);
@@ -373,6 +396,8 @@ static void append_key(struct planner *planner, const struct ddl_table *table, s
         ident_append(sql, table->keys[i]);
     }
     buf_append_text(sql, ")");
+    if (index)
+        append_included(planner, table, index, sql);
     if (deferrable)
         buf_append_format(sql, " DEFERRABLE INITIALLY %s",
                           index->deferred ? "DEFERRED" : "IMMEDIATE");
@@ -401,7 +426,7 @@ static void append_checks(struct planner *planner, const struct ddl_table *table
     }
 }
 
-static void append_options(const struct ddl_table *table, struct buf *sql)
+void table_append_options(const struct ddl_table *table, struct buf *sql)
 {
     if (table->definition && table->definition->options && !table->partitioned)
         buf_append_format(sql, " WITH (%s)", table->definition->options);
@@ -440,7 +465,7 @@ static void plan_root(struct planner *planner, const struct ddl_table *table)
         if (planner->tables[i].first == table)
             append_checks(planner, &planner->tables[i], &sql);
     buf_append_format(&sql, "\n)%s", table->partition_by);
-    append_options(table, &sql);
+    table_append_options(table, &sql);
     statement =
         planner_add(planner, DDL_BEFORE, DDL_TABLE, table->outline.schema, table->outline.name);
     statement->sql = planner_take(planner, &sql);
@@ -448,18 +473,6 @@ static void plan_root(struct planner *planner, const struct ddl_table *table)
     statement->column_count = table->outline.column_count;
     statement->keys = table->keys;
     statement->key_count = table->key_count;
-}
-
-static void plan_partition(struct planner *planner, const struct ddl_table *table)
-{
-    struct buf sql = {0};
-
-    buf_append_format(&sql, "CREATE TABLE %s PARTITION OF %s %s%s",
-                      planner_name(planner, table), table->of, table->definition->bound,
-                      table->partition_by);
-    append_options(table, &sql);
-    planner_add(planner, DDL_BEFORE, DDL_PARTITION, table->outline.schema, table->outline.name)
-        ->sql = planner_take(planner, &sql);
 }
 
 static void comment_columns(struct planner *planner, const struct ddl_table *table)

@@ -53,6 +53,11 @@ RICH = [
     "CREATE UNIQUE INDEX keyless_b ON keyless (b)",
     "ALTER TABLE keyless REPLICA IDENTITY USING INDEX keyless_b",
     "CREATE TABLE nothing ()",
+    "CREATE DOMAIN moods AS mood[] DEFAULT '{so so}'",
+    """CREATE TABLE wide (a int, b text, moods moods, PRIMARY KEY (b, a) INCLUDE (moods),
+        EXCLUDE (a WITH =) DEFERRABLE INITIALLY DEFERRED)""",
+    "ALTER TABLE events_24 ALTER what SET DEFAULT 'then'",
+    "ALTER TABLE events_25_x ALTER room SET DEFAULT 1",
 ]
 
 
