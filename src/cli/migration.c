@@ -113,23 +113,6 @@ static void describe_claims(struct migration *m)
     json_decref(claims);
 }
 
-/* Another migration of this target must not write the same rows. */
-static bool look_at_claims(struct migration *m, struct err *err)
-{
-    struct claim_conflict conflict;
-    if (!claim_find_conflict(&m->target, m->config->migration, m->claims, &conflict, err))
-        return false;
-    if (conflict.target != NULL)
-        findings_addf(&m->findings, "target.claimed", SEVERITY_BREAKING, conflict.target,
-                      "give each migration another constant in the key (columns: { tenant: { "
-                      "value: ... } }), or end the other one with `slackwater cleanup`",
-                      "migration \"%s\" writes the same rows of this table: no constant of the "
-                      "key tells them apart",
-                      conflict.migration);
-    claim_conflict_free(&conflict);
-    return true;
-}
-
 static void note_settings(struct migration *m)
 {
     for (int i = 0; i < m->config->ineffective_count; i++)
@@ -228,7 +211,9 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     describe_sources(m);
     describe_targets(m);
     describe_claims(m);
-    return try_lookups(m, err) && look_at_claims(m, err) && look_at_tables(m, &servers, err) &&
+    return try_lookups(m, err) &&
+           claim_check(&m->target, m->config->migration, m->claims, &m->findings, err) &&
+           look_at_tables(m, &servers, err) &&
            (!migration_is_fresh(m) || look_at_merges(m, err));
 }
 
