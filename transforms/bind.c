@@ -2,6 +2,7 @@
 #include "transforms/bind.h"
 
 #include "base/mem.h"
+#include "transforms/condition.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -138,9 +139,11 @@ static void bind_pair(struct binding *binding, const struct pair *pair)
     struct binder binder = bind_open(binding, pair);
 
     bind_columns(&binder);
+    bind_conditions(&binder);
     bind_check(&binder);
     if (!binder.failed)
         bind_key(&binder);
+    bind_required(&binder);
     if (!binder.failed)
         bind_rows(&binder);
     if (binder.failed)
@@ -184,14 +187,17 @@ static const struct source_column *textless_input(const struct plan_column *colu
 /* The first column that keeps the stream in text, if any. */
 static const struct source_column *text_column(const struct table_plan *plan)
 {
+    const struct source_column *input;
+
     for (uint16_t i = 0; i < plan->bound->column_count; i++) {
         const struct plan_column *column = &plan->columns[i];
-        const struct source_column *input = column->passes ? NULL : textless_input(column);
 
+        input = column->passes ? NULL : textless_input(column);
         if (input)
             return input;
     }
-    return textless_input(&plan->conditions);
+    input = condition_textless(plan->bound->where);
+    return input ? input : condition_textless(plan->bound->route);
 }
 
 static void choose_stream_format(struct chain_plan *chain)
