@@ -75,10 +75,25 @@ static struct relation *target_relation(struct binder *binder, const struct tabl
 
 /* --- formats --- */
 
+/* Where the stream is binary, a type without binary form comes as text all the same. */
+static bool comes_as_text(const struct source_column *source)
+{
+    return type_has_text(source->codec) ||
+           (source->column->type && !source->column->type->sends);
+}
+
+const struct source_column *bind_keeps_stream_text(const struct plan_column *column)
+{
+    for (uint16_t i = 0; i < column->input_count && !column->passes; i++)
+        if (!comes_as_text(column->inputs[i]))
+            return column->inputs[i];
+    return NULL;
+}
+
 static bool inputs_have_text(const struct plan_column *column)
 {
     for (uint16_t i = 0; i < column->input_count; i++)
-        if (!column->inputs[i]->codec || !type_has_text(column->inputs[i]->codec))
+        if (!type_has_text(column->inputs[i]->codec))
             return false;
     return true;
 }
@@ -89,7 +104,7 @@ static bool can_be_binary(const struct plan_column *column)
         return true;
     if (column->rule->constant && column->rule->constant->kind == VALUE_NULL)
         return true;
-    return column->codec && type_has_binary(column->codec) && inputs_have_text(column);
+    return type_has_binary(column->codec) && inputs_have_text(column);
 }
 
 static void prepare_column(struct binder *binder, struct plan_column *column)
@@ -97,8 +112,8 @@ static void prepare_column(struct binder *binder, struct plan_column *column)
     const struct value *constant = column->rule->constant;
     struct value binary;
 
-    column->passes =
-        column->rule->plain && type_same_binary(column->rule->plain->column, column->target);
+    column->passes = column->passage.kind == PASSAGE_BINARY ||
+                     column->passage.kind == PASSAGE_RECODED;
     if (!constant || constant->kind == VALUE_NULL)
         column->binary = constant;
     else if (column->codec && type_has_binary(column->codec) &&
@@ -135,6 +150,10 @@ static const struct bound_column *show_columns(struct binder *binder,
         columns[i] = (struct bound_column){.target = plan->columns[i].target,
                                            .rule = plan->columns[i].rule,
                                            .passes = plan->columns[i].passes,
+                                           .travels = plan->columns[i].passage.kind,
+                                           .why = plan->columns[i].passage.why,
+                                           .keeps_stream_text =
+                                               bind_keeps_stream_text(&plan->columns[i]) != NULL,
                                            .no_sql = rule_no_sql(plan->columns[i].rule)};
     return columns;
 }
@@ -194,8 +213,8 @@ void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan)
         if (bound->copy_binary && !can_be_binary(&plan->columns[i])) {
             bound->copy_binary = false;
             bound->copy_text_reason = text_format(
-                binder->arena, "column %s (type %s)", plan->columns[i].target->name,
-                plan->columns[i].target->type_name);
+                binder->arena, "column %s (%s: %s)", plan->columns[i].target->name,
+                plan->columns[i].target->type_name, plan->columns[i].passage.why);
         }
     plan->conditions = binder->conditions;
     plan->known = binder->known;
