@@ -55,13 +55,19 @@ static const struct recoder *compare(struct comparing *c, const struct catalog_t
 
 /* ---- leaves ---- */
 
+static bool built_in(const struct catalog_type *type, const char *name)
+{
+    return strncmp(type->name, "pg_catalog.", 11) == 0 && strcmp(type->name + 11, name) == 0;
+}
+
 /* Why a type that has a binary form is in no table of types.c. */
 static const char *why_unknown(const struct catalog_type *type)
 {
-    if (strncmp(type->name, "pg_catalog.reg", strlen("pg_catalog.reg")) == 0)
+    if (strncmp(type->name, "pg_catalog.reg", 14) == 0)
         return "it holds OIDs of its cluster";
-    if (strcmp(type->name, "pg_catalog.tsquery") == 0)
-        return "servers do not read an empty one in binary";
+    if (built_in(type, "tsquery") || built_in(type, "int2vector") ||
+        built_in(type, "oidvector"))
+        return "no server reads an empty one in binary";
     return "its binary form is not known";
 }
 

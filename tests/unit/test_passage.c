@@ -140,7 +140,7 @@ static const struct line {
     {16415, 16415, PASSAGE_BINARY, ""},
     {2205, 2205, PASSAGE_TEXT, "it holds OIDs of its cluster"},
     {2210, 2210, PASSAGE_TEXT, "regclass in it: it holds OIDs of its cluster"},
-    {3615, 3615, PASSAGE_TEXT, "servers do not read an empty one in binary"},
+    {3615, 3615, PASSAGE_TEXT, "no server reads an empty one in binary"},
     {16409, 16409, PASSAGE_TEXT, "regclass in it: it holds OIDs of its cluster"},
     {16410, 16410, PASSAGE_SENT_TEXT, "it has no binary form"},
     {16411, 16411, PASSAGE_TEXT, "isbn in it: it has no binary form"},

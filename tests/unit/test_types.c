@@ -34,7 +34,6 @@ START_TEST(builtin_types_travel_in_binary)
         "varbit",         "tsvector",      "pg_lsn",       "jsonpath",
         "xml",            "xid",           "xid8",         "cid",
         "tid",            "refcursor",     "pg_snapshot",  "txid_snapshot",
-        "int2vector",     "oidvector",
     };
     char name[64];
     for (size_t i = 0; i < UNIT_COUNT(names); i++) {
@@ -55,6 +54,8 @@ START_TEST(types_that_hold_what_is_local_travel_as_text)
         {"pg_catalog.regclass", 'b'},
         {"pg_catalog.regrole", 'b'},
         {"pg_catalog.tsquery", 'b'}, /* an empty one cannot be read */
+        {"pg_catalog.int2vector", 'b'},
+        {"pg_catalog.oidvector", 'b'},
         {"pg_catalog.aclitem", 'b'},
         {"pg_catalog.record", 'p'},
         {"public.hstore", 'b'},
