@@ -1,5 +1,6 @@
 """Types made of other types, between clusters that number them differently: values arrive as they
 were, in the copy and in the stream, or a word is said before anything runs."""
+import os
 import random
 
 import pytest
@@ -133,8 +134,8 @@ class Types:
 
 
 def test_values_of_random_types(world, nightly):
-    seed = random.randrange(2**32)
-    print("seed", seed)
+    seed = int(os.environ.get("UNIT_SEED") or random.randrange(2**32))
+    print(f"seed: UNIT_SEED={seed}")
     types = Types(seed)
     columns = [types.draw(4) for _ in range(200 if nightly else 40)]
     shapes.prepare(world)
@@ -236,6 +237,17 @@ def test_check_says_how_each_column_travels_and_which_decides(world):
     assert "    b public.isbn: text (it has no binary form)\n" in text
     _, formats = travels(world, tables=[{"source": "t"}])
     assert formats["stream"]["format"] == "binary", "isbn comes as text in any stream"
+
+
+def test_labels_are_looked_for_wherever_an_enum_lies(world):
+    world.source.run("CREATE TYPE mood AS ENUM ('a', 'b')")
+    world.target.run("CREATE TYPE mood AS ENUM ('a')")
+    world.both("CREATE TYPE part AS (m mood[], again mood)",
+               "CREATE TABLE t (id int PRIMARY KEY, p part[])")
+    result = world.product().command("check", "--json")
+    found = [one for one in result.json["findings"] if one["id"] == "column.enum_labels"]
+    assert result.status == 1 and len(found) == 1, result.text
+    assert "enum public.mood of column public.t.p lacks 'b'" in found[0]["what"]
 
 
 # -- one value, several ways ----------------------------------------------------------------
