@@ -355,7 +355,7 @@ static struct passage passage_of(struct binder *binder, const struct plan_column
     if (column->rule->plain)
         return passage_between(column->rule->plain->column, column->target, binder->arena);
     return (struct passage){
-        PASSAGE_TEXT, column->rule->constant ? "a constant" : "made by a rule", NULL};
+        PASSAGE_MADE, column->rule->constant ? "a constant" : "a rule makes it", NULL};
 }
 
 static void bind_column(struct binder *binder, struct plan_column *column)

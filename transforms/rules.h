@@ -28,7 +28,7 @@ struct bound_column {
     const struct catalog_column *target;
     const struct rule *rule; /* never NULL: a carried column has a `from` rule of its own */
     bool passes;             /* the source's value goes through, in its format */
-    enum passage_kind travels; /* PASSAGE_TEXT for what a rule makes */
+    enum passage_kind travels;
     const char *why;           /* "" for PASSAGE_BINARY */
     bool keeps_stream_text;    /* the stream cannot be binary because of it */
     const char *no_sql;      /* why the value cannot be said in SQL: a clause; NULL: it can */

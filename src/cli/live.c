@@ -138,12 +138,13 @@ bool live_compare(struct migration *migration, struct err *err)
 
 /* ---- how values travel ---- */
 
-/* What is not plain binary, and why. */
+/* What neither goes as it is nor is made by a rule, and why; and what decides for the stream. */
 static void print_columns(const struct bound_table *table)
 {
     for (uint16_t i = 0; i < table->column_count; i++) {
         const struct bound_column *column = &table->columns[i];
-        if (column->travels != PASSAGE_BINARY)
+        if (column->keeps_stream_text ||
+            (column->travels != PASSAGE_BINARY && column->travels != PASSAGE_MADE))
             printf("    %s %s: %s (%s)%s\n", column->target->name, column->target->type_name,
                    passage_name(column->travels), column->why,
                    column->keeps_stream_text ? "; the stream is text because of it" : "");

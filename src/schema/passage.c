@@ -245,7 +245,7 @@ const char *passage_name(enum passage_kind kind)
     static const char *const names[PASSAGE_KIND_COUNT] = {
         [PASSAGE_BINARY] = "binary",  [PASSAGE_RECODED] = "binary, OIDs rewritten",
         [PASSAGE_TEXT] = "text",      [PASSAGE_SENT_TEXT] = "text",
-        [PASSAGE_NONE] = "nothing",
+        [PASSAGE_NONE] = "nothing",   [PASSAGE_MADE] = "made",
     };
 
     return names[kind];

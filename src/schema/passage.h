@@ -12,11 +12,12 @@
 #include "schema/recoder.h"
 
 enum passage_kind {
-    PASSAGE_BINARY,   /* the same bytes on both sides */
-    PASSAGE_RECODED,  /* binary, through the recoder */
-    PASSAGE_TEXT,     /* in binary it cannot go, or it is not known that it can */
+    PASSAGE_BINARY,    /* the same bytes on both sides */
+    PASSAGE_RECODED,   /* binary, through the recoder */
+    PASSAGE_TEXT,      /* in binary it cannot go, or it is not known that it can */
     PASSAGE_SENT_TEXT, /* the type has no binary form: text even in a stream that is binary */
-    PASSAGE_NONE,     /* composites that differ: text would put values into the wrong fields */
+    PASSAGE_NONE,      /* composites that differ: text would put values into the wrong fields */
+    PASSAGE_MADE,      /* no passage: a rule makes the target's values, as text */
     PASSAGE_KIND_COUNT,
 };
 
@@ -28,7 +29,7 @@ struct passage {
 
 struct passage passage_between(const struct catalog_column *source,
                                const struct catalog_column *target, struct arena *arena);
-/* "binary", "binary, OIDs rewritten", "text". Static. */
+/* "binary", "binary, OIDs rewritten", "text", "made". Static. */
 const char *passage_name(enum passage_kind kind);
 
 #endif

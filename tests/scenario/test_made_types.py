@@ -235,6 +235,8 @@ def test_check_says_how_each_column_travels_and_which_decides(world):
     assert "    ms public.mood[]: binary, OIDs rewritten (public.mood is OID" in text
     assert "    c regclass: text (it holds OIDs of its cluster); the stream is text" in text
     assert "    b public.isbn: text (it has no binary form)\n" in text
+    how, formats = travels(world, tables=[{"source": "t", "columns": {"b": {"value": None}}}])
+    assert how["b"] == ("made", "a constant")
     _, formats = travels(world, tables=[{"source": "t"}])
     assert formats["stream"]["format"] == "binary", "isbn comes as text in any stream"
 
