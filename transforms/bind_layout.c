@@ -66,6 +66,10 @@ static struct relation *target_relation(struct binder *binder, const struct tabl
     for (uint16_t i = 0; i < count; i++) {
         columns[i] = describe(plan->columns[i].target, plan->columns[i].key);
         columns[i].identity_always = plan->columns[i].target->identity == 'a';
+        if (plan->columns[i].rule->formula) {
+            columns[i].formula = (char *)(uintptr_t)plan->columns[i].rule->formula->opening;
+            columns[i].formula_varies = plan->columns[i].rule->formula->varies;
+        }
     }
     relation = relation_create(binder->target->schema, binder->target->name, count, columns);
     relation->oid = binder->target->oid;
@@ -102,6 +106,8 @@ static bool can_be_binary(const struct plan_column *column)
 {
     if (column->passes)
         return true;
+    if (column->rule->formula)
+        return false; /* texts are staged for it */
     if (column->rule->constant && column->rule->constant->kind == VALUE_NULL)
         return true;
     return type_has_binary(column->codec) && inputs_have_text(column);
