@@ -2,6 +2,7 @@
 #include "transforms/bind.h"
 
 #include "base/mem.h"
+#include "transforms/condition.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -130,9 +131,11 @@ static void bind_pair(struct binding *binding, const struct pair *pair)
     init_sources(&binder);
     init_columns(&binder);
     bind_columns(&binder);
+    bind_conditions(&binder);
     bind_check(&binder);
     if (!binder.failed)
         bind_key(&binder);
+    bind_required(&binder);
     if (!binder.failed)
         bind_rows(&binder);
     if (binder.failed)
@@ -183,7 +186,7 @@ static void note_text(struct text_reasons *reasons, const struct bound_table *ta
 
 static void find_text_reasons(struct text_reasons *reasons, const struct table_plan *plan)
 {
-    const struct source_column *input = bind_keeps_stream_text(&plan->conditions);
+    const struct source_column *input = condition_textless(plan->bound->where, true);
 
     for (uint16_t i = 0; i < plan->bound->column_count; i++) {
         const struct plan_column *column = &plan->columns[i];
@@ -193,6 +196,8 @@ static void find_text_reasons(struct text_reasons *reasons, const struct table_p
             note_text(reasons, plan->bound, textless,
                       column->rule->plain ? column->passage.why : "a rule reads its text");
     }
+    if (!input)
+        input = condition_textless(plan->bound->route, true);
     if (input)
         note_text(reasons, plan->bound, input, "a condition reads its text");
 }

@@ -31,7 +31,7 @@ struct binder {
     enum match match; /* set by bind_key */
     bool insert_only;
 
-    /* set by bind_rows */
+    /* set by bind_conditions */
     struct plan_column conditions;
     const struct condition *where;
     const struct condition *route;
@@ -96,11 +96,15 @@ void bind_tables(struct binding *binding);
 void bind_merges(struct binding *binding);
 /* bind_columns.c: every target column's rule, and what stays without. */
 void bind_columns(struct binder *binder);
-/* bind_check.c: types, nullability and what else is known of bound columns. */
+/* bind_rows.c: the conditions of the rows. */
+void bind_conditions(struct binder *binder);
+/* bind_check.c: types and what else is known of bound columns, once the conditions are. */
 void bind_check(struct binder *binder);
+/* bind_check.c: columns that must not be NULL, once the key is known. */
+void bind_required(struct binder *binder);
 /* bind_key.c: how the sink finds a row: match, insert_only, the columns' key. */
 void bind_key(struct binder *binder);
-/* bind_rows.c: which rows, once the key is known. */
+/* bind_rows.c: what the conditions cost, once the key is known. */
 void bind_rows(struct binder *binder);
 /* bind_layout.c: relations, formats and owners; the binder has not failed. */
 void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan);

@@ -1,6 +1,8 @@
 /* The shapes of both sides of a bound table, and the formats its values can travel in. */
 #include "transforms/bind.h"
 
+#include "transforms/condition.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +31,7 @@ static struct column describe(const struct catalog_column *column, bool key)
 {
     return (struct column){.name = column->name,
                            .type_oid = column->type_oid,
-                           .type_modifier = column->type_modifier,
+                           .type_modifier = catalog_shown_modifier(column),
                            .key = key};
 }
 
@@ -79,17 +81,11 @@ static struct relation *target_relation(struct binder *binder, const struct tabl
 
 /* --- formats --- */
 
-/* Where the stream is binary, a type without binary form comes as text all the same. */
-static bool comes_as_text(const struct source_column *source)
-{
-    return type_has_text(source->codec) ||
-           (source->column->type && !source->column->type->sends);
-}
-
 const struct source_column *bind_keeps_stream_text(const struct plan_column *column)
 {
     for (uint16_t i = 0; i < column->input_count && !column->passes; i++)
-        if (!comes_as_text(column->inputs[i]))
+        if (!type_has_text(column->inputs[i]->codec) &&
+            !source_comes_as_text(column->inputs[i]))
             return column->inputs[i];
     return NULL;
 }
@@ -212,7 +208,8 @@ void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan)
                                   .insert_only = binder->insert_only,
                                   .where = binder->where,
                                   .route = binder->route,
-                                  .copy_binary = inputs_have_text(&binder->conditions)};
+                                  .copy_binary = !condition_textless(binder->where, false) &&
+                                                 !condition_textless(binder->route, false)};
     if (!bound->copy_binary)
         bound->copy_text_reason = "a condition reads a column that has no text form here";
     for (uint16_t i = 0; i < count; i++)

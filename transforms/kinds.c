@@ -92,6 +92,18 @@ void constant_sql(const struct value *value, struct buf *sql)
     buf_append_text(sql, "::text");
 }
 
+enum nulls rule_makes_nulls(const struct rule *rule)
+{
+    (void)rule;
+    return NULLS_MADE;
+}
+
+enum nulls rule_makes_no_null(const struct rule *rule)
+{
+    (void)rule;
+    return NULLS_NONE;
+}
+
 bool rule_always_begins(const struct yaml_node *value)
 {
     (void)value;

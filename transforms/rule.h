@@ -56,6 +56,12 @@ struct source_column {
     uint16_t index; /* in bound_table.source_relation; set once all rules are bound */
 };
 
+/* Where the stream is binary, a type without binary form comes as text all the same. */
+static inline bool source_comes_as_text(const struct source_column *source)
+{
+    return source->column->type && !source->column->type->sends;
+}
+
 /* A bound step. */
 struct rule {
     const struct rule_kind *kind;
@@ -97,6 +103,13 @@ struct inverse {
     bool one_to_one;           /* different inputs never give the same result */
 };
 
+/* What a step gives where NULL comes in, and whether it gives NULL of itself. */
+enum nulls {
+    NULLS_KEPT, /* NULL of NULL, and of nothing else */
+    NULLS_MADE, /* NULL of some values too, or it fails for some (sql() yields NULL then) */
+    NULLS_NONE, /* never NULL */
+};
+
 struct rule_kind {
     const char *key; /* the key of a column entry that asks for it */
     /* Further keys it reads from the entry; NULL-terminated. Where such a key is a kind of its
@@ -122,6 +135,7 @@ struct rule_kind {
     /* Why this step cannot be said in SQL, as a clause ("PostgreSQL has no xxh64"); NULL: it
      * can. A NULL member: it always can, if its input can. */
     const char *(*no_sql)(const struct rule *rule);
+    enum nulls (*nulls)(const struct rule *rule); /* NULL: NULLS_KEPT */
     /* Fills *inverse, which is zeroed but for one_to_one = true; a step calls its input's. */
     void (*inverse)(const struct rule *rule, struct inverse *inverse);
 };
@@ -154,6 +168,9 @@ bool rule_always_begins(const struct yaml_node *value);
 void rule_sql(const struct rule *rule, struct buf *sql);
 /* The first reason of the rule and of what it reads why there is no SQL for it, or NULL. */
 const char *rule_no_sql(const struct rule *rule);
+/* For struct rule_kind.nulls. */
+enum nulls rule_makes_nulls(const struct rule *rule);
+enum nulls rule_makes_no_null(const struct rule *rule);
 /* Puts `(SELECT result FROM (SELECT (input) COLLATE "C" AS v) AS s)` around a result that names
  * its input v, as often as it likes: the text of nested steps grows by sums, not by products,
  * and comparisons are those of bytes. */

@@ -60,19 +60,26 @@ static const char TABLES_SQL[] =
     " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 
 static const char COLUMNS_SQL[] =
-    "WITH RECURSIVE base(oid, base) AS ("
-    "   SELECT t.oid, t.oid FROM pg_type t WHERE t.typtype <> 'd'"
+    "WITH RECURSIVE base(oid, base, modifier, not_null, asks) AS ("
+    "   SELECT t.oid, t.oid, -1, false, NULL::text COLLATE \"C\" FROM pg_type t WHERE t.typtype <> 'd'"
     "   UNION ALL"
-    "   SELECT d.oid, b.base FROM pg_type d JOIN base b ON d.typbasetype = b.oid"
+    "   SELECT d.oid, b.base, CASE WHEN d.typtypmod < 0 THEN b.modifier ELSE d.typtypmod END,"
+    "          b.not_null OR d.typnotnull, nullif(concat_ws(' AND ', b.asks,"
+    "          (SELECT string_agg('(' || pg_get_expr(k.conbin, 0) || ')', ' AND '"
+    "                             ORDER BY k.conname)"
+    "           FROM pg_constraint k WHERE k.contypid = d.oid AND k.contype = 'c')), '')"
+    "          COLLATE \"C\""
+    "   FROM pg_type d JOIN base b ON d.typbasetype = b.oid"
     "   WHERE d.typtype = 'd')"
     " SELECT a.attrelid, a.attname, a.attnum, a.atttypid,"
     "        format_type(a.atttypid, a.atttypmod), tn.nspname || '.' || t.typname, t.oid,"
-    "        t.typtype, t.typelem <> 0 AND t.typcategory = 'A', a.atttypmod, a.attnotnull,"
-    "        a.atthasdef, a.attidentity,"
+    "        t.typtype, t.typelem <> 0 AND t.typcategory = 'A',"
+    "        CASE WHEN dt.typtype = 'd' THEN b.modifier ELSE a.atttypmod END,"
+    "        a.attnotnull OR b.not_null, a.atthasdef, a.attidentity,"
     "        a.attgenerated <> '', pg_get_expr(x.adbin, x.adrelid),"
     "        CASE WHEN a.attcollation <> dt.typcollation"
     "             THEN on_.nspname || '.' || o.collname END,"
-    "        col_description(c.oid, a.attnum)"
+    "        col_description(c.oid, a.attnum), b.asks"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " JOIN base b ON b.oid = a.atttypid JOIN pg_type t ON t.oid = b.base"
@@ -295,6 +302,7 @@ static void read_columns(struct run_of_rows *rows, struct catalog_table *table)
             .expression = copy_at(r, row, 14),
             .collation = copy_at(r, row, 15),
             .comment = copy_at(r, row, 16),
+            .domain = copy_at(r, row, 17),
         };
     }
 }

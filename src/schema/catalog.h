@@ -46,14 +46,15 @@ struct catalog_column {
     uint32_t base_type_oid;
     char type_kind; /* of the base type: b base, c composite, e enum, r range, m multirange */
     bool array;     /* the base type is an array */
-    int32_t type_modifier;
-    bool not_null;
+    int32_t type_modifier; /* of the base type for domains */
+    bool not_null;         /* or its domain is */
     bool has_default; /* a default, identity or generation expression */
     char identity;    /* 0, a (ALWAYS), d (BY DEFAULT) */
     bool generated;   /* GENERATED ALWAYS AS (...) STORED or VIRTUAL: never written */
     char *expression; /* the default's, or the generation's; NULL: none (or not known) */
     char *collation;  /* "schema.name" where it is not the type's own; else NULL */
     char *comment;    /* NULL: none */
+    char *domain;     /* what its domains ask of a VALUE: "(VALUE > 0) AND (...)"; NULL: nothing */
 };
 
 struct catalog_index {
@@ -188,6 +189,8 @@ const struct catalog_table *catalog_find(const struct catalog *catalog, const ch
 const struct catalog_table *catalog_find_oid(const struct catalog *catalog, uint32_t oid);
 /* The column's index, or -1. */
 int catalog_column_index(const struct catalog_table *table, const char *name);
+/* The modifier that the stream and queries show for the column: a domain's is none of theirs. */
+int32_t catalog_shown_modifier(const struct catalog_column *column);
 /* NULL when there is none. */
 const struct catalog_index *catalog_primary_key(const struct catalog_table *table);
 const struct catalog_enum *catalog_find_enum(const struct catalog *catalog, const char *schema,

@@ -239,6 +239,9 @@ def test_check_says_how_each_column_travels_and_which_decides(world):
     assert how["b"] == ("made", "a constant")
     _, formats = travels(world, tables=[{"source": "t"}])
     assert formats["stream"]["format"] == "binary", "isbn comes as text in any stream"
+    where = {"column": "b", "not_in": ["0-393-04002-X"]}
+    _, formats = travels(world, tables=[{"source": "t", "where": where}])
+    assert formats["stream"]["format"] == "binary"
 
 
 def test_labels_are_looked_for_wherever_an_enum_lies(world):

@@ -21,8 +21,8 @@ static const struct fault faults[] = {
      "rules.yaml:3:25: unknown key \"not\" in where"},
     {"tables:\n  - source: a\n    where: { column: x }\n",
      "rules.yaml:3:12: where: no test of column \"x\"; expected one such as in: [a, b]"},
-    {"tables:\n  - source: a\n    where: { column: x, greater: b }\n",
-     "rules.yaml:3:34: greater: found \"b\", expected a number"},
+    {"tables:\n  - source: a\n    where: { column: x, greater: ~ }\n",
+     "rules.yaml:3:34: greater: found null, expected a value to compare with"},
     {"tables:\n  - source: a\n    where: { all: [], column: x }\n",
      "rules.yaml:3:12: where: expected one of { column: name, in: [a, b] }, { all: [...] } and "
      "{ any: [...] }"},
