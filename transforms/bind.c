@@ -109,10 +109,9 @@ static void init_columns(struct binder *binder)
                                  .codec = type_codec_for(&binder->target->columns[i])};
 }
 
-static void bind_pair(struct binding *binding, const struct pair *pair)
+struct binder bind_open(struct binding *binding, const struct pair *pair)
 {
     struct chain_plan *chain = binding->chain;
-    uint32_t table = (uint32_t)chain->chain.table_count;
     struct binder binder = {.arena = &chain->arena,
                             .chain = chain,
                             .source_catalog = binding->source,
@@ -130,6 +129,15 @@ static void bind_pair(struct binding *binding, const struct pair *pair)
 
     init_sources(&binder);
     init_columns(&binder);
+    return binder;
+}
+
+static void bind_pair(struct binding *binding, const struct pair *pair)
+{
+    struct chain_plan *chain = binding->chain;
+    uint32_t table = (uint32_t)chain->chain.table_count;
+    struct binder binder = bind_open(binding, pair);
+
     bind_columns(&binder);
     bind_conditions(&binder);
     bind_check(&binder);
@@ -215,7 +223,7 @@ static void choose_stream_format(struct chain_plan *chain)
                                         reasons.first, reasons.count - 1);
 }
 
-static bool refuse_binding(const struct findings *findings, size_t first, struct err *err)
+bool bind_verdict(const struct findings *findings, size_t first, struct err *err)
 {
     for (size_t i = first; i < findings->count; i++) {
         const struct finding *finding = &findings->items[i];
@@ -258,7 +266,7 @@ static bool bind_or_refuse(struct binding *binding, size_t first, struct err *er
     bind_tables(binding);
     bind_all_pairs(binding);
     if (binding->lost.class == ERR_NONE)
-        return refuse_binding(binding->findings, first, err);
+        return bind_verdict(binding->findings, first, err);
     *err = binding->lost;
     return false;
 }

@@ -27,6 +27,7 @@ static const struct finding_kind kinds[] = {
     {"source.row_security", SCRIPT_SOURCE, PHASE_SETTINGS, READ},
     {"source.large_objects", SCRIPT_SOURCE, PHASE_SETTINGS, ANY},
     {"target.standby", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
+    {"target.claimed", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
     {"target.create_right", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
     {"target.replica_role", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
     {"target.origin", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
