@@ -119,5 +119,8 @@ void bind_rows(struct binder *binder);
 /* bind_layout.c: relations, formats and owners; the binder has not failed. */
 void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan);
 void bind_layout_free(struct table_plan *plan);
+/* The first input because of which the stream cannot be binary: the column does not pass, and
+ * the input cannot be made text. NULL: none. */
+const struct source_column *bind_keeps_stream_text(const struct plan_column *column);
 
 #endif

@@ -494,6 +494,17 @@ static bool bind_carried(struct binder *binder, const struct rule **rule)
     return bind_step(binder, &step, NULL, rule);
 }
 
+static struct passage passage_of(struct binder *binder, const struct plan_column *column)
+{
+    if (column->rule->plain)
+        return passage_between(column->rule->plain->column, column->target, binder->arena);
+    return (struct passage){PASSAGE_MADE,
+                            column->rule->formula    ? "sql: made by the target"
+                            : column->rule->constant ? "a constant"
+                                                     : "a rule makes it",
+                            NULL};
+}
+
 static void bind_column(struct binder *binder, struct plan_column *column)
 {
     const struct rule *rule = NULL;
@@ -507,6 +518,8 @@ static void bind_column(struct binder *binder, struct plan_column *column)
         column->spec ? bind_steps(binder, column->spec, &rule) : bind_carried(binder, &rule);
     column->rule = rule;
     column->state = bound ? PLAN_BOUND : PLAN_FAILED;
+    if (bound)
+        column->passage = passage_of(binder, column);
 }
 
 /* --- which columns have a rule --- */

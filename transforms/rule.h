@@ -57,6 +57,12 @@ struct source_column {
     uint16_t index; /* in bound_table.source_relation; set once all rules are bound */
 };
 
+/* Where the stream is binary, a type without binary form comes as text all the same. */
+static inline bool source_comes_as_text(const struct source_column *source)
+{
+    return source->column->type && !source->column->type->sends;
+}
+
 /* A bound step. */
 struct rule {
     const struct rule_kind *kind;

@@ -108,6 +108,7 @@ static const struct finding_kind kinds[] = {
     {"column.timezone_lost", SCRIPT_TARGET, PHASE_CHANGE_COLUMNS, "SELECT, INSERT, UPDATE"},
     {"column.type_converted", SCRIPT_TARGET, PHASE_CHANGE_COLUMNS, "SELECT, INSERT, UPDATE"},
     {"column.type_cannot_cast", SCRIPT_TARGET, PHASE_CHANGE_COLUMNS, ANY},
+    {"column.fields_differ", SCRIPT_TARGET, PHASE_CHANGE_COLUMNS, WRITES},
     {"column.enum_labels", SCRIPT_TARGET, PHASE_RELAX, WRITES},
     {"column.domain", SCRIPT_TARGET, PHASE_TIGHTEN, WRITES},
     {"column.null", SCRIPT_TARGET, PHASE_TIGHTEN, WRITES},
