@@ -108,10 +108,9 @@ static void init_columns(struct binder *binder)
                                  .codec = type_codec_for(&binder->target->columns[i])};
 }
 
-static void bind_pair(struct binding *binding, const struct pair *pair)
+struct binder bind_open(struct binding *binding, const struct pair *pair)
 {
     struct chain_plan *chain = binding->chain;
-    uint32_t table = (uint32_t)chain->chain.table_count;
     struct binder binder = {.arena = &chain->arena,
                             .chain = chain,
                             .source_catalog = binding->source,
@@ -127,6 +126,15 @@ static void bind_pair(struct binding *binding, const struct pair *pair)
 
     init_sources(&binder);
     init_columns(&binder);
+    return binder;
+}
+
+static void bind_pair(struct binding *binding, const struct pair *pair)
+{
+    struct chain_plan *chain = binding->chain;
+    uint32_t table = (uint32_t)chain->chain.table_count;
+    struct binder binder = bind_open(binding, pair);
+
     bind_columns(&binder);
     bind_check(&binder);
     if (!binder.failed)
@@ -201,7 +209,7 @@ static void choose_stream_format(struct chain_plan *chain)
     }
 }
 
-static bool refuse_binding(const struct findings *findings, size_t first, struct err *err)
+bool bind_verdict(const struct findings *findings, size_t first, struct err *err)
 {
     for (size_t i = first; i < findings->count; i++) {
         const struct finding *finding = &findings->items[i];
@@ -252,7 +260,7 @@ bool rules_bind(const struct rules *rules, const struct catalog *source,
 
     bind_tables(&binding);
     bind_all_pairs(&binding);
-    if (!refuse_binding(findings, first, err)) {
+    if (!bind_verdict(findings, first, err)) {
         chain_free(&binding.chain->chain);
         return false;
     }

@@ -147,6 +147,16 @@ static bool is_owner(const struct binder *binder, const struct plan_column *colu
            (column->key || binder->match != MATCH_KEY);
 }
 
+/* As its type prints it, where that is known here: who compares claims compares texts. */
+static const char *constant_text(struct binder *binder, const struct plan_column *column)
+{
+    struct value text = *column->rule->constant;
+
+    if (column->binary && column->codec && type_has_text(column->codec))
+        (void)type_to_text(column->codec, column->binary, binder->arena, &text);
+    return text_copy_sized(binder->arena, text.data, text.size);
+}
+
 static void find_owners(struct binder *binder, const struct table_plan *plan,
                         struct bound_table *bound)
 {
@@ -162,8 +172,7 @@ static void find_owners(struct binder *binder, const struct table_plan *plan,
         if (!is_owner(binder, column))
             continue;
         columns[bound->owner_count] = i;
-        values[bound->owner_count++] = text_copy_sized(
-            binder->arena, column->rule->constant->data, column->rule->constant->size);
+        values[bound->owner_count++] = constant_text(binder, column);
     }
     bound->owner_columns = columns;
     bound->owner_values = values;

@@ -57,7 +57,7 @@ struct bound_table {
      * that carry these constants. */
     uint16_t owner_count;
     const uint16_t *owner_columns;   /* indexes into target_relation's columns */
-    const char *const *owner_values; /* text */
+    const char *const *owner_values; /* text, as the type prints it */
     /* Which rows these are: those that fulfil both. NULL: all. */
     const struct condition *where;
     const struct condition *route;

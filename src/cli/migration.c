@@ -3,12 +3,14 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "postgres/claim.h"
 #include "postgres/introspect.h"
 #include "postgres/lookup.h"
 #include "postgres/merge_check.h"
 #include "postgres/preflight.h"
 #include "schema/ident.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +88,45 @@ static void describe_targets(struct migration *m)
                                                  .source = table->source_index,
                                                  .owner_condition = m->owner_conditions[i]};
     }
+}
+
+static json_t *claim_of(const struct bound_table *table)
+{
+    char *target = ident_display(table->target->schema, table->target->name);
+    json_t *owner = json_object();
+    for (uint16_t i = 0; i < table->owner_count; i++)
+        json_object_set_new(
+            owner, table->target_relation->columns[table->owner_columns[i]].name,
+            json_string(table->owner_values[i]));
+    json_t *claim = json_pack("{s:s, s:o}", "target", target, "owner", owner);
+    free(target);
+    return claim;
+}
+
+static void describe_claims(struct migration *m)
+{
+    json_t *claims = json_array();
+    for (size_t i = 0; i < m->chain->table_count; i++)
+        json_array_append_new(claims, claim_of(&m->chain->tables[i]));
+    m->claims = json_dumps(claims, JSON_COMPACT);
+    json_decref(claims);
+}
+
+/* Another migration of this target must not write the same rows. */
+static bool look_at_claims(struct migration *m, struct err *err)
+{
+    struct claim_conflict conflict;
+    if (!claim_find_conflict(&m->target, m->config->migration, m->claims, &conflict, err))
+        return false;
+    if (conflict.target != NULL)
+        findings_addf(&m->findings, "target.claimed", SEVERITY_BREAKING, conflict.target,
+                      "give each migration another constant in the key (columns: { tenant: { "
+                      "value: ... } }), or end the other one with `slackwater cleanup`",
+                      "migration \"%s\" writes the same rows of this table: no constant of the "
+                      "key tells them apart",
+                      conflict.migration);
+    claim_conflict_free(&conflict);
+    return true;
 }
 
 static void note_settings(struct migration *m)
@@ -174,7 +215,8 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     }
     describe_sources(m);
     describe_targets(m);
-    return try_lookups(m, err) && look_at_tables(m, &servers, err) &&
+    describe_claims(m);
+    return try_lookups(m, err) && look_at_claims(m, err) && look_at_tables(m, &servers, err) &&
            (!migration_is_fresh(m) || look_at_merges(m, err));
 }
 
@@ -203,6 +245,7 @@ void migration_close(struct migration *migration)
 {
     free_texts(migration->owner_conditions, migration->table_count);
     free_texts(migration->source_names, migration->source_count);
+    free(migration->claims);
     free(migration->targets);
     free(migration->slot_tables);
     if (migration->chain != NULL)
