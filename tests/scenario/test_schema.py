@@ -226,6 +226,24 @@ def test_schema_and_run_are_a_whole_migration(shop):
     assert shop.target.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
 
 
+def test_the_fields_of_extract_are_no_columns(world):
+    """Printed they look like one, and here there is one, which gets another name."""
+    world.source.run(
+        """CREATE TABLE t (id int PRIMARY KEY, at timestamp, year int,
+           y int GENERATED ALWAYS AS (EXTRACT(year FROM at)) STORED,
+           CHECK (at + make_interval(years => year) > at))""",
+        "INSERT INTO t VALUES (1, '2024-03-04', 7)")
+    product = world.product(tables=[
+        {"source": "t", "columns": {"month": {"from": "year"}}, "drop": ["year"]}])
+    applied = product.command("schema", "--apply")
+    assert applied.status == 0, applied.text
+    product.run_until_caught_up()
+    assert world.target.rows("SELECT id, y, month FROM t") == [(1, 2024, 7)]
+    assert "(years => month)" in world.target.value(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'c'"
+        " AND conrelid = 't'::regclass")
+
+
 @pytest.mark.parametrize("there, words", (
     ("CREATE TABLE logs (id int PRIMARY KEY, device text)", "lacks column user_id"),
     ("CREATE TABLE logs (id int PRIMARY KEY, device text, user_id int)", "another type"),
