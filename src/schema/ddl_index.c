@@ -145,40 +145,66 @@ static bool is_concurrent(const struct planner *planner, const struct ddl_table 
     return planner->live && phase == DDL_AFTER && !table->partitioned;
 }
 
+static const char *index_body(struct planner *planner, const struct definition_index *index,
+                              const struct parts *parts)
+{
+    struct buf body = {0};
+
+    buf_append_format(&body, "USING %s", index->method);
+    append_list(index, parts, false, &body);
+    if (parts->predicate)
+        buf_append_format(&body, " WHERE %s", parts->predicate);
+    return planner_take(planner, &body);
+}
+
 static void plan_index(struct planner *planner, const struct ddl_table *table,
                        const struct definition_index *index, enum ddl_phase phase,
                        const struct parts *parts, const char *name)
 {
+    bool concurrent = is_concurrent(planner, table, phase);
+    const char *body = index_body(planner, index, parts);
+    struct ddl_statement *statement;
     struct buf sql = {0};
 
-    buf_append_format(
-        &sql, "CREATE %sINDEX %s%s ON %s USING %s", index->unique ? "UNIQUE " : "",
-        is_concurrent(planner, table, phase) ? "CONCURRENTLY " : "",
-        planner_ident(planner, name), planner_name(planner, table), index->method);
-    append_list(index, parts, false, &sql);
-    if (parts->predicate)
-        buf_append_format(&sql, " WHERE %s", parts->predicate);
-    add(planner, phase, DDL_INDEX, table, name, &sql);
+    buf_append_format(&sql, "CREATE %sINDEX %s%s ON %s %s", index->unique ? "UNIQUE " : "",
+                      concurrent ? "CONCURRENTLY " : "", planner_ident(planner, name),
+                      planner_name(planner, table), body);
+    statement = add(planner, phase, DDL_INDEX, table, name, &sql);
+    statement->body = body;
+    statement->unique = index->unique;
+    statement->waits = concurrent;
 }
 
 /* --- as a constraint --- */
+
+static const char *unique_body(struct planner *planner, const struct definition_index *index,
+                               const struct parts *parts)
+{
+    struct buf body = {0};
+
+    buf_append_text(&body, "UNIQUE");
+    append_list(index, parts, true, &body);
+    append_deferral(index, &body);
+    return planner_take(planner, &body);
+}
 
 static void plan_unique(struct planner *planner, const struct ddl_table *table,
                         const struct definition_index *index, enum ddl_phase phase,
                         const struct parts *parts, const char *name)
 {
+    const char *body = unique_body(planner, index, parts);
     struct buf sql = {0};
 
-    buf_append_format(&sql, "ALTER TABLE %s ADD CONSTRAINT %s UNIQUE",
-                      planner_name(planner, table), planner_ident(planner, name));
+    buf_append_format(&sql, "ALTER TABLE %s ADD CONSTRAINT %s ", planner_name(planner, table),
+                      planner_ident(planner, name));
     if (is_concurrent(planner, table, phase)) {
         plan_index(planner, table, index, phase, parts, name);
-        buf_append_format(&sql, " USING INDEX %s", planner_ident(planner, name));
+        buf_append_format(&sql, "UNIQUE USING INDEX %s", planner_ident(planner, name));
+        append_deferral(index, &sql);
     } else {
-        append_list(index, parts, true, &sql);
+        buf_append_text(&sql, body);
     }
-    append_deferral(index, &sql);
-    add(planner, phase, DDL_CONSTRAINT, table, name, &sql);
+    add(planner, phase, DDL_CONSTRAINT, table, name, &sql)->body = body;
 }
 
 static void comment_on(struct planner *planner, const struct ddl_table *table,
@@ -376,7 +402,7 @@ static const char *plan_constraint(struct planner *planner, const struct ddl_tab
         name = own_name(planner, table, DDL_AFTER, "constraint", name);
     buf_append_format(&sql, "ALTER TABLE %s ADD CONSTRAINT %s %s", planner_name(planner, table),
                       planner_ident(planner, name), renamed);
-    add(planner, DDL_AFTER, DDL_CONSTRAINT, table, name, &sql);
+    add(planner, DDL_AFTER, DDL_CONSTRAINT, table, name, &sql)->body = renamed;
     return name;
 }
 

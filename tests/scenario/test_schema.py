@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from world import wait
 from world.cluster import BIN
 
 RICH = [
@@ -263,6 +264,65 @@ def test_a_type_that_is_another_is_refused(shop):
     shop.target.run("CREATE TYPE state AS ENUM ('a')")
     result = shop.product(tables=[{"source": "users"}]).command("schema", "--apply")
     assert result.status == 2 and "public.state" in result.err
+
+
+KIN = [
+    """CREATE TABLE a (id int PRIMARY KEY, x int, y text, CONSTRAINT positive CHECK (x > 0),
+       CONSTRAINT doubtful CHECK (x < 9) NOT VALID, CONSTRAINT u UNIQUE (x, y))""",
+    "CREATE INDEX i ON a (x, lower(y)) WHERE x > 1",
+    "CREATE TABLE b (id int PRIMARY KEY, a int CONSTRAINT fk REFERENCES a ON DELETE CASCADE)",
+]
+
+
+@pytest.mark.parametrize("change, words", (
+    ("DROP INDEX i; CREATE INDEX i ON a (x, upper(y)) WHERE x > 1", ("index i", "upper(y)")),
+    ("DROP INDEX i; CREATE UNIQUE INDEX i ON a (x, lower(y)) WHERE x > 1", ("index i", "UNIQUE")),
+    ("DROP INDEX i; CREATE INDEX i ON a (x, lower(y)) WHERE x > 2", ("index i", "x > 2")),
+    ("ALTER TABLE a DROP CONSTRAINT positive, ADD CONSTRAINT positive CHECK (x > 5)",
+     ("constraint positive", "x > 5")),
+    ("ALTER TABLE a DROP CONSTRAINT positive", ("public.a", "lacks check constraint positive")),
+    ("ALTER TABLE a DROP CONSTRAINT doubtful, ADD CONSTRAINT doubtful CHECK (y <> '') NOT VALID",
+     ("constraint doubtful", "y <> ''")),
+    ("ALTER TABLE a DROP CONSTRAINT u, ADD CONSTRAINT u UNIQUE (y)", ("constraint u of target table public.a", "UNIQUE (y)")),
+    ("ALTER TABLE b DROP CONSTRAINT fk, ADD CONSTRAINT fk CHECK (a > 7)",
+     ("constraint fk", "a > 7")),
+    ("ALTER TABLE b DROP CONSTRAINT fk, ADD CONSTRAINT fk FOREIGN KEY (a) REFERENCES a",
+     ("constraint fk", "ON DELETE CASCADE")),
+))
+def test_an_index_or_constraint_that_is_another_is_refused(world, change, words):
+    """Of the same name, it would else pass for the one that the rules make."""
+    world.source.run(*KIN)
+    product = world.product()
+    for flags in (["--phase", "before"], ["--phase", "after"], []):
+        assert product.command("schema", "--apply", *flags).status == 0
+    world.target.run(change, "DROP TABLE IF EXISTS later")
+    world.source.run("CREATE TABLE later (id int PRIMARY KEY)")
+    result = product.command("schema", "--apply")
+    assert result.status == 2, result.text
+    for word in words:
+        assert word in result.err, result.text
+    assert world.target.value("SELECT to_regclass('later')") is None
+
+
+def test_a_foreign_key_waits_without_holding_writers_up(world):
+    """One transaction is open on the parent; the application goes on writing meanwhile."""
+    world.source.run("CREATE TABLE a (id int PRIMARY KEY)",
+                     "CREATE TABLE b (id int PRIMARY KEY, a int CONSTRAINT fk REFERENCES a)")
+    product = world.product()
+    assert product.command("schema", "--apply", "--phase", "before").status == 0
+    with world.target.session() as holder:
+        holder.execute("BEGIN; INSERT INTO a VALUES (1)")
+        product.launch("--apply", "--phase", "after", command=["schema"])
+        line = wait.until(lambda: next((line for line in product.lines()
+                                        if "waits for a lock" in line), None),
+                          "schema to say that it waits")
+        assert "constraint fk of public.b" in line
+        assert f"public.a by pid {holder.connection.get_backend_pid()}" in line
+        world.target.run("SET lock_timeout = '10s'", "INSERT INTO a VALUES (2)")
+        assert product.alive()
+        holder.execute("COMMIT")
+    assert product.wait_end() == 0
+    assert world.target.value("SELECT convalidated FROM pg_constraint WHERE conname = 'fk'")
 
 
 def test_a_statement_that_fails_leaves_nothing(shop):
