@@ -366,17 +366,25 @@ START_TEST(the_key_needs_a_unique_index_at_the_target)
         "target table app.users has no unique index on exactly (tenant_id, id) that "
         "is valid, not partial and not deferrable");
     const struct finding *finding = world_finding(&users.world, "target.key_index");
-    ck_assert_str_eq(finding->sql, "CREATE UNIQUE INDEX \"users_slackwater_key\" ON "
-                                   "\"app\".\"users\" (\"tenant_id\", \"id\");");
-    ck_assert_str_eq(finding->rollback_sql, "DROP INDEX \"app\".\"users_slackwater_key\";");
+    ck_assert_str_eq(finding->sql, "CREATE UNIQUE INDEX CONCURRENTLY \"users_slackwater_key\" "
+                                   "ON \"app\".\"users\" (\"tenant_id\", \"id\");");
+    ck_assert_str_eq(finding->rollback_sql,
+                     "DROP INDEX CONCURRENTLY \"app\".\"users_slackwater_key\";");
     users.target->indexes[0].primary = false;
     ck_assert(!world_bind(&users.world, GOOD));
     finding = world_finding(&users.world, "target.key_index");
     ck_assert_str_eq(finding->object, "app.users");
     ck_assert_str_eq(finding->sql,
+                     "CREATE UNIQUE INDEX CONCURRENTLY \"users_pkey\" ON \"app\".\"users\" "
+                     "(\"id\"); ALTER TABLE \"app\".\"users\" ADD CONSTRAINT \"users_pkey\" "
+                     "PRIMARY KEY USING INDEX \"users_pkey\";");
+    ck_assert_ptr_nonnull(strstr(users.world.err.remedy, finding->sql));
+    users.target->kind = 'p';
+    ck_assert(!world_bind(&users.world, GOOD));
+    finding = world_finding(&users.world, "target.key_index");
+    ck_assert_str_eq(finding->sql,
                      "ALTER TABLE \"app\".\"users\" ADD CONSTRAINT \"users_pkey\" "
                      "PRIMARY KEY (\"id\");");
-    ck_assert_ptr_nonnull(strstr(users.world.err.remedy, finding->sql));
     world_close(&users.world);
 }
 END_TEST
