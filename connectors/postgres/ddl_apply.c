@@ -8,13 +8,13 @@
 #include "base/mem.h"
 #include "postgres/ddl_compare.h"
 #include "postgres/ddl_there.h"
+#include "postgres/locks.h"
 #include "schema/ident.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define LOCK_TIMEOUT_SQL "SET lock_timeout = '2s'"
-#define LOCK_NOT_AVAILABLE "55P03"
 #define FIRST_PAUSE (2 * USEC_PER_SEC)
 #define LONGEST_PAUSE (30 * USEC_PER_SEC)
 #define PATIENCE (15 * 60 * USEC_PER_SEC) /* with one statement */
@@ -35,48 +35,17 @@ static void tell(const struct applying *applying, const char *what, const char *
 
 /* ---- locks ---- */
 
-/* Who has the tables, longest first. A foreign key lets readers be. */
-static const char HOLDERS_SQL[] =
-    "SELECT string_agg(format('%s by pid %s (%s, %s, for %s)', what, pid, who, state, since),"
-    " '; ') FROM (SELECT DISTINCT l.relation::regclass::text AS what, a.pid,"
-    " coalesce(nullif(a.application_name, ''), a.usename) AS who, a.state,"
-    " date_trunc('second', clock_timestamp() - a.xact_start) AS since"
-    " FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-    " WHERE l.relation IN (to_regclass($1), to_regclass($2)) AND l.granted"
-    " AND a.datname = current_database() AND a.pid <> pg_backend_pid()"
-    " AND ($2::text IS NULL OR l.mode NOT IN ('AccessShareLock', 'RowShareLock'))"
-    " ORDER BY since DESC LIMIT 3) AS holders";
-
-static bool is_of_lock(const struct err *err)
-{
-    return strcmp(err->sqlstate, LOCK_NOT_AVAILABLE) == 0;
-}
-
-/* "public.a by pid 123 (psql, idle in transaction, for 00:01:00)", or "somebody". The caller
- * frees. */
-static char *holders(const struct applying *applying, const struct ddl_statement *statement)
-{
-    struct err ignored = {0};
-    char *table = ident_qualified(statement->schema,
-                                  statement->table ? statement->table : statement->name);
-    const char *values[] = {table, statement->parent};
-    PGresult *result =
-        session_query(applying->target->session, HOLDERS_SQL, 2, values, &ignored);
-    bool known = result != NULL && !PQgetisnull(result, 0, 0);
-    char *text = mem_string(known ? PQgetvalue(result, 0, 0) : "somebody");
-    free(table);
-    PQclear(result);
-    return text;
-}
-
 static void tell_of_lock(const struct applying *applying, const struct ddl_statement *statement,
                          const char *object)
 {
-    char *who = holders(applying, statement);
+    char *table = ident_qualified(statement->schema,
+                                  statement->table ? statement->table : statement->name);
+    char *who = locks_holders(applying->target->session, table, statement->parent);
     char *line = mem_format("%s waits for a lock, which is held: %s", object, who);
     applying->told(line, applying->context);
     free(line);
     free(who);
+    free(table);
 }
 
 /* False when the time is up or a stop was requested; the statement's failure stands. */
@@ -96,7 +65,7 @@ static bool run_patiently(const struct applying *applying,
     struct session *session = applying->target->session;
     usec_t until = clock_monotonic() + PATIENCE, pause = FIRST_PAUSE;
     while (!session_run(session, statement->sql, applying->err)) {
-        if (!is_of_lock(applying->err) || statement->phase == DDL_BEFORE)
+        if (!locks_refused(applying->err) || statement->phase == DDL_BEFORE)
             return false;
         tell_of_lock(applying, statement, object);
         if (!pause_for_lock(applying, until, &pause))
@@ -126,7 +95,7 @@ static bool execute(const struct applying *applying, const struct ddl_statement 
     /* A statement is as wrong tomorrow as today; a lost connection is not. */
     if (applying->err->class == ERR_DATA)
         applying->err->class = ERR_CONFIG;
-    if (is_of_lock(applying->err))
+    if (locks_refused(applying->err))
         err_remedy(applying->err, "end the transaction that has it, and run this again");
     else if (applying->err->remedy[0] == '\0')
         err_remedy(applying->err, "the statement was: %.400s", statement->sql);

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "postgres/locks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -503,7 +504,8 @@ bool ddl_source_read(struct session *session, const struct catalog *catalog,
     struct definitions *made = mem_zero(1, sizeof *made);
     struct reading reading = {.arena = &made->arena};
     arena_init(&made->arena, 0);
-    bool ok = session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+    bool ok = session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                                   "SET LOCAL lock_timeout = '5s'", err) &&
               ask(session, catalog, &reading, err) && session_run(session, "COMMIT", err);
     if (ok)
         assemble(&reading, made);
@@ -514,5 +516,6 @@ bool ddl_source_read(struct session *session, const struct catalog *catalog,
         return true;
     }
     definitions_free(made);
+    locks_explain(session, err);
     return err_wrap(err, "reading the definitions");
 }

@@ -3,6 +3,7 @@
 #include "postgres/introspect.h"
 
 #include "base/mem.h"
+#include "postgres/locks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -527,11 +528,14 @@ static bool read_all(struct session *session, struct catalog *catalog, struct er
 bool introspect(struct session *session, struct catalog **catalog, struct err *err)
 {
     struct catalog *made = mem_zero(1, sizeof *made);
-    if (session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+    /* Sizes and expressions of a table that somebody has for himself cannot be read. */
+    if (session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                             "SET LOCAL lock_timeout = '5s'", err) &&
         read_all(session, made, err) && session_run(session, "COMMIT", err)) {
         *catalog = made;
         return true;
     }
     catalog_free(made);
+    locks_explain(session, err);
     return err_wrap(err, "reading the catalogs");
 }

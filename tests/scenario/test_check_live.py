@@ -1,6 +1,8 @@
 """`check` on two live databases: the comparison through the rules, and today's rows."""
 import json
 
+import pytest
+
 IDENTITY = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 
 
@@ -284,6 +286,20 @@ def test_a_missing_key_is_built_beside_writers(world):
     assert "PRIMARY KEY USING INDEX \"t_pkey\"" in out
     assert "CREATE UNIQUE INDEX CONCURRENTLY \"u_slackwater_key\"" in out
     assert world.product().command("check").status < 2
+
+
+@pytest.mark.parametrize("command", ("check", "schema", "preview"))
+def test_a_table_that_somebody_locks_is_named(world, command):
+    """Its size and its expressions cannot be read; nobody waits for ever in silence."""
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v int)", "CREATE TABLE u (id int PRIMARY KEY)")
+    with world.source.session() as holder:
+        holder.execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        result = world.product().command(command, timeout=30)
+        assert result.status == 2, result.text
+        assert (f"locked: public.t by pid {holder.connection.get_backend_pid()} (" in result.err
+                and "let that transaction end" in result.err), result.text
+        holder.execute("ROLLBACK")
+    assert world.product().command(command).status < 2
 
 
 def test_nothing_is_written(world):
