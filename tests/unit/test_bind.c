@@ -122,6 +122,8 @@ START_TEST(names_that_are_not_there_are_told_with_the_nearest)
                     "target.table_missing", "rules.yaml:3:13",
                     "target table app.user does not exist (for source table public.users); did "
                     "you mean \"app.users\"?");
+    ck_assert_ptr_nonnull(strstr(world_finding(&users.world, "target.table_missing")->fix,
+                                 "slackwater schema --apply --phase before"));
     expect_breaking(&users, GOOD "    key: [tenant_id, ix]\n", "key.column", "rules.yaml:8:22",
                     "key: target table app.users has no column \"ix\"; did you mean \"id\"?");
     world_close(&users.world);
