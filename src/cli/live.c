@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/plain.h"
 #include "postgres/validate.h"
 #include "schema/compare.h"
 #include "schema/ident.h"
@@ -138,24 +139,37 @@ bool live_compare(struct migration *migration, struct err *err)
 
 /* ---- how values travel ---- */
 
+/* Ends a line that says how values travel; the reason holds a column's name. */
+static void print_format(bool binary, const char *reason)
+{
+    fputs(binary ? "binary" : "text, because of ", stdout);
+    plain_print(stdout, binary ? "" : reason);
+    putchar('\n');
+}
+
+static void print_copy(const struct bound_table *table)
+{
+    char *source = ident_display(table->source->schema, table->source->name);
+    char *target = ident_display(table->target->schema, table->target->name);
+    fputs("  ", stdout);
+    plain_print(stdout, source);
+    fputs(" -> ", stdout);
+    plain_print(stdout, target);
+    fputs(": copied as ", stdout);
+    print_format(table->copy_binary, table->copy_text_reason);
+    free(source);
+    free(target);
+}
+
 void live_print_formats(const struct migration *migration)
 {
     const struct chain *chain = migration->chain;
     if (chain == NULL)
         return;
-    printf("%zu table(s); the stream carries values as %s%s\n", migration->source_count,
-           chain->stream_binary ? "binary" : "text, because of ",
-           chain->stream_binary ? "" : chain->stream_text_reason);
-    for (size_t i = 0; i < chain->table_count; i++) {
-        const struct bound_table *table = &chain->tables[i];
-        char *source = ident_display(table->source->schema, table->source->name);
-        char *target = ident_display(table->target->schema, table->target->name);
-        printf("  %s -> %s: copied as %s%s\n", source, target,
-               table->copy_binary ? "binary" : "text, because of ",
-               table->copy_binary ? "" : table->copy_text_reason);
-        free(source);
-        free(target);
-    }
+    printf("%zu table(s); the stream carries values as ", migration->source_count);
+    print_format(chain->stream_binary, chain->stream_text_reason);
+    for (size_t i = 0; i < chain->table_count; i++)
+        print_copy(&chain->tables[i]);
 }
 
 static json_t *format_json(bool binary, const char *reason)

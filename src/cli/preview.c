@@ -2,6 +2,7 @@
  * value. A dry run: rows are read in a read-only transaction, go through the very transform
  * that the stream uses, and are printed. Neither side is written. */
 #include "base/mem.h"
+#include "base/plain.h"
 #include "cli/command.h"
 #include "cli/migration.h"
 #include "cli/preview_view.h"
@@ -153,7 +154,10 @@ static void print_heading(const struct preview *preview, int number,
     char *from = ident_display(source->schema, source->name);
     char *to = ident_display(target->schema, target->name);
 
-    printf("%s -> %s, row %d\n", from, to, number);
+    plain_print(stdout, from);
+    fputs(" -> ", stdout);
+    plain_print(stdout, to);
+    printf(", row %d\n", number);
     free(from);
     free(to);
 }
@@ -169,8 +173,11 @@ static void print_row(const struct preview *preview, int number, enum transform_
         return;
     }
     print_heading(preview, number, preview->table->target_relation);
-    if (result == TRANSFORM_FAILED)
-        printf("  REFUSED: %s\n", err->message);
+    if (result == TRANSFORM_FAILED) {
+        fputs("  REFUSED: ", stdout);
+        plain_print(stdout, err->message);
+        putchar('\n');
+    }
     print_unwritten(preview, result == TRANSFORM_FAILED ? "refused" : "filtered");
 }
 
@@ -316,8 +323,10 @@ static bool show_table(struct preview *preview, struct err *err)
     if (preview->tables)
         json_array_append_new(preview->tables,
                               json_pack("{s:s, s:o}", "source", name, "rows", preview->rows));
-    else if (ok && count == 0)
-        printf("%s: no rows\n\n", name);
+    else if (ok && count == 0) {
+        plain_print(stdout, name);
+        puts(": no rows\n");
+    }
     preview->rows = NULL;
     free(name);
     return ok;

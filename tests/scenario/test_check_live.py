@@ -302,6 +302,20 @@ def test_a_table_that_somebody_locks_is_named(world, command):
     assert world.product().command(command).status < 2
 
 
+def test_names_cannot_speak_to_the_terminal(world):
+    """A table's name may hold an escape sequence, or the end of a line."""
+    world.source.run('CREATE TABLE "a\x1b[31mred\nline" (id int PRIMARY KEY)',
+                     'CREATE TABLE t (id int PRIMARY KEY, "b\x1b[2J\x9bc" int)')
+    world.target.run('CREATE TABLE t (id int PRIMARY KEY)')
+    for command in ("check", "preview", "run"):
+        said = world.product().command(command)
+        assert "\x1b" not in said.text and "\x9b" not in said.text, said.text
+    assert r"public.a\x1b[31mred\nline" in world.product().command("check").out
+    for command in (["check", "--sql"], ["schema"]):
+        script = world.product().command(*command).out
+        assert not [line for line in script.splitlines() if line.startswith("--") and "\x1b" in line]
+
+
 def test_nothing_is_written(world):
     world.both(IDENTITY)
     assert world.product().command("check").status == 0
