@@ -376,11 +376,12 @@ static bool show_tables(struct preview *preview, struct err *err)
     return err_remedy(err, "name it as schema.table, as in the file");
 }
 
-static void print_json(const struct preview *preview)
+/* Also of a preview that failed: its rows so far, and the error. */
+static void print_json(const struct preview *preview, const char *error)
 {
     json_t *document =
-        json_pack("{s:s, s:O}", "migration", preview->invocation->config->migration, "tables",
-                  preview->tables);
+        json_pack("{s:s, s:o, s:O}", "migration", preview->invocation->config->migration,
+                  "error", text_json(error), "tables", preview->tables);
 
     json_dumpf(document, stdout, JSON_INDENT(2));
     putchar('\n');
@@ -451,8 +452,8 @@ int command_preview(const struct invocation *invocation)
     ok = show(&preview, &err);
     if (!ok)
         command_complain(&err);
-    else if (preview.tables)
-        print_json(&preview);
+    if (preview.tables)
+        print_json(&preview, ok ? NULL : err.message);
     json_decref(preview.tables);
     migration_close(&preview.migration);
     return !ok ? CANNOT_TELL : preview.failed > 0;
