@@ -39,8 +39,10 @@ static const char COLUMNS_SQL[] =
 static const char CONSTRAINTS_SQL[] =
     "SELECT k.conrelid, k.conname, k.contype, pg_get_constraintdef(k.oid), k.convalidated,"
     "       obj_description(k.oid, 'pg_constraint')"
-    " FROM pg_constraint k"
-    " WHERE k.conrelid = ANY ($1::oid[]) AND k.contype IN ('c', 'x') AND k.coninhcount = 0"
+    " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
+    " WHERE k.conrelid = ANY ($1::oid[]) AND k.contype IN ('c', 'x')"
+    /* A partition gets its root's again; what inherits becomes a table of its own. */
+    "   AND (k.coninhcount = 0 OR NOT c.relispartition)"
     " ORDER BY k.conrelid, k.conname COLLATE \"C\"";
 
 /* to_json() reads columns that older servers lack as NULL. */

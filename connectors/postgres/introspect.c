@@ -45,7 +45,10 @@ static const char TABLES_SQL[] =
     "       has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'),"
     "       has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE'),"
     "       has_table_privilege(c.oid, 'TRUNCATE'),"
-    "       row_security_active(c.oid), leaf.tuples, leaf.bytes, leaf.changed"
+    "       row_security_active(c.oid), leaf.tuples, leaf.bytes, leaf.changed,"
+    "       CASE WHEN NOT c.relispartition THEN"
+    "         (SELECT string_agg(i.inhparent::regclass::text, ', ' ORDER BY i.inhseqno)"
+    "          FROM pg_inherits i WHERE i.inhrelid = c.oid) END"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " CROSS JOIN LATERAL ("
     "   SELECT CASE WHEN bool_or(l.reltuples < 0) THEN -1"
@@ -222,6 +225,7 @@ static void read_table(const PGresult *r, int row, struct catalog_table *table)
         .estimated_rows = int_at(r, row, 14),
         .bytes = int_at(r, row, 15),
         .updates_deletes = int_at(r, row, 16),
+        .inherits = copy_at(r, row, 17),
     };
 }
 

@@ -463,6 +463,17 @@ static const struct ddl_column *shape_of(struct planner *planner, const struct d
     return columns;
 }
 
+/* Its rows are carried as its own; what they meant to the parent's readers is lost. */
+static void note_inheritance(struct planner *planner, const struct ddl_table *table)
+{
+    const char *parents = table->outline.source->inherits;
+
+    if (parents)
+        planner_note(planner, DDL_BEFORE,
+                     "left out: INHERITS (%s) of %s: who reads the parent will not see its rows",
+                     parents, planner_source(planner, table));
+}
+
 static void plan_root(struct planner *planner, const struct ddl_table *table)
 {
     struct ddl_check *checks = room_for_checks(planner, table);
@@ -547,6 +558,7 @@ void plan_tables(struct planner *planner)
 
         if (table->first != table)
             continue;
+        note_inheritance(planner, table);
         (table->root ? plan_partition : plan_root)(planner, table);
         own_sequences(planner, table);
         plan_replica_identity(planner, table);

@@ -245,6 +245,26 @@ def test_the_fields_of_extract_are_no_columns(world):
         " AND conrelid = 't'::regclass")
 
 
+def test_inheritance_is_left_out_and_said(world):
+    """The child becomes a table of its own, with the checks that it had from its parents."""
+    world.source.run("CREATE TABLE parent (id int PRIMARY KEY, v text, CONSTRAINT filled CHECK (v <> ''))",
+                     "CREATE TABLE other (w int)",
+                     "CREATE TABLE child (PRIMARY KEY (id)) INHERITS (parent, other)",
+                     "INSERT INTO parent VALUES (1, 'p')", "INSERT INTO child VALUES (2, 'c', 3)")
+    product = world.product()
+    made = product.command("schema", "--apply")
+    assert made.status == 0, made.text
+    assert "left out: INHERITS (public.parent, public.other) of public.child" in made.out
+    assert world.target.value("SELECT count(*) FROM pg_constraint WHERE conname = 'filled'"
+                              " AND conrelid = 'child'::regclass") == 1
+    found = product.command("check", "--json").json["findings"]
+    said = [finding for finding in found if finding["id"] == "table.not_inherited"]
+    assert [finding["object"] for finding in said] == ["public.child"]
+    assert "public.parent, public.other" in said[0]["what"]
+    world.target.run("ALTER TABLE child INHERIT parent", "ALTER TABLE child INHERIT other")
+    assert "table.not_inherited" not in product.command("check", "--json").out
+
+
 @pytest.mark.parametrize("there, words", (
     ("CREATE TABLE logs (id int PRIMARY KEY, device text)", "lacks column user_id"),
     ("CREATE TABLE logs (id int PRIMARY KEY, device text, user_id int)", "another type"),
