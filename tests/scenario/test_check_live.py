@@ -123,6 +123,17 @@ def test_values_that_do_not_fit_are_counted(world):
     assert one(found, "column.null")["validation"] == "nothing is in its way today"
 
 
+def test_run_does_not_count(world):
+    """What only the comparison finds is for the reader of `check`: the run rounds, as docs say."""
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, v numeric(10,4))",
+                     "INSERT INTO t VALUES (1, 1.2345)")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, v numeric(10,1))")
+    _, found = check(world, 2)
+    assert one(found, "column.precision_lost")["severity"] == "breaking"
+    world.product().run_until_caught_up()
+    assert str(world.target.value("SELECT v FROM t")) == "1.2"
+
+
 def test_a_query_that_takes_too_long_is_not_known(world):
     world.source.run("CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'x')")
     world.target.run("CREATE FUNCTION slow(text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true'",
