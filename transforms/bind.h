@@ -25,11 +25,13 @@ struct binder {
     struct plan_column *current;   /* being bound */
     bool last_step;                /* the step being bound makes the target's value */
     bool failed;                   /* a breaking finding was left */
+    const struct formula_reader *formulas; /* NULL: there is nobody to ask */
+    struct err *lost;                      /* set when a server did not answer */
 
     enum match match; /* set by bind_key */
     bool insert_only;
 
-    /* set by bind_rows */
+    /* set by bind_conditions */
     struct plan_column conditions;
     const struct condition *where;
     const struct condition *route;
@@ -51,7 +53,9 @@ struct binding {
     const struct rules *rules;
     const struct catalog *source;
     const struct catalog *target; /* NULL: not known; then pairs have a name only */
+    const struct formula_reader *formulas;
     struct findings *findings;
+    struct err lost; /* a server did not answer: nothing is known */
     struct chain_plan *chain;
     struct bound_table *bound;   /* chain->chain.tables, writable */
     struct bound_source *sources; /* chain->chain.sources, writable */
@@ -102,14 +106,21 @@ void bind_tables(struct binding *binding);
 void bind_merges(struct binding *binding);
 /* bind_columns.c: every target column's rule, and what stays without. */
 void bind_columns(struct binder *binder);
-/* bind_check.c: types, nullability and what else is known of bound columns. */
+/* bind_rows.c: the conditions of the rows. */
+void bind_conditions(struct binder *binder);
+/* bind_check.c: types and what else is known of bound columns, once the conditions are. */
 void bind_check(struct binder *binder);
+/* bind_check.c: columns that must not be NULL, once the key is known. */
+void bind_required(struct binder *binder);
 /* bind_key.c: how the sink finds a row: match, insert_only, the columns' key. */
 void bind_key(struct binder *binder);
-/* bind_rows.c: which rows, once the key is known. */
+/* bind_rows.c: what the conditions cost, once the key is known. */
 void bind_rows(struct binder *binder);
 /* bind_layout.c: relations, formats and owners; the binder has not failed. */
 void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan);
 void bind_layout_free(struct table_plan *plan);
+/* The first input because of which the stream cannot be binary: the column does not pass, and
+ * the input cannot be made text. NULL: none. */
+const struct source_column *bind_keeps_stream_text(const struct plan_column *column);
 
 #endif

@@ -7,7 +7,6 @@
 
 #include "base/mem.h"
 #include "transforms/bind.h"
-#include "transforms/outline_merge.h"
 
 #include <string.h>
 
@@ -139,6 +138,8 @@ static void take_rules(struct drawing *drawing, const struct binder *binder)
             continue;
         column->source = rule->plain ? rule->plain->column : NULL;
         column->constant = rule->constant != NULL;
+        if (rule->formula)
+            column->expression = expression_text(drawing->entries[i]->steps[0].state);
         if (rule->constant && rule->constant->kind == VALUE_TEXT)
             column->value = text_copy_sized(drawing->arena, rule->constant->data,
                                             rule->constant->size);
@@ -202,6 +203,21 @@ static bool draw_pair(struct binding *binding, struct pair *pair, struct outline
 
 /* --- the whole --- */
 
+/* What an expression reads matters to those who write rows; its type is asked by who needs it. */
+static bool read_nothing(void *context, const struct formula_request *request,
+                         struct arena *arena, struct formula_facts *facts, struct err *err)
+{
+    bool *reads = arena_alloc(arena, (request->column_count + 1u) * sizeof(*reads));
+
+    (void)context;
+    (void)err;
+    for (uint16_t i = 0; i <= request->column_count; i++)
+        reads[i] = false;
+    *facts = (struct formula_facts){.reads = reads};
+    return true;
+}
+
+
 static bool draw_all(struct binding *binding, struct outline *outline, struct err *err)
 {
     bind_tables(binding);
@@ -213,8 +229,7 @@ static bool draw_all(struct binding *binding, struct outline *outline, struct er
         if (!draw_pair(binding, &binding->pairs[i], &outline->tables[outline->table_count++],
                        err))
             return false;
-    return bind_verdict(binding->findings, 0, err) &&
-           outline_merge(outline, &binding->chain->arena, err);
+    return bind_verdict(binding->findings, 0, err);
 }
 
 /* The arena that the rules are bound in is the outline's: what it says of them lives there. */
@@ -224,8 +239,12 @@ bool rules_outline(const struct rules *rules, const struct catalog *source,
     struct outline *drawn = mem_zero(1, sizeof(*drawn));
     struct chain_plan plan = {0};
     struct findings findings = {0};
-    struct binding binding = {
-        .rules = rules, .source = source, .findings = &findings, .chain = &plan};
+    const struct formula_reader unasked = {.read = read_nothing};
+    struct binding binding = {.rules = rules,
+                              .source = source,
+                              .formulas = &unasked,
+                              .findings = &findings,
+                              .chain = &plan};
     bool ok;
 
     arena_init(&plan.arena, 0);

@@ -273,14 +273,14 @@ static bool came_before(const struct outline *outline, size_t table)
     return false;
 }
 
-bool outline_merge(struct outline *outline, struct arena *arena, struct err *err)
+bool outline_merge(struct outline *outline, struct err *err)
 {
     for (size_t i = 0; i < outline->table_count; i++) {
         struct group group;
 
         if (came_before(outline, i))
             continue;
-        group = group_of(outline, i, arena, err);
+        group = group_of(outline, i, &outline->arena, err);
         if (group.count > 1 && !agree(&group))
             return false;
     }

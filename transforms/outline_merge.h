@@ -5,8 +5,9 @@
 #include "base/err.h"
 #include "schema/outline.h"
 
-/* Makes the outline's tables of one target agree (schema/outline.h). ERR_CONFIG, with the place
- * of the entry and both sources, where the file must say which of two shapes is meant. */
-bool outline_merge(struct outline *outline, struct arena *arena, struct err *err);
+/* Makes the outline's tables of one target agree (schema/outline.h), once all types are known.
+ * ERR_CONFIG, with the place of the entry and both sources, where the file must say which of two
+ * shapes is meant. */
+bool outline_merge(struct outline *outline, struct err *err);
 
 #endif

@@ -13,10 +13,12 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/yaml.h"
+#include "pipeline/formula_reader.h"
 #include "pipeline/lookup.h"
 #include "pipeline/transform.h"
 #include "schema/catalog.h"
 #include "schema/finding.h"
+#include "schema/passage.h"
 
 struct rules;
 struct rule;      /* transforms/rule.h */
@@ -26,7 +28,10 @@ struct condition; /* transforms/condition.h */
 struct bound_column {
     const struct catalog_column *target;
     const struct rule *rule; /* never NULL: a carried column has a `from` rule of its own */
-    bool passes;             /* the source's value goes through as it is, in its format */
+    bool passes;             /* the source's value goes through, in its format */
+    enum passage_kind travels;
+    const char *why;           /* "" for PASSAGE_BINARY */
+    bool keeps_stream_text;    /* the stream cannot be binary because of it */
     const char *no_sql;      /* why the value cannot be said in SQL: a clause; NULL: it can */
 };
 
@@ -51,7 +56,7 @@ struct bound_table {
     /* COPY may run in binary on both sides: every target column is produced in its type's
      * binary form. Otherwise text on both sides. */
     bool copy_binary;
-    const char *copy_text_reason; /* why not: "column c (type xml)"; NULL if binary */
+    const char *copy_text_reason; /* why not: "column c (regclass holds ...)"; NULL if binary */
     /* Key columns with a constant value (`value:`), or any such columns where there is no key:
      * the target may hold rows of others, so TRUNCATE and the emptiness test look only at rows
      * that carry these constants. */
@@ -89,11 +94,11 @@ struct chain {
     const struct bound_table *tables; /* those of one source beside each other */
     size_t merge_count;
     const struct chain_merge *merges;
-    /* The stream may ask pgoutput for binary values: each column either passes to a column of
-     * the same codec, or can be turned to text here. One stream has one format. */
+    /* The stream may ask pgoutput for binary values: each column either passes, or can be turned
+     * to text here, or comes as text in any case. One stream has one format. */
     bool stream_binary;
     const char
-        *stream_text_reason; /* why not binary: "public.t.c (type xml)"; NULL if binary */
+        *stream_text_reason; /* why not: "public.t.c (regclass holds ...)"; NULL if binary */
     /* What rules ask at run time; a transform has a lookup for each. */
     size_t lookup_count;
     const struct lookup_request *lookups;
@@ -111,6 +116,11 @@ void rules_free(struct rules *rules);
 bool rules_bind(const struct rules *rules, const struct catalog *source,
                 const struct catalog *target, struct findings *findings, struct chain **chain,
                 struct err *err);
+/* The same where rules may hold expressions (`sql`), which the servers read while they are bound.
+ * Also false when one does not answer (not ERR_CONFIG). */
+bool rules_bind_asking(const struct rules *rules, const struct catalog *source,
+                       const struct catalog *target, const struct formula_reader *formulas,
+                       struct findings *findings, struct chain **chain, struct err *err);
 void chain_free(struct chain *chain);
 
 /* A transform over the chain; the caller destroys it before the chain. `maker` (may be NULL

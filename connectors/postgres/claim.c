@@ -16,40 +16,61 @@
     "     ON a.key = b.key AND a.value <> b.value)"                                            \
     " ORDER BY theirs.migration, theirs.target LIMIT 1"
 
+/* Both NULL when there is none. */
+struct conflict {
+    char *migration;
+    char *target; /* "app.orders" */
+};
+
+static void conflict_free(struct conflict *conflict)
+{
+    free(conflict->migration);
+    free(conflict->target);
+}
+
 static bool look(struct session *session, const char *migration, const char *claims,
-                 struct claim_conflict *conflict, struct err *err)
+                 struct conflict *conflict, struct err *err)
 {
     PGresult *r = session_query(session, CONFLICT_SQL, 2,
                                 (const char *[]){migration, claims}, err);
     if (r != NULL && PQntuples(r) > 0)
-        *conflict = (struct claim_conflict){.migration = mem_string(PQgetvalue(r, 0, 0)),
+        *conflict = (struct conflict){.migration = mem_string(PQgetvalue(r, 0, 0)),
                                             .target = mem_string(PQgetvalue(r, 0, 1))};
     PQclear(r);
     return r != NULL;
 }
 
-bool claim_find_conflict(struct session *session, const char *migration, const char *claims,
-                         struct claim_conflict *conflict, struct err *err)
+#define REMEDY                                                                                 \
+    "give each migration another constant in the key (columns: { tenant: { value: ... } }), "   \
+    "or end the other one with `slackwater cleanup`"
+
+bool claim_check(struct session *session, const char *migration, const char *claims,
+                 struct findings *findings, struct err *err)
 {
     PGresult *r =
         session_exec(session, "SELECT to_regclass('slackwater.claim') IS NOT NULL", err);
     bool installed = r != NULL && PQgetvalue(r, 0, 0)[0] == 't';
-    bool asked = r != NULL;
+    bool ok = r != NULL;
+    struct conflict conflict = {0};
     PQclear(r);
-    *conflict = (struct claim_conflict){0};
-    if (asked && (!installed || look(session, migration, claims, conflict, err)))
-        return true;
-    return err_wrap(err, "looking for other migrations of the target tables");
+    if (ok && installed)
+        ok = look(session, migration, claims, &conflict, err);
+    if (conflict.target != NULL)
+        findings_addf(findings, "target.claimed", SEVERITY_BREAKING, conflict.target, REMEDY,
+                      "migration \"%s\" writes the same rows of this table: no constant of the "
+                      "key tells them apart",
+                      conflict.migration);
+    conflict_free(&conflict);
+    return ok || err_wrap(err, "looking for other migrations of the target tables");
 }
 
-static bool refuse(const struct claim_conflict *conflict, struct err *err)
+static bool refuse(const struct conflict *conflict, struct err *err)
 {
     err_set(err, ERR_CONFIG,
             "target table %s: migration \"%s\" writes the same rows, no constant of the key "
             "tells them apart",
             conflict->target, conflict->migration);
-    return err_remedy(err, "give each migration another constant in the key (columns: { tenant: "
-                           "{ value: ... } }), or end the other one with `slackwater cleanup`");
+    return err_remedy(err, "%s", REMEDY);
 }
 
 static bool replace(struct session *session, const char *migration, const char *claims,
@@ -73,12 +94,12 @@ static bool replace(struct session *session, const char *migration, const char *
 static bool take_alone(struct session *session, const char *migration, const char *claims,
                        struct err *err)
 {
-    struct claim_conflict conflict = {0};
+    struct conflict conflict = {0};
     bool ok = session_run(session, "LOCK TABLE slackwater.claim IN EXCLUSIVE MODE", err) &&
               look(session, migration, claims, &conflict, err) &&
               (conflict.target == NULL || refuse(&conflict, err)) &&
               replace(session, migration, claims, err);
-    claim_conflict_free(&conflict);
+    conflict_free(&conflict);
     return ok;
 }
 
@@ -91,11 +112,4 @@ bool claim_take(struct session *session, const char *migration, const char *clai
         return true;
     (void)session_run(session, "ROLLBACK", &ignored);
     return false;
-}
-
-void claim_conflict_free(struct claim_conflict *conflict)
-{
-    free(conflict->migration);
-    free(conflict->target);
-    *conflict = (struct claim_conflict){0};
 }

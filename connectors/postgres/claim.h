@@ -9,23 +9,18 @@
 #define POSTGRES_CLAIM_H
 
 #include "postgres/session.h"
+#include "schema/finding.h"
 
 #include <stdbool.h>
 
-/* Another migration that claims the same rows; both NULL when there is none. */
-struct claim_conflict {
-    char *migration;
-    char *target; /* "app.orders" */
-};
-
 /* `claims` is JSON: [{"target": "app.orders", "owner": {"tenant": "7"}}, ...], with values as
- * their types print them. Looks without writing; also where no control schema is installed. */
-bool claim_find_conflict(struct session *session, const char *migration, const char *claims,
-                         struct claim_conflict *conflict, struct err *err);
+ * their types print them. A finding for another migration that claims the same rows. Looks
+ * without writing; also where no control schema is installed. */
+bool claim_check(struct session *session, const char *migration, const char *claims,
+                 struct findings *findings, struct err *err);
 /* Makes these the migration's claims, in place of any it had. ERR_CONFIG, and nothing changed,
  * on a conflict. The migration is registered (control_begin). */
 bool claim_take(struct session *session, const char *migration, const char *claims,
                 struct err *err);
-void claim_conflict_free(struct claim_conflict *conflict);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "postgres/claim.h"
+#include "postgres/formula.h"
 #include "postgres/introspect.h"
 #include "postgres/lookup.h"
 #include "postgres/merge_check.h"
@@ -112,23 +113,6 @@ static void describe_claims(struct migration *m)
     json_decref(claims);
 }
 
-/* Another migration of this target must not write the same rows. */
-static bool look_at_claims(struct migration *m, struct err *err)
-{
-    struct claim_conflict conflict;
-    if (!claim_find_conflict(&m->target, m->config->migration, m->claims, &conflict, err))
-        return false;
-    if (conflict.target != NULL)
-        findings_addf(&m->findings, "target.claimed", SEVERITY_BREAKING, conflict.target,
-                      "give each migration another constant in the key (columns: { tenant: { "
-                      "value: ... } }), or end the other one with `slackwater cleanup`",
-                      "migration \"%s\" writes the same rows of this table: no constant of the "
-                      "key tells them apart",
-                      conflict.migration);
-    claim_conflict_free(&conflict);
-    return true;
-}
-
 static void note_settings(struct migration *m)
 {
     for (int i = 0; i < m->config->ineffective_count; i++)
@@ -190,6 +174,15 @@ static bool try_lookups(struct migration *m, struct err *err)
     return true;
 }
 
+bool migration_bind_rules(struct migration *migration, struct err *err)
+{
+    struct pg_formulas formulas = {.source = &migration->source, .target = &migration->target};
+    const struct formula_reader reader = pg_formula_reader(&formulas);
+    return rules_bind_asking(migration->rules, migration->source_catalog,
+                             migration->target_catalog, &reader, &migration->findings,
+                             &migration->chain, err);
+}
+
 bool migration_bind(struct migration *migration, bool backfill, struct err *err)
 {
     struct migration *m = migration;
@@ -208,15 +201,19 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     note_settings(m);
     if (!preflight_servers(&servers, &m->findings, err))
         return false;
-    if (!rules_bind(m->rules, m->source_catalog, m->target_catalog, &m->findings, &m->chain,
-                    &binding)) {
-        m->chain = NULL; /* the findings say why */
-        return true;
+    if (!migration_bind_rules(m, &binding)) {
+        m->chain = NULL;
+        if (binding.class == ERR_CONFIG)
+            return true; /* the findings say why */
+        *err = binding;
+        return false;
     }
     describe_sources(m);
     describe_targets(m);
     describe_claims(m);
-    return try_lookups(m, err) && look_at_claims(m, err) && look_at_tables(m, &servers, err) &&
+    return try_lookups(m, err) &&
+           claim_check(&m->target, m->config->migration, m->claims, &m->findings, err) &&
+           look_at_tables(m, &servers, err) &&
            (!migration_is_fresh(m) || look_at_merges(m, err));
 }
 

@@ -20,6 +20,7 @@ struct outline_column {
     const char *type;  /* as the file has it (`type:`); NULL: the source's, or text */
     bool constant;     /* the same in every row: */
     const char *value; /* its text; NULL: SQL NULL */
+    const char *expression; /* the target makes it of the source row by this; NULL: it does not */
     bool optional;     /* another source of the same target may leave it NULL */
     bool lacking;      /* another source of the same target does not fill it */
 };
@@ -36,8 +37,9 @@ struct outline_table {
     struct outline_column *columns; /* in the order they are to stand in */
 };
 
-/* One for each pair of a source and a target. Those of one target (a merge) agree on the key and
- * on the types of its columns; the first of them has every column that any of them fills. */
+/* One for each pair of a source and a target. Once merged (transforms/outline_merge.h) those of
+ * one target agree on the key and on the types of its columns, and the first of them has every
+ * column that any of them fills. */
 struct outline {
     struct arena arena;
     size_t table_count;

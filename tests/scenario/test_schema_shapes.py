@@ -139,6 +139,16 @@ def test_columns_are_united(world):
         UNION ALL SELECT 'b', id::bigint, mail::text, NULL::int, b_only FROM tenant_b.users"""})
 
 
+def test_what_an_expression_makes_is_united_too(world):
+    """Its type is the server's answer, one for each source."""
+    tenants(world, "a", "b")
+    rules = [{**MERGED[0], "columns": {**MERGED[0]["columns"], "size": {"sql": "length(mail)"}}}]
+    migrate(world, rules)
+    world.assert_equal_by({"app.users": " UNION ALL ".join(
+        f"SELECT '{name}'::text AS tenant, id, mail, length(mail) AS size FROM tenant_{name}.users"
+        for name in "ab")})
+
+
 @pytest.mark.parametrize("change, words", (
     ("ALTER TABLE tenant_b.users ALTER mail TYPE int USING substr(mail, 2)::int",
      'target table app.users: column "mail" is character varying(40) by tenant_a.users and '

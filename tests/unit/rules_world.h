@@ -38,51 +38,50 @@ struct type_line {
     uint32_t oid;
     uint32_t base_oid;
     char kind;
-    char element_kind; /* 0: no array */
-    uint32_t element_oid;
+    bool array;
     int32_t modifier;
 };
 
 static const struct type_line world_types[] = {
-    {"bool", "pg_catalog.bool", 16, 16, 'b', 0, 0, -1},
-    {"bytea", "pg_catalog.bytea", 17, 17, 'b', 0, 0, -1},
-    {"int8", "pg_catalog.int8", 20, 20, 'b', 0, 0, -1},
-    {"int2", "pg_catalog.int2", 21, 21, 'b', 0, 0, -1},
-    {"int4", "pg_catalog.int4", 23, 23, 'b', 0, 0, -1},
-    {"text", "pg_catalog.text", 25, 25, 'b', 0, 0, -1},
-    {"json", "pg_catalog.json", 114, 114, 'b', 0, 0, -1},
-    {"xml", "pg_catalog.xml", 142, 142, 'b', 0, 0, -1},
-    {"float4", "pg_catalog.float4", 700, 700, 'b', 0, 0, -1},
-    {"float8", "pg_catalog.float8", 701, 701, 'b', 0, 0, -1},
-    {"inet", "pg_catalog.inet", 869, 869, 'b', 0, 0, -1},
-    {"cidr", "pg_catalog.cidr", 650, 650, 'b', 0, 0, -1},
-    {"int4[]", "pg_catalog._int4", 1007, 1007, 'b', 'b', 23, -1},
-    {"text[]", "pg_catalog._text", 1009, 1009, 'b', 'b', 25, -1},
-    {"character(3)", "pg_catalog.bpchar", 1042, 1042, 'b', 0, 0, 7},
-    {"varchar", "pg_catalog.varchar", 1043, 1043, 'b', 0, 0, -1},
-    {"varchar(5)", "pg_catalog.varchar", 1043, 1043, 'b', 0, 0, 9},
-    {"varchar(10)", "pg_catalog.varchar", 1043, 1043, 'b', 0, 0, 14},
-    {"date", "pg_catalog.date", 1082, 1082, 'b', 0, 0, -1},
-    {"time", "pg_catalog.time", 1083, 1083, 'b', 0, 0, -1},
-    {"timestamp", "pg_catalog.timestamp", 1114, 1114, 'b', 0, 0, -1},
-    {"timestamptz", "pg_catalog.timestamptz", 1184, 1184, 'b', 0, 0, -1},
-    {"timestamptz(3)", "pg_catalog.timestamptz", 1184, 1184, 'b', 0, 0, 3},
-    {"interval", "pg_catalog.interval", 1186, 1186, 'b', 0, 0, -1},
-    {"numeric", "pg_catalog.numeric", 1700, 1700, 'b', 0, 0, -1},
-    {"numeric(12,2)", "pg_catalog.numeric", 1700, 1700, 'b', 0, 0, ((12 << 16) | 2) + 4},
-    {"numeric(12,4)", "pg_catalog.numeric", 1700, 1700, 'b', 0, 0, ((12 << 16) | 4) + 4},
-    {"numeric(20,0)", "pg_catalog.numeric", 1700, 1700, 'b', 0, 0, (20 << 16) + 4},
-    {"uuid", "pg_catalog.uuid", 2950, 2950, 'b', 0, 0, -1},
-    {"jsonb", "pg_catalog.jsonb", 3802, 3802, 'b', 0, 0, -1},
-    {"tsvector", "pg_catalog.tsvector", 3614, 3614, 'b', 0, 0, -1},
-    {"int4range", "pg_catalog.int4range", 3904, 3904, 'r', 0, 0, -1},
-    {"oid", "pg_catalog.oid", 26, 26, 'b', 0, 0, -1},
-    {"public.mood", "public.mood", 16400, 16400, 'e', 0, 0, -1},
-    {"public.other_mood", "public.other_mood", 16401, 16401, 'e', 0, 0, -1},
-    {"public.citext", "public.citext", 16402, 16402, 'b', 0, 0, -1},
-    {"public.hstore", "public.hstore", 16403, 16403, 'b', 0, 0, -1},
-    {"public.email", "pg_catalog.text", 16404, 25, 'b', 0, 0, -1}, /* a domain */
-    {"public.pair", "public.pair", 16405, 16405, 'c', 0, 0, -1},
+    {"bool", "pg_catalog.bool", 16, 16, 'b', false, -1},
+    {"bytea", "pg_catalog.bytea", 17, 17, 'b', false, -1},
+    {"int8", "pg_catalog.int8", 20, 20, 'b', false, -1},
+    {"int2", "pg_catalog.int2", 21, 21, 'b', false, -1},
+    {"int4", "pg_catalog.int4", 23, 23, 'b', false, -1},
+    {"text", "pg_catalog.text", 25, 25, 'b', false, -1},
+    {"json", "pg_catalog.json", 114, 114, 'b', false, -1},
+    {"xml", "pg_catalog.xml", 142, 142, 'b', false, -1},
+    {"float4", "pg_catalog.float4", 700, 700, 'b', false, -1},
+    {"float8", "pg_catalog.float8", 701, 701, 'b', false, -1},
+    {"inet", "pg_catalog.inet", 869, 869, 'b', false, -1},
+    {"cidr", "pg_catalog.cidr", 650, 650, 'b', false, -1},
+    {"int4[]", "pg_catalog._int4", 1007, 1007, 'b', true, -1},
+    {"text[]", "pg_catalog._text", 1009, 1009, 'b', true, -1},
+    {"character(3)", "pg_catalog.bpchar", 1042, 1042, 'b', false, 7},
+    {"varchar", "pg_catalog.varchar", 1043, 1043, 'b', false, -1},
+    {"varchar(5)", "pg_catalog.varchar", 1043, 1043, 'b', false, 9},
+    {"varchar(10)", "pg_catalog.varchar", 1043, 1043, 'b', false, 14},
+    {"date", "pg_catalog.date", 1082, 1082, 'b', false, -1},
+    {"time", "pg_catalog.time", 1083, 1083, 'b', false, -1},
+    {"timestamp", "pg_catalog.timestamp", 1114, 1114, 'b', false, -1},
+    {"timestamptz", "pg_catalog.timestamptz", 1184, 1184, 'b', false, -1},
+    {"timestamptz(3)", "pg_catalog.timestamptz", 1184, 1184, 'b', false, 3},
+    {"interval", "pg_catalog.interval", 1186, 1186, 'b', false, -1},
+    {"numeric", "pg_catalog.numeric", 1700, 1700, 'b', false, -1},
+    {"numeric(12,2)", "pg_catalog.numeric", 1700, 1700, 'b', false, ((12 << 16) | 2) + 4},
+    {"numeric(12,4)", "pg_catalog.numeric", 1700, 1700, 'b', false, ((12 << 16) | 4) + 4},
+    {"numeric(20,0)", "pg_catalog.numeric", 1700, 1700, 'b', false, (20 << 16) + 4},
+    {"uuid", "pg_catalog.uuid", 2950, 2950, 'b', false, -1},
+    {"jsonb", "pg_catalog.jsonb", 3802, 3802, 'b', false, -1},
+    {"tsvector", "pg_catalog.tsvector", 3614, 3614, 'b', false, -1},
+    {"int4range", "pg_catalog.int4range", 3904, 3904, 'r', false, -1},
+    {"oid", "pg_catalog.oid", 26, 26, 'b', false, -1},
+    {"public.mood", "public.mood", 16400, 16400, 'e', false, -1},
+    {"public.other_mood", "public.other_mood", 16401, 16401, 'e', false, -1},
+    {"public.citext", "public.citext", 16402, 16402, 'b', false, -1},
+    {"public.hstore", "public.hstore", 16403, 16403, 'b', false, -1},
+    {"public.email", "pg_catalog.text", 16404, 25, 'b', false, -1}, /* a domain */
+    {"public.pair", "public.pair", 16405, 16405, 'c', false, -1},
 };
 
 struct world {
@@ -90,6 +89,7 @@ struct world {
     struct catalog target;
     struct findings findings;
     struct rules *rules;
+    const struct formula_reader *formulas; /* set between open and bind; NULL: none */
     struct chain *chain;
     struct transform *transform;
     struct batch *out;
@@ -158,9 +158,7 @@ static inline struct catalog_column world_column(const struct column_line *line,
         .base_type = mem_string(type->base),
         .base_type_oid = type->base_oid,
         .type_kind = type->kind,
-        .array = type->element_kind != 0,
-        .element_kind = type->element_kind,
-        .element_oid = type->element_oid,
+        .array = type->array,
         .type_modifier = type->modifier,
         .not_null = line->flags & NOT_NULL,
         .has_default = line->flags & (DEFAULT | GENERATED | ALWAYS),
@@ -239,8 +237,8 @@ static inline bool world_bind(struct world *world, const char *text)
         ck_assert_msg(world_load(world, text), "%s", world->err.message);
     else
         ck_assert(rules_load(NULL, &world->rules, &world->err));
-    if (!rules_bind(world->rules, &world->source, &world->target, &world->findings,
-                    &world->chain, &world->err))
+    if (!rules_bind_asking(world->rules, &world->source, &world->target, world->formulas,
+                           &world->findings, &world->chain, &world->err))
         return false;
     rules_free(world->rules); /* the chain must not need them */
     world->rules = NULL;

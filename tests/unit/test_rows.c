@@ -167,7 +167,11 @@ START_TEST(a_condition_is_checked_against_the_source)
                  "in: \"maybe\" is no value of source column \"flag\" (bool)");
     ck_assert(!world_bind(&items.world, WHERE("{ column: kind, less: 3 }")));
     world_expect(&items.world, SEVERITY_BREAKING, "rule.condition_type", "rules.yaml:4:34",
-                 "less: source column \"kind\" is text, no number");
+                 "less: the order of source column \"kind\" (text) is its collation's, which only "
+                 "PostgreSQL knows; it can be compared here where the column has COLLATE \"C\"");
+    ck_assert(!world_bind(&items.world, WHERE("{ column: n, less: x }")));
+    world_expect(&items.world, SEVERITY_BREAKING, "rule.condition_value", "rules.yaml:4:31",
+                 "less: \"x\" is no value of source column \"n\" (numeric)");
     close_items(&items);
 }
 END_TEST
@@ -668,6 +672,23 @@ START_TEST(a_group_stands_wherever_an_entry_makes_a_text)
 }
 END_TEST
 
+START_TEST(a_lookup_may_ask_the_table_of_its_own_schema)
+{
+    struct world world;
+
+    make_tenants(&world);
+    ck_assert_msg(
+        world_bind(&world, "tables:\n  - source: tenant_(*).orders\n    target: app.orders\n"
+                           "    columns: { tenant: { from: id, lookup: { table: tenant_\\1.orders, "
+                           "key: id, value: id } } }\n"),
+        "%s", world.err.message);
+    ck_assert_uint_eq(world.chain->lookup_count, 2);
+    ck_assert_ptr_nonnull(strstr(world.chain->lookups[0].sql, "\"tenant_1\".\"orders\""));
+    ck_assert_ptr_nonnull(strstr(world.chain->lookups[1].sql, "\"tenant_2\".\"orders\""));
+    world_close(&world);
+}
+END_TEST
+
 START_TEST(a_group_that_the_pattern_lacks_is_refused)
 {
     struct world world;
@@ -734,6 +755,7 @@ int main(void)
         entries_that_look_up_the_same_share_the_lookup,
         a_pattern_merges_with_what_its_group_took_as_the_discriminator,
         a_group_stands_wherever_an_entry_makes_a_text,
+        a_lookup_may_ask_the_table_of_its_own_schema,
         a_group_that_the_pattern_lacks_is_refused,
         patterns_that_take_nothing_or_the_same_are_refused,
     };
