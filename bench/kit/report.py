@@ -1,0 +1,177 @@
+"""Medians and ratios of interleaved runs, as a table, Markdown and JSON.
+
+Only ratios mean something on a machine that others use too: each is taken within a round, where
+the contenders ran one after the other, and their median over the rounds is the result.
+"""
+import datetime
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+
+from . import ROOT
+
+CPU_KINDS = ("client", "walsender", "source", "apply", "target", "background")
+FOLDER = ROOT / "build" / "bench"
+
+
+class Case:
+    """What was run, and the samples of each contender, one a round.
+
+    `baseline` is the contender that ratios compare with: 2.0 is twice as fast as the baseline.
+    `goals` are the ratios to reach.
+    """
+
+    def __init__(self, name, what, baseline, goals=None):
+        self.name = name
+        self.what = what
+        self.baseline = baseline
+        self.goals = goals or {}
+        self.samples = {}
+
+    def add(self, contender, sample):
+        self.samples.setdefault(contender, []).append(sample)
+
+    def ratios(self, contender):
+        return [base["seconds"] / own["seconds"] for base, own in
+                zip(self.samples[self.baseline], self.samples[contender])]
+
+    def rows(self):
+        return [self._row(contender) for contender in self.samples]
+
+    def _row(self, contender):
+        samples = self.samples[contender]
+        cpu = {kind: round(statistics.median(sample["cpu"].get(kind, 0) for sample in samples), 2)
+               for kind in CPU_KINDS}
+        row = {"contender": contender,
+               "seconds": spread([sample["seconds"] for sample in samples]),
+               "cpu": cpu,
+               "memory": max(sample["memory"] for sample in samples),
+               "samples": samples}
+        if self.baseline in self.samples:
+            row["ratio"] = spread(self.ratios(contender))
+        if contender in self.goals:
+            row["goal"] = self.goals[contender]
+            row["reached"] = row["ratio"]["median"] >= row["goal"]
+        return row
+
+    def document(self):
+        return {"case": self.name, "what": self.what, "baseline": self.baseline,
+                "contenders": self.rows()}
+
+
+def spread(values):
+    return {"median": round(statistics.median(values), 3), "min": round(min(values), 3),
+            "max": round(max(values), 3)}
+
+
+# -- cells ----------------------------------------------------------------------------------
+
+HEAD = ("case", "contender", "seconds", "ratio", "goal", *CPU_KINDS, "MiB")
+
+
+def show_spread(values):
+    if values is None:
+        return ""
+    if values["min"] == values["max"]:
+        return f"{values['median']:.2f}"
+    return f"{values['median']:.2f} ({values['min']:.2f}-{values['max']:.2f})"
+
+
+def show_goal(row):
+    if "goal" not in row:
+        return ""
+    return f"{row['goal']:.2f} {'reached' if row['reached'] else 'MISSED'}"
+
+
+def cells(case, row):
+    return (case.name, row["contender"], show_spread(row["seconds"]),
+            show_spread(row.get("ratio")), show_goal(row),
+            *(f"{row['cpu'][kind]:.2f}" if row["cpu"][kind] else "" for kind in CPU_KINDS),
+            f"{row['memory'] / 2**20:.0f}" if row["memory"] else "")
+
+
+def table(cases):
+    return [HEAD] + [cells(case, row) for case in cases for row in case.rows()]
+
+
+def aligned(lines):
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+            for line in lines]
+
+
+# -- the whole ------------------------------------------------------------------------------
+
+def commit():
+    """Of the sources that were measured, or what is known of it."""
+    found = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"],
+                           capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
+
+
+def machine():
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {"cores": len(os.sched_getaffinity(0)), "memory": memory,
+            "kernel": platform.release()}
+
+
+class Report:
+    """What one bench found. Printed, and written to build/bench/NAME.json and NAME.md."""
+
+    def __init__(self, name, options, server, settings):
+        self.name = name
+        self.cases = []
+        self.skipped = []
+        self.facts = {
+            "bench": name,
+            "command": options.command,
+            "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            "commit": commit(),
+            "quick": options.quick,
+            "rounds": options.rounds,
+            "machine": machine(),
+            "server": server,
+            "settings": settings,
+        }
+
+    def case(self, *arguments):
+        """A new Case of this report."""
+        self.cases.append(Case(*arguments))
+        return self.cases[-1]
+
+    def skip(self, contender, reason):
+        self.skipped.append({"contender": contender, "reason": reason})
+
+    def document(self):
+        return {**self.facts, "cases": [case.document() for case in self.cases],
+                "skipped": self.skipped}
+
+    def heading(self):
+        facts = self.facts
+        return (f"`{facts['command']}`, {facts['date']}, commit {facts['commit']}, "
+                f"{facts['server']}, {facts['machine']['cores']} cores, "
+                f"{facts['machine']['memory'] / 2**30:.0f} GiB, median of {facts['rounds']}")
+
+    def footnotes(self):
+        return [f"{case.name}: {case.what}. Ratios: to {case.baseline}." for case in self.cases] + [
+            f"Skipped: {entry['contender']}: {entry['reason']}." for entry in self.skipped]
+
+    def markdown(self):
+        head, *rows = table(self.cases)
+        lines = [head, ["---"] * len(head), *rows]
+        return "\n".join([f"# bench/{self.name}", "", self.heading(), "",
+                          *("| " + " | ".join(line) + " |" for line in lines), "",
+                          *(f"- {note}" for note in self.footnotes()), ""])
+
+    def finish(self, folder=None):
+        """Prints the table and writes both files."""
+        folder = pathlib.Path(folder or FOLDER)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{self.name}.json").write_text(json.dumps(self.document(), indent=2) + "\n")
+        (folder / f"{self.name}.md").write_text(self.markdown())
+        print("\n".join(["", self.heading(), "", *aligned(table(self.cases)), "",
+                         *self.footnotes(), "",
+                         f"written: {folder / self.name}.json, .md"]))
