@@ -104,6 +104,8 @@ class NativeCopy(Native):
 class PgcopydbCopy:
     """pgcopydb copy table-data: the tables are there, with their keys."""
 
+    command = ("copy", "table-data", "--not-consistent")
+
     def __init__(self, name, folder, source, target, jobs=1):
         self.name = name
         self.folder = folder
@@ -113,9 +115,8 @@ class PgcopydbCopy:
 
     def copy(self, meter):
         child = process.spawn(
-            ["pgcopydb", "copy", "table-data", "--source", self.source.local(),
-             "--target", self.target.local(), "--dir", self.folder,
-             "--table-jobs", self.jobs, "--not-consistent"],
+            ["pgcopydb", *self.command, "--source", self.source.local(),
+             "--target", self.target.local(), "--dir", self.folder, "--table-jobs", self.jobs],
             text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         meter.watch(child.pid)
         out, _ = child.communicate(timeout=TURN_SECONDS)
@@ -125,15 +126,23 @@ class PgcopydbCopy:
         pass
 
 
+class PgcopydbClone(PgcopydbCopy):
+    """pgcopydb clone: an empty target; a table is shared in parts, and gets its key at last."""
+
+    command = ("clone", "--split-tables-larger-than", "64MB")
+
+
 class CopyTrack(Track):
     """Copies of one source database, which stays as it is; every turn has a fresh target."""
 
     def __init__(self, pair, what, fill, entries):
         super().__init__(pair, what, fill, entries)
         self.expected = {}
+        self.bytes = 0  # of the source's table
 
     def __enter__(self):
         super().__enter__()
+        self.bytes = self.source.value("SELECT pg_table_size('orders')")
         for entry in self.entries:  # also warms the source's caches
             self.expected[entry.name] = digests(self.source, entry.rows)
         return self

@@ -76,21 +76,31 @@ class Entry:
 
 
 class Track:
-    """The databases that the contenders run between: `with Track(...) as track:`. `name` is for
-    the databases, `fill` makes the source."""
+    """The databases that the contenders run between. `name` is for the databases, `fill` makes
+    the source."""
 
     def __init__(self, pair, name, fill, entries):
         self.pair = pair
         self.name = name
         self.fill = fill
         self.entries = entries
+        self.targets = {}  # name: template
+
+    def run(self, case, rounds, say):
+        """Adds every contender's samples to the case."""
+        with self:
+            for number in range(rounds):
+                self.round(number, case, say)
 
     def __enter__(self):
         with contextlib.ExitStack() as undo:
             self.source = self._template(undo, self.pair.source, "source", self.fill)
-            self.targets = {
-                entry.name: self._template(undo, self.pair.target, f"target{i}", entry.fill)
-                for i, entry in enumerate(self.entries)}
+            made = {}  # entries that begin alike share a template
+            for i, entry in enumerate(self.entries):
+                if entry.fill not in made:
+                    made[entry.fill] = self._template(undo, self.pair.target, f"target{i}",
+                                                      entry.fill)
+                self.targets[entry.name] = made[entry.fill]
             self.undo = undo.pop_all()
         return self
 

@@ -20,23 +20,26 @@ FOLDER = ROOT / "build" / "bench"
 class Case:
     """What was run, and the samples of each contender, one a round.
 
-    `baseline` is the contender that ratios compare with: 2.0 is twice as fast as the baseline.
-    `goals` are the ratios to reach.
+    `baseline` is the contender that the table's ratios compare with: 2.0 is twice as fast.
+    `goals` are (contender, other contender, ratio to reach).
     """
 
-    def __init__(self, name, what, baseline, goals=None):
+    def __init__(self, name, what, baseline, goals=()):
         self.name = name
         self.what = what
         self.baseline = baseline
-        self.goals = goals or {}
+        self.goals = goals
         self.samples = {}
 
     def add(self, contender, sample):
         self.samples.setdefault(contender, []).append(sample)
 
-    def ratios(self, contender):
-        return [base["seconds"] / own["seconds"] for base, own in
-                zip(self.samples[self.baseline], self.samples[contender])]
+    def ratio(self, contender, other):
+        """How many times as fast as the other; None when one of them did not run."""
+        if contender not in self.samples or other not in self.samples:
+            return None
+        return spread([theirs["seconds"] / own["seconds"] for theirs, own in
+                       zip(self.samples[other], self.samples[contender])])
 
     def rows(self):
         return [self._row(contender) for contender in self.samples]
@@ -45,21 +48,26 @@ class Case:
         samples = self.samples[contender]
         cpu = {kind: round(statistics.median(sample["cpu"].get(kind, 0) for sample in samples), 2)
                for kind in CPU_KINDS}
-        row = {"contender": contender,
+        return {"contender": contender,
                "seconds": spread([sample["seconds"] for sample in samples]),
                "cpu": cpu,
                "memory": max(sample["memory"] for sample in samples),
+               "ratio": self.ratio(contender, self.baseline),
                "samples": samples}
-        if self.baseline in self.samples:
-            row["ratio"] = spread(self.ratios(contender))
-        if contender in self.goals:
-            row["goal"] = self.goals[contender]
-            row["reached"] = row["ratio"]["median"] >= row["goal"]
-        return row
+
+    def verdicts(self):
+        """The goals, as far as both contenders ran."""
+        found = []
+        for contender, other, goal in self.goals:
+            ratio = self.ratio(contender, other)
+            if ratio is not None:
+                found.append({"contender": contender, "other": other, "ratio": ratio,
+                              "goal": goal, "reached": ratio["median"] >= goal})
+        return found
 
     def document(self):
         return {"case": self.name, "what": self.what, "baseline": self.baseline,
-                "contenders": self.rows()}
+                "contenders": self.rows(), "goals": self.verdicts()}
 
 
 def spread(values):
@@ -69,7 +77,8 @@ def spread(values):
 
 # -- cells ----------------------------------------------------------------------------------
 
-HEAD = ("case", "contender", "seconds", "ratio", "goal", *CPU_KINDS, "MiB")
+HEAD = ("case", "contender", "seconds", "ratio", *CPU_KINDS, "MiB")
+GOALS_HEAD = ("case", "contender", "as fast as", "ratio", "goal", "")
 
 
 def show_spread(values):
@@ -80,27 +89,33 @@ def show_spread(values):
     return f"{values['median']:.2f} ({values['min']:.2f}-{values['max']:.2f})"
 
 
-def show_goal(row):
-    if "goal" not in row:
-        return ""
-    return f"{row['goal']:.2f} {'reached' if row['reached'] else 'MISSED'}"
-
-
 def cells(case, row):
-    return (case.name, row["contender"], show_spread(row["seconds"]),
-            show_spread(row.get("ratio")), show_goal(row),
+    return (case.name, row["contender"], show_spread(row["seconds"]), show_spread(row["ratio"]),
             *(f"{row['cpu'][kind]:.2f}" if row["cpu"][kind] else "" for kind in CPU_KINDS),
             f"{row['memory'] / 2**20:.0f}" if row["memory"] else "")
 
 
-def table(cases):
-    return [HEAD] + [cells(case, row) for case in cases for row in case.rows()]
+def goal_cells(case, verdict):
+    return (case.name, verdict["contender"], verdict["other"], show_spread(verdict["ratio"]),
+            f"{verdict['goal']:.2f}", "reached" if verdict["reached"] else "MISSED")
+
+
+def tables(cases):
+    """The results, and the goals where there are any."""
+    results = [HEAD] + [cells(case, row) for case in cases for row in case.rows()]
+    goals = [goal_cells(case, verdict) for case in cases for verdict in case.verdicts()]
+    return [results] + ([[GOALS_HEAD] + goals] if goals else [])
 
 
 def aligned(lines):
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
             for line in lines]
+
+
+def as_markdown(lines):
+    head, *rows = lines
+    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows)]
 
 
 # -- the whole ------------------------------------------------------------------------------
@@ -156,22 +171,23 @@ class Report:
                 f"{facts['machine']['memory'] / 2**30:.0f} GiB, median of {facts['rounds']}")
 
     def footnotes(self):
-        return [f"{case.name}: {case.what}. Ratios: to {case.baseline}." for case in self.cases] + [
+        return [f"{case.name}: {case.what}. Ratios in the table: to {case.baseline}."
+                for case in self.cases] + [
             f"Skipped: {entry['contender']}: {entry['reason']}." for entry in self.skipped]
 
-    def markdown(self):
-        head, *rows = table(self.cases)
-        lines = [head, ["---"] * len(head), *rows]
-        return "\n".join([f"# bench/{self.name}", "", self.heading(), "",
-                          *("| " + " | ".join(line) + " |" for line in lines), "",
-                          *(f"- {note}" for note in self.footnotes()), ""])
+    def lines(self, form):
+        """The tables by `form`, with empty lines between, and the notes."""
+        found = []
+        for lines in tables(self.cases):
+            found += [*form(lines), ""]
+        return found + [f"- {note}" for note in self.footnotes()]
 
     def finish(self, folder=None):
-        """Prints the table and writes both files."""
+        """Prints the tables and writes both files."""
         folder = pathlib.Path(folder or FOLDER)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{self.name}.json").write_text(json.dumps(self.document(), indent=2) + "\n")
-        (folder / f"{self.name}.md").write_text(self.markdown())
-        print("\n".join(["", self.heading(), "", *aligned(table(self.cases)), "",
-                         *self.footnotes(), "",
+        (folder / f"{self.name}.md").write_text("\n".join(
+            [f"# bench/{self.name}", "", self.heading(), "", *self.lines(as_markdown), ""]))
+        print("\n".join(["", self.heading(), "", *self.lines(aligned), "",
                          f"written: {folder / self.name}.json, .md"]))
