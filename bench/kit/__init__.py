@@ -1,7 +1,8 @@
 """What the benches are made of. They use the servers and the program of the scenario tests.
 
     pair.py       the two servers, and databases copied from templates for every run
-    workload.py   the table, its rules, and the writers of W1 to W6
+    shape.py      how rows stand at the target: as they are, or through rules
+    workload.py   the table, and the writers of W1 to W6
     contender.py  who carries changes: slackwater, native subscription, pglogical
     copying.py    who copies a table: slackwater, psql pipes, native subscription, pgcopydb
     race.py       one backlog, several contenders, each in turn

@@ -1,7 +1,7 @@
 """The frame of every bench: flags, packages, the build, a folder, an orderly end.
 
 Flags common to all: --quick (small data, one round unless --rounds says otherwise), --rounds N,
---output FOLDER.
+--only NAME,... and --output FOLDER.
 """
 import argparse
 import os
@@ -32,6 +32,7 @@ def parser(description, rounds=3):
                       help=f"default {rounds}, or 1 with --quick")
     made.add_argument("--output", metavar="FOLDER",
                       help="for the JSON and Markdown; default build/bench")
+    made.add_argument("--only", metavar="NAME,...", help="only these cases or contenders")
     made.set_defaults(usual_rounds=rounds)
     return made
 
@@ -44,6 +45,19 @@ def parse(made):
         made.error("--rounds: at least 1")
     options.command = shlex.join([os.path.relpath(sys.argv[0], ROOT), *sys.argv[1:]])
     return options
+
+
+def chosen(made, options, names):
+    """What --only leaves of the names, in their order."""
+    wanted = options.only.split(",") if options.only else names
+    if not set(wanted) <= set(names):
+        made.error(f"--only: one or more of {','.join(names)}")
+    return [name for name in names if name in wanted]
+
+
+def settings(options):
+    """Of the servers: --quick is not about their disks."""
+    return {"fsync": "off", "shared_buffers": "128MB"} if options.quick else {}
 
 
 def install(packages):

@@ -39,6 +39,11 @@ class Slackwater:
         result = self.product.run_to_end("--no-backfill", "--until-caught-up")
         assert result.status == 0, result.err
 
+    def start_streaming(self):
+        """Begins a run without end; returns when it streams."""
+        self.product.start_streaming("--no-backfill")
+        self.pid = self.product.child.pid
+
     def start(self):
         self.product.launch("--no-backfill", "--until-caught-up")
         self.pid = self.product.child.pid
@@ -57,22 +62,31 @@ class Slackwater:
 class Native(Inside):
     """A subscription as CREATE SUBSCRIPTION makes it, with one apply worker."""
 
-    def __init__(self, name, source, target, options=""):
+    def __init__(self, name, source, target, tables):
         self.name = name
         self.source = source
         self.target = target
-        self.options = options
+        self.tables = tables
         self.object = f"native_{target.name}"
 
     def prepare(self):
-        self.source.run(f"CREATE PUBLICATION {self.object} FOR ALL TABLES")
+        self.publish()
         self.target.run(f"""
             CREATE SUBSCRIPTION {self.object} CONNECTION '{self.source.local()}'
             PUBLICATION {self.object}
-            WITH (enabled = false, copy_data = false{self.options})""")
+            WITH (enabled = false, copy_data = false)""")
+
+    def publish(self):
+        self.source.run(f"CREATE PUBLICATION {self.object} FOR TABLE {', '.join(self.tables)}")
 
     def start(self):
         self.target.run(f"ALTER SUBSCRIPTION {self.object} ENABLE")
+
+    def start_streaming(self):
+        self.start()
+        wait.until(lambda: self.source.value(
+            "SELECT state = 'streaming' FROM pg_stat_replication WHERE application_name = %s",
+            self.object), "the subscription to stream")
 
     def finish(self):
         self.target.run(f"ALTER SUBSCRIPTION {self.object} DISABLE")

@@ -81,12 +81,8 @@ class PsqlCopy:
 class NativeCopy(Native):
     """CREATE SUBSCRIPTION with its initial copy."""
 
-    def __init__(self, name, source, target, table):
-        super().__init__(name, source, target)
-        self.table = table
-
     def copy(self, meter):
-        self.source.run(f"CREATE PUBLICATION {self.object} FOR TABLE {self.table}")
+        self.publish()
         self.target.run(f"CREATE SUBSCRIPTION {self.object} "
                         f"CONNECTION '{self.source.local()}' PUBLICATION {self.object}")
         wait.until(lambda: self.target.value(

@@ -1,7 +1,8 @@
 """The two servers of a bench. Durable and roomy, as in production; the tests' are neither."""
 import contextlib
 
-from world.cluster import Cluster
+from world import wait
+from world.cluster import Cluster, drop_slots
 
 SETTINGS = {
     "fsync": "on",
@@ -22,6 +23,9 @@ class Side:
     def __init__(self, cluster):
         self.cluster = cluster
         self.numbers = {}
+        # pglogical's workers do not answer when DROP DATABASE asks all to close its files, and
+        # it waits for them without end: there databases stay until the servers go.
+        self.keeps = "pglogical" in cluster.settings.get("shared_preload_libraries", "")
 
     def template(self, name, fill):
         """The database `name`, filled by fill(database) and left without sessions."""
@@ -38,6 +42,14 @@ class Side:
         return self.cluster.create_database(
             name, f'TEMPLATE "{template.name}" STRATEGY file_copy')
 
+    def drop(self, database):
+        """With its slots, which would hold WAL."""
+        if self.keeps:
+            admin = self.cluster.database("postgres")
+            wait.until(lambda: drop_slots(admin, database.name), "the slots to be released")
+        else:
+            self.cluster.drop_database(database.name)
+
     def settle(self):
         """What earlier steps left to write is written, so that it is not on the next bill."""
         self.cluster.database("postgres").run("CHECKPOINT")
@@ -47,9 +59,9 @@ class Pair:
     """`with Pair(folder, **settings) as pair:` source and target, gone at the end."""
 
     def __init__(self, folder, **settings):
-        settings = {**SETTINGS, **settings}
-        self.source = Side(Cluster(folder / "s", **settings))
-        self.target = Side(Cluster(folder / "t", **settings))
+        self.settings = {**SETTINGS, **settings}
+        self.source = Side(Cluster(folder / "s", **self.settings))
+        self.target = Side(Cluster(folder / "t", **self.settings))
 
     def __enter__(self):
         with contextlib.ExitStack() as undo:

@@ -109,14 +109,25 @@ class Track:
 
     def _template(self, undo, side, name, fill):
         made = side.template(f"{self.name}_{name}".lower(), fill)
-        undo.callback(side.cluster.drop_database, made.name)
+        undo.callback(side.drop, made)
         return made
 
     @staticmethod
     def fresh(undo, side, template):
         made = side.copy(template, "turn")
-        undo.callback(side.cluster.drop_database, made.name)
+        undo.callback(side.drop, made)
         return made
+
+
+    @contextlib.contextmanager
+    def contender(self, entry):
+        """(fresh source, a contender between it and a fresh target), closed at the end."""
+        with contextlib.ExitStack() as undo:
+            source = self.fresh(undo, self.pair.source, self.source)
+            target = self.fresh(undo, self.pair.target, self.targets[entry.name])
+            contender = entry.make(source, target)
+            undo.callback(contender.close)
+            yield source, contender
 
 
 class StreamTrack(Track):

@@ -14,6 +14,7 @@ import subprocess
 from . import ROOT
 
 CPU_KINDS = ("client", "walsender", "source", "apply", "target", "background")
+LEAST = 0.01  # a time below is taken for this one in a ratio; a delay can be below zero
 FOLDER = ROOT / "build" / "bench"
 
 
@@ -21,14 +22,17 @@ class Case:
     """What was run, and the samples of each contender, one a round.
 
     `baseline` is the contender that the table's ratios compare with: 2.0 is twice as fast.
-    `goals` are (contender, other contender, ratio to reach).
+    `goals` are (contender, other contender, ratio to reach). `measure` is the member of the
+    samples that counts, less is better, in `unit`.
     """
 
-    def __init__(self, name, what, baseline, goals=()):
+    def __init__(self, name, what, baseline, goals=(), measure="seconds", unit="s"):
         self.name = name
         self.what = what
         self.baseline = baseline
         self.goals = goals
+        self.measure = measure
+        self.unit = unit
         self.samples = {}
 
     def add(self, contender, sample):
@@ -38,8 +42,8 @@ class Case:
         """How many times as fast as the other; None when one of them did not run."""
         if contender not in self.samples or other not in self.samples:
             return None
-        return spread([theirs["seconds"] / own["seconds"] for theirs, own in
-                       zip(self.samples[other], self.samples[contender])])
+        return spread([max(theirs[self.measure], LEAST) / max(own[self.measure], LEAST)
+                       for theirs, own in zip(self.samples[other], self.samples[contender])])
 
     def rows(self):
         return [self._row(contender) for contender in self.samples]
@@ -49,7 +53,7 @@ class Case:
         cpu = {kind: round(statistics.median(sample["cpu"].get(kind, 0) for sample in samples), 2)
                for kind in CPU_KINDS}
         return {"contender": contender,
-               "seconds": spread([sample["seconds"] for sample in samples]),
+               "took": spread([sample[self.measure] for sample in samples]),
                "cpu": cpu,
                "memory": max(sample["memory"] for sample in samples),
                "ratio": self.ratio(contender, self.baseline),
@@ -67,6 +71,7 @@ class Case:
 
     def document(self):
         return {"case": self.name, "what": self.what, "baseline": self.baseline,
+                "measure": self.measure, "unit": self.unit,
                 "contenders": self.rows(), "goals": self.verdicts()}
 
 
@@ -77,7 +82,7 @@ def spread(values):
 
 # -- cells ----------------------------------------------------------------------------------
 
-HEAD = ("case", "contender", "seconds", "ratio", *CPU_KINDS, "MiB")
+HEAD = ("case", "contender", "took", "ratio", *CPU_KINDS, "MiB")
 GOALS_HEAD = ("case", "contender", "as fast as", "ratio", "goal", "")
 
 
@@ -90,7 +95,7 @@ def show_spread(values):
 
 
 def cells(case, row):
-    return (case.name, row["contender"], show_spread(row["seconds"]), show_spread(row["ratio"]),
+    return (case.name, row["contender"], f"{show_spread(row['took'])} {case.unit}", show_spread(row["ratio"]),
             *(f"{row['cpu'][kind]:.2f}" if row["cpu"][kind] else "" for kind in CPU_KINDS),
             f"{row['memory'] / 2**20:.0f}" if row["memory"] else "")
 
@@ -136,7 +141,7 @@ def machine():
 class Report:
     """What one bench found. Printed, and written to build/bench/NAME.json and NAME.md."""
 
-    def __init__(self, name, options, server, settings):
+    def __init__(self, name, options):
         self.name = name
         self.cases = []
         self.skipped = []
@@ -148,13 +153,15 @@ class Report:
             "quick": options.quick,
             "rounds": options.rounds,
             "machine": machine(),
-            "server": server,
-            "settings": settings,
         }
 
-    def case(self, *arguments):
+    def describe(self, pair):
+        """The servers."""
+        self.facts.update(server=pair.version(), settings=pair.settings)
+
+    def case(self, *arguments, **options):
         """A new Case of this report."""
-        self.cases.append(Case(*arguments))
+        self.cases.append(Case(*arguments, **options))
         return self.cases[-1]
 
     def skip(self, contender, reason):

@@ -1,4 +1,4 @@
-"""The table, its rules, and what is written to it.
+"""The table, and what is written to it.
 
     W1  inserts, 100 rows a transaction
     W2  pgbench's TPC-B, scale 20
@@ -9,6 +9,8 @@
 """
 from world import process
 from world.cluster import BIN
+
+from . import shape
 
 TABLE = """
     CREATE TABLE orders (
@@ -27,35 +29,6 @@ SHORT = "'note ' || i % 1000"
 # What brings ten million rows to 1.4 GB.
 LONG = "repeat('x', (i % 20)::int)"
 
-# One rule a column, and each step of another kind where there is one.
-RULED_TABLE = """
-    CREATE TABLE ruled (
-        order_id bigint PRIMARY KEY, account text NOT NULL, name text NOT NULL,
-        created_at timestamptz NOT NULL, total numeric(12,2) NOT NULL, place jsonb,
-        token text NOT NULL, state text NOT NULL, quantity bigint NOT NULL, note text)"""
-TEN_RULES = {
-    "order_id": {"from": "id"},
-    "account": {"template": "ACCOUNT#{account}"},
-    "name": {"mask": {"keep_last": 4}},
-    "created_at": {"from": "created"},
-    "total": {"from": "amount"},
-    "place": {"from": "document", "json": {"pick": "$.place"}},
-    "token": {"hash": "md5"},
-    "state": {"from": "active", "map": {"t": "active", "f": "closed"}},
-    "quantity": {"cast": "bigint"},
-    "note": {"null_if": "note 7", "default": "none"},
-}
-# The same as SQL over the orders, with nothing of slackwater's in it.
-RULED_ROWS = """
-    SELECT id AS order_id, 'ACCOUNT#' || account AS account,
-        repeat('*', length(name) - 4) || right(name, 4) AS name, created AS created_at,
-        amount AS total, document->'place' AS place, md5(token::text) AS token,
-        CASE WHEN active THEN 'active' ELSE 'closed' END AS state, quantity::bigint AS quantity,
-        coalesce(nullif(note, 'note 7'), 'none') AS note
-    FROM orders"""
-FIVE_RULES = ("order_id", "account", "name", "state", "note")
-
-
 def insert(first, last, note=SHORT):
     return (f"INSERT INTO orders SELECT {ROW.format(note=note)} "
             f"FROM generate_series({first}::bigint, {last}) i")
@@ -72,20 +45,6 @@ def filled(rows, note=SHORT):
         if rows:
             database.run(insert(1, rows, note))
     return fill
-
-
-def ruled(rows):
-    """For Side.template(): the target of the ten rules, as it stands after so many orders."""
-    def fill(database):
-        filled(rows)(database)
-        database.run(RULED_TABLE, f"INSERT INTO ruled {RULED_ROWS}", "DROP TABLE orders")
-    return fill
-
-
-PLAIN_TABLES = [{"source": "public.orders"}, {"source": "public.mark"}]
-RULED_TABLES = [{"source": "public.orders", "target": "public.ruled", "key": ["order_id"],
-                 "columns": TEN_RULES, "drop": ["id", "created", "amount", "document", "active"]},
-                {"source": "public.mark"}]
 
 
 def loop(transactions, body):
@@ -118,6 +77,9 @@ class Workload:
     """What one backlog is made of. `rows` orders stand before; `changes` is about how many
     changes are written (updates may draw a key twice)."""
 
+    plain = shape.ORDERS
+    ruled = shape.FIVE_RULES
+
     def __init__(self, name, what, statement, rows=0):
         self.name = name
         self.what = what
@@ -136,9 +98,6 @@ class Workload:
     def fill(self):
         return filled(self.rows)
 
-    def tables(self):
-        return ["orders"]
-
 
 def write_mark(database):
     database.run("INSERT INTO mark VALUES (1)")
@@ -149,6 +108,8 @@ class TpcB:
 
     name = "W2"
     what = "TPC-B, 4 changes a transaction"
+    plain = shape.TPC_B
+    ruled = shape.TPC_B_RULES
 
     def __init__(self, scale, transactions):
         self.scale = scale
@@ -163,9 +124,6 @@ class TpcB:
         self._pgbench(database, "-n", "-c", clients, "-j", "2", "--random-seed=1",
                       "-t", str(self.transactions // clients))
         write_mark(database)
-
-    def tables(self):
-        return ["pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_history"]
 
     @staticmethod
     def _pgbench(database, *arguments):
