@@ -117,6 +117,8 @@ static void bind_pair(struct binding *binding, const struct pair *pair)
                             .source_catalog = binding->source,
                             .target_catalog = binding->target,
                             .findings = binding->findings,
+                            .formulas = binding->formulas,
+                            .lost = &binding->lost,
                             .spec = pair->spec,
                             .source = pair->source,
                             .target = pair->target,
@@ -233,26 +235,42 @@ static void bind_all_pairs(struct binding *binding)
     binding->chain->tables = arena_alloc(arena, most * sizeof(*binding->chain->tables));
     binding->chain->chain.tables = binding->bound;
     binding->chain->chain.sources = binding->sources;
-    for (size_t i = 0; i < binding->pair_count; i++)
+    for (size_t i = 0; i < binding->pair_count && binding->lost.class == ERR_NONE; i++)
         bind_pair(binding, &binding->pairs[i]);
     number_sources(binding);
     bind_merges(binding);
+}
+
+static bool bind_or_refuse(struct binding *binding, size_t first, struct err *err)
+{
+    bind_tables(binding);
+    bind_all_pairs(binding);
+    if (binding->lost.class == ERR_NONE)
+        return refuse_binding(binding->findings, first, err);
+    *err = binding->lost;
+    return false;
 }
 
 bool rules_bind(const struct rules *rules, const struct catalog *source,
                 const struct catalog *target, struct findings *findings, struct chain **chain,
                 struct err *err)
 {
+    return rules_bind_asking(rules, source, target, NULL, findings, chain, err);
+}
+
+bool rules_bind_asking(const struct rules *rules, const struct catalog *source,
+                       const struct catalog *target, const struct formula_reader *formulas,
+                       struct findings *findings, struct chain **chain, struct err *err)
+{
     size_t first = findings->count;
     struct binding binding = {.rules = rules,
                               .source = source,
                               .target = target,
+                              .formulas = formulas,
                               .findings = findings,
                               .chain = create_chain()};
 
-    bind_tables(&binding);
-    bind_all_pairs(&binding);
-    if (!refuse_binding(findings, first, err)) {
+    if (!bind_or_refuse(&binding, first, err)) {
         chain_free(&binding.chain->chain);
         return false;
     }

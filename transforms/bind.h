@@ -25,6 +25,8 @@ struct binder {
     struct plan_column *current;   /* being bound */
     bool last_step;                /* the step being bound makes the target's value */
     bool failed;                   /* a breaking finding was left */
+    const struct formula_reader *formulas; /* NULL: there is nobody to ask */
+    struct err *lost;                      /* set when a server did not answer */
 
     enum match match; /* set by bind_key */
     bool insert_only;
@@ -50,7 +52,9 @@ struct binding {
     const struct rules *rules;
     const struct catalog *source;
     const struct catalog *target;
+    const struct formula_reader *formulas;
     struct findings *findings;
+    struct err lost; /* a server did not answer: nothing is known */
     struct chain_plan *chain;
     struct bound_table *bound;   /* chain->chain.tables, writable */
     struct bound_source *sources; /* chain->chain.sources, writable */

@@ -66,6 +66,10 @@ static struct relation *target_relation(struct binder *binder, const struct tabl
     for (uint16_t i = 0; i < count; i++) {
         columns[i] = describe(plan->columns[i].target, plan->columns[i].key);
         columns[i].identity_always = plan->columns[i].target->identity == 'a';
+        if (plan->columns[i].rule->formula) {
+            columns[i].formula = (char *)(uintptr_t)plan->columns[i].rule->formula->opening;
+            columns[i].formula_varies = plan->columns[i].rule->formula->varies;
+        }
     }
     relation = relation_create(binder->target->schema, binder->target->name, count, columns);
     relation->oid = binder->target->oid;
@@ -87,6 +91,8 @@ static bool can_be_binary(const struct plan_column *column)
 {
     if (column->passes)
         return true;
+    if (column->rule->formula)
+        return false; /* texts are staged for it */
     if (column->rule->constant && column->rule->constant->kind == VALUE_NULL)
         return true;
     return column->codec && type_has_binary(column->codec) && inputs_have_text(column);
@@ -193,9 +199,13 @@ void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan)
     for (uint16_t i = 0; i < count; i++)
         if (bound->copy_binary && !can_be_binary(&plan->columns[i])) {
             bound->copy_binary = false;
-            bound->copy_text_reason = text_format(
-                binder->arena, "column %s (type %s)", plan->columns[i].target->name,
-                plan->columns[i].target->type_name);
+            bound->copy_text_reason =
+                plan->columns[i].rule->formula
+                    ? text_format(binder->arena, "column %s (sql: made by the target)",
+                                  plan->columns[i].target->name)
+                    : text_format(binder->arena, "column %s (type %s)",
+                                  plan->columns[i].target->name,
+                                  plan->columns[i].target->type_name);
         }
     plan->conditions = binder->conditions;
     plan->known = binder->known;

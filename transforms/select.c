@@ -41,6 +41,7 @@ static void append_column(const struct bound_column *column, struct buf *sql)
         ident_append(sql, plain->column->name);
     } else if (!same && !is_built_in(column->target)) {
         append_rule(column, sql);
+        buf_append_text(sql, column->rule->formula ? "::text" : "");
     } else {
         buf_append_text(sql, "CAST(");
         if (same)

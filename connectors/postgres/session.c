@@ -266,7 +266,9 @@ static PGresult *collect(struct session *session, struct err *err)
         if (result == NULL)
             break;
         if (is_failure(result) && !failed) {
+            const char *at = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
             failed = true;
+            session->error_at = at ? atoi(at) : 0;
             session_result_error(session, result, err);
         }
         PQclear(last);
@@ -334,6 +336,18 @@ PGresult *session_query_prepared(struct session *session, const char *name, int 
         return NULL;
     }
     return collect(session, err);
+}
+
+/* Schemas that hold no "=" stay out of the path. */
+bool session_see_operators(struct session *session, struct err *err)
+{
+    return session_run(session,
+                       "SELECT set_config('search_path', coalesce(string_agg("
+                       "         quote_ident(nspname), ', ' ORDER BY nspname), ''), false)"
+                       " FROM pg_namespace n WHERE nspname <> 'pg_catalog' AND EXISTS"
+                       " (SELECT FROM pg_operator o WHERE o.oprnamespace = n.oid"
+                       "    AND o.oprname = '=')",
+                       err);
 }
 
 /* ---- connecting ---- */

@@ -51,6 +51,9 @@ bool migration_open(struct migration *migration, const struct config *config,
  * unless asking failed; whether the migration may run is in the findings. */
 bool migration_bind(struct migration *migration, bool backfill, struct err *err);
 
+/* Binds the loaded rules alone, with both servers to read expressions. */
+bool migration_bind_rules(struct migration *migration, struct err *err);
+
 /* True if this migration was never started at this target. */
 bool migration_is_fresh(const struct migration *migration);
 

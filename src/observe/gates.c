@@ -133,7 +133,9 @@ static enum gate_verdict probe_lag_end_to_end(const struct status *status,
 {
     char lag[TEXT_SIZE], limit[TEXT_SIZE];
     say(gate->threshold, "at most %s", duration(status->limits.max_lag, limit));
-    if (!status->lag.end_to_end_known || status->lag.end_to_end < 0) {
+    bool over = status->lag.end_to_end_known &&
+                status->lag.end_to_end > status->limits.max_lag;
+    if (!status->lag.heartbeat_came && !over) { /* the age of the first, still young, is no proof */
         say(gate->value, "not known");
         say(gate->reason, "no heartbeat has come through from source to target yet");
         say(gate->remedy, "wait for the first; if none comes, the log says why the heartbeat "
@@ -141,7 +143,7 @@ static enum gate_verdict probe_lag_end_to_end(const struct status *status,
         return GATE_UNKNOWN;
     }
     say(gate->value, "%s", duration(status->lag.end_to_end, lag));
-    if (status->lag.end_to_end <= status->limits.max_lag)
+    if (!over)
         return GATE_GO;
     say(gate->reason, "a heartbeat takes %s from source to target", lag);
     return lag_over(status, gate);

@@ -87,7 +87,7 @@ static void fill_rates(const struct lag *lag, usec_t now, struct status *status)
 static bool below_limits(const struct status *status)
 {
     const struct lag_status *lag = &status->lag;
-    return lag->known && lag->end_to_end_known && lag->time <= status->limits.max_lag &&
+    return lag->known && lag->heartbeat_came && lag->time <= status->limits.max_lag &&
            lag->end_to_end <= status->limits.max_lag &&
            lag->bytes <= status->limits.max_lag_bytes;
 }
@@ -103,7 +103,8 @@ void lag_fill(struct lag *lag, const struct lag_reading *reading, usec_t now,
                             : 0;
     status->lag.time = age_or(&lag->positions, now, reading->transaction_delay);
     status->lag.end_to_end = age_or(&lag->heartbeats, now, reading->heartbeat_delay);
-    status->lag.end_to_end_known = reading->heartbeat_applied != 0;
+    status->lag.heartbeat_came = reading->heartbeat_applied != 0;
+    status->lag.end_to_end_known = status->lag.heartbeat_came || lag->heartbeats.count > 0;
     fill_rates(lag, now, status);
     if (!below_limits(status))
         lag->below_since = 0;

@@ -69,8 +69,9 @@ struct lag_status {
     bool known;
     int64_t bytes;         /* source's WAL position minus applied position */
     usec_t time;           /* age of the oldest source position seen and not yet applied */
-    usec_t end_to_end;     /* last heartbeat's way, or the age of one still under way */
-    bool end_to_end_known; /* a heartbeat has come through since the start */
+    usec_t end_to_end;       /* last heartbeat's way, or the age of one still under way */
+    bool end_to_end_known;   /* one has been sent since the start: it is at least so much */
+    bool heartbeat_came;     /* and one has come through: a small figure means something */
     usec_t eta;            /* until caught up at the present rate; -1: not foreseeable */
     usec_t below_since;    /* monotonic: since when all three are under threshold; 0 now over */
 };

@@ -31,6 +31,7 @@ static const struct finding_kind kinds[] = {
     {"target.replica_role", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
     {"target.origin", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
     {"target.table_right", SCRIPT_TARGET, PHASE_SETTINGS, ANY},
+    {"target.temporary_right", SCRIPT_TARGET, PHASE_SETTINGS, INSERTS},
     {"target.truncate_right", SCRIPT_TARGET, PHASE_SETTINGS, "TRUNCATE"},
     {"target.triggers", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
     {"target.rules", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
@@ -71,6 +72,10 @@ static const struct finding_kind kinds[] = {
     {"rule.null_if", SCRIPT_TARGET, PHASE_SETTINGS, WRITES},
     {"rule.partly_unchanged", SCRIPT_SOURCE, PHASE_SETTINGS, "UPDATE"},
     {"rule.where_not_in_identity", SCRIPT_SOURCE, PHASE_SETTINGS, CHANGES},
+    {"rule.sql", SCRIPT_TARGET, PHASE_SETTINGS, WRITES},
+    {"rule.sql_collation", SCRIPT_TARGET, PHASE_SETTINGS, WRITES},
+    {"rule.sql_type", SCRIPT_TARGET, PHASE_SETTINGS, WRITES},
+    {"rule.sql_varies", SCRIPT_TARGET, PHASE_SETTINGS, WRITES},
     {"rule.source_column", SCRIPT_TARGET, PHASE_SETTINGS, WRITES},
     {"rule.source_generated", SCRIPT_TARGET, PHASE_SETTINGS, WRITES},
     {"rule.source_twice", SCRIPT_TARGET, PHASE_SETTINGS, ANY},
@@ -85,6 +90,7 @@ static const struct finding_kind kinds[] = {
     {"key.not_in_identity", SCRIPT_SOURCE, PHASE_SETTINGS, CHANGES},
     {"key.not_unique", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
     {"key.null", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
+    {"key.sql", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
 
     /* the comparison of two schemas */
     {"file.unknown_member", SCRIPT_TARGET, PHASE_SETTINGS, ""},

@@ -105,7 +105,8 @@ def test_lag_is_seen_while_the_target_is_held(world, product):
         world.source.run("UPDATE t SET v = repeat('w', 1000)")
         product.wait_status(lambda status: (status["lag"]["bytes"] or 0) > 500_000, "byte lag", 20)
         product.wait_status(lambda status: (status["lag"]["seconds"] or 0) > 1.5, "time lag", 20)
-        product.wait_status(lambda status: (status["lag"]["end_to_end_seconds"] or 0) > 1.5, "end-to-end lag", 20)
+        product.wait_status(lambda status: (status["lag"]["end_to_end_seconds"] or 0) > 1.5,
+                            "end-to-end lag", 20)
     product.wait_status(lambda status: (9 if status["lag"]["seconds"] is None
                                         else status["lag"]["seconds"]) < 1, "the lag to go", 20)
     product.wait_caught_up()

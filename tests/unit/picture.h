@@ -62,6 +62,7 @@ static inline struct status picture_of_health(void)
                 .time = 12000,
                 .end_to_end = 18000,
                 .end_to_end_known = true,
+                .heartbeat_came = true,
                 .eta = 0,
                 .below_since = 4900 * USEC_PER_SEC},
         .source = {.known = true},

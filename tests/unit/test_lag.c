@@ -80,14 +80,24 @@ START_TEST(end_to_end_lag_is_the_age_of_the_heartbeat_under_way)
     bench.reading.heartbeat_applied = 0;
     lag_mark_heartbeat(&bench.lag, START);
     lag_mark_heartbeat(&bench.lag, START + SECOND);
-    ck_assert(!fill(&bench, START + SECOND)->end_to_end_known);
+    ck_assert(fill(&bench, START + SECOND)->end_to_end_known);
+    ck_assert(!bench.status.lag.heartbeat_came);
     ck_assert_int_eq(bench.status.lag.end_to_end, SECOND);
     bench.reading.heartbeat_applied = START;
-    ck_assert(fill(&bench, START + 3 * SECOND)->end_to_end_known);
+    ck_assert(fill(&bench, START + 3 * SECOND)->heartbeat_came);
     ck_assert_int_eq(bench.status.lag.end_to_end, 2 * SECOND);
     bench.reading.heartbeat_applied = START + SECOND;
     bench.reading.heartbeat_delay = 12345;
     ck_assert_int_eq(fill(&bench, START + 3 * SECOND)->end_to_end, 12345);
+}
+END_TEST
+
+START_TEST(end_to_end_lag_is_unknown_until_a_heartbeat_is_sent)
+{
+    struct bench bench;
+    open_bench(&bench);
+    bench.reading.heartbeat_applied = 0;
+    ck_assert(!fill(&bench, START)->end_to_end_known);
 }
 END_TEST
 
@@ -227,6 +237,12 @@ static void no_heartbeat(struct bench *bench)
     bench->reading.heartbeat_applied = 0;
 }
 
+static void the_first_heartbeat_under_way(struct bench *bench)
+{
+    bench->reading.heartbeat_applied = 0;
+    lag_mark_heartbeat(&bench->lag, START + SECOND);
+}
+
 static void no_stream(struct bench *bench)
 {
     bench->reading.streaming = false;
@@ -235,7 +251,8 @@ static void no_stream(struct bench *bench)
 START_TEST(one_lag_over_its_limit_begins_the_hold_again)
 {
     static void (*const TROUBLES[])(struct bench *) = {
-        too_many_bytes, too_old_a_position, too_old_a_heartbeat, no_heartbeat, no_stream};
+        too_many_bytes, too_old_a_position, too_old_a_heartbeat, no_heartbeat,
+        the_first_heartbeat_under_way, no_stream};
     for (size_t i = 0; i < UNIT_COUNT(TROUBLES); i++) {
         struct bench bench, calm;
         open_bench(&bench);
@@ -267,6 +284,7 @@ int main(void)
         lag_by_time_is_the_age_of_the_oldest_position_not_reached,
         lag_by_bytes_is_the_distance,
         end_to_end_lag_is_the_age_of_the_heartbeat_under_way,
+        end_to_end_lag_is_unknown_until_a_heartbeat_is_sent,
         the_oldest_mark_survives_however_many_follow,
         lag_is_not_known_while_nothing_streams_or_the_source_is_unknown,
         rates_are_taken_over_the_window,

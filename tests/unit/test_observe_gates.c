@@ -85,7 +85,13 @@ static void heartbeat_is_slow(struct status *s)
 
 static void heartbeat_never_came(struct status *s)
 {
-    s->lag.end_to_end_known = false;
+    s->lag.heartbeat_came = false;
+}
+
+static void first_heartbeat_is_late(struct status *s)
+{
+    s->lag.heartbeat_came = false;
+    s->lag.end_to_end = 2 * USEC_PER_SEC;
 }
 
 static void lag_is_over_now(struct status *s)
@@ -201,6 +207,7 @@ static const struct spoiled spoils[] = {
     {lag_is_long_while_waiting, "lag_time", GATE_NO_GO, "oldest change", "gate streaming"},
     {lag_is_long_while_copying, "lag_time", GATE_NO_GO, "oldest change", "copy is complete"},
     {heartbeat_is_slow, "lag_end_to_end", GATE_NO_GO, "takes 2 s", "caught up"},
+    {first_heartbeat_is_late, "lag_end_to_end", GATE_NO_GO, "takes 2 s", "caught up"},
     {heartbeat_never_came, "lag_end_to_end", GATE_UNKNOWN, "no heartbeat", "wait"},
     {lag_is_over_now, "lag_hold", GATE_NO_GO, "over a threshold", "starts anew"},
     {lag_was_over_just_now, "lag_hold", GATE_NO_GO, "20 s", "40 s to go"},

@@ -64,9 +64,8 @@ static const struct fault faults[] = {
     {"tables:\n  - source: a\n    columns:\n      b: { form: c }\n",
      "rules.yaml:4:12: unknown key \"form\" in column \"b\"; did you mean \"from\"?"},
     {"tables:\n  - source: a\n    columns:\n      b: { from: c, sql: x }\n",
-     "rules.yaml:4:21: key \"sql\" in column \"b\": this version does not have it yet"},
-    {"tables:\n  - source: a\n    columns:\n      b: { sql: now() }\n",
-     "rules.yaml:4:12: key \"sql\" in column \"b\": this version does not have it yet"},
+     "rules.yaml:4:26: columns: \"from\" and \"sql\" both say where the value comes from; keep "
+     "one"},
     {"tables:\n  - source: a\n    columns:\n      b: { default: ~ }\n",
      "rules.yaml:4:21: default: NULL for NULL changes nothing; leave it out"},
     {"tables:\n  - source: a\n    columns:\n      b: { null_if: [] }\n",
