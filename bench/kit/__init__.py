@@ -5,6 +5,7 @@
     workload.py   the table, and the writers of W1 to W6
     contender.py  who carries changes: slackwater, native subscription, pglogical
     copying.py    who copies a table: slackwater, psql pipes, native subscription, pgcopydb
+    delay.py      from a commit's reply to the row at the target
     race.py       one backlog, several contenders, each in turn
     meter.py      what a run took: seconds, CPU by process, peak memory
     report.py     medians and ratios as a table, Markdown and JSON
