@@ -16,7 +16,7 @@ from .race import Track, rotated
 
 CLIENTS = 8
 TABLE = "CREATE TABLE beat (id bigserial PRIMARY KEY, client int NOT NULL, body text NOT NULL)"
-SCRIPT = "INSERT INTO beat (client, body) VALUES (:client_id, 'one row of some hundred bytes, as is usual')"
+SCRIPT = "INSERT INTO beat (client, body) VALUES (:client_id, 'a row like many')"
 COMMIT = re.compile(r"tx:\s+(\d+),.*desc: COMMIT (\S+ \S+) UTC")
 
 

@@ -95,7 +95,8 @@ def show_spread(values):
 
 
 def cells(case, row):
-    return (case.name, row["contender"], f"{show_spread(row['took'])} {case.unit}", show_spread(row["ratio"]),
+    return (case.name, row["contender"], f"{show_spread(row['took'])} {case.unit}",
+            show_spread(row["ratio"]),
             *(f"{row['cpu'][kind]:.2f}" if row["cpu"][kind] else "" for kind in CPU_KINDS),
             f"{row['memory'] / 2**20:.0f}" if row["memory"] else "")
 
