@@ -22,7 +22,7 @@ static const char COLUMNS_SQL[] =
     "SELECT a.attrelid, a.attnum, pg_get_expr(d.adbin, d.adrelid), s.oid,"
     "       CASE WHEN a.attcollation <> t.typcollation"
     "            THEN quote_ident(n.nspname) || '.' || quote_ident(l.collname) END,"
-    "       col_description(a.attrelid, a.attnum)"
+    "       col_description(a.attrelid, a.attnum), t.typtype = 'd' AND NOT a.attnotnull"
     " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
     " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
     " LEFT JOIN pg_collation l ON l.oid = a.attcollation"
@@ -282,6 +282,7 @@ static void read_columns(struct reading *reading, struct definition_table *table
             .sequence = oid_at(reading, COLUMNS, row, 3),
             .collation = text_at(reading, COLUMNS, row, 4),
             .comment = text_at(reading, COLUMNS, row, 5),
+            .domain_decides = bool_at(reading, COLUMNS, row, 6),
         };
     }
 }
