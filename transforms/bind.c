@@ -137,6 +137,7 @@ static void bind_pair(struct binding *binding, const struct pair *pair)
         return;
     chain->tables[table].bound = &binding->bound[table];
     bind_layout(&binder, table, &chain->tables[table]);
+    bind_collision(&binder, &chain->tables[table]);
     chain->chain.table_count++;
 }
 

@@ -29,6 +29,8 @@ struct binder {
     enum match match; /* set by bind_key */
     bool insert_only;
 
+    const char *collision; /* set by key_check: why rows may get the same key; NULL: they cannot */
+
     /* set by bind_rows */
     struct plan_column conditions;
     const struct condition *where;
@@ -96,6 +98,8 @@ void bind_columns(struct binder *binder);
 void bind_check(struct binder *binder);
 /* bind_key.c: how the sink finds a row: match, insert_only, the columns' key. */
 void bind_key(struct binder *binder);
+/* key_collision.c: says that rows may get the same key, once the table is bound. */
+void bind_collision(struct binder *binder, const struct table_plan *plan);
 /* bind_rows.c: which rows, once the key is known. */
 void bind_rows(struct binder *binder);
 /* bind_layout.c: relations, formats and owners; the binder has not failed. */

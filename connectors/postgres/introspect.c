@@ -72,7 +72,7 @@ static const char COLUMNS_SQL[] =
     "        a.attgenerated <> '', pg_get_expr(x.adbin, x.adrelid),"
     "        CASE WHEN a.attcollation <> dt.typcollation"
     "             THEN on_.nspname || '.' || o.collname END,"
-    "        col_description(c.oid, a.attnum)"
+    "        col_description(c.oid, a.attnum), NOT o.collisdeterministic"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " JOIN base b ON b.oid = a.atttypid JOIN pg_type t ON t.oid = b.base"
@@ -252,6 +252,7 @@ static void read_columns(struct run_of_rows *rows, struct catalog_table *table)
             .expression = copy_at(r, row, 16),
             .collation = copy_at(r, row, 17),
             .comment = copy_at(r, row, 18),
+            .loose = bool_at(r, row, 19),
         };
     }
 }

@@ -7,6 +7,7 @@
 #include "postgres/lookup.h"
 #include "postgres/merge_check.h"
 #include "postgres/preflight.h"
+#include "postgres/validate.h"
 #include "schema/ident.h"
 
 #include <stdlib.h>
@@ -175,7 +176,8 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     describe_sources(m);
     describe_targets(m);
     return try_lookups(m, err) && look_at_tables(m, &servers, err) &&
-           (!migration_is_fresh(m) || look_at_merges(m, err));
+           (!migration_is_fresh(m) ||
+            (look_at_merges(m, err) && validate_keys(&m->source, &m->findings, err)));
 }
 
 static struct lookup *make_lookup(void *context, const struct lookup_request *request)

@@ -29,6 +29,7 @@ struct catalog_column {
     bool generated;   /* GENERATED ALWAYS AS (...) STORED or VIRTUAL: never written */
     char *expression; /* the default's, or the generation's; NULL: none (or not known) */
     char *collation;  /* "schema.name" where it is not the type's own; else NULL */
+    bool loose;       /* by its collation texts are equal whose bytes differ (not deterministic) */
     char *comment;    /* NULL: none */
 };
 

@@ -4,6 +4,7 @@
  * Rows that are unique in some columns are so in more of them: such a key cannot be broken. */
 #include "schema/comparison.h"
 
+#include "schema/distinct.h"
 #include "schema/validation.h"
 
 #include <string.h>
@@ -26,6 +27,18 @@ static bool image_within(const struct table_pair *pair, const struct catalog_ind
         if (!has_column(after, compare_image(pair, before->columns[i])))
             return false;
     return before->column_count > 0;
+}
+
+/* Two rows that the index of before tells apart are told apart by that of after. */
+static bool stay_apart(const struct table_pair *pair, const struct catalog_index *before)
+{
+    for (uint16_t i = 0; i < before->column_count; i++) {
+        int image = compare_image(pair, before->columns[i]);
+        if (!distinct_kept(&pair->before->columns[before->columns[i]],
+                           &pair->after->columns[image]))
+            return false;
+    }
+    return true;
 }
 
 static bool same_columns(const struct table_pair *pair, const struct catalog_index *before,
@@ -75,10 +88,19 @@ static bool cannot_clash(const struct table_pair *pair, const struct catalog_ind
 {
     for (uint16_t i = 0; after->usable && i < pair->before->index_count; i++) {
         const struct catalog_index *before = &pair->before->indexes[i];
-        if (before->unique && before->usable && image_within(pair, before, after))
+        if (before->unique && before->usable && image_within(pair, before, after) &&
+            stay_apart(pair, before))
             return true;
     }
     return false;
+}
+
+/* Rows that are carried may become equal on the way: what counts is what the rules do. */
+static bool holds_already(const struct comparison *c, const struct table_pair *pair,
+                          const struct catalog_index *after)
+{
+    return c->carried && after->usable ? cannot_clash(pair, after)
+                                       : before_has(pair, after, true);
 }
 
 /* ---- words ---- */
@@ -122,13 +144,28 @@ static const char *drop_key(struct comparison *c, const struct catalog_table *ta
                        *table->schema ? "." : "", compare_ident(c, index->name));
 }
 
+/* A GROUP BY at the source finds the values that are equal in the target's columns. */
+static bool can_group(const struct comparison *c, const struct catalog_table *table,
+                      const struct catalog_index *index)
+{
+    for (size_t i = 0; i < c->pair_count; i++)
+        for (uint16_t j = 0; c->pairs[i].after == table && j < index->column_count; j++) {
+            int origin = c->pairs[i].origins[index->columns[j]];
+            if (!distinct_can_group(origin < 0 ? NULL : &c->pairs[i].before->columns[origin],
+                                    &table->columns[index->columns[j]]))
+                return false;
+        }
+    return true;
+}
+
 /* Duplicates can be looked for when every column of the key comes from the source's rows. */
 static const char *count_duplicates(struct comparison *c, const struct table_pair *pair,
                                     const struct catalog_index *index)
 {
     const char *rows =
-        index->usable ? compare_rows_of(c, pair->after, index->columns, index->column_count)
-                      : NULL;
+        index->usable && can_group(c, pair->after, index)
+            ? compare_rows_of(c, pair->after, index->columns, index->column_count)
+            : NULL;
     return rows ? compare_keep(c, validation_duplicates(rows, pair->after, index->columns,
                                                         index->column_count))
                 : NULL;
@@ -228,9 +265,12 @@ static void report_key_new(struct comparison *c, const struct table_pair *pair,
             .severity =
                 before && !c->carried ? SEVERITY_BREAKING : SEVERITY_POTENTIALLY_BREAKING,
             .object = text,
-            .what = before ? compare_say(c, "the primary key of table %s changes from %s to %s",
-                                         text, index_columns(c, pair->before, before), columns)
-                           : compare_say(c, "table %s gets the primary key %s", text, columns),
+            .what = !before ? compare_say(c, "table %s gets the primary key %s", text, columns)
+                    : same_columns(pair, before, after)
+                        ? compare_say(c, "the primary key %s of table %s may hold values that "
+                                         "differ at the source for equal", columns, text)
+                        : compare_say(c, "the primary key of table %s changes from %s to %s",
+                                      text, index_columns(c, pair->before, before), columns),
             .impact = "a row whose key another one has is refused",
             .sql = change_key(c, pair, before, after),
             .rollback_sql = c->carried ? "" : drop_key(c, pair->after, after),
@@ -241,9 +281,11 @@ static void compare_primary_key(struct comparison *c, const struct table_pair *p
 {
     const struct catalog_index *before = catalog_primary_key(pair->before);
     const struct catalog_index *after = catalog_primary_key(pair->after);
-    if (before && after && same_columns(pair, before, after))
+    if (c->carried && after && cannot_clash(pair, after))
         return;
-    if (after && !(c->carried && cannot_clash(pair, after)))
+    if (!c->carried && before && after && same_columns(pair, before, after))
+        return;
+    if (after)
         report_key_new(c, pair, before, after);
     else if (before && !after && !c->carried)
         report_key_lost(c, pair, before);
@@ -292,8 +334,7 @@ void compare_keys(struct comparison *c, const struct table_pair *pair)
     compare_merged(c, pair);
     for (uint16_t i = 0; i < pair->after->index_count; i++) {
         const struct catalog_index *index = &pair->after->indexes[i];
-        if (index->unique && !index->primary && !before_has(pair, index, true) &&
-            !(c->carried && cannot_clash(pair, index)))
+        if (index->unique && !index->primary && !holds_already(c, pair, index))
             report_unique_new(c, pair, index);
     }
     for (uint16_t i = 0; i < pair->before->index_count; i++) {

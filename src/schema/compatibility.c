@@ -400,6 +400,42 @@ enum type_change type_change(const struct catalog_column *source,
     return verdict.change;
 }
 
+static bool numeric_rounds(const struct catalog_column *source,
+                           const struct catalog_column *target)
+{
+    int scale = numeric_scale(target->type_modifier);
+
+    if (target->type_modifier < 4)
+        return false;
+    switch ((int)type_lookup(source).category) {
+    case CATEGORY_INTEGER:
+    case CATEGORY_OID:
+        return scale < 0;
+    case CATEGORY_NUMERIC:
+        return source->type_modifier < 4 || numeric_scale(source->type_modifier) > scale;
+    default:
+        return true;
+    }
+}
+
+bool type_rounds(const struct catalog_column *source, const struct catalog_column *target)
+{
+    switch ((int)type_lookup(target).category) {
+    case CATEGORY_NUMERIC:
+        return numeric_rounds(source, target);
+    case CATEGORY_TIMESTAMP:
+    case CATEGORY_TIMESTAMPTZ:
+    case CATEGORY_TIME:
+    case CATEGORY_TIMETZ:
+        return type_lookup(source).category != CATEGORY_DATE &&
+               fit_time_precision(source, target).fit != FIT_ALWAYS;
+    case CATEGORY_INTERVAL:
+        return target->type_modifier >= 0;
+    default:
+        return false;
+    }
+}
+
 const char *type_change_id(enum type_change change)
 {
     static const char *const ids[TYPE_CHANGE_COUNT] = {

@@ -4,6 +4,7 @@
 #include "schema/validation.h"
 
 #include "schema/compatibility.h"
+#include "schema/distinct.h"
 #include "schema/finding.h"
 #include "schema/ident.h"
 
@@ -19,6 +20,17 @@ char *validation_count(const char *rows, const char *condition)
     return buf_steal(&sql);
 }
 
+/* What a value is compared by. The type citext need not be at the source: its equality is that of
+ * lower() there. */
+static void append_compared(const struct catalog_column *column, struct buf *sql)
+{
+    bool citext = distinct_is_citext(column);
+
+    buf_append_text(sql, citext ? "lower(" : "");
+    ident_append(sql, column->name);
+    buf_append_text(sql, citext ? "::text COLLATE \"default\")" : "");
+}
+
 char *validation_duplicates(const char *rows, const struct catalog_table *table,
                             const uint16_t *columns, uint16_t count)
 {
@@ -28,7 +40,7 @@ char *validation_duplicates(const char *rows, const struct catalog_table *table,
         const char *name = table->columns[columns[i]].name;
 
         buf_append_text(&list, i ? ", " : "");
-        ident_append(&list, name);
+        append_compared(&table->columns[columns[i]], &list);
         buf_append_text(&present, i ? " AND " : "");
         ident_append(&present, name);
         buf_append_text(&present, " IS NOT NULL");

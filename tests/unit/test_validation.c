@@ -44,7 +44,8 @@ END_TEST
 
 START_TEST(names_are_quoted_in_every_query)
 {
-    struct catalog_column columns[] = {{.name = (char *)"a\"; DROP TABLE x; --"}};
+    struct catalog_column columns[] = {
+        {.name = (char *)"a\"; DROP TABLE x; --", .base_type = (char *)"pg_catalog.text"}};
     struct catalog_table table = {.column_count = 1, .columns = columns};
     uint16_t first[] = {0};
     char *parents[] = {(char *)"b\"b"};
