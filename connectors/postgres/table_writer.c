@@ -288,6 +288,33 @@ static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
         buf_append_text(sql, " DO NOTHING");
 }
 
+/* Two rows of the copy with one key: the upsert would hide the first, or fail with words about
+ * itself. Columns of the stage have the target's types and collations, so equal means the same. */
+static bool refuse_repeated_keys(struct pg_table_writer *w, struct err *err)
+{
+    struct buf keys = {0}, sql = {0};
+    for (uint16_t i = 0; i < w->relation->column_count; i++) {
+        if (!w->relation->columns[i].key)
+            continue;
+        buf_append_text(&keys, keys.size ? ", " : "");
+        ident_append(&keys, w->relation->columns[i].name);
+    }
+    buf_append_format(&sql, "SELECT FROM pg_temp.slackwater_stage GROUP BY %s"
+                            " HAVING count(*) > 1 LIMIT 1", buf_text(&keys));
+    PGresult *r = session_exec(&w->session, sql.data, err);
+    bool repeated = r != NULL && PQntuples(r) > 0;
+    if (repeated) {
+        err_set(err, ERR_DATA, "two source rows have the same key (%s) at the target",
+                buf_text(&keys));
+        err_remedy(err, "let the rules and the types of the key's columns keep them apart; "
+                        "`slackwater check` counts them");
+    }
+    PQclear(r);
+    buf_free(&keys);
+    buf_free(&sql);
+    return r != NULL && !repeated;
+}
+
 /* The source wins over what the application wrote to the target before the copy; what it wrote
  * since then is on its way in the stream. */
 static bool merge_stage(struct pg_table_writer *w, struct err *err)
@@ -310,7 +337,7 @@ static bool merge_stage(struct pg_table_writer *w, struct err *err)
     }
     buf_append_text(&sql, ")");
     append_overwrite(w, &sql);
-    bool ok = session_run(&w->session, sql.data, err) &&
+    bool ok = refuse_repeated_keys(w, err) && session_run(&w->session, sql.data, err) &&
               session_run(&w->session, "DROP TABLE pg_temp.slackwater_stage", err);
     buf_free(&sql);
     return ok;

@@ -88,3 +88,29 @@ def test_a_made_key_that_the_type_merges(world):
     _, found = check(world, 2, tables=[{
         "source": "t", "key": ["pk"], "columns": {"pk": {"template": "T#{id}"}}, "drop": ["id"]}])
     assert one(found, "key.may_collide")["validation"] == "1 in its way today"
+
+
+@pytest.mark.parametrize("more", ["", ", v int"])
+def test_the_copy_refuses_two_rows_with_one_key(world, more):
+    """xxh64 has no SQL, so nobody counts before; the copy sees both rows."""
+    world.target.run(f"CREATE TABLE t (pk text PRIMARY KEY{more})")
+    world.source.run(f"CREATE TABLE t (a text, b text{more}, PRIMARY KEY (a, b))",
+                     "INSERT INTO t (a, b) VALUES ('x', 'yz'), ('xy', 'z'), ('q', 'q')")
+    tables = [{"source": "t", "key": ["pk"], "drop": ["a", "b"],
+               "columns": {"pk": {"template": "{a}{b}", "hash": "xxh64"}}}]
+    _, found = check(world, 1, tables=tables)
+    assert "cannot be counted" in one(found, "key.may_collide")["what"]
+    result = world.product(tables=tables).run_to_end("--until-caught-up")
+    assert result.status == 3, result.text
+    assert "two source rows have the same key" in result.text and "pk" in result.text
+    assert world.target.value("SELECT count(*) FROM t") == 0
+
+
+def test_a_junction_table_whose_keys_meet_does_not_begin(world):
+    world.target.run("CREATE TABLE t (pk text PRIMARY KEY)")
+    world.source.run("CREATE TABLE t (a text, b text, PRIMARY KEY (a, b))",
+                     "INSERT INTO t VALUES ('x', 'yz'), ('xy', 'z')")
+    result = world.product(tables=[{"source": "t", "key": ["pk"], "drop": ["a", "b"],
+                                    "columns": {"pk": {"template": "{a}{b}"}}}]
+                           ).run_to_end("--until-caught-up")
+    assert result.status == 2, result.text
