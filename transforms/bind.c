@@ -116,6 +116,7 @@ static void bind_pair(struct binding *binding, const struct pair *pair)
                             .chain = chain,
                             .source_catalog = binding->source,
                             .target_catalog = binding->target,
+                            .types = binding->rules->types,
                             .findings = binding->findings,
                             .spec = pair->spec,
                             .source = pair->source,

@@ -3,6 +3,7 @@
 
 #include "schema/ident.h"
 #include "transforms/decimal.h"
+#include "transforms/spell.h"
 #include "transforms/text.h"
 
 #include <string.h>
@@ -267,27 +268,22 @@ static bool spell(struct binder *binder, const struct condition *condition,
 {
     const struct source_column *source = condition->source;
     struct arena *arena = binder_arena(binder);
-    struct value binary, text;
-    bool fits = true;
+    const char *why = "";
+    bool fits;
 
-    if (condition->number) {
+    if (condition->number)
         fits = decimal_is_valid(constant->value.data, constant->value.size);
-    } else if (source->codec && type_has_binary(source->codec) &&
-               type_has_text(source->codec)) {
-        fits = type_to_binary(source->codec, &constant->value, arena, &binary) &&
-               type_to_text(source->codec, &binary, arena, &text);
-        if (fits)
-            constant->value = text;
-    }
+    else
+        fits = spell_value(binder, false, source->column, &constant->value, &why);
     while (source->blank_padded && constant->value.size &&
            constant->value.data[constant->value.size - 1] == ' ')
         constant->value.size--;
     return fits ||
            binder_refuse(binder, "rule.condition_value", constant->where,
                          "write a value as the source's type prints it",
-                         "%s: %s is no value of source column \"%s\" (%s)",
+                         "%s: %s is no value of source column \"%s\" (%s)%s",
                          condition->test->key, constant_show(arena, constant),
-                         source->column->name, source->column->type_name);
+                         source->column->name, source->column->type_name, why);
 }
 
 static const struct condition *bind_test(struct binder *binder, const struct condition *loaded)

@@ -19,26 +19,24 @@ static const char *key_columns_text(struct binder *binder, const struct table_pl
     return text_take(binder->arena, &list);
 }
 
-static const struct catalog_column *plain_source(const struct bound_column *column)
+const char *bind_uncounted(struct arena *arena, const struct bound_column *column)
 {
-    return column->rule->plain ? column->rule->plain->column : NULL;
+    const struct source_column *plain = column->rule->plain;
+
+    if (column->no_sql || distinct_can_group(plain ? plain->column : NULL, column->target))
+        return column->no_sql;
+    return text_format(arena, "only the target knows which values of column \"%s\" (%s) are equal",
+                       column->target->name, column->target->type_name);
 }
 
 /* Why no query at the source tells: a clause; NULL: one does. */
 static const char *why_not_counted(struct binder *binder, const struct table_plan *plan)
 {
-    for (uint16_t i = 0; i < plan->key_count; i++) {
-        const struct bound_column *column = &plan->bound->columns[plan->keys[i]];
+    const char *reason = NULL;
 
-        if (column->no_sql)
-            return column->no_sql;
-        if (!distinct_can_group(plain_source(column), column->target))
-            return text_format(binder->arena,
-                               "only the target knows which values of column \"%s\" (%s) are "
-                               "equal",
-                               column->target->name, column->target->type_name);
-    }
-    return NULL;
+    for (uint16_t i = 0; i < plan->key_count && !reason; i++)
+        reason = bind_uncounted(binder->arena, &plan->bound->columns[plan->keys[i]]);
+    return reason;
 }
 
 static const char *count_collisions(struct binder *binder, const struct table_plan *plan)

@@ -7,6 +7,7 @@
 #include "postgres/lookup.h"
 #include "postgres/merge_check.h"
 #include "postgres/preflight.h"
+#include "postgres/type_reader.h"
 #include "postgres/validate.h"
 #include "schema/ident.h"
 
@@ -150,6 +151,12 @@ static bool try_lookups(struct migration *m, struct err *err)
     return true;
 }
 
+void migration_ask_types(struct migration *migration)
+{
+    migration->types = pg_type_reader_create(&migration->source, &migration->target);
+    rules_ask_types(migration->rules, pg_type_reader_contract(migration->types));
+}
+
 bool migration_bind(struct migration *migration, bool backfill, struct err *err)
 {
     struct migration *m = migration;
@@ -165,6 +172,7 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     };
     if (!rules_load(m->config->tables, &m->rules, err))
         return false;
+    migration_ask_types(m);
     note_settings(m);
     if (!preflight_servers(&servers, &m->findings, err))
         return false;
@@ -211,6 +219,7 @@ void migration_close(struct migration *migration)
         chain_free(migration->chain);
     if (migration->rules != NULL)
         rules_free(migration->rules);
+    pg_type_reader_destroy(migration->types);
     findings_free(&migration->findings);
     control_migration_free(&migration->control);
     catalog_free(migration->source_catalog);

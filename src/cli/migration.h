@@ -29,6 +29,7 @@ struct migration {
     struct catalog *target_catalog;
     struct control_migration control;
     struct rules *rules;
+    struct pg_type_reader *types; /* whom the rules ask */
     struct chain *chain; /* NULL when the rules do not bind: see findings */
     struct findings findings;
 
@@ -50,6 +51,9 @@ bool migration_open(struct migration *migration, const struct config *config,
 /* Loads and binds the rules and runs the preflight; `backfill`: tables will be copied. True
  * unless asking failed; whether the migration may run is in the findings. */
 bool migration_bind(struct migration *migration, bool backfill, struct err *err);
+
+/* Lets the loaded rules ask both sides how they read constants; done by migration_bind(). */
+void migration_ask_types(struct migration *migration);
 
 /* True if this migration was never started at this target. */
 bool migration_is_fresh(const struct migration *migration);

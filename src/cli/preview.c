@@ -399,8 +399,10 @@ static struct preview_style style_of_terminal(void)
 
 static bool bind(struct migration *migration, struct err *err)
 {
-    return rules_load(migration->config->tables, &migration->rules, err) &&
-           rules_bind(migration->rules, migration->source_catalog, migration->target_catalog,
+    if (!rules_load(migration->config->tables, &migration->rules, err))
+        return false;
+    migration_ask_types(migration);
+    return rules_bind(migration->rules, migration->source_catalog, migration->target_catalog,
                       &migration->findings, &migration->chain, err);
 }
 

@@ -3,6 +3,7 @@
 #include "schema/distinct.h"
 
 #include "schema/compatibility.h"
+#include "schema/types.h"
 
 #include <string.h>
 
@@ -119,6 +120,23 @@ bool distinct_texts_kept(const struct catalog_column *target, bool solid)
     if (is_type(target, " text varchar "))
         return solid || !type_length_limit(target, &limit);
     return target->type_kind == 'e' || (solid && is_type(target, " bpchar "));
+}
+
+bool distinct_text(const struct catalog_column *column, const struct value *constant,
+                   struct arena *arena, struct value *text)
+{
+    static const char known[] = " bool int2 int4 int8 oid uuid text varchar bpchar name ";
+    const struct type_codec *codec = type_codec_for(column);
+    struct value binary;
+
+    if (!codec || column->loose || constant->kind != VALUE_TEXT ||
+        !(is_type(column, known) || column->type_kind == 'e') ||
+        !type_to_binary(codec, constant, arena, &binary) ||
+        !type_to_text(codec, &binary, arena, text))
+        return false;
+    while (is_type(column, " bpchar ") && text->size && text->data[text->size - 1] == ' ')
+        text->size--;
+    return true;
 }
 
 bool distinct_can_group(const struct catalog_column *source,

@@ -6,6 +6,8 @@
 #ifndef SCHEMA_DISTINCT_H
 #define SCHEMA_DISTINCT_H
 
+#include "base/arena.h"
+#include "model/row.h"
 #include "schema/catalog.h"
 
 #include <stdbool.h>
@@ -19,6 +21,11 @@ bool distinct_texts_kept(const struct catalog_column *target, bool solid);
 
 /* No output of the column's type ends with a blank. */
 bool distinct_is_solid(const struct catalog_column *column);
+
+/* The text by which a constant of the column's type differs from others: 1 of 01. False where the type
+ * is none whose texts do, or the constant is no value of it. */
+bool distinct_text(const struct catalog_column *column, const struct value *constant,
+                   struct arena *arena, struct value *text);
 
 /* Whether a GROUP BY at the source, over what transforms/rules.h says in SQL for the target column,
  * finds the values that are equal at the target. source: whose value goes there as it is; NULL: a

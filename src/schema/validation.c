@@ -20,9 +20,8 @@ char *validation_count(const char *rows, const char *condition)
     return buf_steal(&sql);
 }
 
-/* What a value is compared by. The type citext need not be at the source: its equality is that of
- * lower() there. */
-static void append_compared(const struct catalog_column *column, struct buf *sql)
+/* The type citext need not be at the source: its equality is that of lower() there. */
+void validation_compared(const struct catalog_column *column, struct buf *sql)
 {
     bool citext = distinct_is_citext(column);
 
@@ -40,7 +39,7 @@ char *validation_duplicates(const char *rows, const struct catalog_table *table,
         const char *name = table->columns[columns[i]].name;
 
         buf_append_text(&list, i ? ", " : "");
-        append_compared(&table->columns[columns[i]], &list);
+        validation_compared(&table->columns[columns[i]], &list);
         buf_append_text(&present, i ? " AND " : "");
         ident_append(&present, name);
         buf_append_text(&present, " IS NOT NULL");
