@@ -60,19 +60,21 @@ static const char TABLES_SQL[] =
     " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 
 static const char COLUMNS_SQL[] =
-    "WITH RECURSIVE base(oid, base) AS ("
-    "   SELECT t.oid, t.oid FROM pg_type t WHERE t.typtype <> 'd'"
+    "WITH RECURSIVE base(oid, base, modifier) AS ("
+    "   SELECT t.oid, t.oid, -1 FROM pg_type t WHERE t.typtype <> 'd'"
     "   UNION ALL"
-    "   SELECT d.oid, b.base FROM pg_type d JOIN base b ON d.typbasetype = b.oid"
+    "   SELECT d.oid, b.base, greatest(d.typtypmod, b.modifier)"
+    "   FROM pg_type d JOIN base b ON d.typbasetype = b.oid"
     "   WHERE d.typtype = 'd')"
     " SELECT a.attrelid, a.attname, a.attnum, a.atttypid,"
     "        format_type(a.atttypid, a.atttypmod), tn.nspname || '.' || t.typname, t.oid,"
     "        t.typtype, t.typelem <> 0 AND t.typcategory = 'A', coalesce(e.typtype, ''),"
-    "        coalesce(e.oid, 0), a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity,"
+    "        coalesce(e.oid, 0), greatest(a.atttypmod, b.modifier), a.attnotnull, a.atthasdef, a.attidentity,"
     "        a.attgenerated <> '', pg_get_expr(x.adbin, x.adrelid),"
     "        CASE WHEN a.attcollation <> dt.typcollation"
     "             THEN on_.nspname || '.' || o.collname END,"
-    "        col_description(c.oid, a.attnum), NOT o.collisdeterministic"
+    "        col_description(c.oid, a.attnum), NOT o.collisdeterministic,"
+    "        format_type(t.oid, greatest(a.atttypmod, b.modifier))"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " JOIN base b ON b.oid = a.atttypid JOIN pg_type t ON t.oid = b.base"
@@ -253,6 +255,7 @@ static void read_columns(struct run_of_rows *rows, struct catalog_table *table)
             .collation = copy_at(r, row, 17),
             .comment = copy_at(r, row, 18),
             .loose = bool_at(r, row, 19),
+            .base_name = mem_string(text_at(r, row, 20)),
         };
     }
 }

@@ -17,12 +17,13 @@ struct catalog_column {
     char *type_name; /* format_type(): "numeric(12,2)" */
     char *base_type; /* schema-qualified name without modifier, of the base type for domains:
                         "pg_catalog.int8", "public.mood" */
+    char *base_name; /* format_type() of that, with the modifier: "numeric(12,2)"; NULL: type_name */
     uint32_t base_type_oid;
     char type_kind; /* of the base type: b base, c composite, e enum, r range, m multirange */
     bool array;     /* the base type is an array; then the element's kind is: */
     char element_kind;
     uint32_t element_oid;
-    int32_t type_modifier;
+    int32_t type_modifier; /* of a domain: the one that it gives its base type */
     bool not_null;
     bool has_default; /* a default, identity or generation expression */
     char identity;    /* 0, a (ALWAYS), d (BY DEFAULT) */

@@ -2,6 +2,7 @@
  * chapter 8 of the manual. */
 #include "schema/compatibility.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum category {
@@ -295,6 +296,42 @@ static struct verdict fit_bit_length(const struct catalog_column *source,
     return narrows("the length must be the target's");
 }
 
+#define INTERVAL_FULL_RANGE 0x7fff
+#define INTERVAL_FULL_PRECISION 0xffff
+
+/* interval(precision), interval day: see intervaltypmodin(). */
+static struct verdict fit_interval(const struct catalog_column *source,
+                                   const struct catalog_column *target)
+{
+    int32_t from = source->type_modifier, to = target->type_modifier;
+    bool interval = type_lookup(source).category == CATEGORY_INTERVAL;
+    int range = from < 0 || !interval ? INTERVAL_FULL_RANGE : from >> 16 & 0x7fff;
+    int precision = from < 0 ? INTERVAL_FULL_PRECISION : from & 0xffff;
+    bool covered = (to >> 16 & 0x7fff) == INTERVAL_FULL_RANGE || (to >> 16 & 0x7fff) == range;
+
+    if (to < 0 || (covered && (to & 0xffff) >= (precision > 6 ? 6 : precision)))
+        return every_value_fits;
+    return rounds("smaller parts of intervals are cut off or rounded");
+}
+
+static struct verdict fit_modifier(const struct catalog_column *source,
+                                   const struct catalog_column *target);
+
+/* An array's modifier is its elements'. */
+static struct verdict fit_elements(const struct catalog_column *source,
+                                   const struct catalog_column *target)
+{
+    struct catalog_column from = *source, to = *target;
+    char name[80];
+
+    if (!type_built_in(target->base_type))
+        return every_value_fits;
+    snprintf(name, sizeof(name), "pg_catalog.%s", type_short_name(target->base_type) + 1);
+    from.base_type = to.base_type = name;
+    from.array = to.array = false;
+    return fit_modifier(&from, &to);
+}
+
 /* A value of the right type must also be within the target's length and precision. */
 static struct verdict fit_modifier(const struct catalog_column *source,
                                    const struct catalog_column *target)
@@ -311,6 +348,10 @@ static struct verdict fit_modifier(const struct catalog_column *source,
         return fit_time_precision(source, target);
     case CATEGORY_BIT:
         return fit_bit_length(source, target);
+    case CATEGORY_INTERVAL:
+        return fit_interval(source, target);
+    case CATEGORY_ARRAY:
+        return fit_elements(source, target);
     default:
         return every_value_fits;
     }

@@ -93,7 +93,8 @@ static const char *const numbers[] = {"int2",   "int4",   "int8", "numeric",
                                       "float4", "float8", "oid",  NULL};
 static const char *const fractions[] = {"numeric", "float4", "float8", NULL};
 static const char *const texts[] = {"text", "varchar", "bpchar", NULL};
-static const char *const times[] = {"time", "timetz", "timestamp", "timestamptz", NULL};
+static const char *const times[] = {"time", "timetz", "timestamp", "timestamptz",
+                                    "interval", NULL};
 
 static const struct {
     const char *name;
@@ -156,18 +157,31 @@ static bool misfit_numeric(const struct catalog_column *source,
     return true;
 }
 
-/* The same type with fewer digits, or the part of a timestamp that is a date. */
-static bool misfit_time(const struct catalog_column *source,
-                        const struct catalog_column *target, const char *name,
-                        struct buf *condition)
+/* As it stands in SQL at the source, which need not know the target's domains. */
+static const char *base_name(const struct catalog_column *column)
 {
-    bool same = strcmp(source->base_type, target->base_type) == 0;
-    bool date = strcmp(source->base_type, "pg_catalog.timestamp") == 0 &&
-                strcmp(target->base_type, "pg_catalog.date") == 0;
+    return column->base_name ? column->base_name : column->type_name;
+}
 
-    if (!(same && is_one_of(source->base_type, times)) && !date)
+static bool is_date_of(const struct catalog_column *source, const struct catalog_column *target)
+{
+    return strcmp(source->base_type, "pg_catalog.timestamp") == 0 &&
+           strcmp(target->base_type, "pg_catalog.date") == 0;
+}
+
+/* What the target's precision rounds or cuts: the same type with fewer digits, or the part of a
+ * timestamp that is a date. */
+static bool misfit_precision(const struct catalog_column *source,
+                             const struct catalog_column *target, const char *name,
+                             struct buf *condition)
+{
+    bool same = strcmp(source->base_type, target->base_type) == 0 &&
+                strncmp(target->base_type, "pg_catalog.", 11) == 0;
+
+    if (!(same && (target->array || is_one_of(source->base_type, times))) &&
+        !is_date_of(source, target))
         return false;
-    buf_append_format(condition, "%s <> %s::%s", name, name, target->type_name);
+    buf_append_format(condition, "%s <> %s::%s", name, name, base_name(target));
     return true;
 }
 
@@ -193,7 +207,7 @@ bool validation_misfit(const struct catalog_column *source, const struct catalog
     known = misfit_integer(source, target, buf_text(&name), condition) ||
             misfit_length(target, buf_text(&name), condition) ||
             misfit_numeric(source, target, buf_text(&name), condition) ||
-            misfit_time(source, target, buf_text(&name), condition) ||
+            misfit_precision(source, target, buf_text(&name), condition) ||
             misfit_uuid(source, target, buf_text(&name), condition);
     buf_free(&name);
     return known;

@@ -15,6 +15,11 @@ static const struct {
      "(\"a\"::numeric <> round(\"a\"::numeric, 2) OR abs(round(\"a\"::numeric, 2)) >= "
      "'1e10'::numeric)"},
     {"timestamptz", "timestamptz(3)", "\"a\" <> \"a\"::timestamptz(3)"},
+    {"interval", "interval day", "\"a\" <> \"a\"::interval day"},
+    {"numeric(12,4)[]", "numeric(12,2)[]", "\"a\" <> \"a\"::numeric(12,2)[]"},
+    {"numeric(12,4)", "public.cents",
+     "(\"a\"::numeric <> round(\"a\"::numeric, 2) OR abs(round(\"a\"::numeric, 2)) >= "
+     "'1e10'::numeric)"},
     {"timestamp", "date", "\"a\" <> \"a\"::date"},
     {"text", "uuid", "\"a\"::text !~* '^[{]?([0-9a-f]{4}-?){7}[0-9a-f]{4}[}]?$'"},
     {"timestamptz", "timestamp", NULL},
