@@ -92,6 +92,7 @@ static bool is_one_of(const char *base_type, const char *const *names)
 static const char *const numbers[] = {"int2",   "int4",   "int8", "numeric",
                                       "float4", "float8", "oid",  NULL};
 static const char *const fractions[] = {"numeric", "float4", "float8", NULL};
+static const char *const floats[] = {"float4", "float8", NULL};
 static const char *const texts[] = {"text", "varchar", "bpchar", NULL};
 static const char *const times[] = {"time", "timetz", "timestamp", "timestamptz",
                                     "interval", NULL};
@@ -122,6 +123,8 @@ static bool misfit_integer(const struct catalog_column *source,
                           integers[i].max);
         if (is_one_of(source->base_type, fractions))
             buf_append_format(condition, " OR %s <> trunc(%s)", name, name);
+        if (is_one_of(source->base_type, floats)) /* 1e+15 is read by no integer type */
+            buf_append_format(condition, " OR %s::text ~ 'e'", name);
         buf_append_char(condition, ')');
         return true;
     }

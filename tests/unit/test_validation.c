@@ -8,6 +8,8 @@ static const struct {
 } misfits[] = {
     {"int8", "int4", "(\"a\" < -2147483648 OR \"a\" > 2147483647)"},
     {"numeric", "int2", "(\"a\" < -32768 OR \"a\" > 32767 OR \"a\" <> trunc(\"a\"))"},
+    {"float8", "int2",
+     "(\"a\" < -32768 OR \"a\" > 32767 OR \"a\" <> trunc(\"a\") OR \"a\"::text ~ 'e')"},
     {"text", "int8", "\"a\"::text !~ '^\\s*[-+]?[0-9]+\\s*$'"},
     {"text", "varchar(5)", "char_length(\"a\"::text) > 5"},
     {"uuid", "varchar(10)", "char_length(\"a\"::text) > 10"},
