@@ -93,6 +93,7 @@ static bool connect_and_prepare(struct pg_lookup *l, struct err *err)
                                target ? l->config.target_dsn : l->config.source_dsn,
                                SESSION_SQL, l->config.stop, err) &&
                   session_run(&l->session, "SET default_transaction_read_only = on", err) &&
+                  session_see_operators(&l->session, err) &&
                   session_prepare(&l->session, STATEMENT, l->request->sql, err) &&
                   session_parameter_type(&l->session, STATEMENT, &l->key_type, err);
     return l->prepared;

@@ -350,6 +350,18 @@ PGresult *session_query_prepared(struct session *session, const char *name, int 
     return collect(session, err);
 }
 
+/* Schemas that hold no "=" stay out of the path. */
+bool session_see_operators(struct session *session, struct err *err)
+{
+    return session_run(session,
+                       "SELECT set_config('search_path', coalesce(string_agg("
+                       "         quote_ident(nspname), ', ' ORDER BY nspname), ''), false)"
+                       " FROM pg_namespace n WHERE nspname <> 'pg_catalog' AND EXISTS"
+                       " (SELECT FROM pg_operator o WHERE o.oprnamespace = n.oid"
+                       "    AND o.oprname = '=')",
+                       err);
+}
+
 /* ---- connecting ---- */
 
 /* Our defaults stand before the DSN, which may overrule them; what follows it is ours. A dead

@@ -69,6 +69,9 @@ PGresult *session_query_typed(struct session *session, const char *sql, int coun
                               const Oid *types, const char *const *values, const int *lengths,
                               const int *formats, struct err *err);
 
+/* Puts the schemas that hold an operator "=" on the search_path: those of extension types. */
+bool session_see_operators(struct session *session, struct err *err);
+
 /* Waits until the socket is ready for what libpq wants: reading, and writing while output is
  * pending. Also returns when extra_fd (or -1) is readable. False: stopped, after the grace.
  * At the deadline (0: none) it returns true. */

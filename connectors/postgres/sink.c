@@ -631,19 +631,6 @@ static bool take_lock(struct pg_sink *s, struct err *err)
     }
 }
 
-/* Rows are found by "=", and an extension's types have theirs in the extension's schema. Schemas
- * that hold no "=" stay out of the path. */
-static bool find_equality(struct pg_sink *s, struct err *err)
-{
-    return session_run(&s->session,
-                       "SELECT set_config('search_path', coalesce(string_agg("
-                       "         quote_ident(nspname), ', '), ''), false)"
-                       " FROM pg_namespace n WHERE nspname <> 'pg_catalog' AND EXISTS"
-                       " (SELECT FROM pg_operator o WHERE o.oprnamespace = n.oid"
-                       "    AND o.oprname = '=')",
-                       err);
-}
-
 static bool set_up_session(struct pg_sink *s, struct err *err)
 {
     s->session.patience = PATIENCE;
@@ -654,8 +641,9 @@ static bool set_up_session(struct pg_sink *s, struct err *err)
     if (s->config.use_replica_role &&
         !session_run(&s->session, "SET session_replication_role = replica", err))
         return false;
-    return find_equality(s, err) && control_install(&s->session, err) && take_lock(s, err) &&
-           (!s->config.use_origin || set_origin(s, err));
+    /* Rows are found by "=", and an extension's types have theirs in the extension's schema. */
+    return session_see_operators(&s->session, err) && control_install(&s->session, err) &&
+           take_lock(s, err) && (!s->config.use_origin || set_origin(s, err));
 }
 
 static void pg_sink_disconnect(struct sink *sink)
