@@ -2,6 +2,7 @@
 #include "transforms/bind.h"
 
 #include "base/mem.h"
+#include "transforms/condition.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -118,6 +119,8 @@ static void bind_pair(struct binding *binding, const struct pair *pair)
                             .target_catalog = binding->target,
                             .types = binding->rules->types,
                             .findings = binding->findings,
+                            .formulas = binding->formulas,
+                            .lost = &binding->lost,
                             .spec = pair->spec,
                             .source = pair->source,
                             .target = pair->target,
@@ -129,9 +132,11 @@ static void bind_pair(struct binding *binding, const struct pair *pair)
     init_sources(&binder);
     init_columns(&binder);
     bind_columns(&binder);
+    bind_conditions(&binder);
     bind_check(&binder);
     if (!binder.failed)
         bind_key(&binder);
+    bind_required(&binder);
     if (!binder.failed)
         bind_rows(&binder);
     if (binder.failed)
@@ -176,14 +181,17 @@ static const struct source_column *textless_input(const struct plan_column *colu
 /* The first column that keeps the stream in text, if any. */
 static const struct source_column *text_column(const struct table_plan *plan)
 {
+    const struct source_column *input;
+
     for (uint16_t i = 0; i < plan->bound->column_count; i++) {
         const struct plan_column *column = &plan->columns[i];
-        const struct source_column *input = column->passes ? NULL : textless_input(column);
 
+        input = column->passes ? NULL : textless_input(column);
         if (input)
             return input;
     }
-    return textless_input(&plan->conditions);
+    input = condition_textless(plan->bound->where);
+    return input ? input : condition_textless(plan->bound->route);
 }
 
 static void choose_stream_format(struct chain_plan *chain)
@@ -235,26 +243,42 @@ static void bind_all_pairs(struct binding *binding)
     binding->chain->tables = arena_alloc(arena, most * sizeof(*binding->chain->tables));
     binding->chain->chain.tables = binding->bound;
     binding->chain->chain.sources = binding->sources;
-    for (size_t i = 0; i < binding->pair_count; i++)
+    for (size_t i = 0; i < binding->pair_count && binding->lost.class == ERR_NONE; i++)
         bind_pair(binding, &binding->pairs[i]);
     number_sources(binding);
     bind_merges(binding);
+}
+
+static bool bind_or_refuse(struct binding *binding, size_t first, struct err *err)
+{
+    bind_tables(binding);
+    bind_all_pairs(binding);
+    if (binding->lost.class == ERR_NONE)
+        return refuse_binding(binding->findings, first, err);
+    *err = binding->lost;
+    return false;
 }
 
 bool rules_bind(const struct rules *rules, const struct catalog *source,
                 const struct catalog *target, struct findings *findings, struct chain **chain,
                 struct err *err)
 {
+    return rules_bind_asking(rules, source, target, NULL, findings, chain, err);
+}
+
+bool rules_bind_asking(const struct rules *rules, const struct catalog *source,
+                       const struct catalog *target, const struct formula_reader *formulas,
+                       struct findings *findings, struct chain **chain, struct err *err)
+{
     size_t first = findings->count;
     struct binding binding = {.rules = rules,
                               .source = source,
                               .target = target,
+                              .formulas = formulas,
                               .findings = findings,
                               .chain = create_chain()};
 
-    bind_tables(&binding);
-    bind_all_pairs(&binding);
-    if (!refuse_binding(findings, first, err)) {
+    if (!bind_or_refuse(&binding, first, err)) {
         chain_free(&binding.chain->chain);
         return false;
     }

@@ -26,13 +26,15 @@ struct binder {
     struct plan_column *current;   /* being bound */
     bool last_step;                /* the step being bound makes the target's value */
     bool failed;                   /* a breaking finding was left */
+    const struct formula_reader *formulas; /* NULL: there is nobody to ask */
+    struct err *lost;                      /* set when a server did not answer */
 
     enum match match; /* set by bind_key */
     bool insert_only;
 
     const char *collision; /* set by key_check: why rows may get the same key; NULL: they cannot */
 
-    /* set by bind_rows */
+    /* set by bind_conditions */
     struct plan_column conditions;
     const struct condition *where;
     const struct condition *route;
@@ -53,7 +55,9 @@ struct binding {
     const struct rules *rules;
     const struct catalog *source;
     const struct catalog *target;
+    const struct formula_reader *formulas;
     struct findings *findings;
+    struct err lost; /* a server did not answer: nothing is known */
     struct chain_plan *chain;
     struct bound_table *bound;   /* chain->chain.tables, writable */
     struct bound_source *sources; /* chain->chain.sources, writable */
@@ -95,8 +99,12 @@ void bind_tables(struct binding *binding);
 void bind_merges(struct binding *binding);
 /* bind_columns.c: every target column's rule, and what stays without. */
 void bind_columns(struct binder *binder);
-/* bind_check.c: types, nullability and what else is known of bound columns. */
+/* bind_rows.c: the conditions of the rows. */
+void bind_conditions(struct binder *binder);
+/* bind_check.c: types and what else is known of bound columns, once the conditions are. */
 void bind_check(struct binder *binder);
+/* bind_check.c: columns that must not be NULL, once the key is known. */
+void bind_required(struct binder *binder);
 /* bind_key.c: how the sink finds a row: match, insert_only, the columns' key. */
 void bind_key(struct binder *binder);
 /* key_collision.c: says that rows may get the same key, once the table is bound. */
@@ -104,7 +112,7 @@ void bind_collision(struct binder *binder, const struct table_plan *plan);
 /* Why values of the column that are equal at the target cannot be counted at the source: a clause;
  * NULL: they can. */
 const char *bind_uncounted(struct arena *arena, const struct bound_column *column);
-/* bind_rows.c: which rows, once the key is known. */
+/* bind_rows.c: what the conditions cost, once the key is known. */
 void bind_rows(struct binder *binder);
 /* bind_layout.c: relations, formats and owners; the binder has not failed. */
 void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan);

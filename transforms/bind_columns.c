@@ -54,6 +54,50 @@ size_t binder_request(struct binder *binder, const struct lookup_request *reques
     return chain->lookup_count++;
 }
 
+/* Everything that the expression could name. */
+static struct formula_request formula_request(struct binder *binder, const char *expression)
+{
+    uint16_t count = binder->source->column_count;
+    const char **types = arena_alloc(binder->arena, (count + 1u) * sizeof(*types));
+
+    for (uint16_t i = 0; i < count; i++)
+        types[i] = binder->source->columns[i].type_name;
+    return (struct formula_request){
+        .expression = expression,
+        .column_count = count,
+        .names = bind_column_names(binder->arena, binder->source),
+        .types = types,
+        .schema = binder->target->schema,
+        .table = binder->target->name,
+        .column = binder->current->target->name};
+}
+
+bool binder_read_formula(struct binder *binder, const char *expression, const char *where,
+                         struct formula_facts *facts)
+{
+    const struct formula_request request = formula_request(binder, expression);
+    struct err err = {0};
+
+    if (!binder->formulas)
+        return binder_refuse(binder, "rule.sql", where, "bind it to two live databases",
+                             "sql: there is no server here that could read the expression");
+    if (binder->formulas->read(binder->formulas->context, &request, binder->arena, facts, &err))
+        return true;
+    binder->failed = true;
+    *binder->lost = err;
+    err_wrap(binder->lost, "%s", where);
+    return false;
+}
+
+void binder_warn(struct binder *binder, const char *id, enum severity severity,
+                 const char *where, const char *impact, const char *what)
+{
+    const struct report report = {
+        .id = id, .severity = severity, .where = where, .impact = impact};
+
+    binder_report(binder, &report, "%s: %s", binder_object(binder), what);
+}
+
 bool binder_refuse(struct binder *binder, const char *id, const char *where, const char *fix,
                    const char *what, ...)
 {
@@ -137,6 +181,12 @@ static const struct rule *other_rule(struct binder *binder, struct plan_column *
     binder->last_step = last_step;
     if (other->state != PLAN_BOUND)
         return NULL;
+    if (other->rule->formula) {
+        binder_refuse(binder, "rule.sql", where, "read the source columns that it is made of",
+                      "\"%s\" is made by the target, in the write (sql): no rule can read it",
+                      other->target->name);
+        return NULL;
+    }
     for (uint16_t i = 0; i < other->input_count; i++)
         note_input(binder, other->inputs[i]);
     return other->rule;

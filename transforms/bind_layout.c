@@ -1,6 +1,8 @@
 /* The shapes of both sides of a bound table, and the formats its values can travel in. */
 #include "transforms/bind.h"
 
+#include "transforms/condition.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +31,7 @@ static struct column describe(const struct catalog_column *column, bool key)
 {
     return (struct column){.name = column->name,
                            .type_oid = column->type_oid,
-                           .type_modifier = column->type_modifier,
+                           .type_modifier = catalog_shown_modifier(column),
                            .key = key};
 }
 
@@ -66,6 +68,10 @@ static struct relation *target_relation(struct binder *binder, const struct tabl
     for (uint16_t i = 0; i < count; i++) {
         columns[i] = describe(plan->columns[i].target, plan->columns[i].key);
         columns[i].identity_always = plan->columns[i].target->identity == 'a';
+        if (plan->columns[i].rule->formula) {
+            columns[i].formula = (char *)(uintptr_t)plan->columns[i].rule->formula->opening;
+            columns[i].formula_varies = plan->columns[i].rule->formula->varies;
+        }
     }
     relation = relation_create(binder->target->schema, binder->target->name, count, columns);
     relation->oid = binder->target->oid;
@@ -87,6 +93,8 @@ static bool can_be_binary(const struct plan_column *column)
 {
     if (column->passes)
         return true;
+    if (column->rule->formula)
+        return false; /* texts are staged for it */
     if (column->rule->constant && column->rule->constant->kind == VALUE_NULL)
         return true;
     return column->codec && type_has_binary(column->codec) && inputs_have_text(column);
@@ -187,15 +195,20 @@ void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan)
                                   .insert_only = binder->insert_only,
                                   .where = binder->where,
                                   .route = binder->route,
-                                  .copy_binary = inputs_have_text(&binder->conditions)};
+                                  .copy_binary = !condition_textless(binder->where) &&
+                                                 !condition_textless(binder->route)};
     if (!bound->copy_binary)
         bound->copy_text_reason = "a condition reads a column that has no text form here";
     for (uint16_t i = 0; i < count; i++)
         if (bound->copy_binary && !can_be_binary(&plan->columns[i])) {
             bound->copy_binary = false;
-            bound->copy_text_reason = text_format(
-                binder->arena, "column %s (type %s)", plan->columns[i].target->name,
-                plan->columns[i].target->type_name);
+            bound->copy_text_reason =
+                plan->columns[i].rule->formula
+                    ? text_format(binder->arena, "column %s (sql: made by the target)",
+                                  plan->columns[i].target->name)
+                    : text_format(binder->arena, "column %s (type %s)",
+                                  plan->columns[i].target->name,
+                                  plan->columns[i].target->type_name);
         }
     plan->conditions = binder->conditions;
     plan->known = binder->known;

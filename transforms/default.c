@@ -67,5 +67,6 @@ const struct rule_kind rule_default = {
     .bind = default_bind,
     .evaluate = default_evaluate,
     .sql = default_sql,
+    .nulls = rule_makes_no_null,
     .inverse = default_inverse,
 };

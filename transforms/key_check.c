@@ -334,12 +334,30 @@ static bool check_target_index(struct binder *binder, const struct key *key)
     return false;
 }
 
+/* Rows are found by the key, which must be known before the write. */
+static bool check_known(struct binder *binder, const struct plan_column *column)
+{
+    struct report report = {.id = "key.sql",
+                            .severity = SEVERITY_BREAKING,
+                            .where = key_place(binder),
+                            .fix = "make the key with the other rules (template, map, cast, "
+                                   "hash, uuid5)"};
+
+    if (column->rule->formula)
+        binder_report(binder, &report,
+                      "key column %s.%s is made by the target, in the write (sql): its old "
+                      "value is not known when a row is to be found",
+                      binder->target_text, column->target->name);
+    return !column->rule->formula;
+}
+
 bool key_check(struct binder *binder, const struct key *key)
 {
     bool good = true;
 
     for (uint16_t i = 0; i < key->count; i++)
-        good &= check_computable(binder, key->columns[i]) &&
+        good &= check_known(binder, key->columns[i]) &&
+                check_computable(binder, key->columns[i]) &&
                 check_not_null(binder, key->columns[i]);
     return good && check_distinct(binder, key) && check_target_index(binder, key);
 }

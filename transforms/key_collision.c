@@ -51,7 +51,8 @@ static const char *count_collisions(struct binder *binder, const struct table_pl
     buf_append_text(&rows, "(");
     bound_table_select(plan->bound, &rows);
     buf_append_text(&rows, ")");
-    query = validation_duplicates(buf_text(&rows), binder->target, columns, plan->key_count);
+    query = validation_duplicates(buf_text(&rows), binder->target, columns, plan->key_count,
+                                  false);
     text = text_copy(binder->arena, query);
     free(query);
     buf_free(&rows);

@@ -9,11 +9,8 @@
 const struct rule_kind *const rule_kinds[] = {
     &rule_from,   &rule_value,   &rule_template, &rule_json, &rule_null_if,
     &rule_lookup, &rule_map,     &rule_cast,     &rule_mask, &rule_hash,
-    &rule_uuid5,  &rule_default, NULL,
+    &rule_uuid5,  &rule_default, &rule_formula, NULL,
 };
-
-const char *const rule_later_column_keys[] = {"sql", NULL};
-const char *const rule_later_table_keys[] = {NULL};
 
 /* Types whose cast to text yields what their output function yields (char(n): without the
  * trailing blanks, as rules want it). */
@@ -93,6 +90,18 @@ void constant_sql(const struct value *value, struct buf *sql)
     else
         literal_append(sql, value->data, value->size);
     buf_append_text(sql, "::text");
+}
+
+enum nulls rule_makes_nulls(const struct rule *rule)
+{
+    (void)rule;
+    return NULLS_MADE;
+}
+
+enum nulls rule_makes_no_null(const struct rule *rule)
+{
+    (void)rule;
+    return NULLS_NONE;
 }
 
 bool rule_always_begins(const struct yaml_node *value)

@@ -280,5 +280,6 @@ const struct rule_kind rule_lookup = {
     .bind = lookup_bind,
     .evaluate = lookup_evaluate,
     .no_sql = lookup_no_sql,
+    .nulls = rule_makes_nulls,
     .inverse = lookup_inverse,
 };

@@ -283,6 +283,19 @@ static void map_inverse(const struct rule *rule, struct inverse *inverse)
     rule->input->kind->inverse(rule->input, inverse);
 }
 
+static enum nulls map_nulls(const struct rule *rule)
+{
+    const struct map *map = rule->state;
+
+    if (!map->has_default || map->fallback.value.kind == VALUE_NULL)
+        return NULLS_MADE;
+    for (size_t i = 0; i < map->count; i++)
+        if (map->entries[i].result.value.kind == VALUE_NULL)
+            return NULLS_MADE;
+    return map->has_null_key && map->null_result.value.kind != VALUE_NULL ? NULLS_NONE
+                                                                          : NULLS_KEPT;
+}
+
 const struct rule_kind rule_map = {
     .key = "map",
     .companions = {"default"},
@@ -290,5 +303,6 @@ const struct rule_kind rule_map = {
     .bind = map_bind,
     .evaluate = map_evaluate,
     .sql = map_sql,
+    .nulls = map_nulls,
     .inverse = map_inverse,
 };

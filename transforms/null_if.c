@@ -114,5 +114,6 @@ const struct rule_kind rule_null_if = {
     .bind = null_if_bind,
     .evaluate = null_if_evaluate,
     .sql = null_if_sql,
+    .nulls = rule_makes_nulls,
     .inverse = null_if_inverse,
 };

@@ -68,6 +68,8 @@ static bool outline_entry(const struct catalog_table *source, const struct colum
         column->constant = true;
         column->value = constant->value.kind == VALUE_NULL ? NULL : constant->value.data;
     }
+    if (spec->steps[0].kind == &rule_formula)
+        column->expression = expression_text(spec->steps[0].state);
     return true;
 }
 

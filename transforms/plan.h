@@ -49,6 +49,11 @@ struct chain_plan {
     struct table_plan *tables; /* as chain.tables */
 };
 
+/* Appends what stands after FROM to get the source's rows that fulfil the conditions (NULL: none):
+ * a quoted table, or a SELECT in parentheses. */
+void plan_source_rows(const struct catalog_table *source, const struct condition *where,
+                      const struct condition *route, struct buf *sql);
+
 static inline bool plan_reads(const struct plan_column *column,
                               const struct catalog_column *source)
 {

@@ -11,7 +11,8 @@
  *
  *     load      once, from the YAML entry alone: a state in the rules' arena
  *     bind      once for each table it is used with: a struct rule in the chain's arena
- *     evaluate  for each row; immutable by then, any thread
+ *     evaluate  for each row; immutable by then, any thread. `sql` gives what its formula reads:
+ *               the value itself is made by the target, in the write
  *     sql       the same as an SQL expression over the source's columns, or why there is none
  *     inverse   how to get back, or why that cannot be done
  *
@@ -34,6 +35,7 @@
 #include "base/err.h"
 #include "base/yaml.h"
 #include "model/row.h"
+#include "pipeline/formula_reader.h"
 #include "pipeline/lookup.h"
 #include "schema/catalog.h"
 #include "schema/finding.h"
@@ -63,6 +65,13 @@ struct rule {
     /* Set by bind where they hold: */
     const struct source_column *plain; /* the result is this column's value as it is */
     const struct value *constant;      /* the result never varies: VALUE_TEXT or VALUE_NULL */
+    const struct formula *formula;     /* the result is not written: the target makes what is */
+};
+
+/* What the target makes of a rule's result (schema/formula.h). */
+struct formula {
+    const char *opening;
+    bool varies; /* another result for the same row */
 };
 
 /* A constant of the file. */
@@ -88,6 +97,13 @@ struct inverse {
     bool one_to_one;           /* different inputs never give the same result */
 };
 
+/* What a step gives where NULL comes in, and whether it gives NULL of itself. */
+enum nulls {
+    NULLS_KEPT, /* NULL of NULL, and of nothing else */
+    NULLS_MADE, /* NULL of some values too, or it fails for some (sql() yields NULL then) */
+    NULLS_NONE, /* never NULL */
+};
+
 struct rule_kind {
     const char *key; /* the key of a column entry that asks for it */
     /* Further keys it reads from the entry; NULL-terminated. Where such a key is a kind of its
@@ -106,12 +122,14 @@ struct rule_kind {
     bool (*bind)(struct binder *binder, const void *loaded, struct rule *rule);
     bool (*evaluate)(const struct rule *rule, const struct evaluation *in, struct value *out,
                      struct err *err);
-    /* Appends an expression of type text; its input's through rule_sql(). Only called where
+    /* Appends an expression of type text (a formula's: of its own type); its input's through
+     * rule_sql(). Only called where
      * rule_no_sql() gives no reason; NULL where there always is one. */
     void (*sql)(const struct rule *rule, struct buf *sql);
     /* Why this step cannot be said in SQL, as a clause ("PostgreSQL has no xxh64"); NULL: it
      * can. A NULL member: it always can, if its input can. */
     const char *(*no_sql)(const struct rule *rule);
+    enum nulls (*nulls)(const struct rule *rule); /* NULL: NULLS_KEPT */
     /* Fills *inverse, which is zeroed but for one_to_one = true; a step calls its input's. */
     void (*inverse)(const struct rule *rule, struct inverse *inverse);
 };
@@ -128,12 +146,12 @@ extern const struct rule_kind rule_mask;
 extern const struct rule_kind rule_hash;
 extern const struct rule_kind rule_uuid5;
 extern const struct rule_kind rule_default;
+extern const struct rule_kind rule_formula;
+/* The expression of a loaded `sql`. */
+const char *expression_text(const void *loaded);
 
 /* kinds.c: every kind, in the order in which the steps of one entry work. NULL-terminated. */
 extern const struct rule_kind *const rule_kinds[];
-/* Keys that later versions will know: of a column entry, of a table entry. */
-extern const char *const rule_later_column_keys[];
-extern const char *const rule_later_table_keys[];
 
 /* The rule's result as text: VALUE_TEXT, VALUE_NULL, VALUE_ABSENT or VALUE_UNCHANGED. */
 bool rule_text(const struct rule *rule, const struct evaluation *in, struct value *out,
@@ -144,6 +162,9 @@ bool rule_always_begins(const struct yaml_node *value);
 void rule_sql(const struct rule *rule, struct buf *sql);
 /* The first reason of the rule and of what it reads why there is no SQL for it, or NULL. */
 const char *rule_no_sql(const struct rule *rule);
+/* For struct rule_kind.nulls. */
+enum nulls rule_makes_nulls(const struct rule *rule);
+enum nulls rule_makes_no_null(const struct rule *rule);
 /* Puts `(SELECT result FROM (SELECT (input) COLLATE "C" AS v) AS s)` around a result that names
  * its input v, as often as it likes: the text of nested steps grows by sums, not by products,
  * and comparisons are those of bytes. */
@@ -209,5 +230,12 @@ const struct catalog *binder_catalog(struct binder *binder, bool target);
 size_t binder_request(struct binder *binder, const struct lookup_request *request);
 /* The source table, for messages and statements. */
 const struct catalog_table *binder_source_table(struct binder *binder);
+/* Has the target read an expression for the column being bound, over all columns of the source
+ * table. False when a breaking finding was left, or the server did not answer. */
+bool binder_read_formula(struct binder *binder, const char *expression, const char *where,
+                         struct formula_facts *facts);
+/* Leaves a finding that does not break at `where`. */
+void binder_warn(struct binder *binder, const char *id, enum severity severity,
+                 const char *where, const char *impact, const char *what);
 
 #endif

@@ -40,18 +40,6 @@ static bool is_listed(const char *word, const char *const *list)
     return false;
 }
 
-/* Keys that the design names and this version lacks are refused as such. */
-static bool check_keys(const struct yaml_node *node, const char *what, const char *const *known,
-                       const char *const *later, struct err *err)
-{
-    for (size_t i = 0; node->kind == YAML_MAPPING && i < node->count; i++)
-        if (node->keys[i]->text && is_listed(node->keys[i]->text, later))
-            return yaml_error(node->keys[i], err,
-                              "key \"%s\" in %s: this version does not have it yet",
-                              node->keys[i]->text, what);
-    return yaml_check_keys(node, what, known, err);
-}
-
 static bool load_names(const struct yaml_node *node, const char *what, struct arena *arena,
                        size_t *count, struct name_spec **names, struct err *err)
 {
@@ -200,7 +188,7 @@ static bool load_column(const struct yaml_node *key, const struct yaml_node *ent
     list_column_keys(known);
     if (entry->kind != YAML_MAPPING || entry->count == 0)
         return yaml_error(entry, err, "%s: expected a rule such as { from: name }", what);
-    return check_keys(entry, what, known, rule_later_column_keys, err) &&
+    return yaml_check_keys(entry, what, known, err) &&
            load_type(yaml_get(entry, "type"), arena, column, err) &&
            load_steps(entry, arena, column, err);
 }
@@ -317,8 +305,7 @@ static bool load_tables(const struct yaml_node *tables, struct rules *rules, str
     rules->table_count = tables->count;
     rules->tables = arena_alloc(&rules->arena, tables->count * sizeof(*rules->tables));
     for (size_t i = 0; i < tables->count; i++)
-        if (!check_keys(tables->items[i], "tables entry", table_keys, rule_later_table_keys,
-                        err) ||
+        if (!yaml_check_keys(tables->items[i], "tables entry", table_keys, err) ||
             !load_table(tables->items[i], &rules->arena, &rules->tables[i], err))
             return false;
     return true;

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/yaml.h"
+#include "pipeline/formula_reader.h"
 #include "pipeline/lookup.h"
 #include "pipeline/transform.h"
 #include "pipeline/type_reader.h"
@@ -115,6 +116,11 @@ void rules_ask_types(struct rules *rules, const struct type_reader *types);
 bool rules_bind(const struct rules *rules, const struct catalog *source,
                 const struct catalog *target, struct findings *findings, struct chain **chain,
                 struct err *err);
+/* The same where rules may hold expressions (`sql`), which the servers read while they are bound.
+ * Also false when one does not answer (not ERR_CONFIG). */
+bool rules_bind_asking(const struct rules *rules, const struct catalog *source,
+                       const struct catalog *target, const struct formula_reader *formulas,
+                       struct findings *findings, struct chain **chain, struct err *err);
 void chain_free(struct chain *chain);
 
 /* A transform over the chain; the caller destroys it before the chain. `maker` (may be NULL

@@ -71,6 +71,10 @@ static bool ask(struct binder *binder, bool target, const struct catalog_column 
         break;
     }
     *why = text_format(binder->arena, ", as far as can be told: %s", err.message);
+    if (err.class != ERR_CONFIG) { /* the connection is lost, or a stop was asked for */
+        binder->failed = true;
+        *binder->lost = err;
+    }
     return false;
 }
 

@@ -60,21 +60,28 @@ static const char TABLES_SQL[] =
     " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 
 static const char COLUMNS_SQL[] =
-    "WITH RECURSIVE base(oid, base, modifier) AS ("
-    "   SELECT t.oid, t.oid, -1 FROM pg_type t WHERE t.typtype <> 'd'"
+    "WITH RECURSIVE base(oid, base, modifier, not_null, asks) AS ("
+    "   SELECT t.oid, t.oid, -1, false, NULL::text COLLATE \"C\" FROM pg_type t WHERE t.typtype <> 'd'"
     "   UNION ALL"
-    "   SELECT d.oid, b.base, greatest(d.typtypmod, b.modifier)"
+    "   SELECT d.oid, b.base, CASE WHEN d.typtypmod < 0 THEN b.modifier ELSE d.typtypmod END,"
+    "          b.not_null OR d.typnotnull, nullif(concat_ws(' AND ', b.asks,"
+    "          (SELECT string_agg('(' || pg_get_expr(k.conbin, 0) || ')', ' AND '"
+    "                             ORDER BY k.conname)"
+    "           FROM pg_constraint k WHERE k.contypid = d.oid AND k.contype = 'c')), '')"
+    "          COLLATE \"C\""
     "   FROM pg_type d JOIN base b ON d.typbasetype = b.oid"
     "   WHERE d.typtype = 'd')"
     " SELECT a.attrelid, a.attname, a.attnum, a.atttypid,"
     "        format_type(a.atttypid, a.atttypmod), tn.nspname || '.' || t.typname, t.oid,"
     "        t.typtype, t.typelem <> 0 AND t.typcategory = 'A', coalesce(e.typtype, ''),"
-    "        coalesce(e.oid, 0), greatest(a.atttypmod, b.modifier), a.attnotnull, a.atthasdef, a.attidentity,"
+    "        coalesce(e.oid, 0),"
+    "        CASE WHEN dt.typtype = 'd' THEN b.modifier ELSE a.atttypmod END,"
+    "        a.attnotnull OR b.not_null, a.atthasdef, a.attidentity,"
     "        a.attgenerated <> '', pg_get_expr(x.adbin, x.adrelid),"
     "        CASE WHEN a.attcollation <> dt.typcollation"
     "             THEN on_.nspname || '.' || o.collname END,"
-    "        col_description(c.oid, a.attnum), NOT o.collisdeterministic,"
-    "        format_type(t.oid, greatest(a.atttypmod, b.modifier))"
+    "        col_description(c.oid, a.attnum), b.asks, NOT o.collisdeterministic,"
+    "        format_type(t.oid, CASE WHEN dt.typtype = 'd' THEN b.modifier ELSE a.atttypmod END)"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " JOIN base b ON b.oid = a.atttypid JOIN pg_type t ON t.oid = b.base"
@@ -254,8 +261,9 @@ static void read_columns(struct run_of_rows *rows, struct catalog_table *table)
             .expression = copy_at(r, row, 16),
             .collation = copy_at(r, row, 17),
             .comment = copy_at(r, row, 18),
-            .loose = bool_at(r, row, 19),
-            .base_name = mem_string(text_at(r, row, 20)),
+            .domain = copy_at(r, row, 19),
+            .loose = bool_at(r, row, 20),
+            .base_name = mem_string(text_at(r, row, 21)),
         };
     }
 }

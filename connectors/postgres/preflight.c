@@ -336,6 +336,31 @@ static bool check_target_table(const struct preflight *p, size_t i, struct findi
     return ok;
 }
 
+static bool stages(const struct preflight *p)
+{
+    bool formula = false;
+    for (size_t i = 0; i < p->table_count; i++)
+        formula = formula || relation_has_formula(p->target_tables[i].relation);
+    return formula && p->fresh && p->backfill;
+}
+
+/* Tables with columns that the target makes are copied through a temporary one. */
+static bool check_temporary_right(const struct preflight *p, struct findings *findings,
+                                  struct err *err)
+{
+    if (!stages(p))
+        return true;
+    PGresult *r = session_exec(
+        p->target, "SELECT has_database_privilege(current_database(), 'TEMPORARY')", err);
+    if (r != NULL && PQgetvalue(r, 0, 0)[0] == 'f')
+        findings_addf(findings, "target.temporary_right", SEVERITY_BREAKING, "target",
+                      "grant TEMPORARY on the database to slackwater's role",
+                      "the role may not make temporary tables, through which tables with sql "
+                      "rules are copied");
+    PQclear(r);
+    return r != NULL;
+}
+
 bool preflight_tables(const struct preflight *preflight, struct findings *findings,
                       struct err *err)
 {
@@ -344,5 +369,6 @@ bool preflight_tables(const struct preflight *preflight, struct findings *findin
         check_source_table(preflight->source_tables[i], preflight->fresh, findings);
     for (size_t i = 0; ok && i < preflight->table_count; i++)
         ok = check_target_table(preflight, i, findings, err);
+    ok = ok && check_temporary_right(preflight, findings, err);
     return ok || err_wrap(err, "looking at the target tables");
 }

@@ -33,6 +33,7 @@ struct session {
     usec_t stop_seen; /* monotonic; when a wait first saw the stop */
     usec_t grace;     /* for a statement under way when the stop comes */
     usec_t patience;  /* how long a statement may go without an answer; 0: for ever */
+    int error_at;     /* where in the last failed statement, in characters from 1; 0: not told */
 };
 
 /* Connects and applies the settings above. A DSN that is "file:PATH" is read from there, at every
@@ -69,7 +70,8 @@ PGresult *session_query_typed(struct session *session, const char *sql, int coun
                               const Oid *types, const char *const *values, const int *lengths,
                               const int *formats, struct err *err);
 
-/* Puts the schemas that hold an operator "=" on the search_path: those of extension types. */
+/* Puts the schemas that hold an operator "=" on the search_path: those of extension types. With it
+ * what a formula names means the same in every session at the target. */
 bool session_see_operators(struct session *session, struct err *err);
 
 /* Waits until the socket is ready for what libpq wants: reading, and writing while output is

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "postgres/control.h"
+#include "postgres/formula.h"
 #include "postgres/ghost.h"
 #include "postgres/pipeline.h"
 #include "postgres/session.h"
@@ -525,6 +526,24 @@ static bool send_batch(struct pg_sink *s, const struct batch *batch, struct err 
     return batch->ends_open || send_commit(s, batch, err);
 }
 
+/* The server does not say which of a statement's expressions failed: each formula of the row is
+ * tried by itself, in another session, for ours is in a failed transaction. */
+static void blame_formula(struct pg_sink *s, const struct change *change, struct err *err)
+{
+    struct session other = {0};
+    struct err ignored = {0};
+    const struct column *column = NULL;
+    if (err->class != ERR_DATA || err->sqlstate[0] == '\0' ||
+        !relation_has_formula(change->relation) ||
+        !session_open(&other, "target", s->config.dsn, SESSION_SQL, s->config.stop, &ignored))
+        return;
+    other.patience = PATIENCE;
+    column = pg_formula_at_fault(&other, change->relation, &change->new, err);
+    session_close(&other);
+    if (column != NULL)
+        err_wrap(err, "the sql of column %s", column->name);
+}
+
 /* Says which change failed: table, operation and LSN; values stay out. */
 static bool describe_failure(struct pg_sink *s, struct err *err)
 {
@@ -539,6 +558,7 @@ static bool describe_failure(struct pg_sink *s, struct err *err)
         return false;
     const struct change *change = &s->batch->changes[index];
     char lsn[LSN_TEXT_SIZE];
+    blame_formula(s, change, err);
     err_wrap(err, "%s on %s.%s at LSN %s (xid %u)", NAMES[change->kind],
              change->relation->schema, change->relation->name, lsn_format(change->lsn, lsn),
              s->batch->transactions[change->transaction].xid);

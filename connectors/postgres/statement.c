@@ -2,8 +2,10 @@
 #include "postgres/statement.h"
 
 #include "base/mem.h"
+#include "schema/formula.h"
 #include "schema/ident.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,8 +42,9 @@ static void only_table(struct building *b)
 }
 
 /* The number of the parameter for this value, made on first use. */
-static void parameter(struct building *b, bool old, uint16_t column)
+static unsigned parameter_number(struct building *b, bool old, uint16_t column)
 {
+    const struct column *c = &b->relation->columns[column];
     struct statement *s = b->statement;
     uint16_t i = 0;
     while (i < s->parameter_count &&
@@ -49,10 +52,22 @@ static void parameter(struct building *b, bool old, uint16_t column)
         i++;
     if (i == s->parameter_count) {
         s->parameters[i] = (struct parameter){.old = old, .column = column};
-        s->types[i] = b->relation->columns[column].type_oid;
+        s->types[i] = c->formula ? FORMULA_VALUE_TYPE : c->type_oid;
         s->parameter_count++;
     }
-    buf_append_format(&b->sql, "$%u", i + 1U);
+    return i + 1U;
+}
+
+/* The value as a parameter, or what the column's formula makes of it. */
+static void parameter(struct building *b, bool old, uint16_t column)
+{
+    const char *formula = b->relation->columns[column].formula;
+    char number[8];
+    snprintf(number, sizeof number, "$%u", parameter_number(b, old, column));
+    if (formula == NULL)
+        text(b, number);
+    else
+        formula_append(&b->sql, formula, number);
 }
 
 static bool is_known(const struct building *b, uint16_t column)
@@ -217,10 +232,16 @@ static bool equality_is_identity(const struct catalog_column *column)
 static void match_column(struct building *b, uint16_t i)
 {
     int index = catalog_column_index(b->table, b->relation->columns[i].name);
-    bool exact = index >= 0 && equality_is_identity(&b->table->columns[index]);
+    const struct catalog_column *column = index < 0 ? NULL : &b->table->columns[index];
+    bool made = b->relation->columns[i].formula != NULL;
+    bool exact = column != NULL && equality_is_identity(column);
     column_name(b, i);
     text(b, exact ? " IS NOT DISTINCT FROM " : "::text COLLATE \"C\" IS NOT DISTINCT FROM ");
+    if (made && column != NULL)
+        text(b, "CAST(");
     parameter(b, true, i);
+    if (made && column != NULL)
+        buf_append_format(&b->sql, " AS %s)", column->type_name);
     text(b, exact ? "" : "::text");
 }
 
@@ -234,6 +255,8 @@ static void where_one_row(struct building *b)
                       partitioned ? "tableoid, ctid" : "ctid");
     only_table(b);
     for (uint16_t i = 0; i < b->relation->column_count; i++) {
+        if (b->relation->columns[i].formula_varies)
+            continue;
         text(b, separator);
         match_column(b, i);
         separator = " AND ";

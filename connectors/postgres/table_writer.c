@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "postgres/copy_format.h"
+#include "schema/formula.h"
 #include "schema/ident.h"
 
 #include <stdio.h>
@@ -39,7 +40,8 @@ static bool pg_writer_open(struct table_writer *writer, struct err *err)
     /* What is recorded as copied must be on the disk, whatever the server's default is. */
     return session_run(&w->session, "SET synchronous_commit = on", err) &&
            (!w->config.use_replica_role ||
-            session_run(&w->session, "SET session_replication_role = replica", err));
+            session_run(&w->session, "SET session_replication_role = replica", err)) &&
+           session_see_operators(&w->session, err);
 }
 
 bool pg_table_has_rows(struct session *session, const struct pg_target_table *table, bool *has,
@@ -109,11 +111,23 @@ static void append_columns(const struct pg_table_writer *w, struct buf *sql)
     }
 }
 
+/* A column made by a formula is staged as what the formula reads. */
+static void append_stage_columns(const struct pg_table_writer *w, struct buf *sql)
+{
+    for (uint16_t i = 0; i < w->relation->column_count; i++) {
+        const struct column *column = &w->relation->columns[i];
+        buf_append_text(sql, i == 0 ? "" : ", ");
+        if (column->formula != NULL)
+            buf_append_text(sql, "NULL::text[] AS ");
+        ident_append(sql, column->name);
+    }
+}
+
 static bool create_stage(struct pg_table_writer *w, struct err *err)
 {
     struct buf sql = {0};
     buf_append_text(&sql, "CREATE TEMPORARY TABLE slackwater_stage ON COMMIT DROP AS SELECT ");
-    append_columns(w, &sql);
+    append_stage_columns(w, &sql);
     buf_append_text(&sql, " FROM ");
     ident_append_qualified(&sql, w->relation->schema, w->relation->name);
     buf_append_text(&sql, " WITH NO DATA");
@@ -122,16 +136,16 @@ static bool create_stage(struct pg_table_writer *w, struct err *err)
     return ok;
 }
 
-/* Straight in, or by the stage. */
+/* Straight in, or by the stage. COPY takes values, not expressions. */
 static bool choose_way(struct pg_table_writer *w, struct err *err)
 {
     bool has_rows = false;
     if (!pg_table_has_rows(&w->session, &w->config.tables[w->relation->table], &has_rows, err))
         return false;
-    w->staged = has_rows || w->stage_next == w->relation;
+    w->staged = has_rows || w->stage_next == w->relation || relation_has_formula(w->relation);
     if (!w->staged)
         return true;
-    if (w->relation->match == MATCH_KEY)
+    if (w->relation->match == MATCH_KEY || !has_rows)
         return create_stage(w, err);
     err_set(err, ERR_DATA, "the target table has rows and no key: copying would double them");
     return err_remedy(err, "empty it, or give it a key");
@@ -271,9 +285,37 @@ static bool end_copy(struct pg_table_writer *w, struct err *err)
     }
 }
 
+/* What the staged columns are to be written as. */
+static void append_staged(const struct pg_table_writer *w, struct buf *sql)
+{
+    for (uint16_t i = 0; i < w->relation->column_count; i++) {
+        const struct column *column = &w->relation->columns[i];
+        struct buf name = {0};
+        buf_append_text(&name, "slackwater_stage.");
+        ident_append(&name, column->name);
+        buf_append_text(sql, i == 0 ? "" : ", ");
+        if (column->formula != NULL)
+            formula_append(sql, column->formula, buf_text(&name));
+        else
+            buf_append_text(sql, buf_text(&name));
+        buf_free(&name);
+    }
+}
+
 static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
 {
-    const char *separator = " DO UPDATE SET ";
+    const char *separator = " ON CONFLICT (";
+    if (w->relation->match != MATCH_KEY)
+        return; /* the table had no row */
+    for (uint16_t i = 0; i < w->relation->column_count; i++) {
+        if (!w->relation->columns[i].key)
+            continue;
+        buf_append_text(sql, separator);
+        ident_append(sql, w->relation->columns[i].name);
+        separator = ", ";
+    }
+    buf_append_text(sql, ")");
+    separator = " DO UPDATE SET ";
     for (uint16_t i = 0; i < w->relation->column_count; i++) {
         const struct column *column = &w->relation->columns[i];
         if (column->key || column->identity_always)
@@ -315,32 +357,60 @@ static bool refuse_repeated_keys(struct pg_table_writer *w, struct err *err)
     return r != NULL && !repeated;
 }
 
+/* True if the column's formula fails over the staged rows in the way of *err; what it writes is of
+ * no matter here. */
+static bool formula_fails(struct pg_table_writer *w, const struct column *column,
+                          const struct err *err)
+{
+    struct buf sql = {0}, name = {0};
+    struct err again = {0};
+    buf_append_text(&name, "slackwater_stage.");
+    ident_append(&name, column->name);
+    buf_append_text(&sql, "ROLLBACK TO SAVEPOINT merge; SELECT count(x) FROM (SELECT ");
+    formula_append(&sql, column->formula, buf_text(&name));
+    buf_append_text(&sql, " AS x FROM pg_temp.slackwater_stage OFFSET 0) AS rows");
+    bool failed = !session_run(&w->session, buf_text(&sql), &again) &&
+                  strcmp(again.sqlstate, err->sqlstate) == 0;
+    buf_free(&name);
+    buf_free(&sql);
+    return failed;
+}
+
+/* The server does not say which expression of a statement failed. */
+static void blame_formula(struct pg_table_writer *w, struct err *err)
+{
+    if (err->class != ERR_DATA)
+        return;
+    for (uint16_t i = 0; i < w->relation->column_count; i++) {
+        const struct column *column = &w->relation->columns[i];
+        if (column->formula == NULL || !formula_fails(w, column, err))
+            continue;
+        err_wrap(err, "the sql of column %s", column->name);
+        return;
+    }
+}
+
 /* The source wins over what the application wrote to the target before the copy; what it wrote
  * since then is on its way in the stream. */
 static bool merge_stage(struct pg_table_writer *w, struct err *err)
 {
     struct buf sql = {0};
-    const char *separator = " ON CONFLICT (";
     buf_append_text(&sql, "INSERT INTO ");
     ident_append_qualified(&sql, w->relation->schema, w->relation->name);
     buf_append_text(&sql, " (");
     append_columns(w, &sql);
     buf_append_text(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
-    append_columns(w, &sql);
+    append_staged(w, &sql);
     buf_append_text(&sql, " FROM pg_temp.slackwater_stage");
-    for (uint16_t i = 0; i < w->relation->column_count; i++) {
-        if (!w->relation->columns[i].key)
-            continue;
-        buf_append_text(&sql, separator);
-        ident_append(&sql, w->relation->columns[i].name);
-        separator = ", ";
-    }
-    buf_append_text(&sql, ")");
     append_overwrite(w, &sql);
-    bool ok = refuse_repeated_keys(w, err) && session_run(&w->session, sql.data, err) &&
-              session_run(&w->session, "DROP TABLE pg_temp.slackwater_stage", err);
+    bool merged = refuse_repeated_keys(w, err) &&
+                  (!relation_has_formula(w->relation) ||
+                   session_run(&w->session, "SAVEPOINT merge", err)) &&
+                  session_run(&w->session, sql.data, err);
     buf_free(&sql);
-    return ok;
+    if (!merged)
+        blame_formula(w, err);
+    return merged && session_run(&w->session, "DROP TABLE pg_temp.slackwater_stage", err);
 }
 
 static bool pg_writer_loaded(struct table_writer *writer, struct err *err)

@@ -3,7 +3,8 @@
  *
  * An empty table (of rows that are ours) takes the COPY directly. One that has rows, because
  * the application writes both sides already, takes it through a staging table and an upsert by
- * key; without a key that would double rows, and is refused. */
+ * key; without a key that would double rows, and is refused. COPY cannot evaluate what the
+ * target is to make (schema/formula.h): such a table is staged too. */
 #ifndef POSTGRES_TABLE_WRITER_H
 #define POSTGRES_TABLE_WRITER_H
 

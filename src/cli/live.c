@@ -87,6 +87,7 @@ static struct table_pair bound_pair(struct arena *arena, const struct bound_tabl
                                .origins = origins,
                                .constants = constants,
                                .rows = rows_of(arena, table),
+                               .filtered = table->where != NULL || table->route != NULL,
                                .without_key = table->target_relation->match == MATCH_ROW};
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "postgres/formula.h"
 #include "postgres/introspect.h"
 #include "postgres/lookup.h"
 #include "postgres/merge_check.h"
@@ -151,10 +152,15 @@ static bool try_lookups(struct migration *m, struct err *err)
     return true;
 }
 
-void migration_ask_types(struct migration *migration)
+bool migration_bind_rules(struct migration *migration, struct err *err)
 {
+    struct pg_formulas formulas = {.source = &migration->source, .target = &migration->target};
+    const struct formula_reader reader = pg_formula_reader(&formulas);
     migration->types = pg_type_reader_create(&migration->source, &migration->target);
     rules_ask_types(migration->rules, pg_type_reader_contract(migration->types));
+    return rules_bind_asking(migration->rules, migration->source_catalog,
+                             migration->target_catalog, &reader, &migration->findings,
+                             &migration->chain, err);
 }
 
 bool migration_bind(struct migration *migration, bool backfill, struct err *err)
@@ -172,14 +178,15 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     };
     if (!rules_load(m->config->tables, &m->rules, err))
         return false;
-    migration_ask_types(m);
     note_settings(m);
     if (!preflight_servers(&servers, &m->findings, err))
         return false;
-    if (!rules_bind(m->rules, m->source_catalog, m->target_catalog, &m->findings, &m->chain,
-                    &binding)) {
-        m->chain = NULL; /* the findings say why */
-        return true;
+    if (!migration_bind_rules(m, &binding)) {
+        m->chain = NULL;
+        if (binding.class == ERR_CONFIG)
+            return true; /* the findings say why */
+        *err = binding;
+        return false;
     }
     describe_sources(m);
     describe_targets(m);

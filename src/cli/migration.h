@@ -52,8 +52,8 @@ bool migration_open(struct migration *migration, const struct config *config,
  * unless asking failed; whether the migration may run is in the findings. */
 bool migration_bind(struct migration *migration, bool backfill, struct err *err);
 
-/* Lets the loaded rules ask both sides how they read constants; done by migration_bind(). */
-void migration_ask_types(struct migration *migration);
+/* Binds the loaded rules alone, with both servers to read expressions and constants. */
+bool migration_bind_rules(struct migration *migration, struct err *err);
 
 /* True if this migration was never started at this target. */
 bool migration_is_fresh(const struct migration *migration);

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/migration.h"
 #include "cli/preview_view.h"
+#include "postgres/formula.h"
 #include "postgres/table_reader.h"
 #include "schema/ident.h"
 #include "transforms/story.h"
@@ -233,6 +234,47 @@ static void collect_row(const struct preview *preview, enum transform_result res
                                     "before", before, "after", after));
 }
 
+/* --- what the target makes --- */
+
+/* A modifier is left out: a cast cuts what an assignment refuses. */
+static const char *shown_type(const struct catalog_column *column)
+{
+    return column->type_modifier == -1 ? column->type_name : NULL;
+}
+
+/* A value of a formula becomes what the target would make of it, asked in a read-only
+ * transaction; what each write makes anew cannot be known before. */
+static bool make_value(struct preview *preview, const struct change *change, uint16_t i,
+                       struct err *err)
+{
+    static const char anew[] = "(made anew by each write)";
+    const struct column *column = &change->relation->columns[i];
+    const struct bound_table *table =
+        &preview->migration.chain->tables[written_table(preview, change)];
+    struct value *value = &change->new.values[i];
+
+    if (!column->formula || value->kind != VALUE_TEXT)
+        return true;
+    if (column->formula_varies) {
+        *value = (struct value){.data = anew, .size = sizeof anew - 1, .kind = VALUE_TEXT};
+        return true;
+    }
+    return pg_formula_evaluate(&preview->migration.target, column->formula,
+                               shown_type(table->columns[i].target), value,
+                               &preview->out->arena, value, err) ||
+           err_wrap(err, "target column %s.%s.%s", change->relation->schema,
+                    change->relation->name, column->name);
+}
+
+static bool make_values(struct preview *preview, struct err *err)
+{
+    for (uint32_t i = 0; i < preview->out->change_count; i++)
+        for (uint16_t j = 0; j < preview->out->changes[i].new.count; j++)
+            if (!make_value(preview, &preview->out->changes[i], j, err))
+                return false;
+    return true;
+}
+
 /* --- rows --- */
 
 /* As the stream would bring it: a new row, in text. */
@@ -247,6 +289,8 @@ static void show_row(struct preview *preview, int number)
     batch_reset(preview->out);
     result =
         preview->transform->ops->change(preview->transform, &change, 0, preview->out, &err);
+    if (result == TRANSFORM_WRITTEN && !make_values(preview, &err))
+        result = TRANSFORM_FAILED;
     preview->failed += result == TRANSFORM_FAILED;
     if (preview->rows)
         collect_row(preview, result, &err);
@@ -290,7 +334,7 @@ static struct relation *whole_relation(const struct catalog_table *table)
         if (!column->generated)
             columns[count++] = (struct column){.name = column->name,
                                                .type_oid = column->type_oid,
-                                               .type_modifier = column->type_modifier};
+                                               .type_modifier = catalog_shown_modifier(column)};
     }
     struct relation *relation = relation_create(table->schema, table->name, count, columns);
     relation->oid = table->oid;
@@ -399,11 +443,8 @@ static struct preview_style style_of_terminal(void)
 
 static bool bind(struct migration *migration, struct err *err)
 {
-    if (!rules_load(migration->config->tables, &migration->rules, err))
-        return false;
-    migration_ask_types(migration);
-    return rules_bind(migration->rules, migration->source_catalog, migration->target_catalog,
-                      &migration->findings, &migration->chain, err);
+    return rules_load(migration->config->tables, &migration->rules, err) &&
+           migration_bind_rules(migration, err);
 }
 
 static bool show(struct preview *preview, struct err *err)

@@ -217,6 +217,14 @@ static bool reload_control(struct run *run, struct err *err)
     return control_load(&m->target, run->config->migration, &m->control, err);
 }
 
+/* Those that the source cannot evaluate are not in the table's SELECT. */
+static void append_formulas(const struct relation *target, struct buf *rules)
+{
+    for (uint16_t i = 0; i < target->column_count; i++)
+        if (target->columns[i].formula != NULL)
+            buf_append_format(rules, " / %s", target->columns[i].formula);
+}
+
 /* Rows that are at the target already were made by the rules of their time. Mending a rule that
  * stopped the run is what a change is for; anything else makes old and new rows differ. */
 static bool note_rules(struct run *run, struct err *err)
@@ -226,6 +234,7 @@ static bool note_rules(struct run *run, struct err *err)
     bool same = true;
     for (size_t i = 0; i < chain->table_count; i++) {
         bound_table_select(&chain->tables[i], &rules);
+        append_formulas(chain->tables[i].target_relation, &rules);
         buf_append_text(&rules, "; ");
     }
     bool ok = control_note_rules(&run->migration.target, run->config->migration,

@@ -3,11 +3,13 @@
 #include "cli/command.h"
 #include "postgres/ddl_apply.h"
 #include "postgres/ddl_source.h"
+#include "postgres/formula.h"
 #include "postgres/introspect.h"
 #include "schema/ddl.h"
 #include "transforms/outline.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct schema {
@@ -33,6 +35,48 @@ static bool is_live(const struct invocation *invocation)
     return !has_phase(invocation, DDL_BEFORE);
 }
 
+/* ---- types of expressions ---- */
+
+/* The source is asked, for the target may be empty yet. */
+static bool ask_type(struct schema *schema, const struct outline_table *table,
+                     struct outline_column *column, struct err *err)
+{
+    const struct catalog_table *source = table->source;
+    struct formula_input *inputs =
+        arena_alloc(&schema->outline->arena, (source->column_count + 1u) * sizeof *inputs);
+    char *type;
+
+    for (uint16_t i = 0; i < source->column_count; i++)
+        inputs[i] = (struct formula_input){.name = source->columns[i].name,
+                                           .type = source->columns[i].type_name};
+    type = pg_formula_type(&schema->source, column->expression, inputs, source->column_count,
+                           err);
+    if (type)
+        column->type = arena_copy(&schema->outline->arena, type, strlen(type) + 1);
+    free(type);
+    if (column->type)
+        return true;
+    err_wrap(err, "the type that sql gives to column \"%s\" of %s.%s", column->name,
+             table->schema, table->name);
+    if (err->class != ERR_RETRY && err->class != ERR_STOPPED)
+        err_remedy(err, "say it beside the expression: %s: { sql: ..., type: ... }",
+                   column->name);
+    return false;
+}
+
+static bool ask_types(struct schema *schema, struct err *err)
+{
+    for (size_t i = 0; i < schema->outline->table_count; i++) {
+        struct outline_table *table = &schema->outline->tables[i];
+
+        for (size_t j = 0; j < table->column_count; j++)
+            if (table->columns[j].expression && !table->columns[j].type &&
+                !ask_type(schema, table, &table->columns[j], err))
+                return false;
+    }
+    return true;
+}
+
 static bool plan(struct schema *schema, struct err *err)
 {
     const struct invocation *invocation = schema->invocation;
@@ -43,7 +87,8 @@ static bool plan(struct schema *schema, struct err *err)
                       invocation->stop, err) ||
         !introspect(&schema->source, &schema->catalog, err) ||
         !ddl_source_read(&schema->source, schema->catalog, &schema->definitions, err) ||
-        !rules_outline(schema->rules, schema->catalog, &schema->outline, err))
+        !rules_outline(schema->rules, schema->catalog, &schema->outline, err) ||
+        !ask_types(schema, err))
         return false;
     schema->ddl =
         ddl_plan(schema->outline, schema->catalog, schema->definitions, is_live(invocation));

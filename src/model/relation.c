@@ -21,6 +21,8 @@ struct relation *relation_create(const char *schema, const char *name, uint16_t 
     for (uint16_t i = 0; i < column_count; i++) {
         relation->columns[i] = columns[i];
         relation->columns[i].name = mem_string(columns[i].name);
+        if (columns[i].formula)
+            relation->columns[i].formula = mem_string(columns[i].formula);
     }
     return relation;
 }
@@ -29,8 +31,10 @@ void relation_free(struct relation *relation)
 {
     if (!relation)
         return;
-    for (uint16_t i = 0; relation->columns && i < relation->column_count; i++)
+    for (uint16_t i = 0; relation->columns && i < relation->column_count; i++) {
         free(relation->columns[i].name);
+        free(relation->columns[i].formula);
+    }
     free(relation->columns);
     free(relation->name);
     free(relation->schema);
@@ -54,6 +58,14 @@ bool relation_equal(const struct relation *a, const struct relation *b)
         if (!column_equal(&a->columns[i], &b->columns[i]))
             return false;
     return true;
+}
+
+bool relation_has_formula(const struct relation *relation)
+{
+    for (uint16_t i = 0; i < relation->column_count; i++)
+        if (relation->columns[i].formula)
+            return true;
+    return false;
 }
 
 int relation_column(const struct relation *relation, const char *name)

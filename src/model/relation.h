@@ -21,6 +21,9 @@ struct column {
     int32_t type_modifier;
     bool key;             /* part of the key (source: of the replica identity) */
     bool identity_always; /* target: GENERATED ALWAYS AS IDENTITY */
+    char *formula; /* target: the server makes what is written of the value, by this opening of
+                      an SQL expression (schema/formula.h); NULL: the value is written */
+    bool formula_varies; /* its result does not find the row again */
 };
 
 struct relation {
@@ -41,6 +44,8 @@ void relation_free(struct relation *relation); /* NULL is accepted */
 
 /* Same oid, names, identity, match and columns, in order. */
 bool relation_equal(const struct relation *a, const struct relation *b);
+/* Target: the server makes one of its columns. */
+bool relation_has_formula(const struct relation *relation);
 /* The column's index, or -1. */
 int relation_column(const struct relation *relation, const char *name);
 

@@ -17,6 +17,7 @@ static void column_clear(struct catalog_column *column)
     free(column->base_name);
     free(column->expression);
     free(column->collation);
+    free(column->domain);
     free(column->comment);
 }
 
@@ -138,6 +139,11 @@ int catalog_column_index(const struct catalog_table *table, const char *name)
         if (strcmp(table->columns[i].name, name) == 0)
             return i;
     return -1;
+}
+
+int32_t catalog_shown_modifier(const struct catalog_column *column)
+{
+    return column->type_oid == column->base_type_oid ? column->type_modifier : -1;
 }
 
 const struct catalog_index *catalog_primary_key(const struct catalog_table *table)

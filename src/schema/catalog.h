@@ -23,8 +23,8 @@ struct catalog_column {
     bool array;     /* the base type is an array; then the element's kind is: */
     char element_kind;
     uint32_t element_oid;
-    int32_t type_modifier; /* of a domain: the one that it gives its base type */
-    bool not_null;
+    int32_t type_modifier; /* of the base type for domains */
+    bool not_null; /* or its domain is */
     bool has_default; /* a default, identity or generation expression */
     char identity;    /* 0, a (ALWAYS), d (BY DEFAULT) */
     bool generated;   /* GENERATED ALWAYS AS (...) STORED or VIRTUAL: never written */
@@ -32,6 +32,7 @@ struct catalog_column {
     char *collation;  /* "schema.name" where it is not the type's own; else NULL */
     bool loose;       /* by its collation texts are equal whose bytes differ (not deterministic) */
     char *comment;    /* NULL: none */
+    char *domain;     /* what its domains ask of a VALUE: "(VALUE > 0) AND (...)"; NULL: nothing */
 };
 
 struct catalog_index {
@@ -164,6 +165,8 @@ const struct catalog_table *catalog_find(const struct catalog *catalog, const ch
 const struct catalog_table *catalog_find_oid(const struct catalog *catalog, uint32_t oid);
 /* The column's index, or -1. */
 int catalog_column_index(const struct catalog_table *table, const char *name);
+/* The modifier that the stream and queries show for the column: a domain's is none of theirs. */
+int32_t catalog_shown_modifier(const struct catalog_column *column);
 /* NULL when there is none. */
 const struct catalog_index *catalog_primary_key(const struct catalog_table *table);
 const struct catalog_enum *catalog_find_enum(const struct catalog *catalog, const char *schema,

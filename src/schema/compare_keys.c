@@ -19,6 +19,11 @@ static bool has_column(const struct catalog_index *index, int column)
     return false;
 }
 
+static bool nulls_equal(const struct catalog_index *index)
+{
+    return index->definition && strstr(index->definition, " NULLS NOT DISTINCT");
+}
+
 /* Every column of the index of before is, as it is, a column of the index of after. */
 static bool image_within(const struct table_pair *pair, const struct catalog_index *before,
                          const struct catalog_index *after)
@@ -30,12 +35,15 @@ static bool image_within(const struct table_pair *pair, const struct catalog_ind
 }
 
 /* Two rows that the index of before tells apart are told apart by that of after. */
-static bool stay_apart(const struct table_pair *pair, const struct catalog_index *before)
+static bool stay_apart(const struct table_pair *pair, const struct catalog_index *before,
+                       const struct catalog_index *after)
 {
+    bool stricter = nulls_equal(after) && !nulls_equal(before);
     for (uint16_t i = 0; i < before->column_count; i++) {
+        const struct catalog_column *column = &pair->before->columns[before->columns[i]];
         int image = compare_image(pair, before->columns[i]);
-        if (!distinct_kept(&pair->before->columns[before->columns[i]],
-                           &pair->after->columns[image]))
+        if (!distinct_kept(column, &pair->after->columns[image]) ||
+            (stricter && !column->not_null))
             return false;
     }
     return true;
@@ -89,7 +97,7 @@ static bool cannot_clash(const struct table_pair *pair, const struct catalog_ind
     for (uint16_t i = 0; after->usable && i < pair->before->index_count; i++) {
         const struct catalog_index *before = &pair->before->indexes[i];
         if (before->unique && before->usable && image_within(pair, before, after) &&
-            stay_apart(pair, before))
+            stay_apart(pair, before, after))
             return true;
     }
     return false;
@@ -158,16 +166,31 @@ static bool can_group(const struct comparison *c, const struct catalog_table *ta
     return true;
 }
 
-/* Duplicates can be looked for when every column of the key comes from the source's rows. */
+static const char *count_equal_elements(struct comparison *c, const struct table_pair *pair,
+                                        const struct catalog_index *index)
+{
+    struct index_text text;
+    const char *rows;
+    if (!index->definition || !index_text_parse(index->definition, &c->arena, &text))
+        return NULL;
+    rows = compare_rows_of_text(c, pair->after, &text);
+    return rows ? compare_keep(c, validation_equal_elements(rows, &text, nulls_equal(index)))
+                : NULL;
+}
+
+/* Duplicates can be looked for when all that the key is made of comes from the source's rows. */
 static const char *count_duplicates(struct comparison *c, const struct table_pair *pair,
                                     const struct catalog_index *index)
 {
-    const char *rows =
-        index->usable && can_group(c, pair->after, index)
-            ? compare_rows_of(c, pair->after, index->columns, index->column_count)
-            : NULL;
+    const char *rows;
+    if (!index->usable)
+        return count_equal_elements(c, pair, index);
+    rows = can_group(c, pair->after, index)
+               ? compare_rows_of(c, pair->after, index->columns, index->column_count)
+               : NULL;
     return rows ? compare_keep(c, validation_duplicates(rows, pair->after, index->columns,
-                                                        index->column_count))
+                                                        index->column_count,
+                                                        nulls_equal(index)))
                 : NULL;
 }
 

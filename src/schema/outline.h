@@ -19,6 +19,7 @@ struct outline_column {
     const char *type;  /* as the file has it (`type:`); NULL: the source's, or text */
     bool constant;     /* the same in every row: */
     const char *value; /* its text; NULL: SQL NULL */
+    const char *expression; /* the target makes it of the source row by this; NULL: it does not */
 };
 
 struct outline_table {

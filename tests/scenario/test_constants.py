@@ -48,19 +48,20 @@ def test_a_condition_finds_a_value_however_it_is_spelled(typed, where):
 def test_a_route_finds_a_value_however_it_is_spelled(typed):
     typed.target.run("CREATE TABLE a (LIKE t INCLUDING ALL)")
     typed.product(tables=[{"source": "t", "route": {
-        "column": "day", "map": {"2024-1-2": "a"}, "default": "drop"}}]).run_until_caught_up()
+        "column": "span", "map": {"60 minutes": "a"}, "default": "drop"}}]).run_until_caught_up()
     assert typed.target.rows("SELECT id FROM a") == [(1,)]
 
 
 def test_a_map_and_null_if_find_a_value_however_it_is_spelled(typed):
-    typed.target.run("CREATE TABLE m (id int PRIMARY KEY, price text, span text)")
+    typed.target.run("CREATE TABLE m (id int PRIMARY KEY, price text, span text, day text)")
     typed.product(tables=[{
-        "source": "t", "target": "m", "drop": ["state", "day", "at", "tags", "grade"],
+        "source": "t", "target": "m", "drop": ["state", "at", "tags", "grade"],
         "columns": {"price": {"map": {"1.5": "low"}, "default": "high"},
+                    "day": {"map": {"2024-1-2": "second"}, "default": "other"},
                     "span": {"null_if": "60 minutes", "map": {"120 minutes": "two"}}}}]
         ).run_until_caught_up()
     assert typed.target.rows("SELECT * FROM m ORDER BY id") == [
-        (1, "low", None), (2, "high", "two")]
+        (1, "low", None, "second"), (2, "high", "two", "other")]
 
 
 MADE = {

@@ -100,6 +100,7 @@ struct world {
     struct catalog target;
     struct findings findings;
     struct rules *rules;
+    const struct formula_reader *formulas; /* set between open and bind; NULL: none */
     struct chain *chain;
     struct transform *transform;
     struct batch *out;
@@ -249,8 +250,8 @@ static inline bool world_bind(struct world *world, const char *text)
         ck_assert_msg(world_load(world, text), "%s", world->err.message);
     else
         ck_assert(rules_load(NULL, &world->rules, &world->err));
-    if (!rules_bind(world->rules, &world->source, &world->target, &world->findings,
-                    &world->chain, &world->err))
+    if (!rules_bind_asking(world->rules, &world->source, &world->target, world->formulas,
+                           &world->findings, &world->chain, &world->err))
         return false;
     rules_free(world->rules); /* the chain must not need them */
     world->rules = NULL;

@@ -167,7 +167,11 @@ START_TEST(a_condition_is_checked_against_the_source)
                  "in: \"maybe\" is no value of source column \"flag\" (bool)");
     ck_assert(!world_bind(&items.world, WHERE("{ column: kind, less: 3 }")));
     world_expect(&items.world, SEVERITY_BREAKING, "rule.condition_type", "rules.yaml:4:34",
-                 "less: source column \"kind\" is text, no number");
+                 "less: the order of source column \"kind\" (text) is its collation's, which only "
+                 "PostgreSQL knows; it can be compared here where the column has COLLATE \"C\"");
+    ck_assert(!world_bind(&items.world, WHERE("{ column: n, less: x }")));
+    world_expect(&items.world, SEVERITY_BREAKING, "rule.condition_value", "rules.yaml:4:31",
+                 "less: \"x\" is no value of source column \"n\" (numeric)");
     close_items(&items);
 }
 END_TEST

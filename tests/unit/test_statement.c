@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PLAIN = 0, KEY = 1, ALWAYS = 2, ENUM = 4 };
+enum { PLAIN = 0, KEY = 1, ALWAYS = 2, ENUM = 4, MADE = 8, VARIES = 16 };
 
 struct line {
     const char *name;
@@ -25,6 +25,7 @@ struct table {
 static void make_table(struct table *table, char kind, const char *name,
                        const struct line *lines, uint16_t count)
 {
+    static char made[] = "(f of (", type_name[] = "the type";
     struct column columns[MOST_COLUMNS] = {0};
     *table = (struct table){.catalog = {.kind = kind, .column_count = count}};
     table->catalog.columns = mem_zero(count + 1U, sizeof(struct catalog_column));
@@ -33,10 +34,13 @@ static void make_table(struct table *table, char kind, const char *name,
         columns[i] = (struct column){.name = column,
                                      .type_oid = lines[i].type_oid,
                                      .key = lines[i].flags & KEY,
-                                     .identity_always = lines[i].flags & ALWAYS};
+                                     .identity_always = lines[i].flags & ALWAYS,
+                                     .formula = lines[i].flags & MADE ? made : NULL,
+                                     .formula_varies = lines[i].flags & VARIES};
         table->catalog.columns[i] =
             (struct catalog_column){.name = column,
                                     .type_oid = lines[i].type_oid,
+                                    .type_name = type_name,
                                     .base_type_oid = lines[i].type_oid,
                                     .type_kind = lines[i].flags & ENUM ? 'e' : 'b'};
     }
@@ -432,6 +436,76 @@ START_TEST(the_widest_table_has_its_parameters)
 }
 END_TEST
 
+#define F(value) "(f of (" value " AS v) AS i WHERE v IS NOT NULL) AS \"slackwater source row\")"
+
+static const struct line MADE_LINES[] = {
+    {"id", 20, KEY}, {"made", 23, MADE}, {"note", 25, PLAIN}};
+
+START_TEST(what_the_target_makes_stands_where_the_value_would)
+{
+    struct table table;
+    make_table(&table, 'r', "t", MADE_LINES, 3);
+    expect(&table, STATEMENT_UPSERT, "111",
+           (struct expected){
+               "INSERT INTO \"app\".\"t\" (\"id\", \"made\", \"note\") VALUES ($1, " F("$2")
+               ", $3) ON CONFLICT (\"id\") DO UPDATE SET \"made\" = EXCLUDED.\"made\","
+               " \"note\" = EXCLUDED.\"note\" RETURNING xmax <> 0",
+               "n0:20 n1:1009 n2:25", TELLS_EXISTED});
+    expect(&table, STATEMENT_REPLACE, "111",
+           (struct expected){
+               "WITH hit AS (UPDATE ONLY \"app\".\"t\" SET \"made\" = " F("$1")
+               ", \"note\" = $2 WHERE \"id\" = $3 RETURNING 1) INSERT INTO \"app\".\"t\""
+               " (\"id\", \"made\", \"note\") SELECT $3, " F("$1")
+               ", $2 WHERE NOT EXISTS (SELECT FROM hit) ON CONFLICT (\"id\") DO UPDATE SET"
+               " \"made\" = EXCLUDED.\"made\", \"note\" = EXCLUDED.\"note\"",
+               "n1:1009 n2:25 n0:20", TELLS_INSERTED});
+    expect(&table, STATEMENT_PATCH, "101",
+           (struct expected){"UPDATE ONLY \"app\".\"t\" SET \"note\" = $1 WHERE \"id\" = $2",
+                             "n2:25 n0:20", TELLS_MISSING});
+    free_table(&table);
+}
+END_TEST
+
+START_TEST(what_the_target_makes_moves_along_or_is_made_anew)
+{
+    struct table table;
+    make_table(&table, 'r', "t", MADE_LINES, 3);
+    expect(&table, STATEMENT_MOVE, "110",
+           (struct expected){
+               "WITH gone AS (DELETE FROM ONLY \"app\".\"t\" WHERE \"id\" = $1 RETURNING"
+               " \"note\") INSERT INTO \"app\".\"t\" (\"id\", \"made\", \"note\")"
+               " SELECT $2, " F("$3") ", \"note\" FROM gone ON CONFLICT (\"id\") DO UPDATE SET"
+               " \"made\" = EXCLUDED.\"made\", \"note\" = EXCLUDED.\"note\"",
+               "o0:20 n0:20 n1:1009", TELLS_MISSING});
+    expect(&table, STATEMENT_MOVE, "101",
+           (struct expected){
+               "WITH gone AS (DELETE FROM ONLY \"app\".\"t\" WHERE \"id\" = $1 RETURNING"
+               " \"made\") INSERT INTO \"app\".\"t\" (\"id\", \"made\", \"note\")"
+               " SELECT $2, \"made\", $3 FROM gone ON CONFLICT (\"id\") DO UPDATE SET"
+               " \"made\" = EXCLUDED.\"made\", \"note\" = EXCLUDED.\"note\"",
+               "o0:20 n0:20 n2:25", TELLS_MISSING});
+    free_table(&table);
+}
+END_TEST
+
+START_TEST(a_row_is_found_by_what_the_target_makes_unless_it_varies)
+{
+    static const struct line lines[] = {
+        {"n", 23, PLAIN}, {"made", 23, MADE}, {"at", 25, MADE}, {"r", 25, MADE | VARIES}};
+    struct table table;
+    make_table(&table, 'r', "t", lines, 4);
+    expect(&table, STATEMENT_DELETE_ROW, "0000",
+           (struct expected){
+               "DELETE FROM ONLY \"app\".\"t\" WHERE ctid = (SELECT ctid FROM ONLY"
+               " \"app\".\"t\" WHERE \"n\" IS NOT DISTINCT FROM $1"
+               " AND \"made\" IS NOT DISTINCT FROM CAST(" F("$2") " AS the type)"
+               " AND \"at\"::text COLLATE \"C\" IS NOT DISTINCT FROM CAST(" F("$3")
+               " AS the type)::text LIMIT 1)",
+               "o0:23 o1:1009 o2:1009", TELLS_MISSING});
+    free_table(&table);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -452,6 +526,9 @@ int main(void)
         a_domain_is_compared_as_its_base_type,
         names_are_quoted,
         the_widest_table_has_its_parameters,
+        what_the_target_makes_stands_where_the_value_would,
+        what_the_target_makes_moves_along_or_is_made_anew,
+        a_row_is_found_by_what_the_target_makes_unless_it_varies,
     };
     return unit_run("statement", tests, UNIT_COUNT(tests));
 }
