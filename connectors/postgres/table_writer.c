@@ -335,6 +335,8 @@ static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
 static bool refuse_repeated_keys(struct pg_table_writer *w, struct err *err)
 {
     struct buf keys = {0}, sql = {0};
+    if (w->relation->match != MATCH_KEY)
+        return true;
     for (uint16_t i = 0; i < w->relation->column_count; i++) {
         if (!w->relation->columns[i].key)
             continue;
@@ -403,8 +405,7 @@ static bool merge_stage(struct pg_table_writer *w, struct err *err)
     append_staged(w, &sql);
     buf_append_text(&sql, " FROM pg_temp.slackwater_stage");
     append_overwrite(w, &sql);
-    bool merged = refuse_repeated_keys(w, err) &&
-                  (!relation_has_formula(w->relation) ||
+    bool merged = (!relation_has_formula(w->relation) ||
                    session_run(&w->session, "SAVEPOINT merge", err)) &&
                   session_run(&w->session, sql.data, err);
     buf_free(&sql);
@@ -416,7 +417,7 @@ static bool merge_stage(struct pg_table_writer *w, struct err *err)
 static bool pg_writer_loaded(struct table_writer *writer, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    if (!end_copy(w, err) || (w->staged && !merge_stage(w, err)))
+    if (!end_copy(w, err) || (w->staged && !(refuse_repeated_keys(w, err) && merge_stage(w, err))))
         return wrap_table(w, err);
     w->loaded = mem_grow(w->loaded, w->loaded_count + 1, sizeof(struct relation *));
     w->loaded[w->loaded_count++] = w->relation;
