@@ -46,6 +46,7 @@ struct pair {
     const struct table_spec *spec;
     const struct catalog_table *source;
     const struct catalog_table *target;
+    struct table_name name; /* the target's */
     const struct captures *captures;
     const struct table_name *destination;
 };
@@ -54,7 +55,7 @@ struct pair {
 struct binding {
     const struct rules *rules;
     const struct catalog *source;
-    const struct catalog *target;
+    const struct catalog *target; /* NULL: not known; then pairs have a name only */
     const struct formula_reader *formulas;
     struct findings *findings;
     struct err lost; /* a server did not answer: nothing is known */
@@ -89,9 +90,18 @@ const char *const *bind_column_names(struct arena *arena, const struct catalog_t
 /* "public.users" */
 const char *bind_table_text(struct arena *arena, const struct catalog_table *table);
 
+/* `; did you mean "public.users"?`, or "". */
+const char *bind_table_did_you_mean(struct arena *arena, const struct catalog *catalog,
+                                    const struct table_name *name);
+
 /* A breaking finding. */
 void bind_refuse(struct binding *binding, const char *id, const char *where, const char *fix,
                  const char *what);
+
+/* A binder for the pair, which has a target table by now; nothing is bound yet. */
+struct binder bind_open(struct binding *binding, const struct pair *pair);
+/* False, and the first breaking finding from `first` on as the error, when there is one. */
+bool bind_verdict(const struct findings *findings, size_t first, struct err *err);
 
 /* bind_tables.c: the pairs, those of one source table beside each other. */
 void bind_tables(struct binding *binding);
@@ -117,5 +127,8 @@ void bind_rows(struct binder *binder);
 /* bind_layout.c: relations, formats and owners; the binder has not failed. */
 void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan);
 void bind_layout_free(struct table_plan *plan);
+/* The first input because of which the stream cannot be binary: the column does not pass, and
+ * the input cannot be made text. NULL: none. */
+const struct source_column *bind_keeps_stream_text(const struct plan_column *column);
 
 #endif

@@ -53,6 +53,24 @@ static const char *count_rows(struct binder *binder, const char *condition)
     return query;
 }
 
+/* Neither form would tell: text goes by the fields' places alone. */
+static void report_differing_fields(struct binder *binder, const struct plan_column *column)
+{
+    struct report report = {
+        .id = "column.fields_differ",
+        .severity = SEVERITY_BREAKING,
+        .where = place(binder, column),
+        .impact = "values would come into the wrong fields, or be refused",
+        .fix = "give the target's type the same fields in the same order, or drop the column"};
+
+    binder_report(binder, &report,
+                  "source column %s.%s (%s) and target column %s.%s (%s) have composite types "
+                  "that differ: %s",
+                  binder->source_text, column->rule->plain->column->name,
+                  column->rule->plain->column->type_name, binder->target_text,
+                  column->target->name, column->target->type_name, column->passage.why);
+}
+
 static void check_type(struct binder *binder, const struct plan_column *column)
 {
     const struct catalog_column *source = column->rule->plain->column;
@@ -326,7 +344,10 @@ void bind_check(struct binder *binder)
             continue;
         check_domain(binder, column);
         if (column->rule->plain) {
-            check_type(binder, column);
+            if (column->passage.kind == PASSAGE_NONE)
+                report_differing_fields(binder, column);
+            else
+                check_type(binder, column);
         } else if (!column->rule->constant) {
             check_made_type(binder, column);
             check_unchanged(binder, column);

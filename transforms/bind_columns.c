@@ -2,6 +2,7 @@
 #include "transforms/bind.h"
 
 #include "schema/compatibility.h"
+#include "transforms/name.h"
 #include "transforms/spell.h"
 
 #include <stdarg.h>
@@ -24,6 +25,12 @@ const char *binder_object(struct binder *binder)
 {
     return text_format(binder->arena, "%s.%s", binder->target_text,
                        binder->current->target->name);
+}
+
+const char *binder_table_did_you_mean(struct binder *binder, const struct catalog *catalog,
+                                      const struct table_name *name)
+{
+    return bind_table_did_you_mean(binder->arena, catalog, name);
 }
 
 const struct catalog *binder_catalog(struct binder *binder, bool target)
@@ -263,7 +270,7 @@ bool binder_spell(struct binder *binder, const char *id, const char *what,
 
     if (!column || value->kind != VALUE_TEXT)
         return true;
-    if (!spell_value(binder, false, column->column, value, &why))
+    if (!spell_value(binder, false, column->column, constant, &why))
         return binder_refuse(binder, id, constant->where,
                              "write it as the source's type prints it",
                              "%s %s is no value of source column \"%s\" (%s)%s", what,
@@ -293,7 +300,7 @@ bool binder_fits(struct binder *binder, const char *what, const struct constant 
 {
     const struct catalog_column *target = binder->current->target;
     const struct value *value = &constant->value;
-    struct value spelled = *value;
+    struct constant spelled = *constant;
     const char *why;
     int limit;
 
@@ -319,15 +326,39 @@ bool binder_fits(struct binder *binder, const char *what, const struct constant 
     return true;
 }
 
-void binder_fill(struct binder *binder, struct constant *constant)
+static bool has_groups(struct binder *binder, const char *what, const char *where,
+                       size_t reference)
 {
-    const char *filled;
+    size_t groups = binder->captures->count;
 
-    if (binder->captures->count == 0 || constant->value.kind != VALUE_TEXT)
-        return;
-    filled = pattern_fill(constant->value.data, binder->captures, binder->arena);
-    constant->value.data = filled;
-    constant->value.size = (uint32_t)strlen(filled);
+    return reference <= groups ||
+           binder_refuse(binder, "rule.value", where,
+                         "put parentheses around what it is to take, as in tenant_(*).orders",
+                         "%s: \\%zu, but the source's pattern has %zu group(s)", what, reference,
+                         groups);
+}
+
+bool binder_fill(struct binder *binder, const char *what, struct constant *constant)
+{
+    const char *text = constant->value.data;
+
+    if (!binder->spec->source.is_pattern || constant->value.kind != VALUE_TEXT)
+        return true;
+    if (!has_groups(binder, what, constant->where, pattern_highest_reference(text)))
+        return false;
+    constant->value.data = pattern_fill(text, binder->captures, binder->arena);
+    constant->value.size = (uint32_t)strlen(constant->value.data);
+    return true;
+}
+
+bool binder_fill_name(struct binder *binder, const char *what, struct table_name *name)
+{
+    if (!binder->spec->source.is_pattern)
+        return true;
+    if (!has_groups(binder, what, name->where, name_highest_reference(name)))
+        return false;
+    *name = name_fill(name, binder->captures, binder->arena);
+    return true;
 }
 
 /* --- one column --- */
@@ -337,11 +368,11 @@ void binder_fill(struct binder *binder, struct constant *constant)
 static bool check_made_constant(struct binder *binder, const struct rule *rule)
 {
     const struct catalog_column *target = binder->current->target;
-    struct value spelled = *rule->constant;
+    struct constant spelled = {.value = *rule->constant, .where = rule->where, .hidden = true};
     const char *why;
     int limit;
 
-    if (!binder->last_step || spelled.kind != VALUE_TEXT ||
+    if (!binder->last_step || spelled.value.kind != VALUE_TEXT ||
         (spell_value(binder, true, target, &spelled, &why) &&
          !is_too_long(target, rule->constant, &limit)))
         return true;
@@ -416,6 +447,17 @@ static bool bind_carried(struct binder *binder, const struct rule **rule)
     return bind_step(binder, &step, NULL, rule);
 }
 
+static struct passage passage_of(struct binder *binder, const struct plan_column *column)
+{
+    if (column->rule->plain)
+        return passage_between(column->rule->plain->column, column->target, binder->arena);
+    return (struct passage){PASSAGE_MADE,
+                            column->rule->formula    ? "sql: made by the target"
+                            : column->rule->constant ? "a constant"
+                                                     : "a rule makes it",
+                            NULL};
+}
+
 static void bind_column(struct binder *binder, struct plan_column *column)
 {
     const struct rule *rule = NULL;
@@ -429,6 +471,8 @@ static void bind_column(struct binder *binder, struct plan_column *column)
         column->spec ? bind_steps(binder, column->spec, &rule) : bind_carried(binder, &rule);
     column->rule = rule;
     column->state = bound ? PLAN_BOUND : PLAN_FAILED;
+    if (bound)
+        column->passage = passage_of(binder, column);
 }
 
 /* --- which columns have a rule --- */

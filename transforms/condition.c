@@ -284,7 +284,7 @@ static bool spell(struct binder *binder, const struct condition *condition,
     else if (condition->order.type)
         fits = order_key(&condition->order, &constant->value, arena, key);
     else
-        fits = spell_value(binder, false, source->column, &constant->value, &why);
+        fits = spell_value(binder, false, source->column, constant, &why);
     trim_padding(source, &constant->value);
     return fits ||
            binder_refuse(binder, "rule.condition_value", constant->where,
@@ -464,16 +464,17 @@ bool condition_evaluate(const struct condition *condition, const struct evaluati
     return true;
 }
 
-const struct source_column *condition_textless(const struct condition *condition)
+const struct source_column *condition_textless(const struct condition *condition, bool stream)
 {
     const struct source_column *found = NULL;
 
     if (!condition)
         return NULL;
     for (size_t i = 0; i < condition->part_count && !found; i++)
-        found = condition_textless(condition->parts[i]);
+        found = condition_textless(condition->parts[i], stream);
     if (condition->kind != CONDITION_TEST || condition->test->kind == TEST_NULL ||
-        condition->order.type || type_has_text(condition->source->codec))
+        condition->order.type || type_has_text(condition->source->codec) ||
+        (stream && source_comes_as_text(condition->source)))
         return found;
     return condition->source;
 }

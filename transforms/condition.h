@@ -43,9 +43,9 @@ const struct condition *condition_bind(struct binder *binder,
 
 bool condition_evaluate(const struct condition *condition, const struct evaluation *in,
                         enum truth *truth, struct err *err);
-/* A column whose value is compared as text and has none here when it comes in binary; NULL: there
- * is none, or no condition. */
-const struct source_column *condition_textless(const struct condition *condition);
+/* A column whose value is compared as text and has none here when the copy, or the stream, is
+ * binary; NULL: there is none, or no condition. */
+const struct source_column *condition_textless(const struct condition *condition, bool stream);
 /* Appends an expression of type boolean that is never NULL. */
 void condition_sql(const struct condition *condition, struct buf *sql);
 

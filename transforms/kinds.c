@@ -53,7 +53,7 @@ bool constant_load(const struct yaml_node *node, const char *what, struct arena 
                    struct constant *constant, struct err *err)
 {
     if (node->kind != YAML_SCALAR)
-        return yaml_error(node, err, "%s: expected a text, a number, a bool or null", what);
+        return yaml_expected(node, what, "a text, a number, a bool or null", err);
     *constant = (struct constant){.value = {.kind = VALUE_NULL},
                                   .where = text_position(arena, node),
                                   .hidden = node->expanded};

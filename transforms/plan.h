@@ -2,6 +2,7 @@
 #ifndef TRANSFORMS_PLAN_H
 #define TRANSFORMS_PLAN_H
 
+#include "schema/passage.h"
 #include "transforms/rule.h"
 #include "transforms/rules.h"
 #include "transforms/spec.h"
@@ -25,7 +26,8 @@ struct plan_column {
     uint16_t input_count;
     const struct source_column **inputs; /* what the rule reads, each once */
     const struct type_codec *codec;      /* the target's; NULL: unknown */
-    bool passes;
+    struct passage passage;              /* of a plain source column's values */
+    bool passes;                         /* they go through in the format they come in */
     bool key;
     const struct value *binary; /* a constant in binary form; NULL: none */
 };

@@ -25,19 +25,23 @@ static const struct catalog_enum *find_enum(struct binder *binder, bool target,
         dot + 1);
 }
 
-static bool is_label(struct binder *binder, const struct catalog_enum *type, const char *text,
-                     const char **why)
+static bool is_label(const struct catalog_enum *type, const char *text)
 {
-    const char **names = arena_alloc(binder->arena, (type->label_count + 1) * sizeof(*names));
-
-    for (size_t i = 0; i < type->label_count; i++) {
-        names[i] = type->labels[i];
+    for (size_t i = 0; i < type->label_count; i++)
         if (strcmp(text, type->labels[i]) == 0)
             return true;
-    }
-    names[type->label_count] = NULL;
-    *why = text_did_you_mean(binder->arena, text, names);
     return false;
+}
+
+static const char *nearest_label(struct arena *arena, const struct catalog_enum *type,
+                                 const char *text)
+{
+    const char **names = arena_alloc(arena, (type->label_count + 1) * sizeof(*names));
+
+    for (size_t i = 0; i < type->label_count; i++)
+        names[i] = type->labels[i];
+    names[type->label_count] = NULL;
+    return text_did_you_mean(arena, text, names);
 }
 
 /* --- the server --- */
@@ -93,16 +97,19 @@ static bool read_here(struct binder *binder, const struct type_codec *codec,
 }
 
 bool spell_value(struct binder *binder, bool target, const struct catalog_column *column,
-                 struct value *value, const char **why)
+                 struct constant *constant, const char **why)
 {
+    struct value *value = &constant->value;
     const struct type_codec *codec = type_codec_for(column);
     const struct catalog_enum *labels = find_enum(binder, target, column);
     const char *text = text_copy_sized(binder->arena, value->data, value->size);
     bool here = codec && type_has_binary(codec) && type_has_text(codec);
 
     *why = "";
-    if (labels && !is_label(binder, labels, text, why))
+    if (labels && !is_label(labels, text)) {
+        *why = constant->hidden ? "" : nearest_label(binder->arena, labels, text);
         return false;
+    }
     if (here && !read_here(binder, codec, value))
         return false;
     return (here && !is_domain(column)) || !binder->types ||

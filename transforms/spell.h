@@ -7,10 +7,11 @@
 #include "transforms/bind.h"
 
 /* False when the text is no value of the column's type (`target`: of the target's table), or it
- * cannot be told; *why goes behind the message then: "", or "; did you mean ...". Where no server
+ * cannot be told; *why goes behind the message then: "", or "; did you mean ..." (not of a text of the
+ * environment). Where no server
  * can be asked, every text of a type that is not read here is one, as it stands. */
 bool spell_value(struct binder *binder, bool target, const struct catalog_column *column,
-                 struct value *value, const char **why);
+                 struct constant *constant, const char **why);
 
 /* The column takes both texts for one value, or it is not known that it does not. */
 bool spell_may_be_equal(struct arena *arena, const struct type_reader *types,

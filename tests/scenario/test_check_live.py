@@ -231,15 +231,15 @@ def test_one_missing_column_does_not_hide_the_rest(world):
 
 
 def test_how_types_travel(world):
-    world.both("CREATE TABLE t (id int PRIMARY KEY, x xml)", "CREATE TABLE u (id int PRIMARY KEY)")
+    world.both("CREATE TABLE t (id int PRIMARY KEY, x tsquery)", "CREATE TABLE u (id int PRIMARY KEY)")
     document, _ = check(world, 0)
     tables = {entry["source"]: entry for entry in document["formats"]["tables"]}
     assert tables["public.u"]["format"] == "binary"
     assert tables["public.t"]["format"] == "text"
-    assert "x (type xml)" in tables["public.t"]["reason"]
+    assert "x (tsquery: no server reads" in tables["public.t"]["reason"]
     assert document["formats"]["stream"]["format"] in ("binary", "text")
     text = world.product().command("check").out
-    assert "public.t -> public.t: copied as text, because of column x (type xml)" in text
+    assert "public.t -> public.t: copied as text, because of column x (tsquery: " in text
 
 
 def test_suggested_statements_run_as_they_are_printed(world):
