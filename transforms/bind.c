@@ -116,6 +116,7 @@ struct binder bind_open(struct binding *binding, const struct pair *pair)
                             .chain = chain,
                             .source_catalog = binding->source,
                             .target_catalog = binding->target,
+                            .types = binding->rules->types,
                             .findings = binding->findings,
                             .formulas = binding->formulas,
                             .lost = &binding->lost,
@@ -150,6 +151,7 @@ static void bind_pair(struct binding *binding, const struct pair *pair)
         return;
     chain->tables[table].bound = &binding->bound[table];
     bind_layout(&binder, table, &chain->tables[table]);
+    bind_collision(&binder, &chain->tables[table]);
     chain->chain.table_count++;
 }
 

@@ -12,6 +12,7 @@ struct binder {
     struct chain_plan *chain;
     const struct catalog *source_catalog;
     const struct catalog *target_catalog;
+    const struct type_reader *types; /* NULL: there is nobody to ask */
     struct findings *findings;
     const struct table_spec *spec;
     const struct catalog_table *source;
@@ -30,6 +31,8 @@ struct binder {
 
     enum match match; /* set by bind_key */
     bool insert_only;
+
+    const char *collision; /* set by key_check: why rows may get the same key; NULL: they cannot */
 
     /* set by bind_conditions */
     struct plan_column conditions;
@@ -114,6 +117,11 @@ void bind_check(struct binder *binder);
 void bind_required(struct binder *binder);
 /* bind_key.c: how the sink finds a row: match, insert_only, the columns' key. */
 void bind_key(struct binder *binder);
+/* key_collision.c: says that rows may get the same key, once the table is bound. */
+void bind_collision(struct binder *binder, const struct table_plan *plan);
+/* Why values of the column that are equal at the target cannot be counted at the source: a clause;
+ * NULL: they can. */
+const char *bind_uncounted(struct arena *arena, const struct bound_column *column);
 /* bind_rows.c: what the conditions cost, once the key is known. */
 void bind_rows(struct binder *binder);
 /* bind_layout.c: relations, formats and owners; the binder has not failed. */

@@ -3,6 +3,7 @@
 
 #include "schema/compatibility.h"
 #include "transforms/name.h"
+#include "transforms/spell.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -252,84 +253,29 @@ bool binder_name(struct binder *binder, const char *name, const char *where,
         text_did_you_mean(binder->arena, name, readable_names(binder)));
 }
 
-/* --- labels of enums --- */
-
-static const struct catalog_enum *enum_of(struct binder *binder, const struct catalog *catalog,
-                                          const struct catalog_column *column)
+/* null_if lets through what it does not take away. */
+static const struct source_column *passed_column(const struct rule *input)
 {
-    if (!catalog || column->type_kind != 'e' || column->array)
-        return NULL;
-    for (size_t i = 0; i < catalog->enum_count; i++) {
-        const struct catalog_enum *type = &catalog->enums[i];
-
-        if (strcmp(column->base_type,
-                   text_format(binder->arena, "%s.%s", type->schema, type->name)) == 0)
-            return type;
-    }
-    return NULL;
-}
-
-static bool has_label(const struct catalog_enum *type, const struct value *value)
-{
-    for (size_t i = 0; i < type->label_count; i++)
-        if (strlen(type->labels[i]) == value->size &&
-            memcmp(type->labels[i], value->data, value->size) == 0)
-            return true;
-    return false;
-}
-
-static const char *label_did_you_mean(struct binder *binder, const struct catalog_enum *type,
-                                      const struct constant *constant)
-{
-    const char **labels =
-        arena_alloc(binder->arena, (type->label_count + 1) * sizeof(*labels));
-
-    for (size_t i = 0; i < type->label_count; i++)
-        labels[i] = type->labels[i];
-    labels[type->label_count] = NULL;
-    return constant->hidden
-               ? ""
-               : text_did_you_mean(binder->arena,
-                                   text_copy_sized(binder->arena, constant->value.data,
-                                                   constant->value.size),
-                                   labels);
-}
-
-/* What the server would say of it, only before the run. */
-static bool is_label(struct binder *binder, const char *id, const char *what,
-                     const struct catalog *catalog, const struct catalog_column *column,
-                     const struct constant *constant)
-{
-    const struct catalog_enum *type = enum_of(binder, catalog, column);
-
-    return !type || has_label(type, &constant->value) ||
-           binder_refuse(binder, id, constant->where, "write one of the enum's labels",
-                         "%s %s is no label of %s, the type of column \"%s\"%s", what,
-                         constant_show(binder->arena, constant), column->type_name,
-                         column->name, label_did_you_mean(binder, type, constant));
+    while (input->kind == &rule_null_if)
+        input = input->input;
+    return input->plain;
 }
 
 bool binder_spell(struct binder *binder, const char *id, const char *what,
                   const struct rule *input, struct constant *constant)
 {
-    const struct source_column *column = input->plain;
+    const struct source_column *column = passed_column(input);
     struct value *value = &constant->value;
-    struct value binary, text;
+    const char *why;
 
-    if (column && value->kind == VALUE_TEXT &&
-        !is_label(binder, id, what, binder->source_catalog, column->column, constant))
-        return false;
-    if (!column || value->kind != VALUE_TEXT || !column->codec ||
-        !type_has_binary(column->codec) || !type_has_text(column->codec))
+    if (!column || value->kind != VALUE_TEXT)
         return true;
-    if (!type_to_binary(column->codec, value, binder->arena, &binary) ||
-        !type_to_text(column->codec, &binary, binder->arena, &text))
+    if (!spell_value(binder, false, column->column, constant, &why))
         return binder_refuse(binder, id, constant->where,
                              "write it as the source's type prints it",
-                             "%s %s is no value of source column \"%s\" (%s)", what,
+                             "%s %s is no value of source column \"%s\" (%s)%s", what,
                              constant_show(binder->arena, constant), column->column->name,
-                             column->column->type_name);
-    *value = text;
+                             column->column->type_name, why);
     while (column->blank_padded && value->size && value->data[value->size - 1] == ' ')
         value->size--;
     return true;
@@ -344,12 +290,18 @@ static size_t count_characters(const struct value *value)
     return count;
 }
 
+static bool is_too_long(const struct catalog_column *target, const struct value *value,
+                        int *limit)
+{
+    return type_length_limit(target, limit) && count_characters(value) > (size_t)*limit;
+}
+
 bool binder_fits(struct binder *binder, const char *what, const struct constant *constant)
 {
     const struct catalog_column *target = binder->current->target;
-    const struct type_codec *codec = binder->current->codec;
     const struct value *value = &constant->value;
-    struct value binary;
+    struct constant spelled = *constant;
+    const char *why;
     int limit;
 
     if (!binder->last_step)
@@ -360,16 +312,13 @@ bool binder_fits(struct binder *binder, const char *what, const struct constant 
                              binder_object(binder));
     if (value->kind != VALUE_TEXT)
         return true;
-    if (!is_label(binder, "rule.value", text_format(binder->arena, "%s:", what),
-                  binder->target_catalog, target, constant))
-        return false;
-    if (codec && type_has_binary(codec) &&
-        !type_to_binary(codec, value, binder->arena, &binary))
+    if (!spell_value(binder, true, target, &spelled, &why))
         return binder_refuse(
             binder, "rule.value", constant->where, "write a value of the column's type",
-            "%s: %s is no %s, the type of target column %s", what,
-            constant_show(binder->arena, constant), target->type_name, binder_object(binder));
-    if (type_length_limit(target, &limit) && count_characters(value) > (size_t)limit)
+            "%s: %s is no %s, the type of target column %s%s", what,
+            constant_show(binder->arena, constant), target->type_name, binder_object(binder),
+            why);
+    if (is_too_long(target, value, &limit))
         return binder_refuse(
             binder, "rule.value", constant->where, "shorten it, or widen the column",
             "%s: %s is longer than %d characters, the limit of target column %s", what,
@@ -416,22 +365,29 @@ bool binder_fill_name(struct binder *binder, const char *what, struct table_name
 
 /* A made-up constant that the target's type does not take. Its text is not shown: it may come
  * from the environment, by way of the steps before. */
-static bool refuse_made_constant(struct binder *binder, const struct rule *rule)
+static bool check_made_constant(struct binder *binder, const struct rule *rule)
 {
+    const struct catalog_column *target = binder->current->target;
+    struct constant spelled = {.value = *rule->constant, .where = rule->where, .hidden = true};
+    const char *why;
+    int limit;
+
+    if (!binder->last_step || spelled.value.kind != VALUE_TEXT ||
+        (spell_value(binder, true, target, &spelled, &why) &&
+         !is_too_long(target, rule->constant, &limit)))
+        return true;
     return binder_refuse(binder, "rule.value", rule->where, "make a value of the column's type",
                          "%s: what it makes of the constant before it is no %s, the type of "
                          "target column %s",
-                         rule->kind->key, binder->current->target->type_name,
-                         binder_object(binder));
+                         rule->kind->key, target->type_name, binder_object(binder));
 }
 
 /* A step over a constant makes a constant: worked out once, and known to whoever asks which
  * columns mark the rows of this migration. */
 static bool fold_constant(struct binder *binder, struct rule *rule)
 {
-    const struct type_codec *codec = binder->current->codec;
     struct evaluation in = {.arena = binder->arena};
-    struct value result, binary;
+    struct value result;
     struct err err = {0};
 
     if (!rule->input || !rule->input->constant || rule->constant || rule->kind->asks)
@@ -442,10 +398,7 @@ static bool fold_constant(struct binder *binder, struct rule *rule)
     if (result.kind == VALUE_TEXT)
         result.data = text_copy_sized(binder->arena, result.data, result.size);
     rule->constant = arena_copy(binder->arena, &result, sizeof(result));
-    if (binder->last_step && result.kind == VALUE_TEXT && codec && type_has_binary(codec) &&
-        !type_to_binary(codec, &result, binder->arena, &binary))
-        return refuse_made_constant(binder, rule);
-    return true;
+    return check_made_constant(binder, rule);
 }
 
 static bool bind_step(struct binder *binder, const struct step_spec *step,

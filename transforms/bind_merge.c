@@ -4,6 +4,8 @@
 #include "transforms/bind.h"
 
 #include "schema/ident.h"
+#include "schema/validation.h"
+#include "transforms/spell.h"
 
 #include <string.h>
 
@@ -13,9 +15,8 @@ static bool same_constant(const struct binding *binding, size_t a, uint16_t left
     const struct plan_column *one = &binding->chain->tables[a].columns[left];
     const struct plan_column *other = &binding->chain->tables[b].columns[right];
 
-    if (one->binary && other->binary) /* 1 and 01 are one number */
-        return value_equal(one->binary, other->binary);
-    return value_equal(one->rule->constant, other->rule->constant);
+    return spell_may_be_equal(&binding->chain->arena, binding->rules->types, one->target,
+                              one->rule->constant, other->rule->constant);
 }
 
 /* A column of the key, or any where there is none, that is a different constant in both. */
@@ -70,16 +71,20 @@ static void refuse_pair(struct binding *binding, size_t a, size_t b, const char 
                             bind_table_text(arena, other->source), why));
 }
 
-/* "id", "tenant" */
-static const char *key_list(struct binding *binding, size_t table)
+/* "id", "tenant"; or what they are compared by. */
+static const char *key_list(struct binding *binding, size_t table, bool compared)
 {
     const struct table_plan *plan = &binding->chain->tables[table];
-    const struct relation *relation = binding->bound[table].target_relation;
     struct buf list = {0};
 
     for (uint16_t i = 0; i < plan->key_count; i++) {
+        const struct catalog_column *column = plan->columns[plan->keys[i]].target;
+
         buf_append_text(&list, i ? ", " : "");
-        ident_append(&list, relation->columns[plan->keys[i]].name);
+        if (compared)
+            validation_compared(column, &list);
+        else
+            ident_append(&list, column->name);
     }
     return text_take(&binding->chain->arena, &list);
 }
@@ -93,10 +98,11 @@ static bool is_member(const struct binding *binding, size_t table, size_t first)
 /* A source's own keys are distinct: what comes twice comes from two. */
 static const char *common_keys_sql(struct binding *binding, size_t first)
 {
-    const char *keys = key_list(binding, first), *separator = "";
+    const char *keys = key_list(binding, first, false), *separator = "";
+    const char *compared = key_list(binding, first, true);
     struct buf sql = {0};
 
-    buf_append_format(&sql, "SELECT %s FROM (", keys);
+    buf_append_format(&sql, "SELECT %s FROM (", compared);
     for (size_t i = first; i < binding->chain->chain.table_count; i++) {
         if (!is_member(binding, i, first))
             continue;
@@ -105,7 +111,7 @@ static const char *common_keys_sql(struct binding *binding, size_t first)
         buf_append_text(&sql, ") AS one");
         separator = " UNION ALL ";
     }
-    buf_append_format(&sql, ") AS every GROUP BY %s HAVING count(*) > 1", keys);
+    buf_append_format(&sql, ") AS every GROUP BY %s HAVING count(*) > 1", compared);
     return text_take(&binding->chain->arena, &sql);
 }
 
@@ -126,16 +132,18 @@ static const char *member_names(struct binding *binding, size_t first)
 }
 
 /* Why the keys cannot be counted at the source: a clause; NULL: they can. */
-static const char *keys_no_sql(const struct binding *binding, size_t first)
+static const char *keys_no_sql(struct binding *binding, size_t first)
 {
-    for (size_t i = first; i < binding->chain->chain.table_count; i++) {
+    const char *reason = NULL;
+
+    for (size_t i = first; i < binding->chain->chain.table_count && !reason; i++) {
         const struct table_plan *plan = &binding->chain->tables[i];
 
-        for (uint16_t k = 0; is_member(binding, i, first) && k < plan->key_count; k++)
-            if (binding->bound[i].columns[plan->keys[k]].no_sql)
-                return binding->bound[i].columns[plan->keys[k]].no_sql;
+        for (uint16_t k = 0; is_member(binding, i, first) && k < plan->key_count && !reason; k++)
+            reason = bind_uncounted(&binding->chain->arena,
+                                    &binding->bound[i].columns[plan->keys[k]]);
     }
-    return NULL;
+    return reason;
 }
 
 static void note_merge(struct binding *binding, size_t first)

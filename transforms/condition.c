@@ -4,6 +4,7 @@
 #include "schema/ident.h"
 #include "transforms/decimal.h"
 #include "transforms/order.h"
+#include "transforms/spell.h"
 #include "transforms/text.h"
 
 #include <string.h>
@@ -263,21 +264,6 @@ static bool is_number(const struct catalog_column *column)
     return false;
 }
 
-/* A constant as the type prints it. */
-static bool respell(const struct source_column *source, struct arena *arena,
-                    struct constant *constant)
-{
-    struct value binary, text;
-
-    if (!type_has_binary(source->codec) || !type_has_text(source->codec))
-        return true;
-    if (!type_to_binary(source->codec, &constant->value, arena, &binary) ||
-        !type_to_text(source->codec, &binary, arena, &text))
-        return false;
-    constant->value = text;
-    return true;
-}
-
 static void trim_padding(const struct source_column *source, struct value *value)
 {
     while (source->blank_padded && value->size && value->data[value->size - 1] == ' ')
@@ -290,6 +276,7 @@ static bool spell(struct binder *binder, const struct condition *condition,
 {
     const struct source_column *source = condition->source;
     struct arena *arena = binder_arena(binder);
+    const char *why = "";
     bool fits;
 
     if (condition->number)
@@ -297,16 +284,16 @@ static bool spell(struct binder *binder, const struct condition *condition,
     else if (condition->order.type)
         fits = order_key(&condition->order, &constant->value, arena, key);
     else
-        fits = respell(source, arena, constant);
+        fits = spell_value(binder, false, source->column, constant, &why);
     trim_padding(source, &constant->value);
     return fits ||
            binder_refuse(binder, "rule.condition_value", constant->where,
                          condition->order.type
                              ? text_format(arena, "write %s", order_expected(&condition->order))
                              : "write a value as the source's type prints it",
-                         "%s: %s is no value of source column \"%s\" (%s)",
+                         "%s: %s is no value of source column \"%s\" (%s)%s",
                          condition->test->key, constant_show(arena, constant),
-                         source->column->name, source->column->type_name);
+                         source->column->name, source->column->type_name, why);
 }
 
 /* Every value of the column is below, equal to or above every other in the same way here as at

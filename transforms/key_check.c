@@ -3,6 +3,7 @@
  * target. */
 #include "transforms/key.h"
 
+#include "schema/distinct.h"
 #include "schema/ident.h"
 
 #include <string.h>
@@ -239,37 +240,63 @@ static const struct catalog_index *unique_source(struct binder *binder, const st
     return NULL;
 }
 
-static bool read_one_to_one(const struct key *key, const struct catalog_column *source)
+/* No text that the rule makes is another with blanks behind it. */
+static bool makes_solid(const struct plan_column *column)
 {
-    for (uint16_t i = 0; i < key->count; i++) {
-        struct inverse inverse;
-        bool one_to_one;
-
-        if (!plan_reads(key->columns[i], source))
-            continue;
-        inverse = rule_inverse(key->columns[i]->rule);
-        one_to_one = inverse.one_to_one;
-        buf_free(&inverse.steps);
-        if (one_to_one)
-            return true;
-    }
-    return false;
+    if (column->rule->kind == &rule_hash || column->rule->kind == &rule_uuid5)
+        return true;
+    for (uint16_t i = 0; i < column->input_count; i++)
+        if (!distinct_is_solid(column->inputs[i]->column))
+            return false;
+    return true;
 }
 
-static void report_may_collide(struct binder *binder, const struct key *key,
-                               const struct catalog_column *source)
+/* Whether the type of the key's column tells apart what the rule does. */
+static bool type_tells_apart(const struct plan_column *column)
 {
-    struct report report = {.id = "key.may_collide",
-                            .severity = SEVERITY_POTENTIALLY_BREAKING,
-                            .where = key_place(binder),
-                            .impact = "one of two such rows would overwrite the other",
-                            .fix = "separate the values by a text that none of them holds, or "
-                                   "add the source's key columns to the key"};
+    const struct source_column *plain = column->rule->plain;
 
-    binder_report(binder, &report,
-                  "key (%s): the rules may make the same key of different values of source "
-                  "column \"%s\"",
-                  key_list(binder, key, false), source->name);
+    if (plain)
+        return distinct_kept(plain->column, column->target);
+    return distinct_texts_kept(column->target, makes_solid(column)) ||
+           (column->rule->kind == &rule_uuid5 &&
+            strcmp(column->target->base_type, "pg_catalog.uuid") == 0);
+}
+
+static bool rule_tells_apart(const struct plan_column *column)
+{
+    struct inverse inverse = rule_inverse(column->rule);
+
+    buf_free(&inverse.steps);
+    return inverse.one_to_one;
+}
+
+/* Why rows that differ in the source column only may get the same key: a clause; NULL: they
+ * cannot. */
+static const char *why_may_collide(struct binder *binder, const struct key *key,
+                                   const struct catalog_column *source)
+{
+    const struct plan_column *coarse = NULL;
+
+    for (uint16_t i = 0; i < key->count; i++) {
+        const struct plan_column *column = key->columns[i];
+
+        if (!plan_reads(column, source) || !rule_tells_apart(column))
+            continue;
+        if (type_tells_apart(column))
+            return NULL;
+        coarse = column;
+    }
+    if (!coarse)
+        return text_format(binder->arena,
+                           "the rules may make the same key of different values of source "
+                           "column \"%s\"", source->name);
+    return text_format(binder->arena,
+                       "different values of source column \"%s\" (%s) may be one value of "
+                       "target column \"%s\" (%s%s)",
+                       source->name, source->type_name, coarse->target->name,
+                       coarse->target->type_name,
+                       coarse->target->loose ? ", its collation is not deterministic" : "");
 }
 
 static bool check_distinct(struct binder *binder, const struct key *key)
@@ -289,14 +316,9 @@ static bool check_distinct(struct binder *binder, const struct key *key)
                       key_list(binder, key, false), binder->target_text, binder->source_text);
         return false;
     }
-    for (uint16_t i = 0; i < index->column_count; i++) {
-        const struct catalog_column *source = &binder->source->columns[index->columns[i]];
-
-        if (!read_one_to_one(key, source)) {
-            report_may_collide(binder, key, source);
-            break;
-        }
-    }
+    for (uint16_t i = 0; i < index->column_count && !binder->collision; i++)
+        binder->collision =
+            why_may_collide(binder, key, &binder->source->columns[index->columns[i]]);
     return true;
 }
 

@@ -1,8 +1,10 @@
 /* See pattern.h. */
 #include "transforms/pattern.h"
 
+#include "base/mem.h"
 #include "transforms/text.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 bool pattern_is(const char *text, size_t size)
@@ -39,10 +41,30 @@ struct match {
     const char *begins[PATTERN_GROUPS];
     const char *ends[PATTERN_GROUPS];
     size_t count;
+    /* Where the rest of the pattern is known not to match the rest of the name: without it the
+     * time would grow with each star by a factor of the name's length. */
+    const char *pattern, *name;
+    size_t width;
+    bool *dead;
 };
 
-/* The usual backtracking: names are short. */
-static bool match_from(const char *pattern, const char *name, struct match *match)
+static bool match_from(const char *pattern, const char *name, struct match *match);
+
+/* As little as it can. */
+static bool match_star(const char *pattern, const char *name, struct match *match)
+{
+    size_t count = match->count;
+
+    for (;; name++) {
+        match->count = count;
+        if (match_from(pattern + 1, name, match))
+            return true;
+        if (!*name)
+            return false;
+    }
+}
+
+static bool match_next(const char *pattern, const char *name, struct match *match)
 {
     size_t count = match->count;
 
@@ -58,13 +80,7 @@ static bool match_from(const char *pattern, const char *name, struct match *matc
         match->ends[count - 1] = name;
         break;
     case '*':
-        for (;; name++) {
-            match->count = count;
-            if (match_from(pattern + 1, name, match))
-                return true;
-            if (!*name)
-                return false;
-        }
+        return match_star(pattern, name, match);
     default:
         if (!*name || (*pattern != '?' && *pattern != *name))
             return false;
@@ -73,12 +89,34 @@ static bool match_from(const char *pattern, const char *name, struct match *matc
     return match_from(pattern + 1, name, match);
 }
 
+static bool match_from(const char *pattern, const char *name, struct match *match)
+{
+    bool *dead = &match->dead[(size_t)(pattern - match->pattern) * match->width +
+                              (size_t)(name - match->name)];
+
+    if (!*dead && match_next(pattern, name, match))
+        return true;
+    *dead = true;
+    return false;
+}
+
+static bool match_whole(const char *pattern, const char *name, struct match *match)
+{
+    bool matches;
+
+    *match = (struct match){.pattern = pattern, .name = name, .width = strlen(name) + 1};
+    match->dead = mem_zero(strlen(pattern) + 1, match->width);
+    matches = match_from(pattern, name, match);
+    free(match->dead);
+    return matches;
+}
+
 bool pattern_match(const char *pattern, const char *name, struct arena *arena,
                    struct captures *captures)
 {
-    struct match match = {0};
+    struct match match;
 
-    if (!match_from(pattern, name, &match) || captures->count + match.count > PATTERN_GROUPS)
+    if (!match_whole(pattern, name, &match) || captures->count + match.count > PATTERN_GROUPS)
         return false;
     for (size_t i = 0; i < match.count; i++)
         captures->texts[captures->count++] =

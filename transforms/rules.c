@@ -326,6 +326,11 @@ bool rules_load(const struct yaml_node *tables, struct rules **rules, struct err
     return true;
 }
 
+void rules_ask_types(struct rules *rules, const struct type_reader *types)
+{
+    rules->types = types;
+}
+
 void rules_free(struct rules *rules)
 {
     if (!rules)

@@ -16,6 +16,7 @@
 #include "pipeline/formula_reader.h"
 #include "pipeline/lookup.h"
 #include "pipeline/transform.h"
+#include "pipeline/type_reader.h"
 #include "schema/catalog.h"
 #include "schema/finding.h"
 #include "schema/passage.h"
@@ -109,6 +110,9 @@ struct chain {
  * a table left out in silence would be a table lost). Keeps nothing of the YAML tree. */
 bool rules_load(const struct yaml_node *tables, struct rules **rules, struct err *err);
 void rules_free(struct rules *rules);
+/* Who is asked, when they are bound, about constants of types that are not read here. Borrowed; NULL:
+ * nobody, and such constants are taken as they stand. */
+void rules_ask_types(struct rules *rules, const struct type_reader *types);
 
 /* Binds. False (ERR_CONFIG) only when `findings` got a breaking one: the first is the message
  * ("object: what"), its fix and statement the remedy. The catalogs must outlive the chain; the

@@ -16,7 +16,9 @@ static bool is_built_in(const struct catalog_column *column)
 /* A domain is written as its base type: the source need not have it either. */
 static void append_type(const struct catalog_column *target, struct buf *sql)
 {
-    if (target->type_oid == target->base_type_oid)
+    if (target->base_name)
+        buf_append_text(sql, target->base_name);
+    else if (target->type_oid == target->base_type_oid)
         buf_append_text(sql, target->type_name);
     else
         buf_append_format(sql, "pg_catalog.\"%s\"", strchr(target->base_type, '.') + 1);

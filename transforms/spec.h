@@ -66,6 +66,7 @@ struct rules {
     bool all_tables; /* nothing said: every table, unchanged */
     size_t table_count;
     struct table_spec *tables;
+    const struct type_reader *types; /* NULL: nobody can be asked */
 };
 
 #endif

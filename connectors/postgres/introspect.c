@@ -83,7 +83,8 @@ static const char COLUMNS_SQL[] =
     "        a.attgenerated <> '', pg_get_expr(x.adbin, x.adrelid),"
     "        CASE WHEN a.attcollation <> dt.typcollation"
     "             THEN on_.nspname || '.' || o.collname END,"
-    "        col_description(c.oid, a.attnum), b.asks"
+    "        col_description(c.oid, a.attnum), b.asks, NOT o.collisdeterministic,"
+    "        format_type(t.oid, CASE WHEN dt.typtype = 'd' THEN b.modifier ELSE a.atttypmod END)"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " JOIN base b ON b.oid = a.atttypid JOIN pg_type t ON t.oid = b.base"
@@ -308,6 +309,8 @@ static void read_columns(struct run_of_rows *rows, struct catalog_table *table)
             .collation = copy_at(r, row, 15),
             .comment = copy_at(r, row, 16),
             .domain = copy_at(r, row, 17),
+            .loose = bool_at(r, row, 18),
+            .base_name = mem_string(text_at(r, row, 19)),
         };
     }
 }

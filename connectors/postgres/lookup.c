@@ -13,6 +13,7 @@
 
 #define STATEMENT "slackwater_lookup"
 #define BPCHAR 1042 /* pg_type.dat */
+#define IS_DATA_EXCEPTION(err) (strncmp((err)->sqlstate, "22", 2) == 0)
 
 struct entry {
     UT_hash_handle hh; /* in the order of use, the least lately used first */
@@ -28,6 +29,7 @@ struct pg_lookup {
     const struct lookup_request *request;
     struct session session;
     bool prepared;
+    Oid key_type; /* as the server took it from the statement */
     struct entry *entries;
 };
 
@@ -91,17 +93,39 @@ static bool connect_and_prepare(struct pg_lookup *l, struct err *err)
                                target ? l->config.target_dsn : l->config.source_dsn,
                                SESSION_SQL, l->config.stop, err) &&
                   session_run(&l->session, "SET default_transaction_read_only = on", err) &&
-                  session_prepare(&l->session, STATEMENT, l->request->sql, err);
+                  session_see_operators(&l->session, err) &&
+                  session_prepare(&l->session, STATEMENT, l->request->sql, err) &&
+                  session_parameter_type(&l->session, STATEMENT, &l->key_type, err);
     return l->prepared;
 }
 
-/* A text that the key's type does not read is the key of no row (class 22, data exception). */
-static enum lookup_result judge(struct pg_lookup *l, struct err *err)
+/* The statement failed over its data: because the text is no value of the key's type, which then
+ * is the key of no row? Or because of something else that it read, which is an error? */
+static enum lookup_result try_key(struct pg_lookup *l, const char *key, struct err *err)
 {
-    if (strncmp(err->sqlstate, "22", 2) == 0) {
-        err_clear(err);
-        return LOOKUP_MISSING;
+    struct err why = {0};
+    const char *values[] = {key};
+    PGresult *result = session_query_typed(&l->session, "SELECT $1", 1, &l->key_type, values,
+                                           NULL, NULL, &why);
+
+    PQclear(result);
+    if (result) {
+        err_remedy(err, "The key is a value of its type: mend the lookup's query, or what it "
+                        "reads.");
+        return LOOKUP_FAILED;
     }
+    if (!IS_DATA_EXCEPTION(&why)) {
+        *err = why;
+        return LOOKUP_FAILED;
+    }
+    err_clear(err);
+    return LOOKUP_MISSING;
+}
+
+static enum lookup_result judge(struct pg_lookup *l, const char *key, struct err *err)
+{
+    if (IS_DATA_EXCEPTION(err) && try_key(l, key, err) == LOOKUP_MISSING)
+        return LOOKUP_MISSING;
     if (err->class == ERR_RETRY || err->class == ERR_STOPPED) {
         session_close(&l->session);
         l->prepared = false;
@@ -131,9 +155,11 @@ static enum lookup_result ask(struct pg_lookup *l, const struct value *key, stru
     PGresult *result = session_query_prepared(&l->session, STATEMENT, 1, values, err);
     int rows = result ? PQntuples(result) : 0;
 
+    enum lookup_result failed = result ? LOOKUP_FOUND : judge(l, text, err);
+
     free(text);
     if (!result)
-        return judge(l, err);
+        return failed;
     if (rows == 1) {
         *value = value_of(result, arena);
         remember(l, key, value);

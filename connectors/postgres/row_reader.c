@@ -164,6 +164,14 @@ static enum row_read read_visible(struct pg_row_reader *r, const struct question
     }
 }
 
+/* The key is found by its type's own "=", and so by its index. */
+static bool connect_reader(struct pg_row_reader *r, struct err *err)
+{
+    return session_is_open(&r->session) ||
+           (session_open(&r->session, "source", r->dsn, SESSION_SQL, r->stop, err) &&
+            session_see_operators(&r->session, err));
+}
+
 static enum row_read pg_row_read(struct row_reader *contract, const struct relation *from,
                                  const struct row *row, xid_t xid, struct arena *arena,
                                  struct row *out, struct err *err)
@@ -171,9 +179,7 @@ static enum row_read pg_row_read(struct row_reader *contract, const struct relat
     struct pg_row_reader *r = (struct pg_row_reader *)(void *)contract;
     struct question question = {0};
     enum row_read read = ROW_FAILED;
-    if ((session_is_open(&r->session) ||
-         session_open(&r->session, "source", r->dsn, SESSION_SQL, r->stop, err)) &&
-        ask(r, from, row, xid, arena, &question, err))
+    if (connect_reader(r, err) && ask(r, from, row, xid, arena, &question, err))
         read = read_visible(r, &question, from, arena, out, err);
     buf_free(&question.sql);
     if (read == ROW_FAILED)

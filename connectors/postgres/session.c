@@ -328,6 +328,20 @@ bool session_prepare(struct session *session, const char *name, const char *sql,
     return result != NULL;
 }
 
+bool session_parameter_type(struct session *session, const char *name, Oid *type,
+                            struct err *err)
+{
+    PGresult *result;
+    if (!PQsendDescribePrepared(session->conn, name))
+        return session_connection_error(session, err);
+    result = collect(session, err);
+    if (result == NULL)
+        return false;
+    *type = PQparamtype(result, 0);
+    PQclear(result);
+    return true;
+}
+
 PGresult *session_query_prepared(struct session *session, const char *name, int count,
                                  const char *const *values, struct err *err)
 {

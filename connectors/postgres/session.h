@@ -58,6 +58,9 @@ PGresult *session_query(struct session *session, const char *sql, int count,
  * with text parameters. */
 bool session_prepare(struct session *session, const char *name, const char *sql,
                      struct err *err);
+/* The type of its first parameter. */
+bool session_parameter_type(struct session *session, const char *name, Oid *type,
+                            struct err *err);
 PGresult *session_query_prepared(struct session *session, const char *name, int count,
                                  const char *const *values, struct err *err);
 

@@ -405,6 +405,36 @@ static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
         buf_append_text(sql, " DO NOTHING");
 }
 
+/* Two rows of the copy with one key: the upsert would hide the first, or fail with words about
+ * itself. Columns of the stage have the target's types and collations, so equal means the same. */
+static bool refuse_repeated_keys(struct pg_table_writer *w, struct err *err)
+{
+    struct buf keys = {0}, sql = {0};
+    if (w->relation->match != MATCH_KEY)
+        return true;
+    for (uint16_t i = 0; i < w->relation->column_count; i++) {
+        if (!w->relation->columns[i].key)
+            continue;
+        buf_append_text(&keys, keys.size ? ", " : "");
+        ident_append(&keys, w->relation->columns[i].name);
+    }
+    buf_append_text(&sql, "SELECT");
+    append_from_stage(w, &sql);
+    buf_append_format(&sql, " GROUP BY %s HAVING count(*) > 1 LIMIT 1", buf_text(&keys));
+    PGresult *r = session_exec(&w->session, sql.data, err);
+    bool repeated = r != NULL && PQntuples(r) > 0;
+    if (repeated) {
+        err_set(err, ERR_DATA, "two source rows have the same key (%s) at the target",
+                buf_text(&keys));
+        err_remedy(err, "let the rules and the types of the key's columns keep them apart; "
+                        "`slackwater check` counts them");
+    }
+    PQclear(r);
+    buf_free(&keys);
+    buf_free(&sql);
+    return r != NULL && !repeated;
+}
+
 /* True if the column's formula fails over the staged rows in the way of *err; what it writes is of
  * no matter here. */
 static bool formula_fails(struct pg_table_writer *w, const struct column *column,
@@ -465,7 +495,9 @@ static bool merge_stage(struct pg_table_writer *w, struct err *err)
 static bool pg_writer_loaded(struct table_writer *writer, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    return (end_copy(w, err) && (!goes_by_stage(w) || merge_stage(w, err))) || wrap_table(w, err);
+    return (end_copy(w, err) &&
+            (!goes_by_stage(w) || (refuse_repeated_keys(w, err) && merge_stage(w, err)))) ||
+           wrap_table(w, err);
 }
 
 /* ---- the end of a chunk ---- */

@@ -8,6 +8,7 @@
 #include "base/plain.h"
 #include "postgres/validate.h"
 #include "schema/compare.h"
+#include "schema/distinct.h"
 #include "schema/ident.h"
 #include "transforms/rule.h"
 
@@ -39,14 +40,16 @@ static void pair_generated(const struct catalog_table *source,
     }
 }
 
-static const char *constant_text(struct arena *arena, const struct value *constant)
+/* NULL where no text tells the constant from others of its type. */
+static const char *constant_text(struct arena *arena, const struct catalog_column *target,
+                                 const struct value *constant)
 {
-    char *text;
-    if (constant == NULL || constant->kind != VALUE_TEXT)
+    struct value value;
+    if (constant == NULL || !distinct_text(target, constant, arena, &value))
         return NULL;
-    text = arena_alloc(arena, constant->size + 1u);
-    memcpy(text, constant->data, constant->size);
-    text[constant->size] = '\0';
+    char *text = arena_alloc(arena, value.size + 1u);
+    memcpy(text, value.data, value.size);
+    text[value.size] = '\0';
     return text;
 }
 
@@ -77,7 +80,7 @@ static struct table_pair bound_pair(struct arena *arena, const struct bound_tabl
         origins[at] = rule->plain ? target_index(table->source, rule->plain->column)
                       : table->columns[i].no_sql ? ORIGIN_UNSAID
                                                  : ORIGIN_RULE;
-        constants[at] = constant_text(arena, rule->constant);
+        constants[at] = constant_text(arena, table->columns[i].target, rule->constant);
     }
     pair_generated(table->source, table->target, origins);
     return (struct table_pair){.before = table->source,

@@ -9,6 +9,8 @@
 #include "postgres/lookup.h"
 #include "postgres/merge_check.h"
 #include "postgres/preflight.h"
+#include "postgres/type_reader.h"
+#include "postgres/validate.h"
 #include "schema/ident.h"
 
 #include <jansson.h>
@@ -179,6 +181,8 @@ bool migration_bind_rules(struct migration *migration, struct err *err)
 {
     struct pg_formulas formulas = {.source = &migration->source, .target = &migration->target};
     const struct formula_reader reader = pg_formula_reader(&formulas);
+    migration->types = pg_type_reader_create(&migration->source, &migration->target);
+    rules_ask_types(migration->rules, pg_type_reader_contract(migration->types));
     return rules_bind_asking(migration->rules, migration->source_catalog,
                              migration->target_catalog, &reader, &migration->findings,
                              &migration->chain, err);
@@ -215,7 +219,8 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     return try_lookups(m, err) &&
            claim_check(&m->target, m->config->migration, m->claims, &m->findings, err) &&
            look_at_tables(m, &servers, err) &&
-           (!migration_is_fresh(m) || look_at_merges(m, err));
+           (!migration_is_fresh(m) ||
+            (look_at_merges(m, err) && validate_keys(&m->source, &m->findings, err)));
 }
 
 static struct lookup *make_lookup(void *context, const struct lookup_request *request)
@@ -250,6 +255,7 @@ void migration_close(struct migration *migration)
         chain_free(migration->chain);
     if (migration->rules != NULL)
         rules_free(migration->rules);
+    pg_type_reader_destroy(migration->types);
     findings_free(&migration->findings);
     control_migration_free(&migration->control);
     catalog_free(migration->source_catalog);

@@ -29,6 +29,7 @@ struct migration {
     struct catalog *target_catalog;
     struct control_migration control;
     struct rules *rules;
+    struct pg_type_reader *types; /* whom the rules ask */
     struct chain *chain; /* NULL when the rules do not bind: see findings */
     struct findings findings;
 
@@ -52,7 +53,7 @@ bool migration_open(struct migration *migration, const struct config *config,
  * unless asking failed; whether the migration may run is in the findings. */
 bool migration_bind(struct migration *migration, bool backfill, struct err *err);
 
-/* Binds the loaded rules alone, with both servers to read expressions. */
+/* Binds the loaded rules alone, with both servers to read expressions and constants. */
 bool migration_bind_rules(struct migration *migration, struct err *err);
 
 /* True if this migration was never started at this target. */

@@ -14,6 +14,7 @@ static void column_clear(struct catalog_column *column)
     free(column->name);
     free(column->type_name);
     free(column->base_type);
+    free(column->base_name);
     free(column->expression);
     free(column->collation);
     free(column->domain);

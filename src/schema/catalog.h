@@ -43,6 +43,7 @@ struct catalog_column {
     char *type_name; /* format_type(): "numeric(12,2)" */
     char *base_type; /* schema-qualified name without modifier, of the base type for domains:
                         "pg_catalog.int8", "public.mood" */
+    char *base_name; /* format_type() of that, with the modifier: "numeric(12,2)"; NULL: type_name */
     uint32_t base_type_oid;
     char type_kind; /* of the base type: b base, c composite, e enum, r range, m multirange */
     bool array;     /* the base type is an array */
@@ -53,6 +54,7 @@ struct catalog_column {
     bool generated;   /* GENERATED ALWAYS AS (...) STORED or VIRTUAL: never written */
     char *expression; /* the default's, or the generation's; NULL: none (or not known) */
     char *collation;  /* "schema.name" where it is not the type's own; else NULL */
+    bool loose;       /* by its collation texts are equal whose bytes differ (not deterministic) */
     char *comment;    /* NULL: none */
     char *domain;     /* what its domains ask of a VALUE: "(VALUE > 0) AND (...)"; NULL: nothing */
 };

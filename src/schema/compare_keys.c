@@ -4,7 +4,7 @@
  * Rows that are unique in some columns are so in more of them: such a key cannot be broken. */
 #include "schema/comparison.h"
 
-#include "schema/compatibility.h"
+#include "schema/distinct.h"
 #include "schema/validation.h"
 
 #include <string.h>
@@ -22,14 +22,6 @@ static bool has_column(const struct catalog_index *index, int column)
 static bool nulls_equal(const struct catalog_index *index)
 {
     return index->definition && strstr(index->definition, " NULLS NOT DISTINCT");
-}
-
-/* Different values stay different: none is rounded, cut or made another. */
-static bool keeps_apart(const struct catalog_column *before, const struct catalog_column *after)
-{
-    const char *why;
-    enum type_change change = type_change(before, after, &why);
-    return change == TYPE_UNCHANGED || change == TYPE_WIDENED || change == TYPE_NARROWED;
 }
 
 /* Every column of the index of before is, as it is, a column of the index of after. */
@@ -50,7 +42,7 @@ static bool stay_apart(const struct table_pair *pair, const struct catalog_index
     for (uint16_t i = 0; i < before->column_count; i++) {
         const struct catalog_column *column = &pair->before->columns[before->columns[i]];
         int image = compare_image(pair, before->columns[i]);
-        if (!keeps_apart(column, &pair->after->columns[image]) ||
+        if (!distinct_kept(column, &pair->after->columns[image]) ||
             (stricter && !column->not_null))
             return false;
     }
@@ -171,6 +163,20 @@ static const char *drop_key(struct comparison *c, const struct catalog_table *ta
                        *table->schema ? "." : "", compare_ident(c, index->name));
 }
 
+/* A GROUP BY at the source finds the values that are equal in the target's columns. */
+static bool can_group(const struct comparison *c, const struct catalog_table *table,
+                      const struct catalog_index *index)
+{
+    for (size_t i = 0; i < c->pair_count; i++)
+        for (uint16_t j = 0; c->pairs[i].after == table && j < index->column_count; j++) {
+            int origin = c->pairs[i].origins[index->columns[j]];
+            if (!distinct_can_group(origin < 0 ? NULL : &c->pairs[i].before->columns[origin],
+                                    &table->columns[index->columns[j]]))
+                return false;
+        }
+    return true;
+}
+
 static const char *count_equal_elements(struct comparison *c, const struct table_pair *pair,
                                         const struct catalog_index *index)
 {
@@ -190,7 +196,9 @@ static const char *count_duplicates(struct comparison *c, const struct table_pai
     const char *rows;
     if (!index->usable)
         return count_equal_elements(c, pair, index);
-    rows = compare_rows_of(c, pair->after, index->columns, index->column_count);
+    rows = can_group(c, pair->after, index)
+               ? compare_rows_of(c, pair->after, index->columns, index->column_count)
+               : NULL;
     return rows ? compare_keep(c, validation_duplicates(rows, pair->after, index->columns,
                                                         index->column_count,
                                                         nulls_equal(index)))
@@ -291,9 +299,12 @@ static void report_key_new(struct comparison *c, const struct table_pair *pair,
             .severity =
                 before && !c->carried ? SEVERITY_BREAKING : SEVERITY_POTENTIALLY_BREAKING,
             .object = text,
-            .what = before ? compare_say(c, "the primary key of table %s changes from %s to %s",
-                                         text, index_columns(c, pair->before, before), columns)
-                           : compare_say(c, "table %s gets the primary key %s", text, columns),
+            .what = !before ? compare_say(c, "table %s gets the primary key %s", text, columns)
+                    : same_columns(pair, before, after)
+                        ? compare_say(c, "the primary key %s of table %s may hold values that "
+                                         "differ at the source for equal", columns, text)
+                        : compare_say(c, "the primary key of table %s changes from %s to %s",
+                                      text, index_columns(c, pair->before, before), columns),
             .impact = "a row whose key another one has is refused",
             .sql = change_key(c, pair, before, after),
             .rollback_sql = c->carried ? "" : drop_key(c, pair->after, after),

@@ -2,6 +2,7 @@
  * chapter 8 of the manual. */
 #include "schema/compatibility.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum category {
@@ -295,6 +296,42 @@ static struct verdict fit_bit_length(const struct catalog_column *source,
     return narrows("the length must be the target's");
 }
 
+#define INTERVAL_FULL_RANGE 0x7fff
+#define INTERVAL_FULL_PRECISION 0xffff
+
+/* interval(precision), interval day: see intervaltypmodin(). */
+static struct verdict fit_interval(const struct catalog_column *source,
+                                   const struct catalog_column *target)
+{
+    int32_t from = source->type_modifier, to = target->type_modifier;
+    bool interval = type_lookup(source).category == CATEGORY_INTERVAL;
+    int range = from < 0 || !interval ? INTERVAL_FULL_RANGE : from >> 16 & 0x7fff;
+    int precision = from < 0 ? INTERVAL_FULL_PRECISION : from & 0xffff;
+    bool covered = (to >> 16 & 0x7fff) == INTERVAL_FULL_RANGE || (to >> 16 & 0x7fff) == range;
+
+    if (to < 0 || (covered && (to & 0xffff) >= (precision > 6 ? 6 : precision)))
+        return every_value_fits;
+    return rounds("smaller parts of intervals are cut off or rounded");
+}
+
+static struct verdict fit_modifier(const struct catalog_column *source,
+                                   const struct catalog_column *target);
+
+/* An array's modifier is its elements'. */
+static struct verdict fit_elements(const struct catalog_column *source,
+                                   const struct catalog_column *target)
+{
+    struct catalog_column from = *source, to = *target;
+    char name[80];
+
+    if (!type_built_in(target->base_type))
+        return every_value_fits;
+    snprintf(name, sizeof(name), "pg_catalog.%s", type_short_name(target->base_type) + 1);
+    from.base_type = to.base_type = name;
+    from.array = to.array = false;
+    return fit_modifier(&from, &to);
+}
+
 /* A value of the right type must also be within the target's length and precision. */
 static struct verdict fit_modifier(const struct catalog_column *source,
                                    const struct catalog_column *target)
@@ -311,6 +348,10 @@ static struct verdict fit_modifier(const struct catalog_column *source,
         return fit_time_precision(source, target);
     case CATEGORY_BIT:
         return fit_bit_length(source, target);
+    case CATEGORY_INTERVAL:
+        return fit_interval(source, target);
+    case CATEGORY_ARRAY:
+        return fit_elements(source, target);
     default:
         return every_value_fits;
     }
@@ -408,6 +449,42 @@ enum type_change type_change(const struct catalog_column *source,
 
     *why = verdict.why;
     return verdict.change;
+}
+
+static bool numeric_rounds(const struct catalog_column *source,
+                           const struct catalog_column *target)
+{
+    int scale = numeric_scale(target->type_modifier);
+
+    if (target->type_modifier < 4)
+        return false;
+    switch ((int)type_lookup(source).category) {
+    case CATEGORY_INTEGER:
+    case CATEGORY_OID:
+        return scale < 0;
+    case CATEGORY_NUMERIC:
+        return source->type_modifier < 4 || numeric_scale(source->type_modifier) > scale;
+    default:
+        return true;
+    }
+}
+
+bool type_rounds(const struct catalog_column *source, const struct catalog_column *target)
+{
+    switch ((int)type_lookup(target).category) {
+    case CATEGORY_NUMERIC:
+        return numeric_rounds(source, target);
+    case CATEGORY_TIMESTAMP:
+    case CATEGORY_TIMESTAMPTZ:
+    case CATEGORY_TIME:
+    case CATEGORY_TIMETZ:
+        return type_lookup(source).category != CATEGORY_DATE &&
+               fit_time_precision(source, target).fit != FIT_ALWAYS;
+    case CATEGORY_INTERVAL:
+        return target->type_modifier >= 0;
+    default:
+        return false;
+    }
 }
 
 const char *type_change_id(enum type_change change)

@@ -39,6 +39,10 @@ enum type_change type_change(const struct catalog_column *source,
 /* The finding's id: "column.type_narrowed". Static; NULL for TYPE_UNCHANGED. */
 const char *type_change_id(enum type_change change);
 
+/* The target column's precision has not every digit that a value of the source column may have:
+ * it is rounded, not refused. Numbers, dates and times. */
+bool type_rounds(const struct catalog_column *source, const struct catalog_column *target);
+
 /* How many characters the text form of the type can have at most, 0 when there is no limit. */
 int type_max_length(const struct catalog_column *column);
 

@@ -4,6 +4,7 @@
 #include "schema/validation.h"
 
 #include "schema/compatibility.h"
+#include "schema/distinct.h"
 #include "schema/finding.h"
 #include "schema/ident.h"
 
@@ -17,6 +18,16 @@ char *validation_count(const char *rows, const char *condition)
         &sql, "SELECT count(*) FROM (SELECT FROM %s AS \"r\" WHERE %s LIMIT %d) AS \"v\"", rows,
         condition, VALIDATION_LIMIT);
     return buf_steal(&sql);
+}
+
+/* The type citext need not be at the source: its equality is that of lower() there. */
+void validation_compared(const struct catalog_column *column, struct buf *sql)
+{
+    bool citext = distinct_is_citext(column);
+
+    buf_append_text(sql, citext ? "lower(" : "");
+    ident_append(sql, column->name);
+    buf_append_text(sql, citext ? "::text COLLATE \"default\")" : "");
 }
 
 static char *count_equal(const char *rows, const struct buf *list, const struct buf *present)
@@ -41,7 +52,7 @@ char *validation_duplicates(const char *rows, const struct catalog_table *table,
         const char *name = table->columns[columns[i]].name;
 
         buf_append_text(&list, i ? ", " : "");
-        ident_append(&list, name);
+        validation_compared(&table->columns[columns[i]], &list);
         if (nulls_equal)
             continue;
         buf_append_text(&present, i ? " AND " : "");
@@ -142,8 +153,10 @@ static bool is_one_of(const char *base_type, const char *const *names)
 static const char *const numbers[] = {"int2",   "int4",   "int8", "numeric",
                                       "float4", "float8", "oid",  NULL};
 static const char *const fractions[] = {"numeric", "float4", "float8", NULL};
+static const char *const floats[] = {"float4", "float8", NULL};
 static const char *const texts[] = {"text", "varchar", "bpchar", NULL};
-static const char *const times[] = {"time", "timetz", "timestamp", "timestamptz", NULL};
+static const char *const times[] = {"time", "timetz", "timestamp", "timestamptz",
+                                    "interval", NULL};
 
 static const struct {
     const char *name;
@@ -181,6 +194,8 @@ static bool misfit_integer(const struct catalog_column *source,
                           integers[i].max);
         if (is_one_of(source->base_type, fractions))
             buf_append_format(condition, " OR %s <> trunc(%s)", name, name);
+        if (is_one_of(source->base_type, floats)) /* 1e+15 is read by no integer type */
+            buf_append_format(condition, " OR %s::text ~ 'e'", name);
         buf_append_char(condition, ')');
         return true;
     }
@@ -216,18 +231,31 @@ static bool misfit_numeric(const struct catalog_column *source,
     return true;
 }
 
-/* The same type with fewer digits, or the part of a timestamp that is a date. */
-static bool misfit_time(const struct catalog_column *source,
-                        const struct catalog_column *target, const char *name,
-                        struct buf *condition)
+/* As it stands in SQL at the source, which need not know the target's domains. */
+static const char *base_name(const struct catalog_column *column)
 {
-    bool same = strcmp(source->base_type, target->base_type) == 0;
-    bool date = strcmp(source->base_type, "pg_catalog.timestamp") == 0 &&
-                strcmp(target->base_type, "pg_catalog.date") == 0;
+    return column->base_name ? column->base_name : column->type_name;
+}
 
-    if (!(same && is_one_of(source->base_type, times)) && !date)
+static bool is_date_of(const struct catalog_column *source, const struct catalog_column *target)
+{
+    return strcmp(source->base_type, "pg_catalog.timestamp") == 0 &&
+           strcmp(target->base_type, "pg_catalog.date") == 0;
+}
+
+/* What the target's precision rounds or cuts: the same type with fewer digits, or the part of a
+ * timestamp that is a date. */
+static bool misfit_precision(const struct catalog_column *source,
+                             const struct catalog_column *target, const char *name,
+                             struct buf *condition)
+{
+    bool same = strcmp(source->base_type, target->base_type) == 0 &&
+                strncmp(target->base_type, "pg_catalog.", 11) == 0;
+
+    if (!(same && (target->array || is_one_of(source->base_type, times))) &&
+        !is_date_of(source, target))
         return false;
-    buf_append_format(condition, "%s <> %s::%s", name, name, target->type_name);
+    buf_append_format(condition, "%s <> %s::%s", name, name, base_name(target));
     return true;
 }
 
@@ -255,7 +283,7 @@ bool validation_misfit(const struct catalog_column *source, const struct catalog
     known = misfit_integer(source, target, buf_text(&name), condition) ||
             misfit_length(target, buf_text(&name), condition) ||
             misfit_numeric(source, target, buf_text(&name), condition) ||
-            misfit_time(source, target, buf_text(&name), condition) ||
+            misfit_precision(source, target, buf_text(&name), condition) ||
             misfit_uuid(source, target, buf_text(&name), condition);
     buf_free(&name);
     return known;

@@ -16,6 +16,9 @@
 /* Rows for which the condition holds. */
 char *validation_count(const char *rows, const char *condition);
 
+/* Appends what a value of the column, in `rows`, is compared by in a GROUP BY. */
+void validation_compared(const struct catalog_column *column, struct buf *sql);
+
 /* Groups of rows that are equal in these columns, none of them NULL (`nulls_equal`: or NULL in
  * the same ones). */
 char *validation_duplicates(const char *rows, const struct catalog_table *table,

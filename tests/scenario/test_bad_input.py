@@ -250,12 +250,12 @@ def test_an_unknown_command_and_help(ready):
 # -- names and labels ---------------------------------------------------------------------------
 
 @pytest.mark.parametrize("rule, words", [
-    ({"value": "actve"}, r'"actve" is no label of public\.state.*did you mean "active"'),
+    ({"value": "actve"}, r'"actve" is no public\.state.*did you mean "active"'),
     ({"map": {"actve": "gone"}, "default": "gone"},
-     r'"actve" is no label of public\.state.*did you mean "active"'),
+     r'"actve" is no value of source column "state" \(public\.state\); did you mean "active"'),
     ({"map": {"active": "gonne"}, "default": "gone"},
-     r'"gonne" is no label of public\.state.*did you mean "gone"'),
-    ({"null_if": "Active"}, r'"Active" is no label of public\.state.*did you mean "active"'),
+     r'"gonne" is no public\.state.*did you mean "gone"'),
+    ({"null_if": "Active"}, r'"Active" is no value of source column "state" \(public\.state\); did you mean "active"'),
     ({"lookup": {"table": "pubic.lokup", "key": "a", "value": "b"}},
      r'no table pubic\.lokup; did you mean "public\.lookup"'),
 ])

@@ -125,3 +125,38 @@ def test_lookups_of_rows_that_come_and_go(rules):
     rules.source.run("UPDATE t SET id = id - 2000 WHERE id > 2000")
     product.wait_caught_up()
     assert_equal(rules)
+
+
+BROKEN_QUERIES = {
+    "a row of the table is no number": "SELECT code::int AS k, nick AS v FROM public.marks",
+    "the value divides by zero": "SELECT 1 AS k, (1 / (length(nick) - length(nick)))::text AS v"
+                                 " FROM public.marks",
+}
+
+
+@pytest.mark.parametrize("query", BROKEN_QUERIES.values(), ids=BROKEN_QUERIES.keys())
+@pytest.mark.parametrize("on_miss", ["null", "keep"])
+def test_a_lookup_that_fails_over_its_own_data_is_no_miss(world, query, on_miss):
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, x text)", "INSERT INTO t VALUES (1, '1')",
+                     "CREATE TABLE marks (code text, nick text)",
+                     "INSERT INTO marks VALUES ('oops', 'zzz'), ('1', 'one')")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, x text)")
+    result = world.product(tables=[{"source": "t", "columns": {"x": {"lookup": {
+        "query": query, "key": "k", "value": "v", "on_miss": on_miss}}}}]
+        ).run_to_end("--until-caught-up")
+    assert result.status == 3, result.text
+    assert "mend the lookup's query" in result.text
+    assert world.target.value("SELECT count(*) FROM t") == 0
+
+
+def test_a_text_that_is_no_value_of_the_lookups_key_is_a_miss(world):
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, x text)",
+                     "INSERT INTO t VALUES (1, '1'), (2, 'one'), (3, '99999999999')",
+                     "CREATE TABLE marks (code int PRIMARY KEY, nick text)",
+                     "INSERT INTO marks VALUES (1, 'first')")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, x text)")
+    world.product(tables=[{"source": "t", "columns": {"x": {"lookup": {
+        "table": "public.marks", "key": "code", "value": "nick", "on_miss": "keep"}}}}]
+        ).run_until_caught_up()
+    assert world.target.rows("SELECT x FROM t ORDER BY id") == [
+        ("first",), ("one",), ("99999999999",)]

@@ -1,6 +1,8 @@
 """A large value that an update does not touch is not sent, and must not get lost."""
 import pytest
 
+from world import wait
+
 # Random hex does not compress, so it is stored out of line.
 LARGE = "(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 400))"
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, n int, a text, b text, c bytea)"
@@ -67,3 +69,34 @@ def test_a_large_value_in_the_key(world):
                      "DELETE FROM t WHERE n = -2")
     product.wait_caught_up()
     world.assert_equal()
+
+
+def test_keys_of_extension_types_are_found_by_their_index_at_the_source(world):
+    """A row that is read again, and a lookup: both by citext, with citext's own "="."""
+    world.both("CREATE EXTENSION citext")
+    world.source.run(
+        "CREATE TABLE t (id citext PRIMARY KEY, a text, b text)",
+        f"INSERT INTO t SELECT 'k' || i, 'X' || i, {LARGE} FROM generate_series(1, 5) i",
+        "INSERT INTO t SELECT 'k' || i, 'X1', 'short' FROM generate_series(6, 5000) i",
+        "CREATE TABLE names (code citext PRIMARY KEY, name text)",
+        "INSERT INTO names SELECT 'x' || i, 'n' || i FROM generate_series(1, 5000) i",
+        "ANALYZE t, names")
+    world.target.run("CREATE TABLE t (id citext PRIMARY KEY, joined text, name text)")
+    product = world.product(tables=[{
+        "source": "t", "drop": ["a", "b"], "columns": {
+            "joined": {"template": "{a}/{b}"},
+            "name": {"from": "a", "lookup": {"table": "public.names", "key": "code",
+                                             "value": "name"}}}}]).start_streaming()
+    scans = "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname IN ('t', 'names') ORDER BY 1"
+    used = "SELECT min(idx_scan) FROM pg_stat_user_tables WHERE relname IN ('t', 'names')"
+    before = world.source.rows(scans)
+    world.source.run("UPDATE t SET a = upper(a) || '0' WHERE id IN ('k1', 'k2', 'k3')")
+    product.wait_caught_up()
+    assert world.target.rows("SELECT name FROM t WHERE id IN ('k1', 'k2', 'k3') ORDER BY id") == [
+        ("n10",), ("n20",), ("n30",)]
+    product.stop()  # its sessions report what they did
+    wait.until(lambda: world.source.value(used) > 0, "index scans of both tables")
+    read_by_update = 1  # our own UPDATE may read the table
+    after = dict(world.source.rows(scans))
+    for name, count in before:
+        assert after[name] <= count + read_by_update, (before, after)

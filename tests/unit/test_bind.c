@@ -501,6 +501,135 @@ START_TEST(a_map_in_the_key_can_collide_unless_its_results_differ)
 }
 END_TEST
 
+/* --- constants that a server reads --- */
+
+/* Reads dates of the year 2024 without zeros; takes "1.0" and "1" for one numeric. */
+static enum reading fake_spell(void *context, const struct type_text *type, const char *text,
+                               struct arena *arena, const char **spelled, struct err *err)
+{
+    int month, day;
+    (void)context, (void)type;
+    if (strcmp(text, "away") == 0) {
+        err_set(err, ERR_RETRY, "the connection is lost");
+        return READING_FAILED;
+    }
+    if (sscanf(text, "2024-%d-%d", &month, &day) != 2)
+        return READING_NONE;
+    char *date = arena_alloc(arena, 16);
+    snprintf(date, 16, "2024-%02d-%02d", month % 100, day % 100);
+    *spelled = date;
+    return READING_VALUE;
+}
+
+static enum reading fake_any(void *context, const struct type_text *type, const char *text,
+                             struct arena *arena, const char **spelled, struct err *err)
+{
+    (void)context, (void)type, (void)err;
+    *spelled = arena_copy(arena, text, strlen(text) + 1);
+    return READING_VALUE;
+}
+
+static enum reading fake_equal(void *context, const struct type_text *type, const char *a,
+                               const char *b, bool *equal, struct err *err)
+{
+    (void)context, (void)type, (void)err;
+    *equal = strtod(a, NULL) == strtod(b, NULL);
+    return READING_VALUE;
+}
+
+static const struct type_reader fake_types = {.spell = fake_spell, .equal = fake_equal};
+
+static bool bind_asking(struct world *world, const char *text)
+{
+    world_unbind(world);
+    ck_assert_msg(world_load(world, text), "%s", world->err.message);
+    rules_ask_types(world->rules, &fake_types);
+    return rules_bind(world->rules, &world->source, &world->target, &world->findings,
+                      &world->chain, &world->err);
+}
+
+static void make_days(struct world *world)
+{
+    world_open(world);
+    for (int i = 0; i < 2; i++) {
+        struct catalog *catalog = i ? &world->target : &world->source;
+        world_index(world_table(catalog, "public", "t",
+                                COLUMNS({"id", "int8", NOT_NULL}, {"day", "date", NULLABLE},
+                                        {"mood", "public.mood", NULLABLE})),
+                    "t_pkey", PRIMARY, "id");
+    }
+}
+
+#define DAYS(columns) "tables:\n  - source: t\n    columns: { " columns " }\n"
+
+START_TEST(a_constant_that_the_server_does_not_read_is_refused)
+{
+    struct world world;
+    make_days(&world);
+    ck_assert(bind_asking(&world, DAYS("day: { value: 2024-1-2 }")));
+    ck_assert(!bind_asking(&world, DAYS("day: { value: soon }")));
+    ck_assert_ptr_nonnull(world_finding(&world, "rule.value"));
+    ck_assert(!bind_asking(&world, DAYS("day: { map: { never: 2024-1-2 } }")));
+    ck_assert_ptr_nonnull(world_finding(&world, "rule.map_key"));
+    ck_assert(!bind_asking(&world, DAYS("day: { null_if: away }")));
+    ck_assert_str_eq(world.err.message, "the connection is lost");
+    ck_assert_int_eq(world.err.class, ERR_RETRY);
+    ck_assert(!bind_asking(&world, "tables:\n  - source: t\n"
+                                   "    where: { column: day, in: [2024-1-2, soon] }\n"));
+    ck_assert_ptr_nonnull(world_finding(&world, "rule.condition_value"));
+    world_close(&world);
+}
+END_TEST
+
+START_TEST(a_label_that_an_enum_lacks_is_refused_with_the_nearest)
+{
+    struct world world;
+    make_days(&world);
+    struct catalog_enum mood = {.schema = mem_string("public"), .name = mem_string("mood")};
+    mood.labels = mem_zero(1, sizeof(char *));
+    mood.labels[mood.label_count++] = mem_string("cheerful");
+    world.target.enums = mem_zero(1, sizeof(mood));
+    world.target.enums[world.target.enum_count++] = mood;
+    ck_assert(!world_bind(&world, DAYS("mood: { value: Cheerful }")));
+    ck_assert_ptr_nonnull(strstr(world_finding(&world, "rule.value")->what,
+                                 "did you mean \"cheerful\""));
+    expect_chain(&world, DAYS("mood: { value: cheerful }"));
+    world_close(&world);
+}
+END_TEST
+
+START_TEST(discriminators_of_other_types_differ_where_the_server_says_so)
+{
+    static const char merge[] =
+        "tables:\n"
+        "  - { source: a, target: m, key: [o, id], columns: { o: { value: \"1\" } } }\n"
+        "  - { source: b, target: m, key: [o, id], columns: { o: { value: \"%s\" } } }\n";
+    struct world world;
+    char text[sizeof(merge) + 8];
+    world_open(&world);
+    for (const char *name = "ab"; *name; name++)
+        world_index(world_table(&world.source, "public", (char[]){*name, 0},
+                                COLUMNS({"id", "int8", NOT_NULL})),
+                    "pkey", PRIMARY, "id");
+    world_index(world_table(&world.target, "public", "m",
+                            COLUMNS({"o", "numeric", NOT_NULL}, {"id", "int8", NOT_NULL})),
+                "m_pkey", PRIMARY, "o,id");
+    snprintf(text, sizeof(text), merge, "2");
+    expect_chain(&world, text); /* nobody to ask: it is not known */
+    ck_assert_ptr_nonnull(world_finding(&world, "merge.no_discriminator"));
+    for (int i = 0; i < 2; i++) {
+        snprintf(text, sizeof(text), merge, i ? "1.0" : "2");
+        world_unbind(&world);
+        ck_assert(world_load(&world, text));
+        rules_ask_types(world.rules, &(struct type_reader){.spell = fake_any, .equal = fake_equal});
+        ck_assert(rules_bind(world.rules, &world.source, &world.target, &world.findings,
+                             &world.chain, &world.err));
+        ck_assert_int_eq(world_finding(&world, "merge.no_discriminator") != NULL, i);
+    }
+    world_close(&world);
+}
+END_TEST
+
 START_TEST(an_identity_that_is_not_carried_is_refused)
 {
     struct users users;
@@ -855,7 +984,10 @@ int main(void)
         a_target_key_of_constants_only_is_not_taken_for_the_key,
         a_template_key_that_can_collide_is_told,
         a_map_in_the_key_can_collide_unless_its_results_differ,
-        an_identity_that_is_not_carried_is_refused,
+        a_constant_that_the_server_does_not_read_is_refused,
+                            a_label_that_an_enum_lacks_is_refused_with_the_nearest,
+                            discriminators_of_other_types_differ_where_the_server_says_so,
+                            an_identity_that_is_not_carried_is_refused,
         a_key_column_must_have_a_rule_and_a_value,
         the_name_of_a_proposed_index_fits_and_keeps_characters_whole,
         a_table_of_the_name_in_another_schema_is_proposed,

@@ -8,6 +8,8 @@ static const struct {
 } misfits[] = {
     {"int8", "int4", "(\"a\" < -2147483648 OR \"a\" > 2147483647)"},
     {"numeric", "int2", "(\"a\" < -32768 OR \"a\" > 32767 OR \"a\" <> trunc(\"a\"))"},
+    {"float8", "int2",
+     "(\"a\" < -32768 OR \"a\" > 32767 OR \"a\" <> trunc(\"a\") OR \"a\"::text ~ 'e')"},
     {"text", "int8", "CASE WHEN \"a\"::text ~ '^\\s*[-+]?[0-9]+\\s*$' THEN \"a\"::text::numeric NOT BETWEEN "
      "-9223372036854775808 AND 9223372036854775807 ELSE true END"},
     {"text", "varchar(5)", "char_length(\"a\"::text) > 5"},
@@ -16,6 +18,11 @@ static const struct {
      "(\"a\"::numeric <> 'NaN' AND (\"a\"::numeric <> round(\"a\"::numeric, 2) OR "
      "abs(round(\"a\"::numeric, 2)) >= '1e10'::numeric))"},
     {"timestamptz", "timestamptz(3)", "\"a\" <> \"a\"::timestamptz(3)"},
+    {"interval", "interval day", "\"a\" <> \"a\"::interval day"},
+    {"numeric(12,4)[]", "numeric(12,2)[]", "\"a\" <> \"a\"::numeric(12,2)[]"},
+    {"numeric(12,4)", "public.cents",
+     "(\"a\"::numeric <> 'NaN' AND (\"a\"::numeric <> round(\"a\"::numeric, 2) OR "
+     "abs(round(\"a\"::numeric, 2)) >= '1e10'::numeric))"},
     {"timestamp", "date", "\"a\" <> \"a\"::date"},
     {"text", "uuid", "\"a\"::text !~* '^(([0-9a-f]{4}-?){7}[0-9a-f]{4}|[{]([0-9a-f]{4}-?){7}[0-9a-f]{4}[}])$'"},
     {"timestamptz", "timestamp", NULL},
@@ -45,7 +52,8 @@ END_TEST
 
 START_TEST(names_are_quoted_in_every_query)
 {
-    struct catalog_column columns[] = {{.name = (char *)"a\"; DROP TABLE x; --"}};
+    struct catalog_column columns[] = {
+        {.name = (char *)"a\"; DROP TABLE x; --", .base_type = (char *)"pg_catalog.text"}};
     struct catalog_table table = {.column_count = 1, .columns = columns};
     uint16_t first[] = {0};
     char *parents[] = {(char *)"b\"b"};
