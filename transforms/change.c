@@ -228,7 +228,11 @@ static bool decide(struct task *task, size_t i, struct err *err)
     *decision = (struct decision){.removes = task->in->kind == CHANGE_DELETE,
                                   .writes = task->in->kind != CHANGE_DELETE,
                                   .as_update = task->in->kind == CHANGE_UPDATE};
-    return true;
+    if (task->in->kind != CHANGE_INSERT && !task->in->unsure)
+        return true;
+    /* A row that the copy did not bring, or may not have: what was left unsent is needed. */
+    struct images images = see(task, shape);
+    return make_whole(task, shape, &images, decision, err);
 }
 
 /* --- writing --- */

@@ -194,9 +194,8 @@ static bool draw_pair(struct binding *binding, struct pair *pair, struct outline
     name_columns(&drawing);
     pair->target = imagine(&drawing);
     binder = bind_open(binding, pair);
+    bind_conditions(&binder);
     bind_columns(&binder);
-    if (!binder.failed)
-        bind_rows(&binder);
     take_rules(&drawing, &binder);
     return take_key(&drawing, err);
 }

@@ -2,12 +2,16 @@
 #include "postgres/control.h"
 
 #include "base/mem.h"
+#include "postgres/text_array.h"
+#include "schema/ident.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define CONTROL_LAYOUT 2
+#define COPIERS_PATIENCE (60 * USEC_PER_SEC)
+#define COPIERS_PAUSE (50 * USEC_PER_MS)
 
 /* The state words, by enum control_state. */
 static const char *const STATES[] = {"none", "creating", "started"};
@@ -36,19 +40,35 @@ static const char INSTALL_SQL[] =
     "CREATE TABLE IF NOT EXISTS slackwater.progress ("
     "  migration text PRIMARY KEY REFERENCES slackwater.migration ON DELETE CASCADE,"
     "  lsn pg_lsn NOT NULL,"
+    "  note text NOT NULL DEFAULT '',"
     "  commit_at timestamptz,"
     "  applied_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 10);"
     "CREATE TABLE IF NOT EXISTS slackwater.copy ("
     "  migration text NOT NULL REFERENCES slackwater.migration ON DELETE CASCADE,"
     "  source text NOT NULL,"
-    "  snapshot text,"
-    "  lsn pg_lsn,"
-    "  rows bigint,"
-    "  bytes bigint,"
+    "  needed boolean NOT NULL,"
     "  updates_deletes bigint NOT NULL DEFAULT 0,"
     "  partitions text NOT NULL,"
+    "  plan_made boolean NOT NULL DEFAULT false,"
+    "  whole boolean NOT NULL DEFAULT false,"
+    "  staged boolean NOT NULL DEFAULT false,"
+    "  bounds text[],"
+    "  begun int NOT NULL DEFAULT 0," /* anew, so often */
     "  finished_at timestamptz,"
     "  PRIMARY KEY (migration, source));"
+    "CREATE TABLE IF NOT EXISTS slackwater.chunk ("
+    "  migration text NOT NULL,"
+    "  source text NOT NULL,"
+    "  lane int NOT NULL,"
+    "  number int NOT NULL,"
+    "  upto text[]," /* NULL: the lane's end */
+    "  snapshot text NOT NULL,"
+    "  lsn pg_lsn NOT NULL,"
+    "  rows bigint NOT NULL,"
+    "  bytes bigint NOT NULL,"
+    "  finished_at timestamptz NOT NULL DEFAULT now(),"
+    "  PRIMARY KEY (migration, source, lane, number),"
+    "  FOREIGN KEY (migration, source) REFERENCES slackwater.copy ON DELETE CASCADE);"
     "CREATE TABLE IF NOT EXISTS slackwater.claim ("
     "  migration text NOT NULL REFERENCES slackwater.migration ON DELETE CASCADE,"
     "  target text NOT NULL,"
@@ -58,7 +78,8 @@ static const char INSTALL_SQL[] =
 
 static const char LOAD_SQL[] =
     "SELECT m.state, m.system_identifier, m.timeline, m.source_database, m.initial_snapshot,"
-    "       m.consistent_lsn, p.lsn, m.http_address, m.stats_reset"
+    "       m.consistent_lsn, p.lsn, m.http_address, m.stats_reset,"
+    "       coalesce(p.note, '')"
     " FROM slackwater.migration m LEFT JOIN slackwater.progress p ON p.migration = m.name"
     " WHERE m.name = $1";
 
@@ -140,6 +161,7 @@ bool control_load(struct session *session, const char *migration,
             .applied = optional_lsn(r, 0, 6),
             .http_address = optional_text(r, 0, 7),
             .stats_reset = optional_text(r, 0, 8),
+            .note = optional_text(r, 0, 9),
         };
     PQclear(r);
     return true;
@@ -152,6 +174,7 @@ void control_migration_free(struct control_migration *migration)
     free(migration->initial_snapshot);
     free(migration->http_address);
     free(migration->stats_reset);
+    free(migration->note);
     *migration = (struct control_migration){.state = CONTROL_NONE};
 }
 
@@ -166,6 +189,63 @@ bool control_lock(struct session *session, const char *migration, bool *taken, s
     *taken = PQgetvalue(r, 0, 0)[0] == 't';
     PQclear(r);
     return true;
+}
+
+void control_append_copier_lock(struct buf *sql, const char *migration)
+{
+    buf_append_text(sql, "SELECT pg_advisory_xact_lock_shared("
+                         "hashtextextended('slackwater-copy:' || ");
+    literal_append(sql, migration, strlen(migration));
+    buf_append_text(sql, ", 0))");
+}
+
+/* Takes the copiers' lock for a moment; while another has it, ends who it is, unless it is
+ * another role. An advisory lock's key is shown in two halves (documentation, pg_locks). */
+static bool end_copiers(struct session *session, const char *migration, bool *gone,
+                        struct err *err)
+{
+    static const char TRY_SQL[] =
+        "SELECT CASE WHEN pg_try_advisory_lock(key) THEN pg_advisory_unlock(key)"
+        "            ELSE false END"
+        " FROM hashtextextended('slackwater-copy:' || $1, 0) key";
+    static const char END_SQL[] =
+        "SELECT pg_terminate_backend(l.pid)"
+        " FROM hashtextextended('slackwater-copy:' || $1, 0) key, pg_locks l, pg_database d,"
+        "      pg_stat_activity a"
+        " WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.database = d.oid"
+        "   AND d.datname = current_database()"
+        "   AND l.classid::bigint = (key >> 32) & 4294967295"
+        "   AND l.objid::bigint = key & 4294967295"
+        "   AND a.pid = l.pid AND a.usename = session_user";
+    PGresult *r = session_query(session, TRY_SQL, 1, &migration, err);
+    if (r == NULL)
+        return false;
+    *gone = PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
+    if (*gone)
+        return true;
+    r = session_query(session, END_SQL, 1, &migration, err);
+    PQclear(r);
+    return r != NULL;
+}
+
+bool control_end_copiers(struct session *session, const char *migration, struct err *err)
+{
+    usec_t until = clock_monotonic() + COPIERS_PATIENCE;
+    for (;;) {
+        bool gone = false;
+        if (!end_copiers(session, migration, &gone, err))
+            return err_wrap(err, "ending the last run's copies");
+        if (gone)
+            return true;
+        if (clock_monotonic() > until) {
+            err_set(err, ERR_RETRY, "target: a transaction of the last run's copy does not end");
+            return err_remedy(err, "end the sessions that hold slackwater's advisory lock there "
+                                   "(pg_locks, pg_terminate_backend)");
+        }
+        if (stop_wait(session->stop, clock_monotonic() + COPIERS_PAUSE))
+            return err_set(err, ERR_STOPPED, "stopped while waiting for the last run's copies");
+    }
 }
 
 static bool run_query(struct session *session, const char *sql, int count,
@@ -201,10 +281,10 @@ static bool insert_copy(struct session *session, const char *migration,
 {
     char changed[32];
     snprintf(changed, sizeof changed, "%lld", (long long)copy->updates_deletes);
-    const char *values[] = {migration, copy->source, changed, copy->record.done ? "" : NULL,
+    const char *values[] = {migration, copy->source, changed, copy->copy.needed ? "t" : "f",
                             copy->partitions};
     return run_query(session,
-                     "INSERT INTO slackwater.copy (migration, source, updates_deletes, snapshot,"
+                     "INSERT INTO slackwater.copy (migration, source, updates_deletes, needed,"
                      "                             partitions)"
                      " VALUES ($1, $2, $3, $4, $5)",
                      5, values, err);
@@ -264,34 +344,115 @@ bool control_set_http_address(struct session *session, const char *migration,
                      (const char *[]){migration, address}, err);
 }
 
+static bool flag(const PGresult *r, int row, int column)
+{
+    return PQgetvalue(r, row, column)[0] == 't';
+}
+
+static bool read_copy(const PGresult *r, int row, struct control_copy *found, struct err *err)
+{
+    struct copy_plan *plan = &found->copy.plan;
+    found->source = optional_text(r, row, 0);
+    found->updates_deletes = strtoll(PQgetvalue(r, row, 1), NULL, 10);
+    found->partitions = optional_text(r, row, 2);
+    found->copy.needed = flag(r, row, 3);
+    found->copy.finished = flag(r, row, 4);
+    plan->made = flag(r, row, 5);
+    plan->whole = flag(r, row, 6);
+    plan->staged = flag(r, row, 7);
+    found->copy.begun = (uint32_t)strtoul(PQgetvalue(r, row, 9), NULL, 10);
+    return PQgetisnull(r, row, 8) ||
+           text_array_parse(PQgetvalue(r, row, 8), &plan->bounds, &plan->bound_count, err);
+}
+
+static bool read_copies(struct session *session, const char *migration,
+                        struct control_copy **copies, size_t *count, struct err *err)
+{
+    PGresult *r = session_query(session,
+                                "SELECT source, updates_deletes, partitions, needed,"
+                                " finished_at IS NOT NULL, plan_made, whole, staged, bounds, begun"
+                                " FROM slackwater.copy WHERE migration = $1"
+                                " ORDER BY source COLLATE \"C\"",
+                                1, &migration, err);
+    bool ok = r != NULL;
+    *count = ok ? (size_t)PQntuples(r) : 0;
+    *copies = mem_zero(*count + 1, sizeof **copies);
+    for (size_t i = 0; ok && i < *count; i++)
+        ok = read_copy(r, (int)i, &(*copies)[i], err);
+    PQclear(r);
+    return ok;
+}
+
+/* All chunks of a table end at keys of as many columns. */
+static bool read_upto(const PGresult *r, int row, struct control_copy *copy,
+                      struct chunk_record *chunk, struct err *err)
+{
+    size_t count = 0;
+    if (PQgetisnull(r, row, 3))
+        return true;
+    if (!text_array_parse(PQgetvalue(r, row, 3), &chunk->upto, &count, err))
+        return false;
+    if (copy->key_count == 0)
+        copy->key_count = (uint16_t)count;
+    if (count > 0 && copy->key_count == count)
+        return true;
+    text_array_free(chunk->upto, count);
+    chunk->upto = NULL;
+    return err_set(err, ERR_CORRUPT, "chunks of %s end at keys of different columns",
+                   copy->source);
+}
+
+static bool read_chunk(const PGresult *r, int row, struct control_copy *copy, struct err *err)
+{
+    struct table_copy *table = &copy->copy;
+    struct chunk_record *chunk = &table->chunks[table->chunk_count++];
+    *chunk = (struct chunk_record){
+        .lane = (uint32_t)strtoul(PQgetvalue(r, row, 1), NULL, 10),
+        .number = (uint32_t)strtoul(PQgetvalue(r, row, 2), NULL, 10),
+        .snapshot = optional_text(r, row, 4),
+        .lsn = optional_lsn(r, row, 5),
+        .rows = strtoull(PQgetvalue(r, row, 6), NULL, 10),
+        .bytes = strtoull(PQgetvalue(r, row, 7), NULL, 10),
+    };
+    return read_upto(r, row, copy, chunk, err);
+}
+
+/* Chunks come in the order of the copies, of which each has its own one after another. */
+static bool read_chunks(struct session *session, const char *migration,
+                        struct control_copy *copies, size_t count, struct err *err)
+{
+    PGresult *r = session_query(session,
+                                "SELECT source, lane, number, upto, snapshot, lsn, rows, bytes"
+                                " FROM slackwater.chunk WHERE migration = $1"
+                                " ORDER BY source COLLATE \"C\", lane, number",
+                                1, &migration, err);
+    bool ok = r != NULL;
+    int row = 0;
+    for (size_t i = 0; ok && i < count; i++) {
+        int first = row;
+        while (row < PQntuples(r) && strcmp(PQgetvalue(r, row, 0), copies[i].source) == 0)
+            row++;
+        copies[i].copy.chunks = mem_zero((size_t)(row - first) + 1, sizeof(struct chunk_record));
+        for (int at = first; ok && at < row; at++)
+            ok = read_chunk(r, at, &copies[i], err);
+    }
+    PQclear(r);
+    return ok;
+}
+
 bool control_load_copies(struct session *session, const char *migration,
                          struct control_copy **copies, size_t *count, struct err *err)
 {
-    PGresult *r = session_query(session,
-                                "SELECT source, snapshot, lsn, rows, bytes, updates_deletes,"
-                                " partitions"
-                                " FROM slackwater.copy WHERE migration = $1",
-                                1, &migration, err);
-    if (r == NULL)
-        return err_wrap(err, "reading the copy records");
-    int rows = PQntuples(r);
-    struct control_copy *found = mem_zero((size_t)rows + 1, sizeof *found);
-    for (int i = 0; i < rows; i++) {
-        found[i].source = optional_text(r, i, 0);
-        found[i].record = (struct copy_record){
-            .done = !PQgetisnull(r, i, 1),
-            .snapshot = PQgetlength(r, i, 1) == 0 ? NULL : optional_text(r, i, 1),
-            .lsn = optional_lsn(r, i, 2),
-            .rows = strtoull(PQgetvalue(r, i, 3), NULL, 10),
-            .bytes = strtoull(PQgetvalue(r, i, 4), NULL, 10),
-        };
-        found[i].updates_deletes = strtoll(PQgetvalue(r, i, 5), NULL, 10);
-        found[i].partitions = optional_text(r, i, 6);
+    struct control_copy *found = NULL;
+    size_t found_count = 0;
+    if (read_copies(session, migration, &found, &found_count, err) &&
+        read_chunks(session, migration, found, found_count, err)) {
+        *copies = found;
+        *count = found_count;
+        return true;
     }
-    PQclear(r);
-    *copies = found;
-    *count = (size_t)rows;
-    return true;
+    control_copies_free(found, found_count);
+    return err_wrap(err, "reading the copy records");
 }
 
 void control_copies_free(struct control_copy *copies, size_t count)
@@ -299,7 +460,7 @@ void control_copies_free(struct control_copy *copies, size_t count)
     for (size_t i = 0; i < count; i++) {
         free(copies[i].source);
         free(copies[i].partitions);
-        free(copies[i].record.snapshot);
+        table_copy_free(&copies[i].copy, copies[i].key_count);
     }
     free(copies);
 }

@@ -1,10 +1,12 @@
 /* The control tables at the target: schema `slackwater`, shared by all migrations there.
  *
  *   migration  one row: whose source, which slot, where it stands, who runs it
- *   progress   one row: the end LSN of the last source transaction applied; written in the same
- *              target transaction as the rows (delivery rule 1)
- *   copy       one row a table: its copy's snapshot and counts; written in the same target
- *              transaction as the copied rows
+ *   progress   one row: the end LSN of the last source transaction applied, and the backfill's
+ *              note at that position; written in the same target transaction as the rows
+ *              (delivery rule 1)
+ *   copy       one row a source table: whether and how it is copied
+ *   chunk      one row a loaded chunk of a table: its last key, snapshot and counts; written in
+ *              the same target transaction as the copied rows
  *   claim      which rows of which target tables are the migration's (claim.h)
  *
  * Life of a migration row:
@@ -16,6 +18,7 @@
 #ifndef POSTGRES_CONTROL_H
 #define POSTGRES_CONTROL_H
 
+#include "base/buf.h"
 #include "model/lsn.h"
 #include "pipeline/table_copy.h"
 #include "postgres/session.h"
@@ -37,12 +40,14 @@ struct control_migration {
     char *initial_snapshot; /* what the slot's start already contained; pg_snapshot text */
     lsn_t consistent_lsn;   /* the slot's start */
     lsn_t applied;          /* progress */
+    char *note;             /* what the backfill keeps with it; "" when there is none */
     char *http_address;     /* of the running or last instance */
 };
 
 struct control_copy {
     char *source; /* quoted, qualified name of the source table */
-    struct copy_record record; /* done without a snapshot: nothing was to be copied */
+    struct table_copy copy;
+    uint16_t key_count;      /* of each chunk's upto; 0 when no chunk has one */
     char *partitions;        /* continuity_fingerprint() when the migration began */
     int64_t updates_deletes; /* of an insert-only source table when the migration began */
 };
@@ -61,10 +66,19 @@ void control_migration_free(struct control_migration *migration);
 bool control_lock(struct session *session, const char *migration, bool *taken,
                   struct err *err);
 
+/* Where an instance's transactions that hold chunks begin: with this they share the lock that
+ * control_end_copiers() takes alone. SQL, appended. */
+void control_append_copier_lock(struct buf *sql, const char *migration);
+/* After control_lock(): a predecessor that was killed may have sent a chunk's COMMIT which its
+ * server process has not carried out. Ends such processes, where the role may, and waits until
+ * none is left: only then are the chunks that control_load_copies() finds all there will be.
+ * ERR_RETRY when one lives on for long. */
+bool control_end_copiers(struct session *session, const char *migration, struct err *err);
+
 bool control_begin(struct session *session, const char *migration,
                    const struct control_migration *facts, struct err *err);
 /* In one transaction: state started, initial snapshot, progress at the slot's start, and a
- * copy row for each table. */
+ * copy row for each table, of which `copy.needed` is kept. */
 bool control_started(struct session *session, const char *migration, const char *snapshot,
                      lsn_t consistent_lsn, size_t copy_count,
                      const struct control_copy *copies, struct err *err);
@@ -75,7 +89,7 @@ bool control_note_rules(struct session *session, const char *migration, const ch
 bool control_set_http_address(struct session *session, const char *migration,
                               const char *address, struct err *err);
 
-/* The copy rows of a migration. Caller frees with control_copies_free(). */
+/* The copy rows of a migration, with their chunks by lane and number. Caller frees with control_copies_free(). */
 bool control_load_copies(struct session *session, const char *migration,
                          struct control_copy **copies, size_t *count, struct err *err);
 void control_copies_free(struct control_copy *copies, size_t count);

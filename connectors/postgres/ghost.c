@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define END_PATIENCE (30 * USEC_PER_SEC)
+#define END_PAUSE (20 * USEC_PER_MS)
+
 bool ghost_note(struct session *session, struct ghost *ghost, struct err *err)
 {
     PGresult *r = session_exec(session,
@@ -40,6 +43,26 @@ bool ghost_evict(struct session *session, const struct ghost *ghost, struct err 
     PGresult *r = ask(session, "pg_terminate_backend(pid)", ghost, err);
     PQclear(r);
     return r != NULL;
+}
+
+/* A process leaves pg_stat_activity after its transaction (PostgreSQL: ShutdownPostgres runs
+ * before_shmem_exit). */
+bool ghost_end(struct session *session, const struct ghost *ghost, struct err *err)
+{
+    usec_t until = clock_monotonic() + END_PATIENCE;
+    while (ghost->pid != 0 && ghost->started[0] != '\0') {
+        PGresult *r = ask(session, "pg_terminate_backend(pid)", ghost, err);
+        bool gone = r != NULL && PQntuples(r) == 0;
+        PQclear(r);
+        if (r == NULL || gone)
+            return gone;
+        if (clock_monotonic() > until)
+            return err_set(err, ERR_RETRY, "%s: the server process %d of our last connection "
+                                           "does not end", session->side, ghost->pid);
+        if (stop_wait(session->stop, clock_monotonic() + END_PAUSE))
+            return err_set(err, ERR_STOPPED, "stopped while waiting for a server process to end");
+    }
+    return true;
 }
 
 bool ghost_is_working(struct session *session, const struct ghost *ghost, bool *working,

@@ -18,6 +18,9 @@ struct ghost {
 bool ghost_note(struct session *session, struct ghost *ghost, struct err *err);
 /* Ends it, from another session, if it still lives. None is accepted. */
 bool ghost_evict(struct session *session, const struct ghost *ghost, struct err *err);
+/* Ends it and waits until it is gone, and with it its transaction, whichever way that ended.
+ * ERR_RETRY when it does not go. */
+bool ghost_end(struct session *session, const struct ghost *ghost, struct err *err);
 /* False in *working when it is gone, or waits for a word from us: who waits for its answer waits
  * in vain. */
 bool ghost_is_working(struct session *session, const struct ghost *ghost, bool *working,

@@ -6,17 +6,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-bool probe_position(struct session *session, lsn_t *lsn, struct err *err)
+static bool ask_position(struct session *session, const char *sql, lsn_t *lsn, struct err *err)
 {
-    PGresult *r = session_exec(session,
-                               "SELECT CASE WHEN pg_is_in_recovery()"
-                               " THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END",
-                               err);
+    PGresult *r = session_exec(session, sql, err);
     bool ok = r != NULL && lsn_parse(PQgetvalue(r, 0, 0), lsn);
     PQclear(r);
     if (r != NULL && !ok)
         return err_set(err, ERR_BUG, "source: unexpected answer to the WAL position question");
     return ok;
+}
+
+bool probe_position(struct session *session, lsn_t *lsn, struct err *err)
+{
+    return ask_position(session,
+                        "SELECT CASE WHEN pg_is_in_recovery()"
+                        " THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END",
+                        lsn, err);
+}
+
+bool probe_insert_position(struct session *session, lsn_t *lsn, struct err *err)
+{
+    return ask_position(session, "SELECT pg_current_wal_insert_lsn()", lsn, err);
 }
 
 bool probe_emit(struct session *session, const char *prefix, const char *content,

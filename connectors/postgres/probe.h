@@ -12,6 +12,8 @@
 
 /* The newest WAL position. */
 bool probe_position(struct session *session, lsn_t *lsn, struct err *err);
+/* Not before any commit that the session can see, written or not. */
+bool probe_insert_position(struct session *session, lsn_t *lsn, struct err *err);
 
 /* Sends a transactional logical message (a heartbeat needs no table). */
 bool probe_emit(struct session *session, const char *prefix, const char *content,

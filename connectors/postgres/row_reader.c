@@ -39,7 +39,7 @@ struct question {
 static const char VISIBLE_SQL[] =
     "SELECT pg_visible_in_snapshot((xmax - 2147483648"
     "         + ($1::bigint - xmax % 4294967296 + 6442450944) % 4294967296)::text::xid8, now),"
-    "       the_row.*"
+    "       pg_current_wal_insert_lsn(), the_row.*"
     " FROM (SELECT pg_current_snapshot() AS now,"
     "              pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax) AS snapshot"
     " LEFT JOIN (SELECT true";
@@ -120,22 +120,22 @@ static PGresult *answer(struct pg_row_reader *r, const struct question *question
                                question->formats, err);
 }
 
-/* The row is in columns 2 and up; column 1 is NULL when there is none. */
+/* The row is in columns 3 and up; column 2 is NULL when there is none. */
 static enum row_read take_row(const PGresult *result, const struct relation *from,
                               struct arena *arena, struct row *out)
 {
-    if (PQgetisnull(result, 0, 1))
+    if (PQgetisnull(result, 0, 2))
         return ROW_GONE;
     *out = (struct row){.count = from->column_count};
     out->values = arena_alloc(arena, (out->count + 1U) * sizeof *out->values);
     for (int i = 0; i < out->count; i++) {
         struct value *value = &out->values[i];
         *value = (struct value){.kind = VALUE_NULL};
-        if (PQgetisnull(result, 0, i + 2))
+        if (PQgetisnull(result, 0, i + 3))
             continue;
         value->kind = VALUE_TEXT;
-        value->size = (uint32_t)PQgetlength(result, 0, i + 2);
-        value->data = arena_copy(arena, PQgetvalue(result, 0, i + 2), value->size);
+        value->size = (uint32_t)PQgetlength(result, 0, i + 3);
+        value->data = arena_copy(arena, PQgetvalue(result, 0, i + 3), value->size);
     }
     return ROW_READ;
 }
@@ -149,6 +149,10 @@ static enum row_read read_visible(struct pg_row_reader *r, const struct question
         if (result == NULL)
             return ROW_FAILED;
         bool visible = PQgetvalue(result, 0, 0)[0] == 't';
+        lsn_t seen = LSN_NONE;
+        (void)lsn_parse(PQgetvalue(result, 0, 1), &seen);
+        if (seen > r->contract.seen)
+            r->contract.seen = seen;
         enum row_read read = visible ? take_row(result, from, arena, out) : ROW_FAILED;
         PQclear(result);
         if (visible)

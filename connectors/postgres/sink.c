@@ -8,7 +8,7 @@
 #include "postgres/pipeline.h"
 #include "postgres/session.h"
 #include "postgres/statement.h"
-#include "schema/ident.h"
+#include "postgres/truncation.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -265,28 +265,6 @@ static bool send_delete(struct pg_sink *s, const struct change *change, uint32_t
 
 /* ---- truncate ---- */
 
-static bool among(const struct change *change, const struct catalog_table *table)
-{
-    for (uint16_t i = 0; i < change->relation_count; i++)
-        if (change->relations[i]->oid == table->oid)
-            return true;
-    return false;
-}
-
-/* The server refuses to truncate a table that one outside the list refers to. */
-static bool is_referenced_from_outside(const struct pg_sink *s, const struct change *change,
-                                       const struct catalog_table *table)
-{
-    const struct catalog *catalog = s->config.catalog;
-    for (size_t i = 0; i < catalog->table_count; i++) {
-        const struct catalog_table *child = &catalog->tables[i];
-        for (uint16_t k = 0; k < child->foreign_key_count; k++)
-            if (child->foreign_keys[k].parent_oid == table->oid && !among(change, child))
-                return true;
-    }
-    return false;
-}
-
 static bool send_sql(struct pg_sink *s, const char *sql, uint64_t tag, struct err *err)
 {
     return pipeline_sent(&s->pipeline,
@@ -294,45 +272,21 @@ static bool send_sql(struct pg_sink *s, const char *sql, uint64_t tag, struct er
                          tag, err);
 }
 
-/* Rows that are not ours stay: where the key holds constants, only rows with these go. */
-static bool send_delete_all(struct pg_sink *s, const struct pg_target_table *table,
-                            uint32_t index, struct err *err)
-{
-    struct buf sql = {0};
-    buf_append_text(&sql, table->table->kind == 'p' ? "DELETE FROM " : "DELETE FROM ONLY ");
-    ident_append_qualified(&sql, table->table->schema, table->table->name);
-    if (table->owner_condition != NULL)
-        buf_append_format(&sql, " WHERE %s", table->owner_condition);
-    bool ok = send_sql(s, sql.data, tag_of(Q_OTHER, index, TELLS_NOTHING), err);
-    buf_free(&sql);
-    return ok;
-}
-
 static bool send_truncate(struct pg_sink *s, const struct change *change, uint32_t index,
                           struct err *err)
 {
-    struct buf sql = {0};
-    const char *separator = "TRUNCATE ";
+    const struct pg_target_table **tables = mem_zero(change->relation_count + 1U,
+                                                     sizeof *tables);
+    for (uint16_t i = 0; i < change->relation_count; i++)
+        tables[i] = &s->config.tables[change->relations[i]->table];
+    struct truncation *truncation =
+        truncation_create(s->config.catalog, tables, change->relation_count,
+                          change->truncate_restart_identity);
     bool ok = true;
-    for (uint16_t i = 0; ok && i < change->relation_count; i++) {
-        const struct pg_target_table *table =
-            &s->config.tables[change->relations[i]->table];
-        if (table->owner_condition != NULL ||
-            is_referenced_from_outside(s, change, table->table)) {
-            ok = send_delete_all(s, table, index, err);
-            continue;
-        }
-        buf_append_text(&sql, separator);
-        buf_append_text(&sql, table->table->kind == 'p' ? "" : "ONLY ");
-        ident_append_qualified(&sql, table->table->schema, table->table->name);
-        separator = ", ";
-    }
-    if (ok && sql.size > 0) {
-        if (change->truncate_restart_identity)
-            buf_append_text(&sql, " RESTART IDENTITY");
-        ok = send_sql(s, sql.data, tag_of(Q_OTHER, index, TELLS_NOTHING), err);
-    }
-    buf_free(&sql);
+    for (size_t i = 0; ok && i < truncation->count; i++)
+        ok = send_sql(s, truncation->statements[i], tag_of(Q_OTHER, index, TELLS_NOTHING), err);
+    truncation_free(truncation);
+    free(tables);
     s->executed += ok;
     return ok;
 }
@@ -500,7 +454,8 @@ static bool send_commit(struct pg_sink *s, const struct batch *batch, struct err
 {
     static const char PROGRESS_SQL[] =
         "UPDATE slackwater.progress SET lsn = $2::pg_lsn,"
-        " commit_at = coalesce($3::timestamptz, commit_at), applied_at = clock_timestamp()"
+        " commit_at = coalesce($3::timestamptz, commit_at), note = coalesce($4, note),"
+        " applied_at = clock_timestamp()"
         " WHERE migration = $1";
     static const char POSITIONS_SQL[] =
         "SELECT pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn()";
@@ -512,8 +467,9 @@ static bool send_commit(struct pg_sink *s, const struct batch *batch, struct err
         clock_format_wall(last->commit_time, commit_at, sizeof commit_at);
     if (last != NULL && s->config.use_origin && !send_origin(s, lsn, commit_at, err))
         return false;
-    const char *values[] = {s->config.migration, lsn, last == NULL ? NULL : commit_at};
-    int sent = PQsendQueryParams(s->session.conn, PROGRESS_SQL, 3, NULL, values, NULL, NULL, 0);
+    const char *values[] = {s->config.migration, lsn, last == NULL ? NULL : commit_at,
+                            batch->note};
+    int sent = PQsendQueryParams(s->session.conn, PROGRESS_SQL, 4, NULL, values, NULL, NULL, 0);
     return pipeline_sent(&s->pipeline, sent, tag_of(Q_PROGRESS, UINT32_MAX, 0), err) &&
            send_sql(s, "COMMIT", tag_of(Q_OTHER, UINT32_MAX, 0), err) &&
            send_sql(s, POSITIONS_SQL, tag_of(Q_POSITIONS, UINT32_MAX, 0), err);

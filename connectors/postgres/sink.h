@@ -21,6 +21,7 @@ struct pg_target_table {
     const struct catalog_table *table;
     uint32_t source; /* the run's index of the source table its rows come from */
     const char *owner_condition; /* SQL: which rows are ours; NULL: all */
+    bool shared; /* rows of other source tables are there too, and nothing tells them apart */
 };
 
 struct pg_sink_config { /* all borrowed; must outlive the sink */

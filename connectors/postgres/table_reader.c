@@ -4,11 +4,15 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "postgres/copy_format.h"
+#include "postgres/key_bounds.h"
+#include "postgres/key_range.h"
 #include "postgres/session.h"
 #include "schema/ident.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define SETTLE_PAUSE (20 * USEC_PER_MS)
 
 struct pg_table_reader {
     struct table_reader reader;
@@ -19,6 +23,7 @@ struct pg_table_reader {
     bool binary;
     bool first;      /* the next message has the binary header */
     char *snapshot;
+    lsn_t lsn;       /* of the snapshot */
     char *message;   /* the last row's bytes */
     struct value *values;
     uint16_t columns;
@@ -41,22 +46,47 @@ static void forget_row(struct pg_table_reader *r)
     r->message = NULL;
 }
 
-/* Children by inheritance are tables of their own; partitions are read through their root. */
-static const char *only(const struct pg_table_reader *r, const struct relation *relation)
+static const struct catalog_table *table_of(const struct pg_table_reader *r,
+                                            const struct relation *relation)
 {
-    const struct catalog_table *table =
-        catalog_find(r->source, relation->schema, relation->name);
-    return table != NULL && table->kind == 'p' ? "" : "ONLY ";
+    return catalog_find(r->source, relation->schema, relation->name);
 }
 
-/* LOCK takes no snapshot: with the lock first, an ALTER TABLE that rewrites the table is over
- * before the snapshot, which would see nothing of what was rewritten after it. */
+/* Children by inheritance are tables of their own; partitions are read through their root. */
+static bool is_partitioned(const struct pg_table_reader *r, const struct relation *relation)
+{
+    const struct catalog_table *table = table_of(r, relation);
+    return table != NULL && table->kind == 'p';
+}
+
+static bool pg_reader_plan(struct table_reader *reader, const struct relation *relation,
+                           const struct copy_key *key, size_t lanes, struct copy_plan *plan,
+                           struct err *err)
+{
+    struct pg_table_reader *r = self(reader);
+    const struct catalog_table *table = table_of(r, relation);
+    char **bounds = NULL;
+    size_t count = 0;
+    if (table == NULL)
+        return err_set(err, ERR_BUG, "table %s.%s is not in the source's catalog",
+                       relation->schema, relation->name);
+    if (copy_key_usable(key) && !key_bounds_find(&r->session, table, &key->columns[0], lanes,
+                                                 &bounds, &count, err))
+        return err_wrap(err, "planning the copy of table %s.%s", table->schema, table->name);
+    plan->whole = !copy_key_usable(key);
+    plan->bounds = bounds;
+    plan->bound_count = count;
+    return true;
+}
+
+/* LOCK takes no snapshot: with the lock first, a TRUNCATE, or an ALTER TABLE that rewrites the
+ * table, is over before the snapshot; what they do is not versioned. */
 static bool begin_locked(struct pg_table_reader *r, const struct relation *relation,
                          struct err *err)
 {
     struct buf sql = {0};
     buf_append_format(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE %s",
-                      only(r, relation));
+                      is_partitioned(r, relation) ? "" : "ONLY ");
     ident_append_qualified(&sql, relation->schema, relation->name);
     buf_append_text(&sql, " IN ACCESS SHARE MODE");
     bool ok = session_run(&r->session, sql.data, err);
@@ -73,24 +103,30 @@ static bool take_snapshot(struct pg_table_reader *r, lsn_t *lsn, struct err *err
         return false;
     free(r->snapshot);
     r->snapshot = mem_string(PQgetvalue(result, 0, 0));
-    bool ok = lsn_parse(PQgetvalue(result, 0, 1), lsn);
+    bool ok = lsn_parse(PQgetvalue(result, 0, 1), &r->lsn);
     PQclear(result);
+    *lsn = r->lsn;
     return ok || err_set(err, ERR_BUG, "source: unexpected answer to the snapshot question");
 }
 
+/* However wrong the estimates, a chunk walks the key's index: it neither sorts nor scans the
+ * table. */
+static bool walk_index(struct pg_table_reader *r, struct err *err)
+{
+    return session_run(&r->session,
+                       "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;"
+                       "SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off;"
+                       "SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off",
+                       err);
+}
+
 static bool start_copy(struct pg_table_reader *r, const struct relation *relation,
+                       const struct copy_key *key, const struct copy_range *range,
                        struct err *err)
 {
-    const char *separator = " ";
     struct buf sql = {0};
-    buf_append_text(&sql, "COPY (SELECT");
-    for (uint16_t i = 0; i < relation->column_count; i++) {
-        buf_append_text(&sql, separator);
-        ident_append(&sql, relation->columns[i].name);
-        separator = ", ";
-    }
-    buf_append_format(&sql, " FROM %s", only(r, relation));
-    ident_append_qualified(&sql, relation->schema, relation->name);
+    buf_append_text(&sql, "COPY (");
+    key_range_select(&sql, relation, is_partitioned(r, relation), key, range);
     buf_append_format(&sql, ") TO STDOUT (FORMAT %s)", r->binary ? "binary" : "text");
     PGresult *result = session_exec(&r->session, sql.data, err);
     buf_free(&sql);
@@ -111,7 +147,8 @@ static bool pg_reader_begin(struct table_reader *reader, const struct relation *
 }
 
 static bool pg_reader_read(struct table_reader *reader, const struct relation *relation,
-                           bool binary, struct err *err)
+                           bool binary, const struct copy_key *key,
+                           const struct copy_range *range, struct err *err)
 {
     struct pg_table_reader *r = self(reader);
     r->binary = binary;
@@ -119,7 +156,8 @@ static bool pg_reader_read(struct table_reader *reader, const struct relation *r
     r->columns = relation->column_count;
     free(r->values);
     r->values = mem_zero(relation->column_count + 1U, sizeof *r->values);
-    return start_copy(r, relation, err) ||
+    return ((!key_range_is_bounded(range) || walk_index(r, err)) &&
+            start_copy(r, relation, key, range, err)) ||
            err_wrap(err, "reading table %s.%s", relation->schema, relation->name);
 }
 
@@ -183,6 +221,47 @@ static enum table_read pg_reader_next(struct table_reader *reader, struct row *r
     }
 }
 
+static bool is_flushed(struct pg_table_reader *r, bool *flushed, struct err *err)
+{
+    lsn_t lsn = LSN_NONE;
+    PGresult *result = session_exec(&r->session, "SELECT pg_current_wal_flush_lsn()", err);
+    if (result == NULL)
+        return false;
+    bool ok = lsn_parse(PQgetvalue(result, 0, 0), &lsn);
+    PQclear(result);
+    *flushed = lsn >= r->lsn;
+    return ok || err_set(err, ERR_BUG, "source: unexpected answer to the WAL position question");
+}
+
+/* An idle source may leave the last WAL unflushed for long, since no commit is in it, and the
+ * insert position may stand behind the header of a page that nothing is written to yet. A commit
+ * of our own flushes what came before it. The chunk's transaction is over: it has been read. */
+static bool push_flush(struct pg_table_reader *r, struct err *err)
+{
+    return session_run(&r->session, "ROLLBACK", err) &&
+           session_run(&r->session,
+                       "BEGIN READ WRITE; SET LOCAL synchronous_commit = local;"
+                       "SELECT pg_logical_emit_message(true, 'slackwater.settle', ''); COMMIT",
+                       err);
+}
+
+static bool pg_reader_settle(struct table_reader *reader, struct err *err)
+{
+    struct pg_table_reader *r = self(reader);
+    bool flushed = false;
+    if (!is_flushed(r, &flushed, err))
+        return false;
+    if (!flushed && !push_flush(r, err))
+        return err_wrap(err, "flushing the source's WAL");
+    while (!flushed) {
+        if (!is_flushed(r, &flushed, err))
+            return false;
+        if (!flushed && stop_wait(r->stop, clock_monotonic() + SETTLE_PAUSE))
+            return err_set(err, ERR_STOPPED, "stopped while the source flushes its WAL");
+    }
+    return true;
+}
+
 /* The transaction only read: leaving the session tells the server as well as ROLLBACK would,
  * and works in mid-COPY. */
 static void pg_reader_end(struct table_reader *reader)
@@ -219,9 +298,11 @@ struct table_reader *pg_table_reader_create(const char *dsn, const struct catalo
 {
     static const struct table_reader_ops OPS = {
         .open = pg_reader_open,
+        .plan = pg_reader_plan,
         .begin = pg_reader_begin,
         .read = pg_reader_read,
         .next = pg_reader_next,
+        .settle = pg_reader_settle,
         .end = pg_reader_end,
         .close = pg_reader_close,
         .destroy = pg_reader_destroy,

@@ -3,10 +3,15 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "postgres/control.h"
 #include "postgres/copy_format.h"
+#include "postgres/ghost.h"
+#include "postgres/text_array.h"
+#include "postgres/truncation.h"
 #include "schema/formula.h"
 #include "schema/ident.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,13 +22,11 @@ struct pg_table_writer {
     struct table_writer writer;
     struct pg_writer_config config;
     struct session session;
-    uint32_t source;                 /* whose copy the transaction holds */
+    struct ghost ghost;              /* the server process of this or the last connection */
+    uint32_t source;                 /* whose chunk the transaction holds */
+    bool staged;                     /* the chunk */
     const struct relation *relation; /* being loaded */
-    const struct relation **loaded;  /* in this transaction */
-    size_t loaded_count;
     bool binary;
-    bool staged;
-    const struct relation *stage_next; /* a direct COPY met a row of the application's */
     struct buf out; /* rows not yet given to libpq */
 };
 
@@ -32,16 +35,23 @@ static struct pg_table_writer *self(struct table_writer *writer)
     return (struct pg_table_writer *)(void *)writer;
 }
 
-static bool pg_writer_open(struct table_writer *writer, struct err *err)
+/* What is recorded as copied must be on the disk, whatever the server's default is. */
+static bool set_up_session(struct pg_table_writer *w, struct err *err)
 {
-    struct pg_table_writer *w = self(writer);
-    if (!session_open(&w->session, "target", w->config.dsn, SESSION_SQL, w->config.stop, err))
-        return false;
-    /* What is recorded as copied must be on the disk, whatever the server's default is. */
-    return session_run(&w->session, "SET synchronous_commit = on", err) &&
+    return ghost_end(&w->session, &w->ghost, err) && ghost_note(&w->session, &w->ghost, err) &&
+           session_run(&w->session, "SET synchronous_commit = on; SET lock_timeout = '10s'",
+                       err) &&
            (!w->config.use_replica_role ||
             session_run(&w->session, "SET session_replication_role = replica", err)) &&
            session_see_operators(&w->session, err);
+}
+
+static bool pg_writer_open(struct table_writer *writer, struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    return session_open(&w->session, "target", w->config.dsn, SESSION_SQL, w->config.stop,
+                        err) &&
+           (set_up_session(w, err) || err_wrap(err, "preparing a copy's target session"));
 }
 
 bool pg_table_has_rows(struct session *session, const struct pg_target_table *table, bool *has,
@@ -62,46 +72,96 @@ bool pg_table_has_rows(struct session *session, const struct pg_target_table *ta
     return r != NULL;
 }
 
-static bool pg_writer_record(struct table_writer *writer, uint32_t source,
-                             struct copy_record *record, struct err *err)
+static bool run_query(struct pg_table_writer *w, const char *sql, int count,
+                      const char *const *values, struct err *err)
 {
-    struct pg_table_writer *w = self(writer);
-    const char *values[] = {w->config.migration, w->config.sources[source]};
-    PGresult *r = session_query(&w->session,
-                                "SELECT snapshot, lsn, rows, bytes FROM slackwater.copy"
-                                " WHERE migration = $1 AND source = $2",
-                                2, values, err);
-    if (r == NULL)
-        return false;
-    bool found = PQntuples(r) == 1;
-    if (found && !PQgetisnull(r, 0, 0)) {
-        *record = (struct copy_record){
-            .done = true,
-            .snapshot = mem_string(PQgetvalue(r, 0, 0)),
-            .rows = strtoull(PQgetvalue(r, 0, 2), NULL, 10),
-            .bytes = strtoull(PQgetvalue(r, 0, 3), NULL, 10),
-        };
-        (void)lsn_parse(PQgetvalue(r, 0, 1), &record->lsn);
-    }
+    PGresult *r = session_query(&w->session, sql, count, values, err);
     PQclear(r);
-    return found || err_set(err, ERR_CONFIG, "the copy record of %s is gone", values[1]);
+    return r != NULL;
 }
 
-/* The record's row, locked: of two instances only one can be copying the table. */
-static bool lock_record(struct pg_table_writer *w, struct err *err)
+/* An UPDATE of the copy's row; $1 and $2 name it. */
+static bool update_copy(struct pg_table_writer *w, const char *sql, int count,
+                        const char *const *values, struct err *err)
 {
-    const char *values[] = {w->config.migration, w->config.sources[w->source]};
-    PGresult *r = session_query(&w->session,
-                                "SELECT FROM slackwater.copy WHERE migration = $1"
-                                " AND source = $2 AND snapshot IS NULL FOR UPDATE",
-                                2, values, err);
-    bool mine = r != NULL && PQntuples(r) == 1;
+    PGresult *r = session_query(&w->session, sql, count, values, err);
+    bool found = r != NULL && strcmp(PQcmdTuples(r), "1") == 0;
     PQclear(r);
-    if (mine || r == NULL)
-        return mine;
-    return err_set(err, ERR_RETRY, "table %s was copied by another instance meanwhile",
-                   values[1]);
+    if (found || r == NULL)
+        return found;
+    err_set(err, ERR_CONFIG, "target: the copy record of %s is gone", values[1]);
+    return err_remedy(err, "somebody removed rows of schema slackwater: run `slackwater "
+                           "cleanup`, empty the target tables, and start again");
 }
+
+/* ---- the plan ---- */
+
+/* The source's next target table from *at on; NULL after the last. */
+static const struct pg_target_table *next_target(const struct pg_table_writer *w,
+                                                 uint32_t source, size_t *at)
+{
+    while (*at < w->config.table_count) {
+        const struct pg_target_table *table = &w->config.tables[(*at)++];
+        if (table->source == source)
+            return table;
+    }
+    return NULL;
+}
+
+static bool refuse_doubling(const struct relation *relation, struct err *err)
+{
+    err_set(err, ERR_DATA,
+            "target table %s.%s has rows and no key: copying would double them",
+            relation->schema, relation->name);
+    return err_remedy(err, "empty it, or give it a key");
+}
+
+static bool must_stage(struct pg_table_writer *w, uint32_t source, bool *staged,
+                       struct err *err)
+{
+    const struct pg_target_table *table;
+    size_t at = 0;
+    *staged = false;
+    while ((table = next_target(w, source, &at)) != NULL) {
+        bool has_rows = false;
+        if (!pg_table_has_rows(&w->session, table, &has_rows, err))
+            return false;
+        if (has_rows && table->relation->match != MATCH_KEY)
+            return refuse_doubling(table->relation, err);
+        *staged = *staged || has_rows;
+    }
+    return true;
+}
+
+static bool keep_plan(struct pg_table_writer *w, uint32_t source, const struct copy_plan *plan,
+                      struct err *err)
+{
+    struct buf bounds = {0};
+    text_array_append(&bounds, (const char *const *)plan->bounds, plan->bound_count);
+    const char *values[] = {w->config.migration, w->config.sources[source],
+                            plan->whole ? "t" : "f", plan->staged ? "t" : "f", bounds.data};
+    bool ok = update_copy(w,
+                          "UPDATE slackwater.copy SET plan_made = true, whole = $3,"
+                          " staged = $4, bounds = $5"
+                          " WHERE migration = $1 AND source = $2",
+                          5, values, err);
+    buf_free(&bounds);
+    return ok;
+}
+
+static bool pg_writer_plan(struct table_writer *writer, uint32_t source,
+                           struct copy_plan *plan, struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    struct copy_plan made = *plan;
+    made.made = true;
+    if (!must_stage(w, source, &made.staged, err) || !keep_plan(w, source, &made, err))
+        return err_wrap(err, "planning the copy of %s", w->config.sources[source]);
+    *plan = made;
+    return true;
+}
+
+/* ---- loading ---- */
 
 static void append_columns(const struct pg_table_writer *w, struct buf *sql)
 {
@@ -123,10 +183,26 @@ static void append_stage_columns(const struct pg_table_writer *w, struct buf *sq
     }
 }
 
+static void append_stage(const struct pg_table_writer *w, struct buf *sql)
+{
+    buf_append_format(sql, "pg_temp.slackwater_stage_%u", w->relation->table);
+}
+
+/* Under the name that formulas read it by. */
+static void append_from_stage(const struct pg_table_writer *w, struct buf *sql)
+{
+    buf_append_text(sql, " FROM ");
+    append_stage(w, sql);
+    buf_append_text(sql, " AS slackwater_stage");
+}
+
+/* Made once for the session, and emptied by each commit. */
 static bool create_stage(struct pg_table_writer *w, struct err *err)
 {
     struct buf sql = {0};
-    buf_append_text(&sql, "CREATE TEMPORARY TABLE slackwater_stage ON COMMIT DROP AS SELECT ");
+    buf_append_text(&sql, "CREATE TEMPORARY TABLE IF NOT EXISTS ");
+    append_stage(w, &sql);
+    buf_append_text(&sql, " ON COMMIT DELETE ROWS AS SELECT ");
     append_stage_columns(w, &sql);
     buf_append_text(&sql, " FROM ");
     ident_append_qualified(&sql, w->relation->schema, w->relation->name);
@@ -136,27 +212,25 @@ static bool create_stage(struct pg_table_writer *w, struct err *err)
     return ok;
 }
 
-/* Straight in, or by the stage. COPY takes values, not expressions. */
-static bool choose_way(struct pg_table_writer *w, struct err *err)
+/* COPY takes values, not expressions. */
+static bool goes_by_stage(const struct pg_table_writer *w)
 {
-    bool has_rows = false;
-    if (!pg_table_has_rows(&w->session, &w->config.tables[w->relation->table], &has_rows, err))
-        return false;
-    w->staged = has_rows || w->stage_next == w->relation || relation_has_formula(w->relation);
-    if (!w->staged)
-        return true;
-    if (w->relation->match == MATCH_KEY || !has_rows)
-        return create_stage(w, err);
-    err_set(err, ERR_DATA, "the target table has rows and no key: copying would double them");
-    return err_remedy(err, "empty it, or give it a key");
+    return w->staged || relation_has_formula(w->relation);
+}
+
+static bool prepare_stage(struct pg_table_writer *w, struct err *err)
+{
+    if (w->staged && w->relation->match != MATCH_KEY)
+        return refuse_doubling(w->relation, err);
+    return !goes_by_stage(w) || create_stage(w, err);
 }
 
 static bool start_copy(struct pg_table_writer *w, struct err *err)
 {
     struct buf sql = {0};
     buf_append_text(&sql, "COPY ");
-    if (w->staged)
-        buf_append_text(&sql, "pg_temp.slackwater_stage");
+    if (goes_by_stage(w))
+        append_stage(w, &sql);
     else
         ident_append_qualified(&sql, w->relation->schema, w->relation->name);
     if (w->relation->column_count > 0) {
@@ -174,28 +248,29 @@ static bool start_copy(struct pg_table_writer *w, struct err *err)
     return r != NULL;
 }
 
-/* The application, which writes both sides, has inserted a key while an empty table was being
- * loaded: the copy begins again through the stage. */
-static void consider_stage(struct pg_table_writer *w, struct err *err)
-{
-    if (w->staged || w->relation->match != MATCH_KEY || strcmp(err->sqlstate, "23505") != 0)
-        return;
-    w->stage_next = w->relation;
-    err->class = ERR_RETRY;
-}
-
 static bool wrap_table(struct pg_table_writer *w, struct err *err)
 {
-    consider_stage(w, err);
     return err_wrap(err, "loading table %s.%s", w->relation->schema, w->relation->name);
 }
 
-static bool pg_writer_begin(struct table_writer *writer, uint32_t source, struct err *err)
+static bool begin_transaction(struct pg_table_writer *w, struct err *err)
+{
+    struct buf sql = {0};
+    buf_append_text(&sql, "BEGIN; ");
+    control_append_copier_lock(&sql, w->config.migration);
+    bool ok = session_run(&w->session, sql.data, err);
+    buf_free(&sql);
+    return ok;
+}
+
+static bool pg_writer_begin(struct table_writer *writer, uint32_t source, bool staged,
+                            struct err *err)
 {
     struct pg_table_writer *w = self(writer);
     w->source = source;
-    w->loaded_count = 0;
-    return session_run(&w->session, "BEGIN", err) && lock_record(w, err);
+    w->staged = staged;
+    return begin_transaction(w, err) ||
+           err_wrap(err, "beginning a chunk of %s", w->config.sources[source]);
 }
 
 static bool pg_writer_load(struct table_writer *writer, const struct relation *relation,
@@ -204,7 +279,7 @@ static bool pg_writer_load(struct table_writer *writer, const struct relation *r
     struct pg_table_writer *w = self(writer);
     w->relation = relation;
     w->binary = binary;
-    return (choose_way(w, err) && start_copy(w, err)) || wrap_table(w, err);
+    return (prepare_stage(w, err) && start_copy(w, err)) || wrap_table(w, err);
 }
 
 /* The COPY was refused in the middle: the server's result says why. */
@@ -305,8 +380,8 @@ static void append_staged(const struct pg_table_writer *w, struct buf *sql)
 static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
 {
     const char *separator = " ON CONFLICT (";
-    if (w->relation->match != MATCH_KEY)
-        return; /* the table had no row */
+    if (!w->staged)
+        return; /* a row that is there already is the copier's to resolve */
     for (uint16_t i = 0; i < w->relation->column_count; i++) {
         if (!w->relation->columns[i].key)
             continue;
@@ -343,8 +418,9 @@ static bool refuse_repeated_keys(struct pg_table_writer *w, struct err *err)
         buf_append_text(&keys, keys.size ? ", " : "");
         ident_append(&keys, w->relation->columns[i].name);
     }
-    buf_append_format(&sql, "SELECT FROM pg_temp.slackwater_stage GROUP BY %s"
-                            " HAVING count(*) > 1 LIMIT 1", buf_text(&keys));
+    buf_append_text(&sql, "SELECT");
+    append_from_stage(w, &sql);
+    buf_append_format(&sql, " GROUP BY %s HAVING count(*) > 1 LIMIT 1", buf_text(&keys));
     PGresult *r = session_exec(&w->session, sql.data, err);
     bool repeated = r != NULL && PQntuples(r) > 0;
     if (repeated) {
@@ -370,7 +446,9 @@ static bool formula_fails(struct pg_table_writer *w, const struct column *column
     ident_append(&name, column->name);
     buf_append_text(&sql, "ROLLBACK TO SAVEPOINT merge; SELECT count(x) FROM (SELECT ");
     formula_append(&sql, column->formula, buf_text(&name));
-    buf_append_text(&sql, " AS x FROM pg_temp.slackwater_stage OFFSET 0) AS rows");
+    buf_append_text(&sql, " AS x");
+    append_from_stage(w, &sql);
+    buf_append_text(&sql, " OFFSET 0) AS rows");
     bool failed = !session_run(&w->session, buf_text(&sql), &again) &&
                   strcmp(again.sqlstate, err->sqlstate) == 0;
     buf_free(&name);
@@ -403,7 +481,7 @@ static bool merge_stage(struct pg_table_writer *w, struct err *err)
     append_columns(w, &sql);
     buf_append_text(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
     append_staged(w, &sql);
-    buf_append_text(&sql, " FROM pg_temp.slackwater_stage");
+    append_from_stage(w, &sql);
     append_overwrite(w, &sql);
     bool merged = (!relation_has_formula(w->relation) ||
                    session_run(&w->session, "SAVEPOINT merge", err)) &&
@@ -411,41 +489,104 @@ static bool merge_stage(struct pg_table_writer *w, struct err *err)
     buf_free(&sql);
     if (!merged)
         blame_formula(w, err);
-    return merged && session_run(&w->session, "DROP TABLE pg_temp.slackwater_stage", err);
+    return merged;
 }
 
 static bool pg_writer_loaded(struct table_writer *writer, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    if (!end_copy(w, err) || (w->staged && !(refuse_repeated_keys(w, err) && merge_stage(w, err))))
-        return wrap_table(w, err);
-    w->loaded = mem_grow(w->loaded, w->loaded_count + 1, sizeof(struct relation *));
-    w->loaded[w->loaded_count++] = w->relation;
-    return true;
+    return (end_copy(w, err) &&
+            (!goes_by_stage(w) || (refuse_repeated_keys(w, err) && merge_stage(w, err)))) ||
+           wrap_table(w, err);
 }
 
-static bool write_record(struct pg_table_writer *w, const struct copy_record *record,
-                         struct err *err)
+/* ---- the end of a chunk ---- */
+
+/* Only behind the chunks that are known here: a target that has come back without some, or with
+ * those of a copy that had begun anew, takes no more until resume() has seen to it. */
+static const char RECORD_SQL[] =
+    "INSERT INTO slackwater.chunk (migration, source, lane, number, upto, snapshot, lsn, rows,"
+    "                              bytes)"
+    " SELECT $1::text, $2::text, $3::int, $4::int, $5::text[], $6::text, $7::pg_lsn, $8::bigint,"
+    "        $9::bigint"
+    " FROM slackwater.copy c"
+    " WHERE c.migration = $1::text AND c.source = $2::text AND c.plan_made"
+    "   AND c.begun = $10::int"
+    "   AND $4::int = (SELECT count(*) FROM slackwater.chunk k"
+    "                  WHERE k.migration = $1::text AND k.source = $2::text"
+    "                    AND k.lane = $3::int)";
+
+static bool insert_record(struct pg_table_writer *w, const struct chunk_record *record,
+                          const char *upto, struct err *err)
 {
     char lsn[LSN_TEXT_SIZE];
+    char lane[16];
+    char number[16];
     char rows[24];
     char bytes[24];
+    char begun[16];
+    snprintf(lane, sizeof lane, "%u", record->lane);
+    snprintf(number, sizeof number, "%u", record->number);
     snprintf(rows, sizeof rows, "%llu", (unsigned long long)record->rows);
     snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)record->bytes);
+    snprintf(begun, sizeof begun, "%u", record->begun);
     const char *values[] = {w->config.migration,
                             w->config.sources[w->source],
+                            lane,
+                            number,
+                            upto,
                             record->snapshot,
                             lsn_format(record->lsn, lsn),
                             rows,
-                            bytes};
-    PGresult *r = session_query(&w->session,
-                                "UPDATE slackwater.copy SET snapshot = $3, lsn = $4::pg_lsn,"
-                                " rows = $5::bigint, bytes = $6::bigint, finished_at = now()"
-                                " WHERE migration = $1 AND source = $2",
-                                6, values, err);
+                            bytes,
+                            begun};
+    PGresult *r = session_query(&w->session, RECORD_SQL, 10, values, err);
+    bool inserted = r != NULL && strcmp(PQcmdTuples(r), "1") == 0;
     PQclear(r);
-    return r != NULL;
+    return inserted || (r != NULL && err_set(err, ERR_RETRY,
+                                             "target: it lacks what was copied before chunk %u "
+                                             "of lane %u",
+                                             record->number, record->lane));
 }
+
+static bool pg_writer_commit(struct table_writer *writer, const struct chunk_record *record,
+                             uint16_t key_count, struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    struct buf upto = {0};
+    if (record->upto != NULL)
+        text_array_append(&upto, (const char *const *)record->upto, key_count);
+    bool ok = insert_record(w, record, upto.data, err) &&
+              session_run(&w->session, "COMMIT", err);
+    buf_free(&upto);
+    return ok || err_wrap(err, "committing a chunk of %s", w->config.sources[w->source]);
+}
+
+/* open() has ended the process that was sent the COMMIT. */
+static bool pg_writer_outcome(struct table_writer *writer, uint32_t source,
+                              const struct chunk_record *record, bool *committed,
+                              struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    char texts[3][16];
+    snprintf(texts[0], sizeof texts[0], "%u", record->lane);
+    snprintf(texts[1], sizeof texts[1], "%u", record->number);
+    snprintf(texts[2], sizeof texts[2], "%u", record->begun);
+    const char *values[] = {w->config.migration, w->config.sources[source], texts[0], texts[1],
+                            texts[2]};
+    PGresult *r = session_query(&w->session,
+                                "SELECT FROM slackwater.chunk JOIN slackwater.copy"
+                                " USING (migration, source) WHERE migration = $1"
+                                " AND source = $2 AND lane = $3 AND number = $4 AND begun = $5",
+                                5, values, err);
+    if (r == NULL)
+        return err_wrap(err, "looking for a chunk of %s", values[1]);
+    *committed = PQntuples(r) == 1;
+    PQclear(r);
+    return true;
+}
+
+/* ---- the end of a copy, and its beginning anew ---- */
 
 /* Without statistics the planner may look a row up by a worse index, or none, until autovacuum
  * comes by. A role that may not ANALYZE gets a warning from the server, no error. */
@@ -459,15 +600,73 @@ static void analyze(struct pg_table_writer *w, const struct relation *relation)
     buf_free(&sql);
 }
 
-static bool pg_writer_commit(struct table_writer *writer, const struct copy_record *record,
-                             struct err *err)
+static bool pg_writer_finish(struct table_writer *writer, uint32_t source, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    if (!write_record(w, record, err) || !session_run(&w->session, "COMMIT", err))
-        return err_wrap(err, "committing the copy of %s", w->config.sources[w->source]);
-    for (size_t i = 0; i < w->loaded_count; i++)
-        analyze(w, w->loaded[i]);
+    const char *values[] = {w->config.migration, w->config.sources[source]};
+    const struct pg_target_table *table;
+    size_t at = 0;
+    if (!update_copy(w,
+                     "UPDATE slackwater.copy SET finished_at = now()"
+                     " WHERE migration = $1 AND source = $2",
+                     2, values, err))
+        return err_wrap(err, "finishing the copy of %s", values[1]);
+    while ((table = next_target(w, source, &at)) != NULL)
+        analyze(w, table->relation);
     return true;
+}
+
+static bool refuse_emptying(const struct pg_table_writer *w, uint32_t source,
+                            const struct relation *target, struct err *err)
+{
+    err_set(err, ERR_DATA,
+            "the copy of %s cannot begin anew: which rows of target table %s.%s are its own "
+            "cannot be told, other source tables write there too",
+            w->config.sources[source], target->schema, target->name);
+    return err_remedy(err, "give each of them a column with another constant in the key, then "
+                           "begin the migration anew");
+}
+
+static bool empty_targets(struct pg_table_writer *w, uint32_t source, struct err *err)
+{
+    const struct pg_target_table **tables = mem_zero(w->config.table_count + 1, sizeof *tables);
+    const struct pg_target_table *table;
+    size_t count = 0;
+    size_t at = 0;
+    bool ok = true;
+    while (ok && (table = next_target(w, source, &at)) != NULL) {
+        tables[count++] = table;
+        ok = !table->shared || refuse_emptying(w, source, table->relation, err);
+    }
+    struct truncation *truncation = truncation_create(w->config.catalog, tables, count, false);
+    for (size_t i = 0; ok && i < truncation->count; i++)
+        ok = session_run(&w->session, truncation->statements[i], err);
+    truncation_free(truncation);
+    free(tables);
+    return ok;
+}
+
+static bool forget_chunks(struct pg_table_writer *w, uint32_t source, bool whole,
+                          struct err *err)
+{
+    const char *values[] = {w->config.migration, w->config.sources[source], whole ? "t" : "f"};
+    return run_query(w, "DELETE FROM slackwater.chunk WHERE migration = $1 AND source = $2", 2,
+                     values, err) &&
+           update_copy(w,
+                       "UPDATE slackwater.copy SET needed = true, plan_made = false,"
+                       " whole = $3, staged = false, bounds = NULL, begun = begun + 1,"
+                       " finished_at = NULL"
+                       " WHERE migration = $1 AND source = $2",
+                       3, values, err);
+}
+
+static bool pg_writer_reset(struct table_writer *writer, uint32_t source, bool whole,
+                            struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    return (begin_transaction(w, err) && empty_targets(w, source, err) &&
+            forget_chunks(w, source, whole, err) && session_run(&w->session, "COMMIT", err)) ||
+           err_wrap(err, "emptying the targets of %s", w->config.sources[source]);
 }
 
 /* Leaving the session rolls back, also in mid-COPY. */
@@ -486,7 +685,6 @@ static void pg_writer_destroy(struct table_writer *writer)
     struct pg_table_writer *w = self(writer);
     session_close(&w->session);
     buf_free(&w->out);
-    free(w->loaded);
     free(w);
 }
 
@@ -494,17 +692,21 @@ struct table_writer *pg_table_writer_create(const struct pg_writer_config *confi
 {
     static const struct table_writer_ops OPS = {
         .open = pg_writer_open,
-        .record = pg_writer_record,
+        .plan = pg_writer_plan,
         .begin = pg_writer_begin,
         .load = pg_writer_load,
         .write = pg_writer_write,
         .loaded = pg_writer_loaded,
         .commit = pg_writer_commit,
+        .outcome = pg_writer_outcome,
+        .finish = pg_writer_finish,
+        .reset = pg_writer_reset,
         .rollback = pg_writer_rollback,
         .close = pg_writer_close,
         .destroy = pg_writer_destroy,
     };
     struct pg_table_writer *w = mem_zero(1, sizeof *w);
+    assert(config->catalog != NULL && config->table_count > 0);
     w->writer.ops = &OPS;
     w->config = *config;
     return &w->writer;

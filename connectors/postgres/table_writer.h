@@ -1,10 +1,15 @@
-/* Loads target tables by COPY, with their source's copy record in the same transaction
+/* Loads chunks into target tables by COPY, with their records in the same transaction
  * (pipeline/table_copy.h).
  *
- * An empty table (of rows that are ours) takes the COPY directly. One that has rows, because
- * the application writes both sides already, takes it through a staging table and an upsert by
- * key; without a key that would double rows, and is refused. COPY cannot evaluate what the
- * target is to make (schema/formula.h): such a table is staged too. */
+ * Where the target tables had no row of ours when the copy was planned, COPY goes straight into
+ * them. Where they had, because the application writes both sides already, it goes through a
+ * staging table and an upsert by key; without a key that would double rows, and is refused.
+ * COPY cannot evaluate what the target is to make (schema/formula.h): such a table is staged
+ * too.
+ *
+ * Chunks load while the stream is applied. Each holds the copiers' lock (postgres/control.h),
+ * and gives way, ERR_RETRY, when it waits long for a row: the apply's open transaction may hold
+ * that row while the apply waits for the chunk, which the server cannot see. */
 #ifndef POSTGRES_TABLE_WRITER_H
 #define POSTGRES_TABLE_WRITER_H
 
@@ -16,8 +21,10 @@
 struct pg_writer_config { /* all borrowed */
     const char *dsn;
     const char *migration;
+    const struct catalog *catalog;        /* of the target */
     const struct pg_target_table *tables; /* by relation->table */
-    const char *const *sources;           /* by source table: the copy records' names */
+    size_t table_count;
+    const char *const *sources; /* by source table: the copy records' names */
     bool use_replica_role;
     const struct stop *stop;
 };

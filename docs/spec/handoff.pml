@@ -8,8 +8,9 @@
  * (a server's), or at one moment (a snapshot).
  *
  * Transactions are numbered by their place in the source's commit order, 1..TXNS, and that number
- * also stands for the xid. Sets of them are bit masks. A chunk holds one key, and each has a
- * worker of its own: workers carry nothing from chunk to chunk. */
+ * also stands for the xid. Sets of them are bit masks. There is one table of two lanes, each of one
+ * chunk that holds one key, and each lane has a worker of its own. Names are the implementation's
+ * (src/backfill/handoff.c) where it has one. */
 
 #ifndef TXNS
 #define TXNS 2          /* transactions that the source commits, at most 3 */
@@ -22,6 +23,12 @@
 #endif
 #ifndef ROW_LOCKS
 #define ROW_LOCKS 0     /* a worker's write waits for rows that the open apply transaction wrote */
+#endif
+#ifndef CLASHES
+#define CLASHES 0       /* chunks may meet duplicate keys: faults, too */
+#endif
+#ifndef FAILOVER
+#define FAILOVER 0      /* the target may come back without chunks that it had committed and flushed */
 #endif
 #ifndef SLOT_LATE
 #define SLOT_LATE 0     /* the slot is made at any time, else before the first transaction */
@@ -39,30 +46,39 @@
 #endif
 
 /* The algorithm with one thing left out or done wrong; each must be found wrong. */
-#define NONE                        0
-#define DROPPED_NOT_PERSISTED       1
-#define DROPPED_NOT_CHECKED         2
-#define DROPPED_ADDED_AT_COMMIT     3
-#define DROPPED_PRUNED_WITHOUT_FLOOR 4
-#define DROPPED_ONLY_IS_NOT_WRITTEN 5
-#define OTHER_SNAPSHOT_STORED       6
-#define IN_FLIGHT_NOT_AWAITED       7
-#define ACK_BEFORE_FLUSH            8
-#define COMPLETE_BEFORE_CHUNK_FLUSH 9
-#define COMPLETE_BEFORE_STREAM      10
-#define KEY_CHANGE_BY_OLD_CHUNK     11
-#define TRUNCATE_RESETS_NOTHING     12
-#define TRUNCATE_RESETS_ALL         13
-#define TRUNCATE_WITHOUT_BARRIER    14
-#define SNAPSHOT_BEFORE_LOCK        15
-#define SNAPSHOT_NOT_FLUSHED        16
-#define OUTCOME_GUESSED             17
-#define OUTCOME_READ_TOO_EARLY      18
-#define LATE_REPLY_BELIEVED         19
-#define NO_LOCK_TIMEOUT             20
-#define FLOOR_NOT_FLUSHED           21
-#define TRANSACTION_CUT             22
-#define SNAPSHOT_KEPT               23
+#define NONE                           0
+#define NOTE_NOT_PERSISTED             1
+#define REQUIRED_NOT_CHECKED           2
+#define UNSEEN_ADDED_AT_COMMIT         3
+#define REQUIRED_COPIED_AFTER_SNAPSHOT 4
+#define NOTE_ALONE_IS_NOT_WRITTEN      5
+#define OTHER_SNAPSHOT_STORED          6
+#define IN_FLIGHT_NOT_AWAITED          7
+#define OPENING_NOT_AWAITED            8
+#define IN_FLIGHT_DROP_NOT_KEPT        9
+#define APPLIED_NOT_KEPT               10
+#define PRUNED_BEFORE_SETTLED          11
+#define ACK_BEFORE_FLUSH               12
+#define CHUNK_NOT_FLUSHED              13
+#define COMPLETE_BEFORE_STREAM         14
+#define KEY_CHANGE_BY_OLD_CHUNK        15
+#define TRUNCATE_TAKES_ALL             16
+#define TRUNCATE_TAKES_NOTHING         17
+#define TRUNCATE_DOES_NOT_WAIT         18
+#define RESET_WITH_WORKERS             19
+#define RESET_FORGETS_UNSEEN           20
+#define ANEW_NOT_LOOKED_FOR            21
+#define CLASH_WAITS_THROUGH_ANEW       22
+#define COMPARE_NOT_DONE               23
+#define RESET_NOT_COMPARED             24
+#define SNAPSHOT_BEFORE_LOCK           25
+#define SNAPSHOT_NOT_FLUSHED           26
+#define OUTCOME_GUESSED                27
+#define OUTCOME_READ_TOO_EARLY         28
+#define LATE_REPLY_BELIEVED            29
+#define NO_LOCK_TIMEOUT                30
+#define TRANSACTION_CUT                31
+#define SNAPSHOT_KEPT                  32
 #define wrong(mutant) (MUTANT == mutant)
 
 #define KEYS     2
@@ -92,7 +108,8 @@ bit silent;           /* after a crash nobody need write any more */
 typedef Target {
     byte value[KEYS];
     byte position;       /* progress, in the same commit as the rows */
-    byte dropped[KEYS];  /* the set DROPPED by chunk, in the same commit too */
+    byte note;           /* the unseen set, in the same commit too */
+    byte begun;          /* how often the copy has begun anew */
     bit loaded[KEYS];    /* chunk states, each in the commit that writes the chunk's rows */
     byte snapshot[KEYS]
 };
@@ -101,22 +118,30 @@ byte acked;              /* what the slot was told; it never sends that again */
 
 /* ---- the program: all of it is lost with the process ---- */
 
-mtype = { NOT_LOADED, IN_FLIGHT, LOADED, RESETTING };
+mtype = { NOT_LOADED, OPENING, READING, LOADED };
 bit up;                  /* the slot is made; since then the program runs, or starts again at once */
+byte initial;            /* what the slot's start contained */
 mtype state[KEYS];       /* the handoff's belief, guarded by its lock */
-byte snapshot[KEYS];
-byte dropped[KEYS];
-byte floor;              /* a snapshot by which DROPPED was pruned; those accepted must cover it */
-bit barrier;             /* a TRUNCATE was met and has not committed: no chunk may begin */
+byte snapshot[KEYS];     /* of a chunk in flight or loaded */
+byte required[KEYS];     /* what the snapshot of the chunk being opened must see */
+byte unseen;
+bit anew;                /* the copy must begin anew, in resume() */
+byte begun;              /* how often it has */
 
+mtype = { STREAMING, STOPPED, RELOADING, RESUMING };
+mtype stream;            /* all but STREAMING are between two runs of it, in resume() */
 byte reached;            /* last transaction judged whole; live.position..reached is uncommitted */
 byte judged;             /* keys judged of the one behind it */
 byte pending[KEYS];      /* writes of the open target transaction */
-byte to_drop[KEYS];      /* used by DROPPED_ADDED_AT_COMMIT alone */
+byte to_add;             /* used by UNSEEN_ADDED_AT_COMMIT alone */
 
-mtype = { IDLE, SNAPPED, READING, SENT, REPLIED };
-mtype phase[KEYS];       /* of each chunk's worker; SENT is a COMMIT under way */
+/* HOLDS has a snapshot that the handoff has not seen; SENT is a COMMIT under way; ASKS is to find
+ * out what came of one; PASSES waits for the stream. */
+mtype = { IDLE, OPENED, HOLDS, READS, SENT, REPLIED, ASKS, PASSES };
+mtype phase[KEYS];       /* of each lane's worker */
+bit is_cut[KEYS];        /* its session at the source is gone; it has not noticed */
 byte own_snapshot[KEYS]; /* the worker's */
+byte own_begun[KEYS];    /* of the copy that its chunk belongs to */
 byte own_row[KEYS];      /* what it read */
 bit zombie[KEYS];        /* a COMMIT that nobody waits for any more: only in mutants */
 byte zombie_snapshot[KEYS];
@@ -173,7 +198,7 @@ inline as_of(key, set)
 #define writers(key) (writer(key, 1) | writer(key, 2) | writer(key, 3))
 #define truncates_unseen(n) (txn[n].truncates && !(visible & BIT(n)))
 #define truncating (truncates_unseen(1) || truncates_unseen(2) || truncates_unseen(3))
-#define holds_table_lock(chunk) (phase[chunk] == SNAPPED || phase[chunk] == READING)
+#define holds_table_lock(chunk) ((phase[chunk] == HOLDS || phase[chunk] == READS) && !is_cut[chunk])
 #define row(key) (txn[wal].value[key])
 /* A lost transaction's number is given again, with other rows. */
 #define written (wal + (crashed -> 4 : 0))
@@ -240,8 +265,11 @@ proctype Source()
 inline idle(chunk)
 {
     phase[chunk] = IDLE;
+    is_cut[chunk] = 0;
     own_snapshot[chunk] = 0;
-    own_row[chunk] = ABSENT
+    own_begun[chunk] = 0;
+    own_row[chunk] = ABSENT;
+    required[chunk] = 0
 }
 
 inline leave_zombie(chunk)
@@ -257,6 +285,22 @@ inline not_loaded(chunk)
     snapshot[chunk] = 0
 }
 
+inline fail(chunk)
+{
+    printf("worker %d: chunk fails\n", chunk);
+    idle(chunk);
+    not_loaded(chunk)
+}
+
+inline believe_loaded(chunk, seen)
+{
+    printf("worker %d: chunk is loaded\n", chunk);
+    state[chunk] = LOADED;
+    snapshot[chunk] = seen;
+    unseen = unseen & ~seen;
+    idle(chunk)
+}
+
 /* A read is repeatable, so it can be modelled as done when the last row is there; but TRUNCATE
  * empties a table also for snapshots that do not see it. */
 inline read_chunk(chunk, seen)
@@ -270,93 +314,136 @@ inline read_chunk(chunk, seen)
     value = 0
 }
 
-/* Rows and state in one commit. It is an upsert, which deletes nothing. */
+inline copy_target(to, from)
+{
+    to.value[0] = from.value[0]; to.value[1] = from.value[1];
+    to.loaded[0] = from.loaded[0]; to.loaded[1] = from.loaded[1];
+    to.snapshot[0] = from.snapshot[0]; to.snapshot[1] = from.snapshot[1];
+    to.note = from.note;
+    to.begun = from.begun;
+    to.position = from.position
+}
+
+/* Rows and state in one commit, which is flushed. It is an upsert, which deletes nothing. */
 inline write_chunk(chunk, seen, rows)
 {
     live.value[chunk] = (rows == ABSENT -> live.value[chunk] : rows);
     live.loaded[chunk] = 1;
     live.snapshot[chunk] = (wrong(OTHER_SNAPSHOT_STORED) -> visible : seen);
     printf("target: commits chunk %d with S=%d, row is %d\n", chunk, live.snapshot[chunk],
-        live.value[chunk])
+        live.value[chunk]);
+    if
+    :: FAILOVER || wrong(CHUNK_NOT_FLUSHED)
+    :: else -> copy_target(disk, live)
+    fi;
+    check(live)
 }
 
+#define must_see(chunk) ((wrong(REQUIRED_COPIED_AFTER_SNAPSHOT) -> unseen : required[chunk]) | initial)
 #define acceptable(chunk) \
-    ((wrong(DROPPED_NOT_CHECKED) || !lacks(own_snapshot[chunk], dropped[chunk])) \
-     && (wrong(DROPPED_PRUNED_WITHOUT_FLOOR) || !lacks(own_snapshot[chunk], floor)) \
-     && !barrier)
+    (wrong(REQUIRED_NOT_CHECKED) || !lacks(own_snapshot[chunk], must_see(chunk)))
 /* What a snapshot sees can no more be lost by the source; the stream has passed it, durably. */
 #define source_has(seen) (!lacks(UPTO(flushed), seen))
 #define passed(seen) (!lacks(UPTO(disk.position), seen))
 #define blocked (ROW_LOCKS && (pending[0] != KEEP || pending[1] != KEEP))
+#define commits(chunk) ((own_begun[chunk] == live.begun && !live.loaded[chunk]) \
+    || wrong(RESET_WITH_WORKERS) || wrong(RESET_NOT_COMPARED))
+#define barred (anew || stream == RELOADING)
+/* After a failure a worker pauses, so a change that waited for its lane is judged before it opens
+ * again. Fairness that only the question asks for whether it ends. */
+#ifdef LIVENESS
+#define comes_first(chunk) (stream == STREAMING && !anew && reached < flushed \
+    && (txn[reached + 1].touched & BIT(chunk)) && !(chunk == 0 && judged == 1))
+#else
+#define comes_first(chunk) 0
+#endif
+#define workers_are_off (phase[0] == IDLE && phase[1] == IDLE)
 
 proctype Worker(byte me)
 {
     do
+    /* handoff_open(): from here on changes of the lane wait. */
+    :: d_step { up && state[me] == NOT_LOADED && phase[me] == IDLE && !barred && !complete &&
+           !comes_first(me) ->
+           printf("worker %d: opens its chunk, S must see %d\n", me, unseen | initial);
+           phase[me] = OPENED;
+           state[me] = OPENING;
+           required[me] = unseen;
+           own_begun[me] = begun }
+
     /* Table lock, then S. */
-    :: d_step { up && state[me] == NOT_LOADED && phase[me] == IDLE && !truncating ->
+    :: d_step { phase[me] == OPENED && !truncating ->
            printf("worker %d: takes S=%d\n", me, visible);
-           phase[me] = SNAPPED;
+           phase[me] = HOLDS;
            own_snapshot[me] = visible }
 
-    /* Under the handoff's lock: accept S, or give it up with nothing in flight. */
-    :: d_step { phase[me] == SNAPPED && acceptable(me) ->
+    /* handoff_read(): the chunk is in flight, or closed again. */
+    :: d_step { phase[me] == HOLDS && acceptable(me) ->
            printf("worker %d: S=%d accepted, in flight\n", me, own_snapshot[me]);
-           phase[me] = READING;
-           state[me] = IN_FLIGHT;
+           phase[me] = READS;
+           state[me] = READING;
+           required[me] = 0;
            snapshot[me] = own_snapshot[me];
-           if
-           :: source_has(own_snapshot[me]) || wrong(FLOOR_NOT_FLUSHED) ->
-               dropped[0] = dropped[0] & ~own_snapshot[me];
-               dropped[1] = dropped[1] & ~own_snapshot[me];
-               floor = own_snapshot[me]
-           :: else
-           fi }
-    :: d_step { phase[me] == SNAPPED && !acceptable(me) ->
+           unseen = (wrong(PRUNED_BEFORE_SETTLED) -> unseen & ~own_snapshot[me] : unseen) }
+    :: d_step { phase[me] == HOLDS && !acceptable(me) ->
            printf("worker %d: gives S=%d up\n", me, own_snapshot[me]);
            if
            :: wrong(SNAPSHOT_KEPT)
-           :: else -> idle(me)
+           :: else -> idle(me); not_loaded(me)
            fi }
 
     /* All is read and written; COMMIT goes out when what S saw cannot be lost by the source. */
-    :: d_step { phase[me] == READING && !blocked &&
-           (source_has(own_snapshot[me]) || wrong(SNAPSHOT_NOT_FLUSHED)) ->
+    :: d_step { phase[me] == READS && !blocked &&
+           ((source_has(own_snapshot[me]) && !is_cut[me]) || wrong(SNAPSHOT_NOT_FLUSHED)) ->
            printf("worker %d: sends COMMIT\n", me);
            read_chunk(me, own_snapshot[me]);
+           is_cut[me] = 0;
            phase[me] = SENT }
-    :: d_step { phase[me] == READING && blocked && !wrong(NO_LOCK_TIMEOUT) ->
-           printf("worker %d: lock timeout, chunk fails\n", me);
-           idle(me); not_loaded(me) }
+    :: d_step { phase[me] == READS && is_cut[me] -> fail(me) }
+    :: d_step { phase[me] == READS && blocked && !wrong(NO_LOCK_TIMEOUT) ->
+           printf("worker %d: lock timeout\n", me);
+           fail(me) }
 
-    /* The target commits, whether or not the process still lives. */
-    :: d_step { phase[me] == SENT ->
+    /* The target commits, whether or not the process still lives; but no chunk of a copy that it
+     * does not know, or knows already. */
+    :: d_step { phase[me] == SENT && !commits(me) -> fail(me) }
+    :: d_step { phase[me] == SENT && commits(me) ->
            write_chunk(me, own_snapshot[me], own_row[me]);
-           phase[me] = REPLIED;
-           check(live) }
+           phase[me] = REPLIED }
     :: d_step { zombie[me] ->
            write_chunk(me, zombie_snapshot[me], zombie_row[me]);
-           zombie[me] = 0; zombie_snapshot[me] = 0; zombie_row[me] = 0;
-           check(live) }
+           zombie[me] = 0; zombie_snapshot[me] = 0; zombie_row[me] = 0 }
 
-    /* The outcome is the state row's, read when the old transaction has surely ended. */
-    :: d_step { phase[me] == REPLIED ->
-           printf("worker %d: believes its chunk loaded\n", me);
-           state[me] = LOADED;
-           snapshot[me] = own_snapshot[me];
-           idle(me) }
-    :: d_step { fault && wrong(OUTCOME_GUESSED) && phase[me] == REPLIED ->
-           printf("worker %d: chunk fails\n", me);
-           faults++; idle(me); not_loaded(me) }
-    :: d_step { fault && wrong(OUTCOME_READ_TOO_EARLY) && phase[me] == SENT ->
+    /* handoff_loaded() */
+    :: d_step { phase[me] == REPLIED -> believe_loaded(me, own_snapshot[me]) }
+
+    /* The reply is lost: the old transaction is ended for certain, then the chunk's row is read. */
+    :: d_step { fault && !wrong(OUTCOME_GUESSED) && (phase[me] == SENT || phase[me] == REPLIED) ->
+           printf("worker %d: the reply is lost\n", me);
            faults++;
-           printf("worker %d: reads the outcome before it is there, chunk fails\n", me);
-           leave_zombie(me);
-           idle(me); not_loaded(me) }
+           if
+           :: wrong(OUTCOME_READ_TOO_EARLY) && phase[me] == SENT -> leave_zombie(me)
+           :: else
+           fi;
+           phase[me] = ASKS }
+    :: d_step { phase[me] == ASKS && live.loaded[me] -> believe_loaded(me, own_snapshot[me]) }
+    :: d_step { phase[me] == ASKS && !live.loaded[me] -> fail(me) }
+    :: d_step { fault && wrong(OUTCOME_GUESSED) && phase[me] == REPLIED -> faults++; fail(me) }
 
-    /* The chunk fails: a connection is lost, a server refuses, or rolls back at COMMIT. */
-    :: d_step { fault && (phase[me] == READING || phase[me] == SENT) ->
-           printf("worker %d: chunk fails\n", me);
-           faults++; idle(me); not_loaded(me) }
+    /* The chunk fails: a connection is lost, a server refuses, or rolls back. */
+    :: d_step { fault && (phase[me] == OPENED || phase[me] == HOLDS || phase[me] == READS) ->
+           faults++; fail(me) }
+
+#if CLASHES
+    /* A duplicate key: the stream is let pass S, and the chunk is read again. */
+    :: d_step { fault && phase[me] == READS && !is_cut[me] ->
+           printf("worker %d: duplicate key, lets the stream pass S=%d\n", me, own_snapshot[me]);
+           faults++;
+           not_loaded(me);
+           phase[me] = PASSES }
+    :: d_step { phase[me] == PASSES && (!lacks(UPTO(live.position), own_snapshot[me])
+           || (barred && !wrong(CLASH_WAITS_THROUGH_ANEW))) -> idle(me) }
+#endif
     :: finished -> break
     od
 }
@@ -371,82 +458,117 @@ proctype Worker(byte me)
 #define old_key (txn[next].value[0] == ABSENT -> 0 : 1)
 /* The chunk by which a key's change is judged: its own. */
 #define judge(key) (wrong(KEY_CHANGE_BY_OLD_CHUNK) && moves_row -> old_key : key)
-#define must_wait(key) (touches(key) && !wrong(IN_FLIGHT_NOT_AWAITED) \
-    && state[judge(key)] == IN_FLIGHT && !sees(judge(key)))
+#define may_judge (up && stream == STREAMING && reached < flushed && !anew)
+#define undecided(chunk) ((state[chunk] == OPENING && !wrong(OPENING_NOT_AWAITED)) \
+    || (state[chunk] == READING && !sees(chunk) && !wrong(IN_FLIGHT_NOT_AWAITED)))
+#define must_wait(key) (touches(key) && !complete && undecided(judge(key)))
 
-inline drop(key)
+inline keep()
 {
-    printf("apply: change of %d dropped, chunk %d not loaded\n", next, key);
     if
-    :: wrong(DROPPED_ADDED_AT_COMMIT) -> to_drop[key] = to_drop[key] | BIT(next)
-    :: else -> dropped[key] = dropped[key] | BIT(next)
+    :: wrong(UNSEEN_ADDED_AT_COMMIT) -> to_add = to_add | BIT(next)
+    :: else -> unseen = unseen | BIT(next)
     fi
 }
 
+/* judge() */
 inline judge_change(key)
 {
     if
     :: !touches(key)
     :: else ->
         if
-        :: state[judge(key)] == NOT_LOADED || state[judge(key)] == RESETTING -> drop(key)
-        :: else ->
+        :: !complete && (state[judge(key)] == NOT_LOADED || state[judge(key)] == OPENING) ->
+            printf("apply: change of %d dropped, chunk %d is to come\n", next, judge(key));
+            keep()
+        :: !complete && state[judge(key)] == READING && sees(judge(key)) ->
+            printf("apply: change of %d dropped, chunk %d in flight sees it\n", next, judge(key));
             if
-            :: sees(judge(key)) -> /* the copy holds it, or will, or a later one will */
-                printf("apply: change of %d dropped, S of chunk %d sees it\n", next, judge(key))
-            :: else ->
-                printf("apply: change of %d applied to chunk %d\n", next, key);
-                pending[key] = txn[next].value[key]
+            :: wrong(IN_FLIGHT_DROP_NOT_KEPT)
+            :: else -> keep() /* the chunk may fail */
+            fi
+        :: !complete && state[judge(key)] == LOADED && sees(judge(key)) ->
+            printf("apply: change of %d dropped, S of chunk %d sees it\n", next, judge(key))
+        :: else ->
+            printf("apply: change of %d applied to chunk %d\n", next, key);
+            pending[key] = txn[next].value[key];
+            if
+            :: complete || wrong(APPLIED_NOT_KEPT)
+            :: else -> keep() /* the copy may begin anew */
             fi
         fi
     fi
 }
 
-/* TRUNCATE takes all rows at the target. A chunk of which S sees it loses what it should keep, so
- * it must be copied again; one of which S does not see it is right: empty, and all later changes
- * are behind S. */
-inline judge_truncate(key)
+#define truncate_waits (!complete && !wrong(TRUNCATE_DOES_NOT_WAIT) && (undecided(0) || undecided(1)))
+#define spared(chunk) (state[chunk] == LOADED && !sees(chunk))
+#define spares (spared(0) || spared(1))
+#define keeps (!spared(0) || !spared(1))
+
+inline truncate_target()
 {
-    printf("apply: TRUNCATE of %d empties chunk %d\n", next, key);
-    pending[key] = ABSENT;
+    printf("apply: TRUNCATE of %d applied\n", next);
+    pending[0] = ABSENT;
+    pending[1] = ABSENT
+}
+
+/* judge_truncate(): the target can only be emptied as a whole. */
+inline judge_truncation()
+{
     if
-    :: state[key] == NOT_LOADED || state[key] == RESETTING -> drop(key)
+    :: complete -> truncate_target()
     :: else ->
+        keep();
         if
-        :: wrong(TRUNCATE_RESETS_ALL) || (sees(key) && !wrong(TRUNCATE_RESETS_NOTHING)) ->
-            state[key] = RESETTING;
-            drop(key)
-        :: else
+        :: spares && (!keeps || wrong(TRUNCATE_TAKES_ALL)) -> truncate_target()
+        :: spares && keeps && !wrong(TRUNCATE_TAKES_ALL) && !wrong(TRUNCATE_TAKES_NOTHING) ->
+            printf("apply: for TRUNCATE of %d the copy must begin anew\n", next);
+            anew = 1
+        :: else -> printf("apply: TRUNCATE of %d dropped\n", next)
         fi
-    fi
+    fi;
+    reached = (anew -> reached : next)
 }
 
 inline end_of_target_transaction()
 {
     pending[0] = KEEP;
     pending[1] = KEEP;
-    to_drop[0] = 0;
-    to_drop[1] = 0;
-    barrier = 0
+    to_add = 0
+}
+
+/* What was judged and not committed will be judged again; the unseen set keeps it meanwhile. */
+inline stop_stream()
+{
+    stream = STOPPED;
+    judged = 0;
+    reached = (acked > live.position -> acked : live.position);
+    end_of_target_transaction()
 }
 
 #define unchanged (pending[0] == KEEP && pending[1] == KEEP)
-/* Its commit is flushed. To who believes in a commit that a crash took, it looks flushed after. */
-#define chunk_flushed(chunk) (wrong(COMPLETE_BEFORE_CHUNK_FLUSH) || wrong(LATE_REPLY_BELIEVED) \
-    || (disk.loaded[chunk] && disk.snapshot[chunk] == snapshot[chunk]))
-#define chunk_done(chunk) (state[chunk] == LOADED && chunk_flushed(chunk) \
+/* With FAILOVER: a commit behind the chunk's is durable, so the target cannot come back without the
+ * chunk and with that. */
+#define chunk_is_safe(chunk) (wrong(CHUNK_NOT_FLUSHED) || wrong(LATE_REPLY_BELIEVED) \
+    || wrong(COMPARE_NOT_DONE) || (disk.loaded[chunk] && disk.snapshot[chunk] == snapshot[chunk]))
+#define chunk_done(chunk) (state[chunk] == LOADED && chunk_is_safe(chunk) \
     && (wrong(COMPLETE_BEFORE_STREAM) || passed(snapshot[chunk])))
+#define lost_chunk(chunk) (state[chunk] == LOADED && !live.loaded[chunk])
+#define has_lost (lost_chunk(0) || lost_chunk(1) \
+    || (begun != live.begun && !wrong(RESET_NOT_COMPARED)))
 
 inline commit_key(key)
 {
-    live.value[key] = (pending[key] == KEEP -> live.value[key] : pending[key]);
-    dropped[key] = dropped[key] | to_drop[key];
-    live.dropped[key] = (wrong(DROPPED_NOT_PERSISTED) -> 0 : dropped[key]);
+    live.value[key] = (pending[key] == KEEP -> live.value[key] : pending[key])
+}
+
+inline load_chunk(chunk)
+{
+    not_loaded(chunk);
     if
-    :: state[key] == RESETTING ->
-        live.loaded[key] = 0;
-        live.snapshot[key] = 0;
-        not_loaded(key)
+    :: live.loaded[chunk] ->
+        state[chunk] = LOADED;
+        snapshot[chunk] = live.snapshot[chunk]
     :: else
     fi
 }
@@ -454,47 +576,71 @@ inline commit_key(key)
 proctype Apply()
 {
     do
-    :: d_step { up && reached < flushed && !txn[next].truncates && judged == 0 && !must_wait(0) ->
+    :: d_step { may_judge && !txn[next].truncates && judged == 0 && !must_wait(0) ->
            judge_change(0); judged = 1 }
-    :: d_step { judged == 1 && !must_wait(1) ->
+    :: d_step { judged == 1 && !anew && !must_wait(1) ->
            judge_change(1); judged = 0; reached++ }
+    :: d_step { may_judge && txn[next].truncates && judged == 0 && !truncate_waits ->
+           judge_truncation() }
 
-    /* TRUNCATE: let nothing begin, wait for what is in flight, judge all chunks. */
-    :: d_step { up && reached < flushed && txn[next].truncates && judged == 0 && !barrier &&
-           !wrong(TRUNCATE_WITHOUT_BARRIER) -> barrier = 1 }
-    :: d_step { up && reached < flushed && txn[next].truncates && judged == 0 &&
-           (barrier || wrong(TRUNCATE_WITHOUT_BARRIER)) &&
-           state[0] != IN_FLIGHT && state[1] != IN_FLIGHT ->
-           judge_truncate(0); judge_truncate(1); reached++ }
-
-    /* One or more whole transactions in one commit, with progress and DROPPED. */
-    :: d_step { (judged == 0 && reached > live.position) || (wrong(TRANSACTION_CUT) && judged == 1) ->
+    /* One or more whole transactions in one commit, with progress and note. */
+    :: d_step { stream == STREAMING &&
+           ((judged == 0 && reached > live.position) || (wrong(TRANSACTION_CUT) && judged == 1)) ->
            if
-           :: wrong(DROPPED_ONLY_IS_NOT_WRITTEN) && unchanged -> acked = reached
+           :: wrong(NOTE_ALONE_IS_NOT_WRITTEN) && unchanged -> acked = reached
            :: else ->
                commit_key(0);
                commit_key(1);
                printf("target: commits the stream up to %d, rows are %d, %d\n", reached,
                    live.value[0], live.value[1]);
+               unseen = unseen | to_add;
+               live.note = (wrong(NOTE_NOT_PERSISTED) || complete -> 0 : unseen);
                live.position = reached;
                acked = (wrong(ACK_BEFORE_FLUSH) -> reached : acked)
            fi;
            end_of_target_transaction();
            check(live) }
 
-    /* It fails: all that was judged in it will be judged again. Meanwhile DROPPED holds too much. */
-    :: d_step { fault && (judged > 0 || reached > live.position) ->
+    :: d_step { fault && stream == STREAMING && (judged > 0 || reached > live.position) ->
            printf("apply: target transaction fails\n");
            faults++;
-           state[0] = (state[0] == RESETTING -> LOADED : state[0]);
-           state[1] = (state[1] == RESETTING -> LOADED : state[1]);
-           judged = 0;
-           reached = live.position;
-           end_of_target_transaction() }
+           stop_stream() }
+    :: d_step { stream == STREAMING && anew && (reached < flushed || !wrong(ANEW_NOT_LOOKED_FOR)) ->
+           printf("apply: the stream stops, the copy must begin anew\n");
+           stop_stream() }
 
-    :: d_step { up && !complete && chunk_done(0) && chunk_done(1) ->
+    /* resume(): what is known is held against what is kept; then the copy begins anew. */
+    :: d_step { stream == STOPPED ->
+           stream = (!complete && !wrong(COMPARE_NOT_DONE) && has_lost ->
+               RELOADING : RESUMING) }
+    :: d_step { stream == RELOADING && workers_are_off ->
+           printf("apply: the target has lost chunks, all is read again\n");
+           load_chunk(0);
+           load_chunk(1);
+           begun = live.begun;
+           stream = RESUMING }
+    :: d_step { stream == RESUMING && anew && (workers_are_off || wrong(RESET_WITH_WORKERS)) ->
+           printf("apply: empties the target, the copy begins anew\n");
+           live.value[0] = ABSENT; live.value[1] = ABSENT;
+           live.loaded[0] = 0; live.loaded[1] = 0;
+           live.snapshot[0] = 0; live.snapshot[1] = 0;
+           not_loaded(0);
+           not_loaded(1);
+           unseen = (wrong(RESET_FORGETS_UNSEEN) -> 0 : unseen);
+           live.begun++;
+           begun = live.begun;
+           if
+           :: FAILOVER
+           :: else -> copy_target(disk, live)
+           fi;
+           anew = 0;
+           check(live) }
+    :: d_step { stream == RESUMING && !anew -> stream = STREAMING }
+
+    :: d_step { up && !complete && !anew && stream == STREAMING && chunk_done(0) && chunk_done(1) ->
            printf("apply: backfill is complete\n");
            complete = 1;
+           unseen = 0;
            check(live) }
     :: finished -> break
     od
@@ -502,52 +648,37 @@ proctype Apply()
 
 /* ---- what goes on and what breaks ---- */
 
-inline copy_target(to, from, key)
-{
-    to.value[key] = from.value[key];
-    to.dropped[key] = from.dropped[key];
-    to.loaded[key] = from.loaded[key];
-    to.snapshot[key] = from.snapshot[key];
-    to.position = from.position
-}
-
 /* A COMMIT under way is the old server process's. The new process ends that before it reads. */
-inline restart_chunk(chunk, process_lives)
+inline restart_worker(chunk)
 {
     if
-    :: wrong(OUTCOME_READ_TOO_EARLY) && phase[chunk] == SENT ->
-        leave_zombie(chunk)
+    :: wrong(OUTCOME_READ_TOO_EARLY) && phase[chunk] == SENT -> leave_zombie(chunk)
     :: else
     fi;
-    if
-    :: process_lives && wrong(LATE_REPLY_BELIEVED) && phase[chunk] == REPLIED
-    :: else -> idle(chunk)
-    fi;
-    not_loaded(chunk);
-    if
-    :: live.loaded[chunk] ->
-        state[chunk] = LOADED;
-        snapshot[chunk] = live.snapshot[chunk]
-    :: else
-    fi;
-    dropped[chunk] = live.dropped[chunk]
+    idle(chunk);
+    load_chunk(chunk)
 }
 
-/* What was in memory is lost or not believed any more, and is read from what the target has. */
-inline restart(process_lives)
+/* What was in memory is lost, and read from what the target has. */
+inline restart()
 {
-    floor = 0;
-    judged = 0;
-    reached = (acked > live.position -> acked : live.position);
-    end_of_target_transaction();
-    restart_chunk(0, process_lives);
-    restart_chunk(1, process_lives)
+    stop_stream();
+    stream = STREAMING;
+    anew = 0;
+    unseen = live.note;
+    begun = live.begun;
+    restart_worker(0);
+    restart_worker(1)
 }
 
-inline lose_reader(chunk)
+/* The target's sessions are gone. Of a reply that was read it is taken that it is acted upon
+ * before the stream has come back. */
+inline lose_writer(chunk)
 {
     if
-    :: phase[chunk] == SNAPPED || phase[chunk] == READING -> idle(chunk); not_loaded(chunk)
+    :: phase[chunk] == READS -> fail(chunk)
+    :: phase[chunk] == SENT -> phase[chunk] = ASKS
+    :: phase[chunk] == REPLIED && !wrong(LATE_REPLY_BELIEVED) -> phase[chunk] = ASKS
     :: else
     fi
 }
@@ -560,44 +691,49 @@ proctype World()
     :: d_step { !up ->
            printf("program makes the slot at %d\n", flushed);
            up = 1;
+           initial = UPTO(flushed);
            live.position = flushed;
-           live.dropped[0] = UPTO(flushed);
-           live.dropped[1] = UPTO(flushed);
-           copy_target(disk, live, 0);
-           copy_target(disk, live, 1);
+           copy_target(disk, live);
            acked = flushed;
-           restart(0) }
+           restart() }
 #endif
 
     /* The program is killed. */
     :: d_step { fault && up ->
            printf("program is killed\n");
            faults++;
-           restart(0) }
+           restart() }
+
+#if CLASHES
+    /* A worker or the stream has met duplicate keys again and again. */
+    :: d_step { fault && up && !complete && !anew ->
+           printf("worker or apply: duplicate keys, the copy must begin anew\n");
+           faults++;
+           anew = 1 }
+#endif
 
     /* The target writes its WAL to disk, and the slot is told so. */
     :: d_step { !finished && (disk.position != live.position ||
            disk.loaded[0] != live.loaded[0] || disk.loaded[1] != live.loaded[1] ||
-           disk.snapshot[0] != live.snapshot[0] || disk.snapshot[1] != live.snapshot[1]) ->
+           disk.snapshot[0] != live.snapshot[0] || disk.snapshot[1] != live.snapshot[1] ||
+           disk.begun != live.begun || acked < disk.position) ->
            printf("target: flushes up to %d\n", live.position);
-           copy_target(disk, live, 0);
-           copy_target(disk, live, 1);
+           copy_target(disk, live);
            acked = (acked < disk.position -> disk.position : acked) }
 
-    /* The target crashes and loses what was not there; its sessions are gone. */
+    /* The target crashes and loses what was not there. */
     :: d_step { fault && up ->
            printf("target crashes, left is up to %d\n", disk.position);
            faults++;
-           copy_target(live, disk, 0);
-           copy_target(live, disk, 1);
-           phase[0] = (phase[0] == SENT -> IDLE : phase[0]);
-           phase[1] = (phase[1] == SENT -> IDLE : phase[1]);
-           restart(1);
+           copy_target(live, disk);
+           lose_writer(0);
+           lose_writer(1);
+           stop_stream();
            check(live) }
 
 #if SOURCE_CRASH
     /* The source crashes and loses what was not flushed; what was is visible when it is back, and
-     * the numbers of what is lost are given anew. Readers lose their connection. */
+     * the numbers of what is lost are given anew. Readers lose their connection, and notice later. */
     :: d_step { fault ->
            printf("source crashes, left is up to %d\n", flushed);
            faults++;
@@ -610,8 +746,8 @@ proctype World()
            :: else -> break
            od;
            visible = UPTO(flushed);
-           lose_reader(0);
-           lose_reader(1) }
+           is_cut[0] = (phase[0] == HOLDS || phase[0] == READS);
+           is_cut[1] = (phase[1] == HOLDS || phase[1] == READS) }
 #endif
     :: finished -> break
     od;
@@ -626,6 +762,7 @@ init
         idle(0); idle(1);
         end_of_target_transaction();
         up = !SLOT_LATE;
+        stream = STREAMING;
         run Source();
         run Worker(0);
         run Worker(1);

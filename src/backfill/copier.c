@@ -1,6 +1,7 @@
-/* Copies tables (copier.h). */
+/* Copies tables in chunks (copier.h). */
 #include "backfill/copier.h"
 
+#include "backfill/chunk_key.h"
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -9,40 +10,75 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define RETRY_FIRST (500 * USEC_PER_MS)
 #define RETRY_MOST (10 * USEC_PER_SEC)
 #define COVER_FIRST (20 * USEC_PER_MS)
 #define COVER_MOST USEC_PER_SEC
+#define BUSY_PAUSE (20 * USEC_PER_MS) /* others are at all that is left */
+#define IDLE_PAUSE (100 * USEC_PER_MS) /* nothing is left for now */
 #define ROW_ARENA_KEEP (1 << 20)
+#define LANES_PER_WORKER 4 /* so that no worker is left with a long one at the end */
+#define CLASHES_MOST 5     /* of one chunk, before its table is copied as one */
+#define PASS_PAUSE (50 * USEC_PER_MS)
+#define CHUNK_ROWS_LEAST 500
+#define CHUNK_ROWS_MOST (10U << 20)
+#define COUNT_EVERY 1024 /* rows between two looks at the stop, and two updates of the counters */
 
-struct crew {
-    struct copier *copier;
-    atomic_size_t next;  /* task to begin */
+static const char DUPLICATE_KEY[] = "23505";
+
+struct copier {
+    struct copier_config config;
+    size_t worker_count;
+    struct worker *workers;
+    atomic_size_t running;
     atomic_bool failed;
     pthread_mutex_t lock; /* guards err */
     struct err err;       /* the first failure */
 };
 
+enum chunk_end { CHUNK_LOADED, CHUNK_NONE, CHUNK_FAILED };
+
+/* A chunk in work. */
+struct chunk_work {
+    const struct copy_task *task;
+    uint32_t lane;
+    struct chunk_place place;
+    struct chunk_record record;
+    uint64_t counted_rows, counted_bytes; /* what the view has been told of it */
+    usec_t began;
+    bool committing; /* COMMIT was sent, and no answer read */
+    bool staged;
+    int clashes;
+};
+
 struct worker {
-    struct crew *crew;
+    struct copier *copier;
+    pthread_t thread;
     struct table_reader *reader;
     struct table_writer *writer;
     struct transform *transform;
     struct arena arena; /* of the row in work */
     bool connected;
+    uint64_t chunk_rows; /* of the next chunk */
 };
 
-static bool leaving(const struct crew *crew)
+static bool leaving(const struct copier *copier)
 {
-    return atomic_load(&crew->failed) || stop_requested(crew->copier->stop);
+    return atomic_load(&copier->failed) || stop_requested(copier->config.stop);
 }
 
 /* Pauses before the next attempt. True if there shall be none: the stop came, or another worker
  * has ended the copy. */
-static bool pause_or_leave(const struct crew *crew, struct backoff *backoff)
+static bool pause_or_leave(const struct copier *copier, struct backoff *backoff)
 {
-    return backoff_wait(backoff, crew->copier->stop) || leaving(crew);
+    return backoff_wait(backoff, copier->config.stop) || leaving(copier);
+}
+
+static bool stopped(struct err *err)
+{
+    return err_set(err, ERR_STOPPED, "stopped");
 }
 
 static bool connect_worker(struct worker *worker, struct err *err)
@@ -63,35 +99,27 @@ static void disconnect_worker(struct worker *worker)
     worker->connected = false;
 }
 
-/* Begins to read under a snapshot that covers the initial one, waiting until there is one. */
-static bool begin_read(struct worker *worker, const struct copy_task *task, lsn_t *lsn,
-                       const char **snapshot_text, struct err *err)
+/* ---- the rows of a chunk ---- */
+
+static void count_rows(struct worker *worker, struct chunk_work *work)
 {
-    struct copier *copier = worker->crew->copier;
-    struct backoff backoff = backoff_between(COVER_FIRST, COVER_MOST);
-    for (;;) {
-        struct snapshot snapshot;
-        if (!worker->reader->ops->begin(worker->reader, task->parts[0].source, snapshot_text,
-                                        lsn, err) ||
-            !snapshot_parse(*snapshot_text, &snapshot, err))
-            return false;
-        bool covers = snapshot_covers(&snapshot, copier->initial);
-        snapshot_free(&snapshot);
-        if (covers)
-            return true;
-        log_event(LOG_INFO, "waiting for commits to become visible at the source",
-                  log_text("table", task->parts[0].source->name));
-        worker->reader->ops->end(worker->reader);
-        worker->reader->ops->close(worker->reader);
-        if (pause_or_leave(worker->crew, &backoff))
-            return err_set(err, ERR_STOPPED, "stopped");
-        if (!worker->reader->ops->open(worker->reader, err))
-            return false;
-    }
+    struct table_counters *counters =
+        &worker->copier->config.progress->tables[work->task->table];
+    counter_add(&counters->copied_rows, work->record.rows - work->counted_rows);
+    counter_add(&counters->copied_bytes, work->record.bytes - work->counted_bytes);
+    work->counted_rows = work->record.rows;
+    work->counted_bytes = work->record.bytes;
+}
+
+/* The chunk did not come to be. */
+static void uncount_rows(struct worker *worker, struct chunk_work *work)
+{
+    work->record.rows = work->record.bytes = 0;
+    count_rows(worker, work);
 }
 
 static bool copy_row(struct worker *worker, const struct copy_part *part, const struct row *row,
-                     struct copy_record *record, struct err *err)
+                     struct chunk_work *work, struct err *err)
 {
     struct row out = {0};
     arena_reset(&worker->arena);
@@ -104,19 +132,55 @@ static bool copy_row(struct worker *worker, const struct copy_part *part, const 
     case TRANSFORM_WRITTEN:
         break;
     }
-    record->rows++;
+    work->record.rows++;
     return worker->writer->ops->write(worker->writer, &out, err);
 }
 
-static bool copy_rows(struct worker *worker, uint32_t table, const struct copy_part *part,
-                      struct copy_record *record, struct err *err)
+/* Where the chunk ends is where its last row is. */
+struct last_key {
+    uint64_t rows; /* read, whatever became of them */
+    char **texts;  /* NULL: not one row */
+};
+
+static void forget_key(struct last_key *last, uint16_t count)
 {
-    struct table_counters *counters = &worker->crew->copier->progress->tables[table];
-    for (;;) {
+    for (uint16_t i = 0; last->texts != NULL && i < count; i++)
+        free(last->texts[i]);
+    free(last->texts);
+    last->texts = NULL;
+}
+
+static bool note_key(const struct copy_task *task, const struct relation *relation,
+                     const struct row *row, struct last_key *last, struct err *err)
+{
+    const struct copy_key *key = task->key;
+    forget_key(last, key->count);
+    last->texts = mem_zero(key->count, sizeof *last->texts);
+    for (uint16_t i = 0; i < key->count; i++) {
+        int column = relation_column(relation, key->columns[i].name);
+        if (column >= 0)
+            last->texts[i] = chunk_key_text(&key->columns[i], &row->values[column]);
+        if (last->texts[i] == NULL)
+            return err_set(err, ERR_DATA, "%s.%s: a key column %s that cannot be read",
+                           relation->schema, relation->name, key->columns[i].name);
+    }
+    return true;
+}
+
+/* The first part finds out where the chunk ends; `last` is NULL for the others. The key is taken
+ * from the rows at and past the bound, of which the last one's counts. */
+static bool copy_rows(struct worker *worker, struct chunk_work *work,
+                      const struct copy_part *part, struct last_key *last, struct err *err)
+{
+    uint64_t bound = work->place.range.most_rows;
+    for (uint64_t read = 1;; read++) {
         struct row row;
         size_t bytes = 0;
-        if (leaving(worker->crew))
-            return err_set(err, ERR_STOPPED, "stopped");
+        if (read % COUNT_EVERY == 0) {
+            count_rows(worker, work);
+            if (leaving(worker->copier))
+                return stopped(err);
+        }
         switch (worker->reader->ops->next(worker->reader, &row, &bytes, err)) {
         case TABLE_END:
             return true;
@@ -125,130 +189,445 @@ static bool copy_rows(struct worker *worker, uint32_t table, const struct copy_p
         case TABLE_ROW:
             break;
         }
-        if (!copy_row(worker, part, &row, record, err))
+        work->record.bytes += bytes;
+        if (last != NULL && bound > 0 && ++last->rows >= bound &&
+            !note_key(work->task, part->source, &row, last, err))
             return false;
-        record->bytes += bytes;
-        counter_set(&counters->copied_rows, record->rows);
-        counter_set(&counters->copied_bytes, record->bytes);
+        if (!copy_row(worker, part, &row, work, err))
+            return false;
     }
 }
 
-/* The source table once for each target, all under the snapshot that begin_read took. */
-static bool copy_parts(struct worker *worker, const struct copy_task *task,
-                       struct copy_record *record, struct err *err)
+static bool copy_part(struct worker *worker, struct chunk_work *work,
+                      const struct copy_part *part, const struct copy_range *range,
+                      struct last_key *last, struct err *err)
 {
-    for (size_t i = 0; i < task->part_count; i++) {
-        const struct copy_part *part = &task->parts[i];
-        if (!worker->reader->ops->read(worker->reader, part->source, part->binary, err) ||
-            !worker->writer->ops->load(worker->writer, part->target, part->binary, err) ||
-            !copy_rows(worker, task->table, part, record, err) ||
-            !worker->writer->ops->loaded(worker->writer, err))
-            return false;
+    return worker->reader->ops->read(worker->reader, part->source, part->binary,
+                                     work->task->key, range, err) &&
+           worker->writer->ops->load(worker->writer, part->target, part->binary, err) &&
+           copy_rows(worker, work, part, last, err) &&
+           worker->writer->ops->loaded(worker->writer, err);
+}
+
+/* The range once for each target, all under the snapshot that was taken. */
+static bool copy_parts(struct worker *worker, struct chunk_work *work, struct err *err)
+{
+    struct copy_range range = work->place.range;
+    struct last_key last = {0};
+    bool ok = copy_part(worker, work, &work->task->parts[0], &range, &last, err);
+    if (ok && last.texts != NULL) { /* else the lane's end was reached */
+        work->record.upto = last.texts;
+        last.texts = NULL;
     }
+    forget_key(&last, work->task->key->count);
+    range.most_rows = 0;
+    range.upto = (const char *const *)work->record.upto;
+    for (size_t i = 1; ok && i < work->task->part_count; i++)
+        ok = copy_part(worker, work, &work->task->parts[i], &range, NULL, err);
+    return ok;
+}
+
+/* ---- a chunk ---- */
+
+enum opened { OPENED, OPEN_NOT, OPEN_FAILED };
+
+/* Opens the lane's next chunk and takes its snapshot, waiting until one sees all it must. */
+static enum opened open_chunk(struct worker *worker, struct chunk_work *work, struct err *err)
+{
+    struct table_handoff *handoff = worker->copier->config.handoff;
+    struct backoff backoff = backoff_between(COVER_FIRST, COVER_MOST);
+    uint32_t table = work->task->table;
+    for (;;) {
+        const char *snapshot;
+        if (!handoff_open(handoff, table, work->lane, &work->place))
+            return OPEN_NOT;
+        if (!worker->reader->ops->begin(worker->reader, work->task->parts[0].source, &snapshot,
+                                        &work->record.lsn, err)) {
+            handoff_failed(handoff, table, work->lane);
+            return OPEN_FAILED;
+        }
+        switch (handoff_read(handoff, table, work->lane, snapshot, err)) {
+        case SNAPSHOT_TAKEN:
+            work->record.snapshot = mem_string(snapshot);
+            return OPENED;
+        case SNAPSHOT_BAD:
+            handoff_failed(handoff, table, work->lane);
+            return OPEN_FAILED;
+        case SNAPSHOT_TOO_OLD:
+            break;
+        }
+        worker->reader->ops->end(worker->reader);
+        if (pause_or_leave(worker->copier, &backoff)) {
+            stopped(err);
+            return OPEN_FAILED;
+        }
+    }
+}
+
+static bool read_and_write(struct worker *worker, struct chunk_work *work, struct err *err)
+{
+    const struct copy_task *task = work->task;
+    work->record.lane = work->lane;
+    work->record.number = work->place.number;
+    work->record.begun = work->place.begun;
+    work->place.range.most_rows = work->place.whole ? 0 : worker->chunk_rows;
+    work->staged = work->staged || work->place.staged;
+    if (!worker->writer->ops->begin(worker->writer, task->table, work->staged, err) ||
+        !copy_parts(worker, work, err) ||
+        !worker->reader->ops->settle(worker->reader, err))
+        return false;
+    work->committing = true;
+    if (!worker->writer->ops->commit(worker->writer, &work->record, task->key->count, err))
+        return false;
+    work->committing = false;
     return true;
 }
 
-static void note_done(struct worker *worker, const struct copy_task *task,
-                      const struct copy_record *record)
+/* Larger or smaller, so that the next takes about the time it should. */
+static void adapt_size(struct worker *worker, const struct chunk_work *work, usec_t took)
 {
-    struct copier *copier = worker->crew->copier;
-    copier->records[task->table] = *record;
-    atomic_store(&copier->states[task->table], COPIER_DONE);
-    counter_set(&copier->progress->tables[task->table].copied_rows, record->rows);
-    counter_set(&copier->progress->tables[task->table].copied_bytes, record->bytes);
+    double factor = (double)worker->copier->config.chunk_time / (double)(took > 0 ? took : 1);
+    if (work->record.upto == NULL) /* it was cut short by the lane's end */
+        return;
+    factor = factor > 2.0 ? 2.0 : factor < 0.5 ? 0.5 : factor;
+    worker->chunk_rows = (uint64_t)((double)worker->chunk_rows * factor);
+    if (worker->chunk_rows < CHUNK_ROWS_LEAST)
+        worker->chunk_rows = CHUNK_ROWS_LEAST;
+    if (worker->chunk_rows > CHUNK_ROWS_MOST)
+        worker->chunk_rows = CHUNK_ROWS_MOST;
 }
 
-static bool copy_table(struct worker *worker, const struct copy_task *task, struct err *err)
+static bool note_loaded(struct worker *worker, struct chunk_work *work, struct err *err)
 {
-    struct copy_record record = {0};
-    const char *snapshot = NULL;
-    usec_t began = clock_monotonic();
-    if (!connect_worker(worker, err) ||
-        !worker->writer->ops->record(worker->writer, task->table, &record, err))
-        return false;
-    if (record.done) { /* its COMMIT had come through, though the reply was lost */
-        note_done(worker, task, &record);
-        return true;
-    }
-    record = (struct copy_record){.done = true};
-    if (!begin_read(worker, task, &record.lsn, &snapshot, err) ||
-        !worker->writer->ops->begin(worker->writer, task->table, err) ||
-        !copy_parts(worker, task, &record, err))
-        return false;
-    record.snapshot = mem_string(snapshot);
-    if (!worker->writer->ops->commit(worker->writer, &record, err)) {
-        free(record.snapshot);
-        return false;
-    }
-    worker->reader->ops->end(worker->reader);
-    note_done(worker, task, &record);
-    log_event(LOG_INFO, "table copied", log_text("schema", task->parts[0].source->schema),
-              log_text("table", task->parts[0].source->name), log_uint("rows", record.rows),
-              log_uint("bytes", record.bytes),
-              log_real("seconds", (double)(clock_monotonic() - began) / USEC_PER_SEC));
-    return true;
+    usec_t took = clock_monotonic() - work->began;
+    count_rows(worker, work);
+    counter_add(&worker->copier->config.progress->tables[work->task->table].chunks_copied, 1);
+    adapt_size(worker, work, took);
+    log_event(LOG_DEBUG, "chunk copied",
+              log_text("table", work->task->parts[0].source->name),
+              log_uint("lane", work->lane), log_uint("number", work->place.number),
+              log_uint("rows", work->record.rows),
+              log_real("seconds", (double)took / USEC_PER_SEC));
+    return handoff_loaded(worker->copier->config.handoff, work->task->table, &work->record, err);
 }
 
-/* One table until it is done, or a failure that does not pass. */
-static bool copy_until_done(struct worker *worker, const struct copy_task *task,
-                            struct err *err)
+/* After a COMMIT without answer, on new connections: what came of it. Until that is known the
+ * chunk stays in flight, and changes of its rows wait. */
+static bool learn_outcome(struct worker *worker, struct chunk_work *work, bool *committed,
+                          struct err *err)
 {
-    struct copier *copier = worker->crew->copier;
+    struct copier *copier = worker->copier;
     struct backoff backoff = backoff_between(RETRY_FIRST, RETRY_MOST);
     for (;;) {
-        atomic_store(&copier->states[task->table], COPIER_COPYING);
-        if (copy_table(worker, task, err))
+        if (connect_worker(worker, err) &&
+            worker->writer->ops->outcome(worker->writer, work->task->table, &work->record,
+                                         committed, err))
             return true;
         disconnect_worker(worker);
-        atomic_store(&copier->states[task->table], COPIER_WAITING);
-        counter_set(&copier->progress->tables[task->table].copied_rows, 0);
-        counter_set(&copier->progress->tables[task->table].copied_bytes, 0);
         if (err->class != ERR_RETRY)
             return false;
-        progress_failed(copier->progress, err);
-        counter_add(&copier->progress->retries, 1);
-        log_event(LOG_WARN, "copy failed, table begins again", log_text("error", err->message),
-                  log_text("sqlstate", err->sqlstate));
-        if (pause_or_leave(worker->crew, &backoff))
-            return err_set(err, ERR_STOPPED, "stopped");
+        if (pause_or_leave(copier, &backoff))
+            return stopped(err);
     }
 }
 
-static void report_failure(struct crew *crew, const struct err *err)
+/* The stream is to pass the snapshot that clashed: then target and source are of one time. It
+ * does not go on while the workers are to keep off. */
+static bool let_stream_pass(struct worker *worker, const struct chunk_work *work,
+                            struct err *err)
 {
-    pthread_mutex_lock(&crew->lock);
-    if (!atomic_load(&crew->failed))
-        crew->err = *err;
-    atomic_store(&crew->failed, true);
-    pthread_mutex_unlock(&crew->lock);
+    const struct copier *copier = worker->copier;
+    while (counter_get(&copier->config.progress->applied) < work->record.lsn &&
+           !handoff_is_barred(copier->config.handoff, work->task->table)) {
+        if (stop_wait(copier->config.stop, clock_monotonic() + PASS_PAUSE) || leaving(copier))
+            return stopped(err);
+    }
+    return true;
+}
+
+/* A duplicate key: by the stage, then later, then as one chunk. True to try again. */
+static bool resolve_clash(struct worker *worker, struct chunk_work *work, struct err *err)
+{
+    struct copier *copier = worker->copier;
+    bool keyed = work->task->parts[0].target->match == MATCH_KEY;
+    if (!work->staged && keyed) {
+        work->staged = true;
+        return true;
+    }
+    if (work->place.whole || !copier->config.beside_stream)
+        return false;
+    if (++work->clashes < CLASHES_MOST)
+        return let_stream_pass(worker, work, err);
+    return handoff_begin_anew(copier->config.handoff, work->task->table);
+}
+
+/* What failed was rolled back, or is about to be. True to try again. */
+static bool recover(struct worker *worker, struct chunk_work *work, struct backoff *backoff,
+                    struct err *err)
+{
+    struct copier *copier = worker->copier;
+    if (err->class != ERR_STOPPED)
+        progress_failed(copier->config.progress, err);
+    if (err->class == ERR_DATA && strcmp(err->sqlstate, DUPLICATE_KEY) == 0)
+        return resolve_clash(worker, work, err);
+    if (err->class != ERR_RETRY)
+        return false;
+    counter_add(&copier->config.progress->retries, 1);
+    counter_add(&copier->config.progress->tables[work->task->table].chunks_retried, 1);
+    log_event(LOG_WARN, "a chunk failed and is copied again", log_text("error", err->message),
+              log_text("sqlstate", err->sqlstate));
+    return !pause_or_leave(copier, backoff) || stopped(err);
+}
+
+static void forget_record(struct chunk_work *work)
+{
+    chunk_record_free(&work->record, work->task->key->count);
+    work->record = (struct chunk_record){0};
+}
+
+static enum chunk_end after_lost_reply(struct worker *worker, struct chunk_work *work,
+                                       struct err *err)
+{
+    bool committed = false;
+    const struct err lost = *err;
+    if (!learn_outcome(worker, work, &committed, err))
+        return CHUNK_FAILED; /* still in flight, for all that is known */
+    if (committed)
+        return note_loaded(worker, work, err) ? CHUNK_LOADED : CHUNK_FAILED;
+    *err = lost;
+    uncount_rows(worker, work);
+    handoff_failed(worker->copier->config.handoff, work->task->table, work->lane);
+    return CHUNK_FAILED;
+}
+
+/* One attempt at the lane's next chunk. */
+static enum chunk_end try_chunk(struct worker *worker, struct chunk_work *work, struct err *err)
+{
+    struct table_handoff *handoff = worker->copier->config.handoff;
+    work->began = clock_monotonic();
+    work->committing = false;
+    work->counted_rows = work->counted_bytes = 0;
+    if (!connect_worker(worker, err))
+        return CHUNK_FAILED;
+    switch (open_chunk(worker, work, err)) {
+    case OPEN_NOT:
+        return CHUNK_NONE;
+    case OPEN_FAILED:
+        return CHUNK_FAILED;
+    case OPENED:
+        break;
+    }
+    if (read_and_write(worker, work, err)) {
+        worker->reader->ops->end(worker->reader);
+        return note_loaded(worker, work, err) ? CHUNK_LOADED : CHUNK_FAILED;
+    }
+    disconnect_worker(worker);
+    if (work->committing && err->class == ERR_RETRY)
+        return after_lost_reply(worker, work, err);
+    uncount_rows(worker, work);
+    handoff_failed(handoff, work->task->table, work->lane);
+    return CHUNK_FAILED;
+}
+
+/* The lane's next chunk until it is there, or a failure that does not pass. */
+static enum chunk_end copy_chunk(struct worker *worker, const struct copy_task *task,
+                                 uint32_t lane, struct err *err)
+{
+    struct backoff backoff = backoff_between(RETRY_FIRST, RETRY_MOST);
+    struct chunk_work work = {.task = task, .lane = lane};
+    for (;;) {
+        enum chunk_end end = try_chunk(worker, &work, err);
+        bool again = end == CHUNK_FAILED && recover(worker, &work, &backoff, err);
+        forget_record(&work);
+        if (!again)
+            return end;
+        disconnect_worker(worker);
+    }
+}
+
+/* ---- a table ---- */
+
+/* Chunks until the lane's end. */
+static bool copy_lane(struct worker *worker, const struct copy_task *task, uint32_t lane,
+                      struct err *err)
+{
+    struct copier *copier = worker->copier;
+    enum chunk_end end = CHUNK_LOADED;
+    worker->chunk_rows = copier->config.chunk_rows;
+    while (end == CHUNK_LOADED && !leaving(copier))
+        end = copy_chunk(worker, task, lane, err);
+    handoff_release(copier->config.handoff, task->table, CLAIM_LANE, lane);
+    return end != CHUNK_FAILED;
+}
+
+static bool make_plan(struct worker *worker, const struct copy_task *task,
+                      struct copy_plan *plan, struct err *err)
+{
+    struct copier *copier = worker->copier;
+    *plan = (struct copy_plan){.whole = true};
+    if (!connect_worker(worker, err))
+        return false;
+    if (task->chunked && !handoff_must_be_whole(copier->config.handoff, task->table) &&
+        !worker->reader->ops->plan(worker->reader, task->parts[0].source, task->key,
+                                   (size_t)copier->config.workers * LANES_PER_WORKER, plan, err))
+        return false;
+    plan->made = true;
+    return worker->writer->ops->plan(worker->writer, task->table, plan, err);
+}
+
+static bool plan_table(struct worker *worker, const struct copy_task *task, struct err *err)
+{
+    struct table_handoff *handoff = worker->copier->config.handoff;
+    struct copy_plan plan;
+    if (make_plan(worker, task, &plan, err))
+        return handoff_planned(handoff, task->table, &plan, err);
+    copy_plan_free(&plan);
+    handoff_release(handoff, task->table, CLAIM_PLAN, 0);
+    return false;
+}
+
+static void note_finished(struct worker *worker, const struct copy_task *task)
+{
+    const struct copier_config *config = &worker->copier->config;
+    const struct table_counters *counters = &config->progress->tables[task->table];
+    handoff_finished(config->handoff, task->table);
+    atomic_store(&config->states[task->table], COPIER_DONE);
+    log_event(LOG_INFO, "table copied", log_text("schema", task->parts[0].source->schema),
+              log_text("table", task->parts[0].source->name),
+              log_uint("rows", counter_get(&counters->copied_rows)),
+              log_uint("bytes", counter_get(&counters->copied_bytes)));
+}
+
+static bool finish_table(struct worker *worker, const struct copy_task *task, struct err *err)
+{
+    if (connect_worker(worker, err) &&
+        worker->writer->ops->finish(worker->writer, task->table, err)) {
+        note_finished(worker, task);
+        return true;
+    }
+    handoff_release(worker->copier->config.handoff, task->table, CLAIM_LAST, 0);
+    return false;
+}
+
+/* ---- a worker ---- */
+
+enum found { FOUND_WORK, FOUND_BUSY, FOUND_NOTHING };
+
+/* The first work in the order of the tasks. */
+static enum found find_work(const struct copier *copier, const struct copy_task **task,
+                            enum claim *claim, uint32_t *lane)
+{
+    enum found found = FOUND_NOTHING;
+    for (size_t i = 0; i < copier->config.task_count; i++) {
+        *task = &copier->config.tasks[i];
+        *claim = handoff_claim(copier->config.handoff, (*task)->table, lane);
+        if (*claim == CLAIM_BUSY)
+            found = FOUND_BUSY;
+        else if (*claim != CLAIM_DONE)
+            return FOUND_WORK;
+    }
+    return found;
+}
+
+static bool do_work(struct worker *worker, const struct copy_task *task, enum claim claim,
+                    uint32_t lane, struct err *err)
+{
+    atomic_store(&worker->copier->config.states[task->table], COPIER_COPYING);
+    switch (claim) {
+    case CLAIM_LANE:
+        return copy_lane(worker, task, lane, err);
+    case CLAIM_PLAN:
+        return plan_table(worker, task, err);
+    case CLAIM_LAST:
+        return finish_table(worker, task, err);
+    case CLAIM_BUSY:
+    case CLAIM_DONE:
+        break;
+    }
+    return true;
+}
+
+static void report_failure(struct copier *copier, const struct err *err)
+{
+    if (err->class == ERR_STOPPED)
+        return;
+    pthread_mutex_lock(&copier->lock);
+    if (!atomic_load(&copier->failed))
+        copier->err = *err;
+    atomic_store(&copier->failed, true);
+    pthread_mutex_unlock(&copier->lock);
+    handoff_give_up(copier->config.handoff);
+}
+
+/* Planning and finishing fail in passing too; chunks see to themselves. */
+static bool survive(struct worker *worker, struct backoff *backoff, struct err *err)
+{
+    disconnect_worker(worker);
+    if (err->class != ERR_RETRY)
+        return false;
+    progress_failed(worker->copier->config.progress, err);
+    counter_add(&worker->copier->config.progress->retries, 1);
+    log_event(LOG_WARN, "the copy was interrupted, trying again",
+              log_text("error", err->message), log_text("sqlstate", err->sqlstate));
+    return !pause_or_leave(worker->copier, backoff) || stopped(err);
+}
+
+/* Until the stream has passed the last snapshot it may find that a copy must begin anew. */
+static bool may_come_back(const struct copier *copier)
+{
+    return copier->config.beside_stream && !handoff_is_complete(copier->config.handoff);
+}
+
+static void work_until_done(struct worker *worker)
+{
+    struct copier *copier = worker->copier;
+    struct backoff backoff = backoff_between(RETRY_FIRST, RETRY_MOST);
+    while (!leaving(copier)) {
+        const struct copy_task *task;
+        enum claim claim;
+        uint32_t lane = 0;
+        struct err err = {0};
+        switch (find_work(copier, &task, &claim, &lane)) {
+        case FOUND_NOTHING:
+            if (!may_come_back(copier))
+                return;
+            disconnect_worker(worker);
+            (void)stop_wait(copier->config.stop, clock_monotonic() + IDLE_PAUSE);
+            continue;
+        case FOUND_BUSY:
+            (void)stop_wait(copier->config.stop, clock_monotonic() + BUSY_PAUSE);
+            continue;
+        case FOUND_WORK:
+            break;
+        }
+        if (do_work(worker, task, claim, lane, &err)) {
+            backoff_reset(&backoff);
+        } else if (!survive(worker, &backoff, &err)) {
+            report_failure(copier, &err);
+            return;
+        }
+    }
 }
 
 static void *worker_thread(void *argument)
 {
     struct worker *worker = argument;
-    struct crew *crew = worker->crew;
-    struct err err = {0};
-    while (!leaving(crew)) {
-        size_t task = atomic_fetch_add(&crew->next, 1);
-        if (task >= crew->copier->task_count)
-            break;
-        if (!copy_until_done(worker, &crew->copier->tasks[task], &err)) {
-            report_failure(crew, &err);
-            break;
-        }
-    }
+    work_until_done(worker);
     disconnect_worker(worker);
+    atomic_fetch_sub(&worker->copier->running, 1);
     return NULL;
 }
 
-static void make_worker(struct crew *crew, struct worker *worker)
+/* ---- life cycle ---- */
+
+static void make_worker(struct copier *copier, struct worker *worker)
 {
-    struct copier *copier = crew->copier;
+    const struct copier_config *config = &copier->config;
     *worker = (struct worker){
-        .crew = crew,
-        .reader = copier->make_reader(copier->context),
-        .writer = copier->make_writer(copier->context),
-        .transform = copier->transform->ops->clone(copier->transform),
+        .copier = copier,
+        .reader = config->make_reader(config->context),
+        .writer = config->make_writer(config->context),
+        .transform = config->transform->ops->clone(config->transform),
     };
     arena_init(&worker->arena, ROW_ARENA_KEEP);
 }
@@ -261,35 +640,55 @@ static void destroy_worker(struct worker *worker)
     arena_free(&worker->arena);
 }
 
-bool copier_run(struct copier *copier, struct err *err)
+bool copier_start(const struct copier_config *config, struct copier **copier, struct err *err)
 {
-    struct crew crew = {.copier = copier};
-    size_t wanted = copier->task_count < (size_t)copier->workers ? copier->task_count
-                                                                 : (size_t)copier->workers;
-    struct worker *workers = mem_zero(wanted + 1, sizeof *workers);
-    pthread_t *threads = mem_zero(wanted + 1, sizeof *threads);
-    size_t started = 0;
-    pthread_mutex_init(&crew.lock, NULL);
-    for (; started < wanted; started++) {
-        make_worker(&crew, &workers[started]);
-        if (pthread_create(&threads[started], NULL, worker_thread, &workers[started]) != 0) {
-            destroy_worker(&workers[started]);
+    struct copier *c = mem_zero(1, sizeof *c);
+    c->config = *config;
+    c->workers = mem_zero((size_t)config->workers + 1, sizeof *c->workers);
+    pthread_mutex_init(&c->lock, NULL);
+    while (c->worker_count < (size_t)config->workers) {
+        struct worker *worker = &c->workers[c->worker_count];
+        make_worker(c, worker);
+        atomic_fetch_add(&c->running, 1);
+        if (pthread_create(&worker->thread, NULL, worker_thread, worker) != 0) {
+            atomic_fetch_sub(&c->running, 1);
+            destroy_worker(worker);
             break;
         }
+        c->worker_count++;
     }
-    if (started == 0 && wanted > 0)
-        report_failure(&crew, &(struct err){.class = ERR_RETRY,
-                                            .message = "cannot start a copy worker"});
-    for (size_t i = 0; i < started; i++) {
-        pthread_join(threads[i], NULL);
-        destroy_worker(&workers[i]);
+    if (c->worker_count == 0) {
+        copier_join(c);
+        return err_set(err, ERR_RETRY, "cannot start a copy worker");
     }
-    pthread_mutex_destroy(&crew.lock);
-    free(threads);
-    free(workers);
-    if (atomic_load(&crew.failed)) {
-        *err = crew.err;
+    *copier = c;
+    return true;
+}
+
+bool copier_is_done(const struct copier *copier)
+{
+    return atomic_load(&((struct copier *)(uintptr_t)copier)->running) == 0;
+}
+
+bool copier_has_failed(struct copier *copier, struct err *err)
+{
+    if (!atomic_load(&copier->failed))
         return false;
+    pthread_mutex_lock(&copier->lock);
+    *err = copier->err;
+    pthread_mutex_unlock(&copier->lock);
+    return true;
+}
+
+void copier_join(struct copier *copier)
+{
+    if (copier == NULL)
+        return;
+    for (size_t i = 0; i < copier->worker_count; i++) {
+        pthread_join(copier->workers[i].thread, NULL);
+        destroy_worker(&copier->workers[i]);
     }
-    return !stop_requested(copier->stop) || err_set(err, ERR_STOPPED, "stopped");
+    pthread_mutex_destroy(&copier->lock);
+    free(copier->workers);
+    free(copier);
 }

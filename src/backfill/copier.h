@@ -1,12 +1,21 @@
-/* Copies the tables that are not copied yet, by several workers, a table each.
+/* Copies the tables that are not copied yet, chunk by chunk, by several workers, also inside one
+ * table, beside the stream or before it.
  *
- * A source table is one target transaction, whatever it goes to: rows and record come together, so a kill leaves it either
- * done or untouched, and a restart begins it again. Passing failures are retried with pauses;
- * others end the whole copy. The order is the caller's: largest first, or parents first. */
+ * A worker claims a lane of the first table in the caller's order that has work left, and copies
+ * its chunks one after the other, each in a read-only transaction of its own at the source and a
+ * transaction at the target that also keeps the chunk's record. So a kill loses at most the
+ * chunks in flight, and no transaction at the source is older than one chunk. The size of chunks
+ * follows the time they take.
+ *
+ * Passing failures are retried with pauses. A duplicate key in a chunk that went straight into
+ * its table makes it go by a stage and an upsert (the application writes both sides); one in a
+ * stage is a secondary key that chunks of different times clash in: the stream is let pass the
+ * chunk's snapshot, and the chunk is read again. What repeats makes the table's copy begin anew
+ * as one chunk (handoff.h). Other failures end the whole copy. */
 #ifndef BACKFILL_COPIER_H
 #define BACKFILL_COPIER_H
 
-#include "backfill/snapshot.h"
+#include "backfill/handoff.h"
 #include "base/err.h"
 #include "base/stop.h"
 #include "pipeline/progress.h"
@@ -23,20 +32,23 @@ struct copy_part {
 /* A source table to copy. Borrowed. */
 struct copy_task {
     uint32_t table; /* the run's index */
+    const struct copy_key *key;
+    bool chunked;      /* false: whole, however large */
     size_t part_count; /* at least 1 */
     const struct copy_part *parts; /* in the order to load them */
 };
 
-struct copier {
-    /* set by the caller */
+struct copier_config { /* borrowed; outlives the copier */
     size_t task_count;
     const struct copy_task *tasks; /* in the order to begin them */
-    struct copy_record *records;   /* by the run's table index; filled as tables are done */
+    struct table_handoff *handoff;
+    bool beside_stream; /* the stream runs meanwhile */
     int workers;
-    const struct snapshot *initial; /* what every copy's snapshot must cover */
-    struct transform *transform;    /* cloned for each worker */
-    struct progress *progress;      /* counters, failures */
-    _Atomic int *states;            /* by table index: enum copier_state, for the view */
+    uint64_t chunk_rows;         /* of a lane's first chunk */
+    usec_t chunk_time;           /* that a chunk should take */
+    struct transform *transform; /* cloned for each worker */
+    struct progress *progress;   /* counters, failures; how far the stream is */
+    _Atomic int *states;         /* by table index: enum copier_state, for the view */
     const struct stop *stop;
     /* Make a reader and a writer for one worker; destroyed by the copier. */
     struct table_reader *(*make_reader)(void *context);
@@ -46,7 +58,16 @@ struct copier {
 
 enum copier_state { COPIER_WAITING, COPIER_COPYING, COPIER_DONE };
 
-/* Blocks until all is copied, the stop, or a failure that does not pass. */
-bool copier_run(struct copier *copier, struct err *err);
+struct copier;
+
+/* Starts the workers. */
+bool copier_start(const struct copier_config *config, struct copier **copier, struct err *err);
+/* True when all workers are done, with or without failure. Any thread. */
+bool copier_is_done(const struct copier *copier);
+/* True, with the first failure that does not pass, when there was one. Any thread. */
+bool copier_has_failed(struct copier *copier, struct err *err);
+/* Waits for the workers (the caller has requested their stop, or lets them finish) and frees.
+ * NULL is accepted. */
+void copier_join(struct copier *copier);
 
 #endif

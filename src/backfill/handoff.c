@@ -1,24 +1,49 @@
 /* The handoff from copy to stream (handoff.h). */
 #include "backfill/handoff.h"
 
-#include "backfill/snapshot.h"
+#include "backfill/chunk_key.h"
+#include "backfill/lane.h"
+#include "backfill/unseen.h"
+#include "base/log.h"
 #include "base/mem.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-struct entry {
-    bool judges; /* a snapshot is there, and the stream has not passed it yet */
-    struct snapshot snapshot;
-    lsn_t lsn;
+/* A waiting apply thread looks at the stop so often. */
+#define STOP_TICK (100 * USEC_PER_MS)
+
+enum anew { ANEW_NOT, ANEW_CHUNKED, ANEW_WHOLE };
+
+struct copied_table {
+    const struct copy_key *key;
+    struct lanes lanes;
+    bool finished;      /* no copy is needed, or all of it is there and that is kept */
+    bool planning;      /* a worker is at it */
+    bool finishing;
+    bool whole;         /* the next plan is to be one chunk */
+    enum anew anew;     /* wanted; done in resume() */
+    uint32_t begun;     /* how often it was done */
+    lsn_t read_to;      /* rows were read again up to here */
+    lsn_t behind;       /* what is committed past this came behind the last chunk; LSN_NONE: not
+                         * all is there */
+    atomic_bool passed; /* nothing is left to judge */
 };
 
 struct table_handoff {
     struct handoff handoff;
+    struct handoff_config config; /* set at creation */
     size_t count;
-    struct entry *entries;
-    lsn_t last;           /* of all positions */
+    struct copied_table *tables;
     atomic_bool complete;
+    struct buf key; /* owned by the apply thread: of the image being judged */
+
+    pthread_mutex_t lock; /* guards lanes, flags and the unseen set */
+    pthread_cond_t changed;
+    struct unseen unseen;
+    bool given_up;
+    bool reloading; /* the workers keep off every table */
 };
 
 static struct table_handoff *self(struct handoff *handoff)
@@ -26,50 +51,718 @@ static struct table_handoff *self(struct handoff *handoff)
     return (struct table_handoff *)(void *)handoff;
 }
 
-static bool table_copied(struct handoff *handoff, uint32_t table, xid_t xid)
+static void notify(struct table_handoff *h)
 {
-    struct table_handoff *h = self(handoff);
-    if (table >= h->count || !h->entries[table].judges)
-        return false;
-    return snapshot_sees_xid(&h->entries[table].snapshot, xid);
+    pthread_cond_broadcast(&h->changed);
 }
 
-/* Past its position no transaction can be in the snapshot any more: those it sees committed
- * before. */
-static void stream_passed(struct handoff *handoff, lsn_t durable)
+/* Lock held. False when the stop came. */
+static bool wait_for_change(struct table_handoff *h, struct err *err)
+{
+    struct timespec until = clock_timespec(clock_monotonic() + STOP_TICK);
+    if (h->given_up)
+        return err_set(err, ERR_RETRY, "the copy has failed");
+    (void)pthread_cond_timedwait(&h->changed, &h->lock, &until);
+    return !stop_requested(h->config.stop) ||
+           err_set(err, ERR_STOPPED, "stopped while a chunk was being copied");
+}
+
+/* The workers are to keep off the table. */
+static bool is_barred(const struct table_handoff *h, const struct copied_table *t)
+{
+    return h->reloading || t->anew != ANEW_NOT;
+}
+
+bool handoff_is_barred(struct table_handoff *handoff, uint32_t table)
+{
+    pthread_mutex_lock(&handoff->lock);
+    bool barred = is_barred(handoff, &handoff->tables[table]);
+    pthread_mutex_unlock(&handoff->lock);
+    return barred;
+}
+
+static bool anew_pending(const struct copied_table *t, uint32_t table, struct err *err)
+{
+    if (t->anew == ANEW_NOT)
+        return false;
+    err_set(err, ERR_RETRY, "the copy of table %u must begin anew", table);
+    return true;
+}
+
+/* ---- judging: the apply thread ---- */
+
+static bool table_passed(const struct handoff *handoff, uint32_t table)
+{
+    const struct table_handoff *h = (const struct table_handoff *)(const void *)handoff;
+    return table >= h->count || atomic_load(&h->tables[table].passed);
+}
+
+static bool encode_image(struct table_handoff *h, const struct copied_table *t,
+                         const struct relation *relation, const struct row *image,
+                         struct err *err)
+{
+    buf_clear(&h->key);
+    for (uint16_t i = 0; i < t->key->count; i++) {
+        int column = relation_column(relation, t->key->columns[i].name);
+        if (column < 0 || column >= image->count || !relation->columns[column].key ||
+            !chunk_key_append(&t->key->columns[i], &image->values[column], &h->key))
+            return err_set(err, ERR_DATA,
+                           "%s.%s is being copied by its key, and a change came that %s does "
+                           "not identify",
+                           relation->schema, relation->name, t->key->columns[i].name);
+    }
+    return true;
+}
+
+enum stand { STAND_COPIED, STAND_NEW, STAND_TO_COME, STAND_UNDECIDED };
+
+/* Where a transaction stands towards the chunk that holds the key. */
+static enum stand stand_of(struct copied_table *t, const struct buf *key, xid_t xid)
+{
+    if (t->lanes.count == 0)
+        return STAND_TO_COME;
+    const struct lane *lane = lanes_find(&t->lanes, key);
+    const struct chunk *chunk = lane_find(lane, key);
+    if (chunk != NULL)
+        return chunk->judges && snapshot_sees_xid(&chunk->snapshot, xid) ? STAND_COPIED
+                                                                         : STAND_NEW;
+    switch (lane->state) {
+    case LANE_REST:
+        return STAND_TO_COME;
+    case LANE_OPENING:
+        return STAND_UNDECIDED;
+    case LANE_READING:
+        /* Seen or not, the chunk may fail, and then the next one must see it. */
+        return snapshot_sees_xid(&lane->snapshot, xid) ? STAND_TO_COME : STAND_UNDECIDED;
+    }
+    return STAND_UNDECIDED;
+}
+
+/* Lock held. */
+static bool judge_locked(struct table_handoff *h, uint32_t table, xid_t xid,
+                         enum handoff_verdict *verdict, struct err *err)
+{
+    struct copied_table *t = &h->tables[table];
+    for (;;) {
+        if (anew_pending(t, table, err))
+            return false;
+        switch (stand_of(t, &h->key, xid)) {
+        case STAND_COPIED:
+            *verdict = HANDOFF_DROP;
+            return true;
+        case STAND_NEW:
+            unseen_add(&h->unseen, xid); /* if the copy begins anew, it must hold this */
+            *verdict = HANDOFF_APPLY;
+            return true;
+        case STAND_TO_COME:
+            unseen_add(&h->unseen, xid);
+            *verdict = HANDOFF_DROP;
+            return true;
+        case STAND_UNDECIDED:
+            if (!wait_for_change(h, err))
+                return false;
+        }
+    }
+}
+
+static bool judge(struct handoff *handoff, uint32_t table, xid_t xid,
+                  const struct relation *relation, const struct row *image,
+                  enum handoff_verdict *verdict, struct err *err)
 {
     struct table_handoff *h = self(handoff);
+    if (table_passed(handoff, table)) {
+        *verdict = HANDOFF_APPLY;
+        return true;
+    }
+    pthread_mutex_lock(&h->lock);
+    bool by_key = h->tables[table].lanes.count > 0 && !h->tables[table].lanes.plan.whole;
+    buf_clear(&h->key);
+    bool ok = (!by_key || encode_image(h, &h->tables[table], relation, image, err)) &&
+              judge_locked(h, table, xid, verdict, err);
+    pthread_mutex_unlock(&h->lock);
+    return ok;
+}
+
+struct truncation {
+    bool spares;    /* some loaded chunk does not see it: its rows must go */
+    bool keeps;     /* some chunk sees it or is to come */
+    bool undecided; /* in flight under a snapshot that does not see it */
+};
+
+static void weigh_lane(const struct lane *lane, xid_t xid, struct truncation *truncation)
+{
+    for (size_t i = 0; i < lane->chunk_count; i++) {
+        const struct chunk *chunk = &lane->chunks[i];
+        bool sees = chunk->judges && snapshot_sees_xid(&chunk->snapshot, xid);
+        truncation->keeps |= sees;
+        truncation->spares |= !sees;
+    }
+    truncation->keeps |= !lane->ended;
+    truncation->undecided |=
+        lane->state == LANE_OPENING ||
+        (lane->state == LANE_READING && !snapshot_sees_xid(&lane->snapshot, xid));
+}
+
+static struct truncation weigh(const struct lanes *lanes, xid_t xid)
+{
+    struct truncation truncation = {0};
+    for (size_t i = 0; i < lanes->count; i++)
+        weigh_lane(&lanes->items[i], xid, &truncation);
+    return truncation;
+}
+
+/* Lock held. The target can only be emptied as a whole: where rows must go and others stay or
+ * are to come, the copy begins anew. */
+static bool truncate_locked(struct table_handoff *h, uint32_t table, xid_t xid,
+                            enum handoff_verdict *verdict, struct err *err)
+{
+    struct copied_table *t = &h->tables[table];
+    for (;;) {
+        if (anew_pending(t, table, err))
+            return false;
+        struct truncation truncation = weigh(&t->lanes, xid);
+        if (truncation.undecided) {
+            if (!wait_for_change(h, err))
+                return false;
+            continue;
+        }
+        unseen_add(&h->unseen, xid);
+        *verdict = truncation.spares ? HANDOFF_APPLY : HANDOFF_DROP;
+        if (!truncation.spares || !truncation.keeps)
+            return true;
+        t->anew = ANEW_CHUNKED;
+    }
+}
+
+static bool judge_truncate(struct handoff *handoff, uint32_t table, xid_t xid,
+                           enum handoff_verdict *verdict, struct err *err)
+{
+    struct table_handoff *h = self(handoff);
+    *verdict = HANDOFF_APPLY;
+    if (table_passed(handoff, table))
+        return true;
+    pthread_mutex_lock(&h->lock);
+    bool ok = truncate_locked(h, table, xid, verdict, err);
+    pthread_mutex_unlock(&h->lock);
+    return ok;
+}
+
+/* A row that is gone by the time it is read was moved or deleted by a change that follows; until
+ * the stream has passed that, rows that move are written whole. */
+static void read_again(struct handoff *handoff, uint32_t table, lsn_t seen)
+{
+    struct table_handoff *h = self(handoff);
+    pthread_mutex_lock(&h->lock);
+    if (seen > h->tables[table].read_to)
+        h->tables[table].read_to = seen;
+    pthread_mutex_unlock(&h->lock);
+}
+
+static const char *note(const struct handoff *handoff, struct arena *arena)
+{
+    struct table_handoff *h = self((struct handoff *)(uintptr_t)handoff);
+    struct buf text = {0};
+    if (atomic_load(&h->complete))
+        return "";
+    pthread_mutex_lock(&h->lock);
+    unseen_append_text(&h->unseen, &text);
+    pthread_mutex_unlock(&h->lock);
+    const char *copy = arena_copy(arena, buf_text(&text), text.size + 1);
+    buf_free(&text);
+    return copy;
+}
+
+/* ---- passing ---- */
+
+/* Lock held. */
+static bool is_passed(struct copied_table *t, lsn_t durable, lsn_t applied)
+{
+    bool there = lanes_pass(&t->lanes, durable) && t->finished && t->anew == ANEW_NOT;
+    if (!there || t->behind == LSN_NONE) {
+        t->behind = there ? applied : LSN_NONE;
+        return false;
+    }
+    return durable > t->behind && durable >= t->read_to;
+}
+
+static void stream_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
+{
+    struct table_handoff *h = self(handoff);
+    bool all = true;
     if (atomic_load(&h->complete))
         return;
-    for (size_t i = 0; i < h->count; i++)
-        if (durable >= h->entries[i].lsn)
-            h->entries[i].judges = false;
-    if (durable >= h->last)
+    pthread_mutex_lock(&h->lock);
+    for (size_t i = 0; i < h->count; i++) {
+        struct copied_table *t = &h->tables[i];
+        if (atomic_load(&t->passed))
+            continue;
+        if (is_passed(t, durable, applied))
+            atomic_store(&t->passed, true);
+        all = all && atomic_load(&t->passed);
+    }
+    if (all) {
         atomic_store(&h->complete, true);
+        log_event(LOG_INFO, "backfill complete", log_lsn("durable", durable));
+    }
+    pthread_mutex_unlock(&h->lock);
 }
 
-bool handoff_create(const struct copy_record *records, size_t count,
-                    struct table_handoff **handoff, struct err *err)
+static bool is_complete(const struct handoff *handoff)
 {
-    static const struct handoff_ops OPS = {.copied = table_copied, .passed = stream_passed};
+    return atomic_load(&self((struct handoff *)(uintptr_t)handoff)->complete);
+}
+
+/* ---- beginning anew ---- */
+
+/* Lock held. Chunks of one time cannot clash, and rows that the application wrote must not go. */
+static bool want_whole(struct table_handoff *h, uint32_t table)
+{
+    struct copied_table *t = &h->tables[table];
+    if (t->anew != ANEW_NOT)
+        return true;
+    if (atomic_load(&t->passed) || t->lanes.count == 0 || t->lanes.plan.whole ||
+        t->lanes.plan.staged)
+        return false;
+    t->anew = ANEW_WHOLE;
+    notify(h);
+    return true;
+}
+
+bool handoff_begin_anew(struct table_handoff *handoff, uint32_t table)
+{
+    pthread_mutex_lock(&handoff->lock);
+    bool wanted = want_whole(handoff, table);
+    pthread_mutex_unlock(&handoff->lock);
+    return wanted;
+}
+
+static bool refused(struct handoff *handoff, uint32_t table)
+{
+    return table < self(handoff)->count && handoff_begin_anew(self(handoff), table);
+}
+
+/* A table that no change comes for must not wait for one. */
+static bool goes_on(struct handoff *handoff, struct err *err)
+{
+    struct table_handoff *h = self(handoff);
+    bool pending = false;
+    if (atomic_load(&h->complete))
+        return true;
+    pthread_mutex_lock(&h->lock);
+    for (uint32_t i = 0; !pending && i < h->count; i++)
+        pending = anew_pending(&h->tables[i], i, err);
+    pthread_mutex_unlock(&h->lock);
+    return !pending;
+}
+
+static bool is_at_work(const struct copied_table *t)
+{
+    return t->planning || t->finishing || lanes_any_claimed(&t->lanes);
+}
+
+/* Lock held; released while the target is emptied: the workers keep off a table whose copy is
+ * to begin anew. */
+static bool begin_anew(struct table_handoff *h, uint32_t table, struct err *err)
+{
+    struct copied_table *t = &h->tables[table];
+    bool whole = t->anew == ANEW_WHOLE;
+    while (is_at_work(t))
+        if (!wait_for_change(h, err))
+            return false;
+    pthread_mutex_unlock(&h->lock);
+    bool ok = h->config.reset(h->config.context, table, whole, err);
+    pthread_mutex_lock(&h->lock);
+    if (!ok)
+        return false;
+    log_event(LOG_WARN, "the copy of a table begins anew", log_uint("table", table),
+              log_text("as", whole ? "one chunk" : "chunks"));
+    lanes_free(&t->lanes);
+    t->finished = false;
+    t->whole = whole;
+    t->anew = ANEW_NOT;
+    t->begun++;
+    notify(h);
+    return true;
+}
+
+/* ---- a target that has lost chunks ---- */
+
+/* Takes what is known of the table's copy. */
+static bool load_table(struct copied_table *t, const struct copy_key *key,
+                       struct table_copy *copy, struct err *err)
+{
+    t->key = key;
+    t->finished = !copy->needed;
+    t->whole = copy->plan.whole;
+    t->begun = copy->begun;
+    t->behind = LSN_NONE;
+    atomic_store(&t->passed, !copy->needed);
+    if (!copy->needed || !copy->plan.made)
+        return true;
+    if (!lanes_plan(&t->lanes, key, &copy->plan, err))
+        return false;
+    for (size_t i = 0; i < copy->chunk_count; i++)
+        if (!lanes_add(&t->lanes, &copy->chunks[i], err))
+            return false;
+    /* It may have been said of a target that has lost chunks. */
+    t->finished = copy->finished && lanes_all_ended(&t->lanes);
+    return true;
+}
+
+/* What is known here of a table: chunks by lane. */
+struct known {
+    uint32_t begun;
+    size_t lane_count;
+    size_t *chunks;
+};
+
+/* Of the lane's first chunks. */
+static size_t kept_chunks(const struct table_copy *copy, uint32_t lane, size_t first)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < copy->chunk_count; i++)
+        count += copy->chunks[i].lane == lane && copy->chunks[i].number < first;
+    return count;
+}
+
+/* Lock held. What is kept was read after what is known here came to be, so it may be more. */
+static bool has_lost(const struct known *known, const struct table_copy *kept)
+{
+    if (known->begun != kept->begun)
+        return true; /* what was emptied is back */
+    for (uint32_t i = 0; i < known->lane_count; i++)
+        if (kept_chunks(kept, i, known->chunks[i]) < known->chunks[i])
+            return true;
+    return known->lane_count > 0 && !kept->plan.made;
+}
+
+static void free_copies(struct table_handoff *h, struct table_copy *copies)
+{
+    for (size_t i = 0; i < h->count; i++)
+        table_copy_free(&copies[i], h->tables[i].key->count);
+    free(copies);
+}
+
+/* The lock is released meanwhile. NULL with the error. */
+static struct table_copy *load_kept(struct table_handoff *h, struct err *err)
+{
+    struct table_copy *copies = mem_zero(h->count + 1, sizeof *copies);
+    pthread_mutex_unlock(&h->lock);
+    bool ok = h->config.load(h->config.context, copies, err);
+    pthread_mutex_lock(&h->lock);
+    if (ok)
+        return copies;
+    free_copies(h, copies);
+    return NULL;
+}
+
+/* Lock held. Everything is taken from what is kept, with no worker at any table. */
+static bool reload(struct table_handoff *h, struct err *err)
+{
+    bool ok = true;
+    h->reloading = true;
+    for (size_t i = 0; ok && i < h->count; i++)
+        while (ok && is_at_work(&h->tables[i]))
+            ok = wait_for_change(h, err);
+    struct table_copy *kept = ok ? load_kept(h, err) : NULL;
+    for (size_t i = 0; kept != NULL && ok && i < h->count; i++) {
+        struct copied_table *t = &h->tables[i];
+        if (atomic_load(&t->passed))
+            continue;
+        lanes_free(&t->lanes);
+        ok = load_table(t, t->key, &kept[i], err);
+    }
+    if (kept != NULL)
+        free_copies(h, kept);
+    h->reloading = false;
+    notify(h);
+    return ok && kept != NULL;
+}
+
+static struct known count_chunks(const struct copied_table *t)
+{
+    struct known known = {.begun = t->begun,
+                          .lane_count = t->lanes.count,
+                          .chunks = mem_zero(t->lanes.count + 1, sizeof *known.chunks)};
+    for (size_t i = 0; i < t->lanes.count; i++)
+        known.chunks[i] = t->lanes.items[i].chunk_count;
+    return known;
+}
+
+/* Lock held; released while the target is asked. False when it does not answer. */
+static bool compare_kept(struct table_handoff *h, bool *lost, struct err *err)
+{
+    struct known *known = mem_zero(h->count + 1, sizeof *known);
+    *lost = false;
+    for (size_t i = 0; i < h->count; i++)
+        known[i] = count_chunks(&h->tables[i]);
+    struct table_copy *kept = load_kept(h, err);
+    for (size_t i = 0; kept != NULL && i < h->count; i++)
+        *lost = *lost || (!atomic_load(&h->tables[i].passed) &&
+                          has_lost(&known[i], &kept[i]));
+    for (size_t i = 0; i < h->count; i++)
+        free(known[i].chunks);
+    free(known);
+    if (kept == NULL)
+        return false;
+    free_copies(h, kept);
+    return true;
+}
+
+/* The batch in memory was judged by chunks that the target may not have any more. */
+static bool still_kept(struct handoff *handoff, struct err *err)
+{
+    struct table_handoff *h = self(handoff);
+    bool lost = false;
+    if (atomic_load(&h->complete))
+        return true;
+    pthread_mutex_lock(&h->lock);
+    bool ok = compare_kept(h, &lost, err);
+    pthread_mutex_unlock(&h->lock);
+    return ok && (!lost || err_set(err, ERR_RETRY, "the target is back without chunks that it "
+                                                   "had committed"));
+}
+
+/* Lock held. */
+static bool check_kept(struct table_handoff *h, struct err *err)
+{
+    bool lost = false;
+    if (!compare_kept(h, &lost, err))
+        return false;
+    if (!lost)
+        return true;
+    log_event(LOG_WARN, "the target is back without chunks that it had committed",
+              log_text("then", "they are copied again"));
+    return reload(h, err);
+}
+
+static bool resume(struct handoff *handoff, struct err *err)
+{
+    struct table_handoff *h = self(handoff);
+    if (is_complete(handoff))
+        return true;
+    pthread_mutex_lock(&h->lock);
+    bool ok = check_kept(h, err);
+    for (uint32_t i = 0; ok && i < h->count; i++)
+        if (h->tables[i].anew != ANEW_NOT)
+            ok = begin_anew(h, i, err);
+    pthread_mutex_unlock(&h->lock);
+    return ok;
+}
+
+/* ---- the copy's workers ---- */
+
+static enum claim claim_lane(struct lanes *lanes, uint32_t *found)
+{
+    bool all_ended = true;
+    for (uint32_t i = 0; i < lanes->count; i++) {
+        struct lane *lane = &lanes->items[i];
+        all_ended = all_ended && lane->ended;
+        if (lane->ended || lane->claimed)
+            continue;
+        lane->claimed = true;
+        *found = i;
+        return CLAIM_LANE;
+    }
+    return all_ended && !lanes_any_claimed(lanes) ? CLAIM_LAST : CLAIM_BUSY;
+}
+
+/* Lock held. */
+static enum claim claim_locked(const struct table_handoff *h, struct copied_table *t,
+                               uint32_t *lane)
+{
+    if (is_barred(h, t) || t->planning || t->finishing)
+        return CLAIM_BUSY;
+    if (t->finished)
+        return CLAIM_DONE;
+    if (t->lanes.count == 0) {
+        t->planning = true;
+        return CLAIM_PLAN;
+    }
+    enum claim claim = claim_lane(&t->lanes, lane);
+    t->finishing = claim == CLAIM_LAST;
+    return claim;
+}
+
+enum claim handoff_claim(struct table_handoff *handoff, uint32_t table, uint32_t *lane)
+{
+    pthread_mutex_lock(&handoff->lock);
+    enum claim claim = claim_locked(handoff, &handoff->tables[table], lane);
+    pthread_mutex_unlock(&handoff->lock);
+    return claim;
+}
+
+void handoff_release(struct table_handoff *handoff, uint32_t table, enum claim claim,
+                     uint32_t lane)
+{
+    struct copied_table *t = &handoff->tables[table];
+    pthread_mutex_lock(&handoff->lock);
+    if (claim == CLAIM_LANE)
+        t->lanes.items[lane].claimed = false;
+    else if (claim == CLAIM_PLAN)
+        t->planning = false;
+    else if (claim == CLAIM_LAST)
+        t->finishing = false;
+    notify(handoff);
+    pthread_mutex_unlock(&handoff->lock);
+}
+
+bool handoff_must_be_whole(struct table_handoff *handoff, uint32_t table)
+{
+    pthread_mutex_lock(&handoff->lock);
+    bool whole = handoff->tables[table].whole;
+    pthread_mutex_unlock(&handoff->lock);
+    return whole;
+}
+
+bool handoff_planned(struct table_handoff *handoff, uint32_t table, struct copy_plan *plan,
+                     struct err *err)
+{
+    struct copied_table *t = &handoff->tables[table];
+    pthread_mutex_lock(&handoff->lock);
+    bool ok = lanes_plan(&t->lanes, t->key, plan, err);
+    t->planning = false;
+    notify(handoff);
+    pthread_mutex_unlock(&handoff->lock);
+    return ok;
+}
+
+void handoff_finished(struct table_handoff *handoff, uint32_t table)
+{
+    struct copied_table *t = &handoff->tables[table];
+    pthread_mutex_lock(&handoff->lock);
+    t->finished = true;
+    t->finishing = false;
+    notify(handoff);
+    pthread_mutex_unlock(&handoff->lock);
+}
+
+static void describe_place(struct lanes *lanes, uint32_t index, struct chunk_place *place)
+{
+    const struct lane *lane = &lanes->items[index];
+    *place = (struct chunk_place){.number = (uint32_t)lane->chunk_count,
+                                  .whole = lanes->plan.whole,
+                                  .staged = lanes->plan.staged};
+    place->range.after = (const char *const *)lane->after;
+    if (lane->after == NULL && index > 0)
+        place->range.from = lanes->plan.bounds[index - 1];
+    if (index < lanes->plan.bound_count)
+        place->range.below = lanes->plan.bounds[index];
+}
+
+bool handoff_open(struct table_handoff *handoff, uint32_t table, uint32_t lane,
+                  struct chunk_place *place)
+{
+    struct copied_table *t = &handoff->tables[table];
+    pthread_mutex_lock(&handoff->lock);
+    const struct lane *l = &t->lanes.items[lane];
+    bool open = !is_barred(handoff, t) && !l->ended && l->state == LANE_REST;
+    if (open) {
+        t->lanes.items[lane].state = LANE_OPENING;
+        unseen_copy(&handoff->unseen, &t->lanes.items[lane].required);
+        describe_place(&t->lanes, lane, place);
+        place->begun = t->begun;
+    }
+    pthread_mutex_unlock(&handoff->lock);
+    return open;
+}
+
+/* Lock held. */
+static void close_chunk(struct table_handoff *h, struct lane *lane)
+{
+    lane->state = LANE_REST;
+    snapshot_free(&lane->snapshot);
+    unseen_clear(&lane->required);
+    notify(h);
+}
+
+enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table, uint32_t lane,
+                                   const char *snapshot, struct err *err)
+{
+    struct lane *l = &handoff->tables[table].lanes.items[lane];
+    struct snapshot parsed;
+    if (!snapshot_parse(snapshot, &parsed, err))
+        return SNAPSHOT_BAD;
+    pthread_mutex_lock(&handoff->lock);
+    bool taken = snapshot_covers(&parsed, handoff->config.initial) &&
+                 unseen_is_covered(&l->required, &parsed);
+    if (taken) {
+        l->snapshot = parsed;
+        l->state = LANE_READING;
+        notify(handoff);
+    } else {
+        snapshot_free(&parsed);
+        close_chunk(handoff, l);
+    }
+    pthread_mutex_unlock(&handoff->lock);
+    return taken ? SNAPSHOT_TAKEN : SNAPSHOT_TOO_OLD;
+}
+
+bool handoff_loaded(struct table_handoff *handoff, uint32_t table,
+                    const struct chunk_record *record, struct err *err)
+{
+    struct copied_table *t = &handoff->tables[table];
+    pthread_mutex_lock(&handoff->lock);
+    bool ok = lanes_add(&t->lanes, record, err);
+    if (ok) {
+        unseen_prune(&handoff->unseen, &t->lanes.items[record->lane].snapshot);
+        close_chunk(handoff, &t->lanes.items[record->lane]);
+    }
+    pthread_mutex_unlock(&handoff->lock);
+    return ok;
+}
+
+void handoff_failed(struct table_handoff *handoff, uint32_t table, uint32_t lane)
+{
+    pthread_mutex_lock(&handoff->lock);
+    close_chunk(handoff, &handoff->tables[table].lanes.items[lane]);
+    pthread_mutex_unlock(&handoff->lock);
+}
+
+void handoff_give_up(struct table_handoff *handoff)
+{
+    pthread_mutex_lock(&handoff->lock);
+    handoff->given_up = true;
+    notify(handoff);
+    pthread_mutex_unlock(&handoff->lock);
+}
+
+/* ---- life cycle ---- */
+
+bool handoff_create(const struct handoff_config *config, struct table_handoff **handoff,
+                    struct err *err)
+{
+    static const struct handoff_ops OPS = {
+        .resume = resume,
+        .goes_on = goes_on,
+        .still_kept = still_kept,
+        .passed_by = table_passed,
+        .judge = judge,
+        .judge_truncate = judge_truncate,
+        .refused = refused,
+        .read_again = read_again,
+        .note = note,
+        .passed = stream_passed,
+        .complete = is_complete,
+    };
     struct table_handoff *h = mem_zero(1, sizeof *h);
     h->handoff.ops = &OPS;
-    h->count = count;
-    h->entries = mem_zero(count + 1, sizeof *h->entries);
-    for (size_t i = 0; i < count; i++) {
-        struct entry *entry = &h->entries[i];
-        if (records[i].snapshot == NULL)
-            continue;
-        if (!snapshot_parse(records[i].snapshot, &entry->snapshot, err)) {
-            handoff_destroy(h);
-            return false;
-        }
-        entry->judges = true;
-        entry->lsn = records[i].lsn;
-        if (entry->lsn > h->last)
-            h->last = entry->lsn;
+    h->config = *config;
+    h->count = config->table_count;
+    h->tables = mem_zero(h->count + 1, sizeof *h->tables);
+    pthread_mutex_init(&h->lock, NULL);
+    clock_condition_init(&h->changed);
+    bool ok = unseen_parse(config->note, &h->unseen, err);
+    for (size_t i = 0; ok && i < h->count; i++) {
+        h->tables[i].read_to = config->started_at;
+        ok = load_table(&h->tables[i], &config->keys[i], &config->copies[i], err) ||
+             err_wrap(err, "what is kept of table %zu's copy", i);
     }
-    atomic_store(&h->complete, h->last == LSN_NONE);
+    if (!ok) {
+        handoff_destroy(h);
+        return false;
+    }
+    stream_passed(&h->handoff, LSN_NONE, LSN_NONE); /* complete at once when no copy was needed */
     *handoff = h;
     return true;
 }
@@ -79,8 +772,12 @@ void handoff_destroy(struct table_handoff *handoff)
     if (handoff == NULL)
         return;
     for (size_t i = 0; i < handoff->count; i++)
-        snapshot_free(&handoff->entries[i].snapshot);
-    free(handoff->entries);
+        lanes_free(&handoff->tables[i].lanes);
+    unseen_free(&handoff->unseen);
+    buf_free(&handoff->key);
+    pthread_cond_destroy(&handoff->changed);
+    pthread_mutex_destroy(&handoff->lock);
+    free(handoff->tables);
     free(handoff);
 }
 
@@ -92,4 +789,14 @@ struct handoff *handoff_contract(struct table_handoff *handoff)
 bool handoff_is_complete(const struct table_handoff *handoff)
 {
     return atomic_load(&((struct table_handoff *)(uintptr_t)handoff)->complete);
+}
+
+bool handoff_all_copied(struct table_handoff *handoff)
+{
+    bool all = true;
+    pthread_mutex_lock(&handoff->lock);
+    for (size_t i = 0; i < handoff->count; i++)
+        all = all && handoff->tables[i].finished && handoff->tables[i].anew == ANEW_NOT;
+    pthread_mutex_unlock(&handoff->lock);
+    return all;
 }

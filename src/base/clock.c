@@ -63,3 +63,12 @@ char *clock_format_wall(usec_t wall_usec, char *text, size_t size)
              (int)(fraction / USEC_PER_MS));
     return text;
 }
+
+void clock_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}

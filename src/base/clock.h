@@ -5,6 +5,7 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -24,6 +25,8 @@ int64_t clock_to_postgres(usec_t wall_usec);
 /* The monotonic deadline as a timespec, for pthread_cond_timedwait on a CLOCK_MONOTONIC
  * condition. */
 struct timespec clock_timespec(usec_t monotonic);
+/* Initialises a condition that waits by the monotonic clock. */
+void clock_condition_init(pthread_cond_t *condition);
 
 /* "2026-11-21T02:27:26.123Z"; text has at least 32 bytes. Returns text. */
 char *clock_format_wall(usec_t wall_usec, char *text, size_t size);

@@ -35,22 +35,13 @@ struct queue {
     bool closed;
 };
 
-static void condition_init(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
 struct queue *queue_create(size_t max_bytes)
 {
     struct queue *queue = mem_zero(1, sizeof(*queue));
     queue->max_bytes = max_bytes;
     pthread_mutex_init(&queue->lock, NULL);
-    condition_init(&queue->room);
-    condition_init(&queue->items);
+    clock_condition_init(&queue->room);
+    clock_condition_init(&queue->items);
     return queue;
 }
 

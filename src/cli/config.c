@@ -12,6 +12,8 @@ static void set_defaults(struct config *config)
         .migration = mem_string("default"),
         .heartbeat = USEC_PER_SEC,
         .backfill_workers = 2,
+        .chunk_rows = 10000,
+        .chunk_time = USEC_PER_SEC,
         .backfill_order = COPY_LARGEST_FIRST,
         .http_listen = mem_string("127.0.0.1:8087"),
         .max_lag = USEC_PER_SEC,
@@ -127,11 +129,11 @@ static bool read_target(struct config *config, const struct yaml_node *node, str
 
 static bool read_backfill(struct config *config, const struct yaml_node *node, struct err *err)
 {
-    static const char *const KEYS[] = {"workers", "chunk_rows", "max_replica_lag", "order",
-                                       NULL};
+    static const char *const KEYS[] = {"workers", "chunk_rows", "chunk_time",
+                                       "max_replica_lag", "order", NULL};
     static const char *const ORDERS[] = {"largest_first", "parents_first", NULL};
     long workers = config->backfill_workers;
-    long chunk_rows = 0;
+    long chunk_rows = config->chunk_rows;
     usec_t max_replica_lag = 0;
     int order = config->backfill_order;
     if (node == NULL)
@@ -143,13 +145,13 @@ static bool read_backfill(struct config *config, const struct yaml_node *node, s
     const struct yaml_node *lag_node = yaml_get(node, "max_replica_lag");
     if ((workers_node != NULL && !yaml_int(workers_node, 1, 64, &workers, err)) ||
         (chunk_node != NULL && !yaml_int(chunk_node, 1, 100000000, &chunk_rows, err)) ||
+        !read_duration(yaml_get(node, "chunk_time"), &config->chunk_time, err) ||
         !read_duration(lag_node, &max_replica_lag, err) ||
         !read_word(yaml_get(node, "order"), ORDERS, &order, err))
         return false;
     config->backfill_workers = (int)workers;
     config->backfill_order = (enum copy_order)order;
-    note_ineffective(config, chunk_node,
-                     "backfill.chunk_rows: this version copies each table as a whole");
+    config->chunk_rows = chunk_rows;
     note_ineffective(config, lag_node,
                      "backfill.max_replica_lag: this version does not throttle the copy");
     return true;

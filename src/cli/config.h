@@ -19,6 +19,8 @@ struct config {
     char *target_dsn;
     usec_t heartbeat;
     int backfill_workers;
+    int64_t chunk_rows; /* of a lane's first chunk */
+    usec_t chunk_time;  /* that a chunk should take */
     enum copy_order backfill_order;
     char *http_listen;
     usec_t max_lag;

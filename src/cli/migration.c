@@ -89,6 +89,7 @@ static void describe_targets(struct migration *m)
         m->targets[i] = (struct pg_target_table){.relation = table->target_relation,
                                                  .table = table->target,
                                                  .source = table->source_index,
+                                                 .shared = table->shares_rows,
                                                  .owner_condition = m->owner_conditions[i]};
     }
 }

@@ -39,7 +39,7 @@ struct monitor {
 
     /* guarded by lock */
     pthread_mutex_t lock;
-    const struct table_handoff *handoff;
+    struct table_handoff *handoff;
     struct lag lag;
     lsn_t source_lsn;
     struct slot_status slot;
@@ -446,6 +446,8 @@ static enum phase phase_of(struct monitor *m, const struct status *status)
     }
     if (!atomic_load(&p->streaming) || atomic_load(&p->apply_waiting))
         return PHASE_WAITING;
+    if (m->handoff != NULL && !handoff_all_copied(m->handoff))
+        return PHASE_BACKFILL;
     return status->lag.known && status->lag.time <= status->limits.max_lag &&
                    status->lag.bytes <= status->limits.max_lag_bytes
                ? PHASE_STREAMING
@@ -575,7 +577,7 @@ void monitor_set_stage(struct monitor *monitor, enum monitor_stage stage)
     atomic_store(&monitor->stage, stage);
 }
 
-void monitor_set_handoff(struct monitor *monitor, const struct table_handoff *handoff)
+void monitor_set_handoff(struct monitor *monitor, struct table_handoff *handoff)
 {
     pthread_mutex_lock(&monitor->lock);
     monitor->handoff = handoff;

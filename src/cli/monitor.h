@@ -34,7 +34,7 @@ bool monitor_start(const struct monitor_config *config, struct monitor **monitor
                    struct err *err);
 void monitor_set_stage(struct monitor *monitor, enum monitor_stage stage);
 /* From here on completeness of the backfill is the handoff's. NULL takes it away. */
-void monitor_set_handoff(struct monitor *monitor, const struct table_handoff *handoff);
+void monitor_set_handoff(struct monitor *monitor, struct table_handoff *handoff);
 /* A new picture, gates evaluated. The caller frees with status_free(). */
 void monitor_collect(void *monitor, struct status *status);
 void monitor_stop(struct monitor *monitor); /* NULL is accepted */

@@ -307,6 +307,8 @@ static void show_row(struct preview *preview, int number)
 
 static bool read_rows(struct preview *preview, int *count, struct err *err)
 {
+    static const struct copy_key NO_KEY;
+    static const struct copy_range ALL;
     struct table_reader *reader = preview->reader;
     const char *snapshot;
     struct row row;
@@ -314,7 +316,7 @@ static bool read_rows(struct preview *preview, int *count, struct err *err)
     lsn_t lsn;
 
     if (!reader->ops->begin(reader, preview->relation, &snapshot, &lsn, err) ||
-        !reader->ops->read(reader, preview->relation, false, err))
+        !reader->ops->read(reader, preview->relation, false, &NO_KEY, &ALL, err))
         return false;
     for (*count = 0; *count < preview->invocation->options->rows; (*count)++) {
         enum table_read read = reader->ops->next(reader, &row, &bytes, err);

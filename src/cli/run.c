@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/copy_tasks.h"
 #include "cli/migration.h"
 #include "cli/monitor.h"
 #include "cli/report.h"
@@ -33,6 +34,7 @@
 #define BATCH_BYTES (8U << 20)
 #define BATCH_CHANGES 20000
 #define QUEUE_BYTES (32U << 20)
+#define COPY_TICK (100 * USEC_PER_MS)
 
 struct run {
     const struct invocation *invocation;
@@ -42,20 +44,24 @@ struct run {
     char instance[17];
     char heartbeat_prefix[96];
 
-    struct copy_record *records; /* by source table, as the next two */
+    struct table_copy *copies; /* by source table, as the next four; as kept at the start */
     _Atomic int *copy_states;
     int64_t *baselines;
     char **partitions;
     uint32_t *table_oids;
     struct continuity continuity;
     struct snapshot initial;
+    lsn_t started_at; /* the source's position at the start */
 
     struct sink *sink;
     struct source *source;
     struct lookup_maker lookup_maker;
     struct transform *transform;
     struct row_reader *row_reader;
+    struct copy_tasks tasks;
+    struct stop copy_stop; /* the copiers': ends them with the run, also when that fails */
     struct table_handoff *handoff;
+    struct copier *copier;
     struct monitor *monitor;
     struct http_server *http;
 };
@@ -68,7 +74,7 @@ static bool read_baselines(struct run *run, struct control_copy *copies, struct 
     for (size_t i = 0; i < run->migration.source_count; i++) {
         const struct bound_source *source = &run->migration.chain->sources[i];
         copies[i].source = run->migration.source_names[i];
-        copies[i].record.done = run->invocation->options->no_backfill;
+        copies[i].copy.needed = !run->invocation->options->no_backfill;
         if (!continuity_fingerprint(&run->migration.source, source->table->oid,
                                     &copies[i].partitions, err))
             return false;
@@ -175,22 +181,26 @@ static int table_by_name(const struct run *run, const char *name)
     return -1;
 }
 
-static void take_record(struct run *run, int table, struct control_copy *copy)
+static void take_copy(struct run *run, int table, struct control_copy *copy)
 {
+    struct table_counters *counters = &run->progress.tables[table];
     run->baselines[table] = copy->updates_deletes;
     run->partitions[table] = copy->partitions;
     copy->partitions = NULL; /* moved */
-    run->records[table] = copy->record;
-    copy->record.snapshot = NULL; /* moved */
-    if (!copy->record.done)
-        return;
-    bool copied = run->records[table].snapshot != NULL;
-    atomic_store(&run->copy_states[table], copied ? COPIER_DONE : -1);
-    counter_set(&run->progress.tables[table].copied_rows, copy->record.rows);
-    counter_set(&run->progress.tables[table].copied_bytes, copy->record.bytes);
+    run->copies[table] = copy->copy;
+    copy->copy = (struct table_copy){0}; /* moved */
+    if (!run->copies[table].needed)
+        atomic_store(&run->copy_states[table], -1);
+    else if (run->copies[table].finished)
+        atomic_store(&run->copy_states[table], COPIER_DONE);
+    for (size_t i = 0; i < run->copies[table].chunk_count; i++) {
+        counter_add(&counters->copied_rows, run->copies[table].chunks[i].rows);
+        counter_add(&counters->copied_bytes, run->copies[table].chunks[i].bytes);
+        counter_add(&counters->chunks_copied, 1);
+    }
 }
 
-static bool load_records(struct run *run, struct err *err)
+static bool load_copies(struct run *run, struct err *err)
 {
     struct control_copy *copies = NULL;
     size_t count = 0;
@@ -202,7 +212,7 @@ static bool load_records(struct run *run, struct err *err)
         int table = table_by_name(run, copies[i].source);
         if (table < 0)
             continue;
-        take_record(run, table, &copies[i]);
+        take_copy(run, table, &copies[i]);
         known++;
     }
     control_copies_free(copies, count);
@@ -261,12 +271,14 @@ static bool establish(struct run *run, struct err *err)
         return false;
     know_source(run);
     /* The rules may have changed since, and with them what is claimed. */
-    return resume_migration(run, err) &&
+    return control_end_copiers(&m->target, run->config->migration, err) &&
+           resume_migration(run, err) &&
            claim_take(&m->target, run->config->migration, m->claims, err) && note_rules(run, err) &&
            control_set_http_address(&m->target, run->config->migration,
                                     http_address(run->http), err) &&
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&
-           load_records(run, err);
+           probe_insert_position(&m->source, &run->started_at, err) &&
+           load_copies(run, err);
 }
 
 /* ---- backfill ---- */
@@ -275,152 +287,162 @@ static struct table_reader *make_reader(void *context)
 {
     struct run *run = context;
     return pg_table_reader_create(run->config->source_dsn, run->migration.source_catalog,
-                                  run->migration.stop);
+                                  &run->copy_stop);
+}
+
+static struct table_writer *make_writer_until(struct run *run, const struct stop *stop)
+{
+    return pg_table_writer_create(&(struct pg_writer_config){
+        .dsn = run->config->target_dsn,
+        .migration = run->config->migration,
+        .catalog = run->migration.target_catalog,
+        .tables = run->migration.targets,
+        .table_count = run->migration.table_count,
+        .sources = (const char *const *)run->migration.source_names,
+        .use_replica_role = run->migration.target_catalog->can_set_replica_role,
+        .stop = stop,
+    });
 }
 
 static struct table_writer *make_writer(void *context)
 {
     struct run *run = context;
-    return pg_table_writer_create(&(struct pg_writer_config){
-        .dsn = run->config->target_dsn,
-        .migration = run->config->migration,
-        .tables = run->migration.targets,
-        .sources = (const char *const *)run->migration.source_names,
-        .use_replica_role = run->migration.target_catalog->can_set_replica_role,
-        .stop = run->migration.stop,
-    });
+    return make_writer_until(run, &run->copy_stop);
 }
 
-/* How deep below tables without parents each target table is; cycles end at the count. */
-static void find_levels(const struct run *run, int *levels)
+/* On the apply thread. */
+
+static bool reset_copy(void *context, uint32_t table, bool whole, struct err *err)
 {
-    size_t count = run->migration.table_count;
-    bool changed = true;
-    for (size_t round = 0; changed && round < count; round++) {
-        changed = false;
-        for (size_t child = 0; child < count; child++) {
-            const struct catalog_table *table = run->migration.targets[child].table;
-            for (size_t parent = 0; parent < count; parent++) {
-                for (uint16_t k = 0; k < table->foreign_key_count; k++) {
-                    if (parent == child || table->foreign_keys[k].parent_oid !=
-                                               run->migration.targets[parent].table->oid ||
-                        levels[child] > levels[parent])
-                        continue;
-                    levels[child] = levels[parent] + 1;
-                    changed = true;
-                }
-            }
-        }
+    struct run *run = context;
+    struct table_writer *writer = make_writer_until(run, run->migration.stop);
+    bool ok = writer->ops->open(writer, err) && writer->ops->reset(writer, table, whole, err);
+    struct table_counters *counters = &run->progress.tables[table];
+    if (ok) {
+        counter_set(&counters->copied_rows, 0);
+        counter_set(&counters->copied_bytes, 0);
+        counter_set(&counters->chunks_copied, 0);
+        atomic_store(&run->copy_states[table], COPIER_WAITING);
     }
+    writer->ops->close(writer);
+    writer->ops->destroy(writer);
+    return ok;
 }
 
-/* A source table is as deep as the deepest table it goes to. */
-static int level_of(const struct run *run, uint32_t source, const int *levels)
+/* On the apply thread too, with a session of its own. */
+static bool load_kept_copies(void *context, struct table_copy *copies, struct err *err)
 {
-    const struct bound_source *s = &run->migration.chain->sources[source];
-    int deepest = 0;
-    for (uint32_t i = 0; i < s->table_count; i++)
-        if (levels[s->first_table + i] > deepest)
-            deepest = levels[s->first_table + i];
-    return deepest;
-}
-
-/* Insertion sort: by level, then by size. */
-static void order_tasks(const struct run *run, const int *levels, struct copy_task *tasks,
-                        size_t count)
-{
-    for (size_t i = 1; i < count; i++) {
-        struct copy_task task = tasks[i];
-        size_t at = i;
-        for (; at > 0; at--) {
-            uint32_t before = tasks[at - 1].table;
-            int level = level_of(run, before, levels) - level_of(run, task.table, levels);
-            int64_t bytes = run->migration.chain->sources[task.table].table->bytes -
-                            run->migration.chain->sources[before].table->bytes;
-            if (level < 0 || (level == 0 && bytes <= 0))
-                break;
-            tasks[at] = tasks[at - 1];
-        }
-        tasks[at] = task;
-    }
-}
-
-/* The tables that a source goes to, parents first. */
-static void list_parts(const struct run *run, const struct bound_source *source,
-                       const int *levels, struct copy_part *parts)
-{
-    for (uint32_t i = 0; i < source->table_count; i++) {
-        const struct bound_table *table = &run->migration.chain->tables[source->first_table + i];
-        uint32_t at = i;
-        for (; at > 0; at--) {
-            if (levels[parts[at - 1].target->table] <= levels[table->target_relation->table])
-                break;
-            parts[at] = parts[at - 1];
-        }
-        parts[at] = (struct copy_part){.source = table->source_relation,
-                                       .target = table->target_relation,
-                                       .binary = table->copy_binary};
-    }
-}
-
-/* Parts have the indexes of the chain's tables. */
-static size_t list_tasks(const struct run *run, const int *levels, struct copy_task *tasks,
-                         struct copy_part *parts)
-{
+    struct run *run = context;
+    struct session session = {0};
+    struct control_copy *kept = NULL;
     size_t count = 0;
-    for (size_t i = 0; i < run->migration.source_count; i++) {
-        const struct bound_source *source = &run->migration.chain->sources[i];
-        if (run->records[i].done)
+    size_t known = 0;
+    bool ok = session_open(&session, "target", run->config->target_dsn, SESSION_SQL,
+                           run->migration.stop, err) &&
+              control_load_copies(&session, run->config->migration, &kept, &count, err);
+    session_close(&session);
+    for (size_t i = 0; ok && i < count; i++) {
+        int table = table_by_name(run, kept[i].source);
+        if (table < 0)
             continue;
-        list_parts(run, source, levels, &parts[source->first_table]);
-        tasks[count++] = (struct copy_task){.table = (uint32_t)i,
-                                            .part_count = source->table_count,
-                                            .parts = &parts[source->first_table]};
+        copies[table] = kept[i].copy;
+        kept[i].copy = (struct table_copy){0}; /* moved */
+        known++;
     }
-    order_tasks(run, levels, tasks, count);
-    return count;
+    if (ok)
+        control_copies_free(kept, count);
+    return ok && (known == run->migration.source_count ||
+                  err_set(err, ERR_CONFIG, "target: copy records are gone from schema slackwater"));
 }
 
-static bool copy_tables(struct run *run, const struct copy_task *tasks, size_t count,
-                        bool enforced, struct err *err)
+/* A table whose copy is finished is a task as well: its copy may have to begin anew. */
+static void make_tasks(struct run *run)
 {
-    monitor_set_stage(run->monitor, STAGE_BACKFILL);
-    log_event(LOG_INFO, "backfill begins", log_uint("tables", count));
-    struct copier copier = {
-        .task_count = count,
-        .tasks = tasks,
-        .records = run->records,
-        .workers = enforced ? 1 : run->config->backfill_workers,
+    bool *wanted = mem_zero(run->migration.source_count + 1, sizeof *wanted);
+    for (size_t i = 0; i < run->migration.source_count; i++)
+        wanted[i] = run->copies[i].needed;
+    copy_tasks_make(&run->migration, wanted, &run->tasks);
+    free(wanted);
+}
+
+static bool make_handoff(struct run *run, struct err *err)
+{
+    const struct handoff_config config = {
+        .table_count = run->migration.source_count,
+        .keys = run->tasks.keys,
+        .copies = run->copies,
+        .note = run->migration.control.note,
         .initial = &run->initial,
+        .started_at = run->started_at,
+        .stop = run->migration.stop,
+        .reset = reset_copy,
+        .load = load_kept_copies,
+        .context = run,
+    };
+    if (!handoff_create(&config, &run->handoff, err))
+        return false;
+    monitor_set_handoff(run->monitor, run->handoff);
+    return true;
+}
+
+static bool runs_beside_stream(const struct run *run)
+{
+    return !run->tasks.enforced && !run->invocation->options->no_stream;
+}
+
+static bool start_copier(struct run *run, struct err *err)
+{
+    const struct copier_config config = {
+        .task_count = run->tasks.count,
+        .tasks = run->tasks.tasks,
+        .handoff = run->handoff,
+        .beside_stream = runs_beside_stream(run),
+        .workers = run->tasks.enforced ? 1 : run->config->backfill_workers,
+        .chunk_rows = (uint64_t)run->config->chunk_rows,
+        .chunk_time = run->config->chunk_time,
         .transform = run->transform,
         .progress = &run->progress,
         .states = run->copy_states,
-        .stop = run->migration.stop,
+        .stop = &run->copy_stop,
         .make_reader = make_reader,
         .make_writer = make_writer,
         .context = run,
     };
-    if (!copier_run(&copier, err))
+    if (handoff_all_copied(run->handoff) && !runs_beside_stream(run))
+        return true;
+    log_event(LOG_INFO, "backfill begins", log_uint("tables", run->tasks.count),
+              log_uint("workers", (uint64_t)config.workers));
+    return copier_start(&config, &run->copier, err);
+}
+
+/* Before the stream, where it cannot run beside it. */
+static bool copy_first(struct run *run, struct err *err)
+{
+    while (run->copier != NULL && !copier_is_done(run->copier)) {
+        if (stop_wait(run->migration.stop, clock_monotonic() + COPY_TICK))
+            return err_set(err, ERR_STOPPED, "stopped");
+    }
+    if (run->copier != NULL && copier_has_failed(run->copier, err))
         return false;
-    log_event(LOG_INFO, "backfill done", log_uint("tables", count));
+    log_event(LOG_INFO, "backfill done");
     return true;
 }
 
 static bool backfill(struct run *run, struct err *err)
 {
-    struct migration *m = &run->migration;
-    struct copy_task *tasks = mem_zero(m->source_count + 1, sizeof *tasks);
-    struct copy_part *parts = mem_zero(m->table_count + 1, sizeof *parts);
-    int *levels = mem_zero(m->table_count + 1, sizeof *levels);
-    bool enforced = !m->target_catalog->can_set_replica_role;
-    if (enforced || run->config->backfill_order == COPY_PARENTS_FIRST)
-        find_levels(run, levels);
-    size_t count = list_tasks(run, levels, tasks, parts);
-    bool ok = count == 0 || copy_tables(run, tasks, count, enforced, err);
-    free(tasks);
-    free(parts);
-    free(levels);
-    return ok;
+    make_tasks(run);
+    if (!make_handoff(run, err) || !start_copier(run, err))
+        return false;
+    if (runs_beside_stream(run))
+        return true;
+    monitor_set_stage(run->monitor, STAGE_BACKFILL);
+    return copy_first(run, err);
+}
+
+static bool copy_has_failed(void *context, struct err *err)
+{
+    struct run *run = context;
+    return run->copier != NULL && copier_has_failed(run->copier, err);
 }
 
 /* ---- stream ---- */
@@ -448,12 +470,12 @@ static bool stream_changes(struct run *run, struct err *err)
         .progress = &run->progress,
         .stop = run->migration.stop,
         .queue_bytes = QUEUE_BYTES,
+        .handoff = handoff_contract(run->handoff),
+        .beside_failed = copy_has_failed,
+        .beside = run,
     };
-    if (!find_end(run, &stream.until, err) ||
-        !handoff_create(run->records, run->migration.source_count, &run->handoff, err))
+    if (!find_end(run, &stream.until, err))
         return false;
-    stream.handoff = handoff_contract(run->handoff);
-    monitor_set_handoff(run->monitor, run->handoff);
     monitor_set_stage(run->monitor, STAGE_STREAM);
     return stream_supervise(&stream, err);
 }
@@ -532,7 +554,8 @@ static bool run_bound(struct run *run, struct err *err)
 {
     size_t tables = run->migration.source_count;
     progress_init(&run->progress, tables);
-    run->records = mem_zero(tables + 1, sizeof *run->records);
+    stop_init(&run->copy_stop);
+    run->copies = mem_zero(tables + 1, sizeof *run->copies);
     run->copy_states = mem_zero(tables + 1, sizeof *run->copy_states);
     run->baselines = mem_zero(tables + 1, sizeof *run->baselines);
     run->partitions = mem_zero(tables + 1, sizeof *run->partitions);
@@ -563,18 +586,22 @@ static void destroy_run(struct run *run)
         monitor_set_stage(run->monitor, STAGE_STOPPING);
     http_stop(run->http);
     monitor_stop(run->monitor);
+    stop_request(&run->copy_stop);
+    copier_join(run->copier);
     run->source->ops->destroy(run->source);
     run->sink->ops->destroy(run->sink);
     run->transform->ops->destroy(run->transform);
     run->row_reader->ops->destroy(run->row_reader);
     handoff_destroy(run->handoff);
     for (size_t i = 0; i < run->migration.source_count; i++) {
-        free(run->records[i].snapshot);
+        table_copy_free(&run->copies[i], run->tasks.keys == NULL ? 0 : run->tasks.keys[i].count);
         free(run->partitions[i]);
     }
     free(run->partitions);
     free(run->table_oids);
-    free(run->records);
+    free(run->copies);
+    copy_tasks_free(&run->tasks);
+    stop_free(&run->copy_stop);
     free(run->copy_states);
     free(run->baselines);
     snapshot_free(&run->initial);

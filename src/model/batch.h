@@ -35,6 +35,8 @@ enum old_image {
 struct change {
     enum change_kind kind;
     enum old_image old_image;
+    bool unsure; /* source: the row that moves may be missing at the target, so that it must be
+                    written whole */
     bool blind; /* target: whether the row was there is not known; finding or missing it is no
                    conflict */
     const struct relation *relation; /* TRUNCATE: the first of relations */
@@ -70,6 +72,8 @@ struct batch {
     bool ends_open;   /* its last transaction goes on in the next batch */
     lsn_t end_lsn;    /* all commits up to here are in this batch or an earlier one;
                          unset (LSN_NONE) when not one transaction ended in it */
+    const char *note; /* target: kept with the position, for the backfill; NULL: as it was;
+                         borrowed */
     usec_t received_at; /* monotonic, when the first message came */
 };
 

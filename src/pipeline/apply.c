@@ -28,31 +28,107 @@ void applier_free(struct applier *applier)
     free(applier->tally);
 }
 
-static bool copied(const struct stream *stream, uint32_t table, xid_t xid)
+/* ---- the handoff ---- */
+
+static bool is_judged(const struct stream *stream, uint32_t table)
 {
     return stream->handoff != NULL && table != UINT32_MAX &&
-           stream->handoff->ops->copied(stream->handoff, table, xid);
+           !stream->handoff->ops->passed_by(stream->handoff, table);
 }
 
-/* A truncation without the tables whose copy holds it already. */
-static struct change uncopied_tables(const struct applier *applier, const struct change *change,
-                                     xid_t xid)
+/* A truncation without the tables whose copy holds it already, or will. */
+static bool judge_truncation(const struct applier *applier, const struct change *change,
+                             xid_t xid, struct change *rest, struct err *err)
 {
     const struct stream *stream = applier->stream;
-    struct change rest = *change;
-    rest.relations = arena_alloc(&applier->writes->arena,
-                                 (change->relation_count + 1U) * sizeof(struct relation *));
-    rest.relation_count = 0;
+    rest->relations = arena_alloc(&applier->writes->arena,
+                                  (change->relation_count + 1U) * sizeof(struct relation *));
+    rest->relation_count = 0;
     for (uint16_t i = 0; i < change->relation_count; i++) {
         const struct relation *relation = change->relations[i];
         uint32_t table = stream->transform->ops->source(stream->transform, relation);
-        if (!copied(stream, table, xid))
-            rest.relations[rest.relation_count++] = relation;
+        enum handoff_verdict verdict = HANDOFF_APPLY;
+        if (is_judged(stream, table) &&
+            !stream->handoff->ops->judge_truncate(stream->handoff, table, xid, &verdict, err))
+            return false;
+        if (verdict == HANDOFF_APPLY)
+            rest->relations[rest->relation_count++] = relation;
     }
-    if (rest.relation_count > 0)
-        rest.relation = rest.relations[0];
-    return rest;
+    if (rest->relation_count > 0)
+        rest->relation = rest->relations[0];
+    return true;
 }
+
+/* A new image with what the old one knows of it: its key must be known to be judged, and a row
+ * that is written where its copy is not must be known whole. */
+static void complete_new(struct arena *arena, struct change *change)
+{
+    struct value *values = NULL;
+    for (uint16_t i = 0; change->old_image != OLD_NONE && i < change->new.count; i++) {
+        if (change->new.values[i].kind != VALUE_UNCHANGED ||
+            !value_is_known(&change->old.values[i]))
+            continue;
+        if (values == NULL)
+            values = arena_copy(arena, change->new.values, change->new.count * sizeof *values);
+        values[i] = change->old.values[i];
+    }
+    if (values != NULL)
+        change->new.values = values;
+}
+
+/* An update is judged where the row was and where it is: two chunks, if its key changed. */
+static bool judge_update(const struct applier *applier, uint32_t table, xid_t xid,
+                         struct change *rest, bool *dropped, struct err *err)
+{
+    struct handoff *handoff = applier->stream->handoff;
+    enum handoff_verdict from;
+    enum handoff_verdict to;
+    complete_new(&applier->writes->arena, rest);
+    if (!handoff->ops->judge(handoff, table, xid, rest->relation, &rest->new, &to, err))
+        return false;
+    from = to;
+    if (rest->old_image != OLD_NONE &&
+        !handoff->ops->judge(handoff, table, xid, rest->relation, &rest->old, &from, err))
+        return false;
+    *dropped = from == HANDOFF_DROP && to == HANDOFF_DROP;
+    rest->unsure = rest->old_image != OLD_NONE;
+    if (from == to)
+        return true;
+    if (to == HANDOFF_DROP) {
+        rest->kind = CHANGE_DELETE;
+        rest->new = (struct row){0};
+    } else {
+        rest->kind = CHANGE_INSERT;
+        rest->old = (struct row){0};
+        rest->old_image = OLD_NONE;
+    }
+    return true;
+}
+
+/* *rest: what of the change the target must get; nothing if *dropped. */
+static bool judge_change(const struct applier *applier, uint32_t table, xid_t xid,
+                         struct change *rest, bool *dropped, struct err *err)
+{
+    struct handoff *handoff = applier->stream->handoff;
+    enum handoff_verdict verdict = HANDOFF_APPLY;
+    *dropped = false;
+    if (rest->kind == CHANGE_TRUNCATE && handoff != NULL) {
+        struct change whole = *rest;
+        bool ok = judge_truncation(applier, &whole, xid, rest, err);
+        *dropped = rest->relation_count == 0 && table != UINT32_MAX;
+        return ok;
+    }
+    if (!is_judged(applier->stream, table))
+        return true;
+    if (rest->kind == CHANGE_UPDATE)
+        return judge_update(applier, table, xid, rest, dropped, err);
+    const struct row *image = rest->kind == CHANGE_DELETE ? &rest->old : &rest->new;
+    bool ok = handoff->ops->judge(handoff, table, xid, rest->relation, image, &verdict, err);
+    *dropped = verdict == HANDOFF_DROP;
+    return ok;
+}
+
+/* ---- rules and ledger ---- */
 
 /* The source table that a change counts for: of a truncation the first that takes part. */
 static uint32_t table_of(const struct stream *stream, const struct change *change)
@@ -79,20 +155,18 @@ static void tally_kind(struct table_counters *tally, enum change_kind kind)
     counter_add(by_kind[kind], 1);
 }
 
-/* True if the copy holds the change; of a truncation *rest is what it does not hold. */
-static bool copied_already(const struct applier *applier, const struct change *change,
-                           uint32_t table, xid_t xid, struct change *rest)
-{
-    if (change->kind != CHANGE_TRUNCATE || applier->stream->handoff == NULL)
-        return copied(applier->stream, table, xid);
-    *rest = uncopied_tables(applier, change, xid);
-    return rest->relation_count == 0 && table != UINT32_MAX;
-}
-
 static bool wrap_change(const struct change *change, struct err *err)
 {
     char lsn[LSN_TEXT_SIZE];
     return err_wrap(err, "change at LSN %s", lsn_format(change->lsn, lsn));
+}
+
+/* The rules may have read the row again. */
+static void note_reading(const struct stream *stream, bool judged, uint32_t table)
+{
+    const struct row_reader *reader = stream->transform->row_reader;
+    if (judged && reader != NULL)
+        stream->handoff->ops->read_again(stream->handoff, table, reader->seen);
 }
 
 static bool transform_change(struct applier *applier, const struct batch *batch,
@@ -105,20 +179,26 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     struct table_counters *tally = &applier->tally[slot];
     uint32_t first = applier->writes->change_count;
     struct change rest = *change;
+    bool dropped;
 
+    bool judged = is_judged(stream, table);
     counter_add(&tally->received, 1);
-    if (copied_already(applier, change, table, xid, &rest)) {
+    if (!judge_change(applier, table, xid, &rest, &dropped, err))
+        return wrap_change(change, err);
+    if (dropped) {
         counter_add(&tally->skipped_by_handoff, 1);
         return true;
     }
     switch (stream->transform->ops->change(stream->transform, &rest, xid, applier->writes,
                                            err)) {
     case TRANSFORM_FILTERED:
+        note_reading(stream, judged, table);
         counter_add(&tally->filtered, 1);
         return true;
     case TRANSFORM_FAILED:
         return wrap_change(change, err);
     case TRANSFORM_WRITTEN:
+        note_reading(stream, judged, table);
         break;
     }
     if (applier->writes->change_count == first) {
@@ -149,6 +229,9 @@ static bool transform_batch(struct applier *applier, const struct batch *batch, 
     for (uint32_t i = 0; i < batch->change_count; i++)
         if (!transform_change(applier, batch, &batch->changes[i], err))
             return false;
+    if (applier->stream->handoff != NULL)
+        writes->note = applier->stream->handoff->ops->note(applier->stream->handoff,
+                                                           &writes->arena);
     return true;
 }
 
@@ -247,6 +330,12 @@ static bool is_whole(const struct batch *batch)
     return !batch->begins_open && !batch->ends_open;
 }
 
+/* True when the handoff may still judge, and have judged, by what it knows of the copy. */
+static bool chunks_are_kept(const struct stream *stream, struct err *err)
+{
+    return stream->handoff == NULL || stream->handoff->ops->still_kept(stream->handoff, err);
+}
+
 /* A target that crashed forgets commits that it had not flushed. The source still has them, so
  * the stream goes back to the checkpoint; the batch in memory would leave a gap behind them. */
 static bool go_back(const struct stream *stream, lsn_t checkpoint, struct err *err)
@@ -279,6 +368,8 @@ static bool write_batch(struct applier *applier, const struct batch *batch,
             return false;
         if (checkpoint < counter_get(&stream->progress->applied))
             return go_back(stream, checkpoint, err);
+        if (!chunks_are_kept(stream, err))
+            return false;
         if (checkpoint >= batch->end_lsn) { /* it had been committed after all */
             result->executed = applier->writes->change_count;
             return true;
@@ -326,6 +417,8 @@ static bool apply_one_by_one(struct applier *applier, struct batch *batch, struc
         return false;
     if (checkpoint < counter_get(&stream->progress->applied))
         return go_back(stream, checkpoint, err);
+    if (!chunks_are_kept(stream, err))
+        return false;
     for (uint32_t i = 0; i < batch->transaction_count; i++) {
         struct batch view = view_of(batch, i);
         if (!apply_whole(applier, &view, err))
@@ -334,15 +427,35 @@ static bool apply_one_by_one(struct applier *applier, struct batch *batch, struc
     return true;
 }
 
+/* A duplicate key may come of chunks that are of different times: then the copies of the tables
+ * in question begin anew, and the stream starts again. */
+static void consider_clash(const struct applier *applier, struct err *err)
+{
+    const struct stream *stream = applier->stream;
+    bool anew = false;
+    if (err->class != ERR_DATA || strcmp(err->sqlstate, "23505") != 0 || stream->handoff == NULL)
+        return;
+    for (uint32_t i = 0; i < stream->progress->table_count; i++)
+        if (counter_get(&applier->tally[i].received) > 0)
+            anew |= stream->handoff->ops->refused(stream->handoff, i);
+    if (anew)
+        err->class = ERR_RETRY;
+}
+
 bool applier_apply(struct applier *applier, struct batch *batch, struct err *err)
 {
     if (apply_whole(applier, batch, err))
         return true;
-    if (err->class != ERR_DATA || batch->begins_open || batch->transaction_count < 2)
+    if (err->class != ERR_DATA || batch->begins_open || batch->transaction_count < 2) {
+        consider_clash(applier, err);
         return false;
+    }
     log_event(LOG_WARN, "a batch was refused: its transactions one by one",
               log_text("error", err->message), log_uint("transactions", batch->transaction_count));
-    return apply_one_by_one(applier, batch, err);
+    if (apply_one_by_one(applier, batch, err))
+        return true;
+    consider_clash(applier, err);
+    return false;
 }
 
 bool applier_flushed(struct applier *applier, struct err *err)
@@ -356,7 +469,8 @@ bool applier_flushed(struct applier *applier, struct err *err)
         counter_set(&stream->progress->durable, flushed);
         /* Not before: the stream may come back to what is only committed. */
         if (stream->handoff != NULL)
-            stream->handoff->ops->passed(stream->handoff, flushed);
+            stream->handoff->ops->passed(stream->handoff, flushed,
+                                         counter_get(&stream->progress->applied));
     }
     return true;
 }

@@ -24,6 +24,8 @@ struct table_counters {
     counter_t conflict_delete_missing; /* a delete found no row */
     counter_t copied_rows;             /* by the backfill */
     counter_t copied_bytes;
+    counter_t chunks_copied;
+    counter_t chunks_retried;
 };
 
 static inline void counter_add(counter_t *counter, uint64_t more)

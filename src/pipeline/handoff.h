@@ -1,21 +1,61 @@
-/* The contract between backfill and stream: which streamed changes does the copy already hold?
- * Judged by table and top-level xid now; the chunked backfill adds the key. Called from the
- * apply thread only. */
+/* The contract between backfill and stream: which streamed changes does the copy hold already, or
+ * will it hold when it gets there? Judged by the row's key and the top-level xid.
+ *
+ * Called from the apply thread only. */
 #ifndef PIPELINE_HANDOFF_H
 #define PIPELINE_HANDOFF_H
 
+#include "base/arena.h"
+#include "base/err.h"
 #include "model/lsn.h"
+#include "model/relation.h"
+#include "model/row.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
+enum handoff_verdict {
+    HANDOFF_APPLY, /* the target must get the change */
+    HANDOFF_DROP,  /* the copy holds it, or will */
+};
+
 struct handoff;
 
 struct handoff_ops {
-    /* True if the copy of the run's table holds what this transaction did to it. */
-    bool (*copied)(struct handoff *handoff, uint32_t table, xid_t xid);
-    /* The stream is durably applied up to here, and will not come back before it. */
-    void (*passed)(struct handoff *handoff, lsn_t durable);
+    /* Before each start of the stream: begins the copies anew that judging found must be. */
+    bool (*resume)(struct handoff *handoff, struct err *err);
+    /* True when nothing is left to judge for the table (the run's index). */
+    bool (*passed_by)(const struct handoff *handoff, uint32_t table);
+    /* While the stream runs: false, ERR_RETRY, when the copy of a table must begin anew, so that
+     * the stream is to end and start again. */
+    bool (*goes_on)(struct handoff *handoff, struct err *err);
+    /* After the target was connected again, which may have become one that is behind: false when
+     * it has lost chunks (ERR_RETRY; resume() sees to it), or when that cannot be found out. */
+    bool (*still_kept)(struct handoff *handoff, struct err *err);
+    /* Judges what transaction xid did to the row of this image (the old image for where the row
+     * was, the new one for where it is; its key must be known). While the row's chunk is in
+     * flight under a snapshot that does not see xid, waits for the chunk's end. ERR_STOPPED;
+     * ERR_RETRY when the table's copy must begin anew, in resume(). */
+    bool (*judge)(struct handoff *handoff, uint32_t table, xid_t xid,
+                  const struct relation *relation, const struct row *image,
+                  enum handoff_verdict *verdict, struct err *err);
+    /* The same for a TRUNCATE of the table. */
+    bool (*judge_truncate)(struct handoff *handoff, uint32_t table, xid_t xid,
+                           enum handoff_verdict *verdict, struct err *err);
+    /* The target has refused a change of the table for a duplicate key. True if that may be
+     * because chunks are of different times: the copy begins anew, as one, in resume(). */
+    bool (*refused)(struct handoff *handoff, uint32_t table);
+    /* A row of the table was read again at the source, as of this WAL position: what it then was
+     * is in the target for what the stream has not passed yet. */
+    void (*read_again)(struct handoff *handoff, uint32_t table, lsn_t seen);
+    /* What must be kept at the target with the position that is about to be committed: the
+     * transactions judged that no snapshot has been known to see. In the arena. */
+    const char *(*note)(const struct handoff *handoff, struct arena *arena);
+    /* The stream is durably applied up to here, and will not come back before it; and committed up
+     * to `applied`, with nothing under way. */
+    void (*passed)(struct handoff *handoff, lsn_t durable, lsn_t applied);
+    /* The stream has passed the last snapshot of every table. */
+    bool (*complete)(const struct handoff *handoff);
 };
 
 struct handoff {

@@ -7,7 +7,7 @@
  * (docs/delivery.md). It is never older: the reading sees the change's transaction, and waits for
  * it to become visible where it must.
  *
- * One thread. Connects when first used. */
+ * One thread: `seen` too. Connects when first used. */
 #ifndef PIPELINE_ROW_READER_H
 #define PIPELINE_ROW_READER_H
 
@@ -33,6 +33,7 @@ struct row_reader_ops {
 
 struct row_reader {
     const struct row_reader_ops *ops;
+    lsn_t seen; /* a WAL position that no commit which a reading has seen is behind */
 };
 
 #endif

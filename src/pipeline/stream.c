@@ -139,7 +139,18 @@ static void *receive_thread(void *argument)
 static bool reached(const struct stream *stream)
 {
     return stream->until != LSN_NONE &&
-           counter_get(&stream->progress->durable) >= stream->until;
+           counter_get(&stream->progress->durable) >= stream->until &&
+           (stream->handoff == NULL || stream->handoff->ops->complete(stream->handoff));
+}
+
+static bool beside_failed(const struct stream *stream, struct err *err)
+{
+    return stream->beside_failed != NULL && stream->beside_failed(stream->beside, err);
+}
+
+static bool copy_goes_on(const struct stream *stream, struct err *err)
+{
+    return stream->handoff == NULL || stream->handoff->ops->goes_on(stream->handoff, err);
 }
 
 static bool all_durable(const struct stream *stream)
@@ -168,7 +179,9 @@ static bool apply_until_end(struct run *run, struct applier *applier, struct err
             if (!applied)
                 return false;
         }
-        if (!applier->open && !applier_flushed(applier, err))
+        if (!applier->open && (!applier_flushed(applier, err) || !copy_goes_on(stream, err)))
+            return false;
+        if (beside_failed(stream, err))
             return false;
         if (reached(stream))
             return true;
@@ -251,9 +264,11 @@ static bool run_from_checkpoint(struct stream *stream, struct err *err)
 {
     lsn_t from = LSN_NONE;
     stream->sink->ops->disconnect(stream->sink);
-    if (!stream->sink->ops->connect(stream->sink, err) ||
+    if (beside_failed(stream, err) ||
+        !stream->sink->ops->connect(stream->sink, err) ||
         !stream->sink->ops->checkpoint(stream->sink, &from, err) ||
-        !check_no_gap(stream, from, err))
+        !check_no_gap(stream, from, err) ||
+        (stream->handoff != NULL && !stream->handoff->ops->resume(stream->handoff, err)))
         return false;
     log_event(LOG_INFO, "streaming", log_lsn("from", from));
     return stream_run(stream, from, err);

@@ -31,7 +31,12 @@ struct stream {
     struct progress *progress;
     const struct stop *stop;
     size_t queue_bytes; /* decoded batches that wait, at most */
-    lsn_t until;        /* end cleanly when all commits up to here are durable; LSN_NONE: never */
+    lsn_t until;        /* end cleanly when all commits up to here are durable, and the handoff
+                           is complete; LSN_NONE: never */
+    /* What runs beside the stream: true, with the error, when it has failed, which ends the
+     * stream. NULL: nothing does. */
+    bool (*beside_failed)(void *context, struct err *err);
+    void *beside;
 };
 
 /* Streams after `from` until the stop (true), until `until` is reached (true), or a failure.

@@ -1,16 +1,25 @@
-/* The contracts of copying a table: a reader at the source, a writer at the target. Each is used
- * by one thread at a time.
+/* The contracts of copying a table in chunks: a reader at the source, a writer at the target.
+ * Each instance is used by one thread at a time.
  *
- *   reader: open -> (begin -> (read -> next*)* -> end)* -> close
- *   writer: open -> (begin -> (load -> write* -> loaded)* -> commit | rollback)* -> close
+ *   reader: open -> (plan | begin -> (read -> next*)* -> end)* -> close
+ *   writer: open -> (plan | begin -> (load -> write* -> loaded)* -> commit | rollback)* -> close
  *
- * A source table may go to several target tables: it is read once for each, all under one
- * snapshot, and all are loaded in one target transaction with one record.
+ * The keys of a table are split into lanes by values of the leading key column, each the work of
+ * one worker at a time. A lane is copied in chunks, in key order:
  *
- * A reader's rows carry their snapshot: the set of transactions that the rows contain. It is
- * stored with the rows, in the same target transaction, so that the handoff can judge later
- * streamed changes exactly (src/backfill/snapshot.h). After a failure: end or rollback, then
- * close and open. */
+ *     lane 0               lane 1                         lane 2
+ *     [chunk 0][chunk 1]..)[chunk 0][chunk 1][ in flight..)[..
+ *      ^ from              ^ bounds[0]       ^ after      ^ bounds[1], below
+ *
+ * A chunk is what one repeatable-read transaction at the source reads and one transaction at the
+ * target writes, together with its record: how far it reaches, and the snapshot: the set of
+ * transactions that its rows contain. So the handoff can judge later streamed changes exactly.
+ * A table without a usable key is one lane and one chunk.
+ *
+ * A source table may go to several target tables: a chunk is then read once for each, all under
+ * one snapshot, and all are loaded in one target transaction.
+ *
+ * After a failure: end or rollback, then close and open. */
 #ifndef PIPELINE_TABLE_COPY_H
 #define PIPELINE_TABLE_COPY_H
 
@@ -19,24 +28,112 @@
 #include "model/relation.h"
 #include "model/row.h"
 
+#include <stddef.h>
+
+/* ---- keys and ranges ---- */
+
+/* How the source orders the values of a key column, for types whose order we know. */
+enum key_order {
+    KEY_NONE,     /* not known here */
+    KEY_SIGNED,   /* int2, int4, int8 */
+    KEY_UNSIGNED, /* oid */
+    KEY_BOOL,
+    KEY_UUID,
+    KEY_BYTES, /* text, varchar, name under collation C: by bytes */
+};
+
+struct copy_key_column {
+    const char *name;
+    const char *type; /* as SQL writes it, for casts */
+    enum key_order order;
+};
+
+/* The leading columns of the index that identifies the source's rows. Borrowed. */
+struct copy_key {
+    uint16_t count; /* 0: none; the table is copied whole */
+    const struct copy_key_column *columns;
+};
+
+/* Rows of a table by key. All values are the types' text. Borrowed. */
+struct copy_range {
+    const char *from;         /* leading column, inclusive; NULL: no such bound */
+    const char *below;        /* leading column, exclusive; NULL */
+    const char *const *after; /* all key columns, exclusive; NULL */
+    const char *const *upto;  /* all key columns, inclusive; NULL */
+    uint64_t most_rows; /* in key order, and all that share the last key; 0: no such bound */
+};
+
+/* ---- what is kept at the target ---- */
+
+struct copy_plan {
+    bool made;
+    bool whole;  /* one lane, one chunk, in no order */
+    bool staged; /* the target had rows of ours: every chunk goes by a stage and an upsert */
+    size_t bound_count; /* lanes less one */
+    char **bounds;      /* owned; leading column's values, ascending */
+};
+
+struct chunk_record {
+    uint32_t lane;
+    uint32_t number;    /* in its lane, from 0 */
+    char **upto;        /* owned; the last key in it, a text a key column; NULL: the lane's end */
+    char *snapshot;     /* owned; pg_snapshot text */
+    lsn_t lsn;          /* not before any commit that the snapshot sees */
+    uint32_t begun;     /* the copy's that it belongs to; see table_copy */
+    uint64_t rows;
+    uint64_t bytes;
+};
+
+/* A source table's copy. */
+struct table_copy {
+    bool needed; /* else the target is said to hold the rows already */
+    bool finished;
+    uint32_t begun; /* how often it has begun anew */
+    struct copy_plan plan;
+    size_t chunk_count;
+    struct chunk_record *chunks; /* owned; by lane and number */
+};
+
+static inline bool copy_key_usable(const struct copy_key *key)
+{
+    return key->count > 0;
+}
+
+void copy_plan_free(struct copy_plan *plan);
+/* key_count: of the table's copy_key. */
+void chunk_record_free(struct chunk_record *record, uint16_t key_count);
+void table_copy_free(struct table_copy *copy, uint16_t key_count);
+
+/* ---- the reader ---- */
+
 enum table_read { TABLE_ROW, TABLE_END, TABLE_FAILED };
 
 struct table_reader;
 
 struct table_reader_ops {
     bool (*open)(struct table_reader *reader, struct err *err);
-    /* Opens a repeatable-read snapshot for the copy of a source table, which is locked against
+    /* Splits the table into at most `lanes` of about equal size, from the source's statistics and
+     * probes of its index. Sets plan's bounds (possibly none) and whole. */
+    bool (*plan)(struct table_reader *reader, const struct relation *table,
+                 const struct copy_key *key, size_t lanes, struct copy_plan *plan,
+                 struct err *err);
+    /* Opens a repeatable-read snapshot for a chunk of a source table, which is locked against
      * rewrites first: they are not versioned.
      * *snapshot: pg_snapshot text, borrowed until end();
      * *lsn: a WAL position that is not before any commit the snapshot sees. */
     bool (*begin)(struct table_reader *reader, const struct relation *table,
                   const char **snapshot, lsn_t *lsn, struct err *err);
-    /* Begins to read all rows of the relation's columns; what was read before is at its end. */
+    /* Begins to read the relation's columns of the range's rows; in key order when the range has
+     * most_rows. A key of no columns and an empty range: all rows. What was read before is at its
+     * end. */
     bool (*read)(struct table_reader *reader, const struct relation *relation, bool binary,
-                 struct err *err);
+                 const struct copy_key *key, const struct copy_range *range, struct err *err);
     /* The row's values are borrowed until the next call. *bytes: its size on the wire. */
     enum table_read (*next)(struct table_reader *reader, struct row *row, size_t *bytes,
                             struct err *err);
+    /* Waits until the source has flushed its WAL up to begin's lsn: what a crash of the source
+     * could still take back must not become a chunk. After the last row. */
+    bool (*settle)(struct table_reader *reader, struct err *err);
     void (*end)(struct table_reader *reader);
     void (*close)(struct table_reader *reader);
     void (*destroy)(struct table_reader *reader);
@@ -46,33 +143,39 @@ struct table_reader {
     const struct table_reader_ops *ops;
 };
 
-/* How a table's copy came out, as kept at the target. */
-struct copy_record {
-    bool done;
-    char *snapshot; /* owned; NULL unless done */
-    lsn_t lsn;      /* the stream must pass this before the copy is current */
-    uint64_t rows;
-    uint64_t bytes;
-};
+/* ---- the writer ---- */
 
 struct table_writer;
 
 struct table_writer_ops {
     bool (*open)(struct table_writer *writer, struct err *err);
-    /* The record of a source table (the run's index) as it is at the target: after a lost COMMIT
-     * reply the copy may be done. The caller frees record->snapshot. */
-    bool (*record)(struct table_writer *writer, uint32_t source, struct copy_record *record,
-                   struct err *err);
-    /* Begins a target transaction that holds the copy of the source table. */
-    bool (*begin)(struct table_writer *writer, uint32_t source, struct err *err);
+    /* Finds out whether the chunks must be staged (plan->staged), and keeps the plan. ERR_DATA
+     * when the target has rows of ours and no key to find them by. */
+    bool (*plan)(struct table_writer *writer, uint32_t source, struct copy_plan *plan,
+                 struct err *err);
+    /* Begins a target transaction that holds a chunk of the source table (the run's index).
+     * staged: by a staging table and an upsert, else straight into the table. */
+    bool (*begin)(struct table_writer *writer, uint32_t source, bool staged, struct err *err);
     /* Begins to load a target relation. */
     bool (*load)(struct table_writer *writer, const struct relation *relation, bool binary,
                  struct err *err);
     bool (*write)(struct table_writer *writer, const struct row *row, struct err *err);
     bool (*loaded)(struct table_writer *writer, struct err *err);
-    /* Rows and record become visible together. */
-    bool (*commit)(struct table_writer *writer, const struct copy_record *record,
-                   struct err *err);
+    /* Rows and record become visible together, on the target's disk. key_count: of upto.
+     * ERR_RETRY when the target does not have the copy that it belongs to, or lacks a chunk before
+     * it: it has come back without them. */
+    bool (*commit)(struct table_writer *writer, const struct chunk_record *record,
+                   uint16_t key_count, struct err *err);
+    /* On a new connection, after a commit whose reply was lost: whether that chunk is there. The
+     * transaction is surely over when this returns. */
+    bool (*outcome)(struct table_writer *writer, uint32_t source,
+                    const struct chunk_record *record, bool *committed, struct err *err);
+    /* All chunks are there: keeps that, and brings the target tables' statistics up to date. */
+    bool (*finish)(struct table_writer *writer, uint32_t source, struct err *err);
+    /* In one transaction: removes the table's rows of ours from all its targets, and all chunks;
+     * its plan is gone, and the next is whole if `whole`. ERR_DATA where nothing says which rows
+     * are ours. */
+    bool (*reset)(struct table_writer *writer, uint32_t source, bool whole, struct err *err);
     void (*rollback)(struct table_writer *writer);
     void (*close)(struct table_writer *writer);
     void (*destroy)(struct table_writer *writer);

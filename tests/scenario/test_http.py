@@ -102,7 +102,8 @@ def test_readyz_and_cutover_before_the_backfill_is_complete(world):
         assert product.http("/readyz")[0] == 503
         assert product.http("/cutover")[0] == 503
         assert product.gates()["backfill"]["verdict"] == "NO-GO"
-        assert product.status()["phase"] == "backfill"
+        product.wait_status(lambda status: status["phase"] == "backfill", "the phase", 10)
+        assert product.http("/readyz")[0] == 503
     product.wait_streaming()
     product.wait_caught_up()
     world.assert_equal()

@@ -167,7 +167,7 @@ ORDERED = {  # column: (type, condition, the same in SQL, values)
 @pytest.mark.parametrize("stream", ["binary", "text"])
 def test_types_that_have_an_order(world, stream):
     """A target for each type; copied, inserted, and updated into and out of each."""
-    odd = ", x xml" if stream == "text" else ""
+    odd = ", x tsquery" if stream == "text" else ""
     columns = ", ".join(f"{name} {kind[0]}" for name, kind in ORDERED.items())
     most = max(len(kind[3]) for kind in ORDERED.values())
     row = ["(" + ", ".join([str(i), *(kind[3][i % len(kind[3])] for kind in ORDERED.values())]) + ")"

@@ -271,21 +271,71 @@ struct judge {
     struct handoff handoff;
     xid_t sees[2];
     lsn_t passed;
+    bool fails;
+    bool lost;        /* chunks, by the target */
+    bool mixed;       /* a duplicate key may come of chunks of different times */
+    uint32_t refused; /* tables asked for, as bits */
 };
 
-static bool judge_copied(struct handoff *handoff, uint32_t table, xid_t xid)
+static bool judge_truncated(struct handoff *handoff, uint32_t table, xid_t xid,
+                            enum handoff_verdict *verdict, struct err *err)
 {
-    return xid < ((struct judge *)(void *)handoff)->sees[table];
+    (void)err;
+    *verdict = xid < ((struct judge *)(void *)handoff)->sees[table] ? HANDOFF_DROP : HANDOFF_APPLY;
+    return true;
 }
 
-static void judge_passed(struct handoff *handoff, lsn_t applied)
+/* A row whose value begins with "~" lies in a chunk that is to come. */
+static bool judge_image(struct handoff *handoff, uint32_t table, xid_t xid,
+                        const struct relation *relation, const struct row *image,
+                        enum handoff_verdict *verdict, struct err *err)
 {
-    ((struct judge *)(void *)handoff)->passed = applied;
+    (void)relation;
+    if (image->values[0].data[0] != '~')
+        return judge_truncated(handoff, table, xid, verdict, err);
+    *verdict = HANDOFF_DROP;
+    return !((struct judge *)(void *)handoff)->fails || err_set(err, ERR_RETRY, "anew");
+}
+
+static bool judge_nothing_passed(const struct handoff *handoff, uint32_t table)
+{
+    (void)handoff, (void)table;
+    return false;
+}
+
+static bool judge_still_kept(struct handoff *handoff, struct err *err)
+{
+    return !((struct judge *)(void *)handoff)->lost || err_set(err, ERR_RETRY, "chunks are lost");
+}
+
+static bool judge_refused(struct handoff *handoff, uint32_t table)
+{
+    struct judge *judge = (struct judge *)(void *)handoff;
+    judge->refused |= 1U << table;
+    return judge->mixed;
+}
+
+static const char *judge_note(const struct handoff *handoff, struct arena *arena)
+{
+    (void)handoff, (void)arena;
+    return "noted";
+}
+
+static void judge_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
+{
+    ck_assert_uint_ge(applied, durable);
+    ((struct judge *)(void *)handoff)->passed = durable;
 }
 
 static void appoint(struct bench *bench, struct judge *judge)
 {
-    static const struct handoff_ops OPS = {.copied = judge_copied, .passed = judge_passed};
+    static const struct handoff_ops OPS = {.passed_by = judge_nothing_passed,
+                                           .still_kept = judge_still_kept,
+                                           .judge = judge_image,
+                                           .judge_truncate = judge_truncated,
+                                           .refused = judge_refused,
+                                           .note = judge_note,
+                                           .passed = judge_passed};
     judge->handoff.ops = &OPS;
     bench->world.stream.handoff = &judge->handoff;
 }
@@ -366,6 +416,76 @@ START_TEST(a_truncate_that_the_rules_filter_is_judged_like_any_change)
 }
 END_TEST
 
+/* From the old row's place to the new one's: what the target must get when one of the two chunks
+ * holds the change already, or will. */
+START_TEST(an_update_is_judged_where_the_row_was_and_where_it_is)
+{
+    static const struct {
+        const char *from, *to, *written;
+        enum change_kind kind;
+    } rows[] = {{"a", "b", "b ", CHANGE_UPDATE},
+                {"~a", "b", "b ", CHANGE_INSERT},
+                {"a", "~b", "a ", CHANGE_DELETE},
+                {"~a", "~b", "", CHANGE_UPDATE}};
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        struct bench bench;
+        struct judge judge = {.sees = {0, 0}};
+        open_bench(&bench, &(struct world_config){0});
+        appoint(&bench, &judge);
+        begin(&bench, 700);
+        struct change *update = add(&bench, CHANGE_UPDATE, 0, rows[i].to);
+        update->old_image = OLD_KEY;
+        update->old = batch_row(bench.batch, 1);
+        update->old.values[0] =
+            (struct value){rows[i].from, (uint32_t)strlen(rows[i].from), VALUE_TEXT};
+        end(&bench, 5000);
+        expect_applied(&bench);
+        size_t count;
+        const struct memory_write *writes = memory_sink_writes(bench.world.sink, &count);
+        ck_assert_uint_eq(count, rows[i].written[0] != '\0');
+        if (count > 0) {
+            ck_assert_int_eq(writes[0].kind, rows[i].kind);
+            ck_assert(strncmp(writes[0].key, rows[i].written, strlen(writes[0].key)) == 0);
+        }
+        ck_assert_uint_eq(count_of(&bench.world.progress.tables[0].skipped_by_handoff),
+                          count == 0);
+        close_bench(&bench);
+    }
+}
+END_TEST
+
+START_TEST(an_unsent_key_is_taken_from_the_old_row)
+{
+    struct bench bench;
+    struct judge judge = {.sees = {0, 0}};
+    open_bench(&bench, &(struct world_config){0});
+    appoint(&bench, &judge);
+    begin(&bench, 700);
+    struct change *update = add(&bench, CHANGE_UPDATE, 0, "");
+    update->new.values[0].kind = VALUE_UNCHANGED;
+    update->old_image = OLD_FULL;
+    update->old = batch_row(bench.batch, 1);
+    update->old.values[0] = (struct value){"a", 1, VALUE_TEXT};
+    end(&bench, 5000);
+    expect_applied(&bench);
+    expect_written(&bench, "a ");
+    close_bench(&bench);
+}
+END_TEST
+
+START_TEST(a_copy_that_must_begin_anew_ends_the_stream_for_now)
+{
+    struct bench bench;
+    struct judge judge = {.sees = {0, 0}, .fails = true};
+    open_bench(&bench, &(struct world_config){0});
+    appoint(&bench, &judge);
+    make_batch(&bench, 5000, "~a");
+    ck_assert(!applier_apply(&bench.applier, bench.batch, &bench.err));
+    ck_assert_int_eq(bench.err.class, ERR_RETRY);
+    close_bench(&bench);
+}
+END_TEST
+
 /* A crash of the target takes the stream back to what was durable: until then the copies judge.
  */
 START_TEST(the_handoff_is_passed_by_what_is_durable)
@@ -438,6 +558,22 @@ START_TEST(a_batch_is_written_again_after_a_failure_that_passes)
     ck_assert_uint_eq(count_of(&bench.world.progress.tables[0].applied), 1);
     ck_assert_str_eq(bench.world.progress.last_error, "trouble");
     ck_assert(!bench.world.progress.apply_waiting);
+    close_bench(&bench);
+}
+END_TEST
+
+/* It may be another that is behind, and this batch was judged by chunks it does not have. */
+START_TEST(a_target_that_has_lost_chunks_is_not_written_to_again)
+{
+    struct bench bench;
+    struct judge judge = {.lost = true};
+    open_bench(&bench, &(struct world_config){.on_sink = fails_now});
+    appoint(&bench, &judge);
+    make_batch(&bench, 5000, "a");
+    expect_failure(&bench, ERR_RETRY);
+    expect_message(&bench, "chunks are lost");
+    expect_written(&bench, "");
+    ck_assert_uint_eq(memory_sink_tally(bench.world.sink).applies, 1);
     close_bench(&bench);
 }
 END_TEST
@@ -790,9 +926,13 @@ int main(void)
         what_the_copy_holds_is_skipped_and_counted,
         a_truncate_spares_the_tables_whose_copy_is_newer,
         a_truncate_that_the_rules_filter_is_judged_like_any_change,
+        an_update_is_judged_where_the_row_was_and_where_it_is,
+        an_unsent_key_is_taken_from_the_old_row,
+        a_copy_that_must_begin_anew_ends_the_stream_for_now,
         the_handoff_is_passed_by_what_is_durable,
         a_transaction_over_two_batches_counts_when_it_is_committed,
         a_batch_is_written_again_after_a_failure_that_passes,
+        a_target_that_has_lost_chunks_is_not_written_to_again,
         a_batch_whose_commit_came_through_is_not_written_again,
         a_target_that_is_away_is_tried_until_it_is_back,
         a_target_that_has_forgotten_a_commit_is_not_written_on,

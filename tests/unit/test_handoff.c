@@ -1,118 +1,883 @@
-/* The handoff: what the copy holds is dropped, until the stream has passed the copy. */
+/* The handoff: which streamed changes the chunks hold, or will. */
 #include "backfill/handoff.h"
+#include "base/log.h"
+#include "base/mem.h"
 #include "unit.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
-/* Text literals for owned texts: handoff_create() copies. */
-static struct copy_record record(const char *snapshot, lsn_t lsn)
-{
-    return (struct copy_record){
-        .done = true, .snapshot = (char *)(uintptr_t)snapshot, .lsn = lsn};
-}
+#define LONG (30 * USEC_PER_SEC)
+#define INITIAL "700:700:"
 
-static struct table_handoff *create(const struct copy_record *records, size_t count)
-{
-    struct table_handoff *handoff = NULL;
+/* One table by an integer key, with two lanes: below 1000, and from 1000 on. */
+struct world {
+    struct table_handoff *handoff;
+    struct handoff *contract;
+    struct copy_key_column column;
+    struct copy_key key;
+    struct table_copy copy;
+    struct snapshot initial;
+    struct stop stop;
+    lsn_t started_at;
+    struct relation *relation;
+    int resets;
+    bool reset_whole;
+    bool reset_fails;
+    size_t kept; /* chunks at the target */
+    uint32_t first_kept;  /* the number of the first */
+    bool kept_finished;
+    bool reset_is_lost;   /* by the target */
+    bool load_fails;
     struct err err;
-    ck_assert(handoff_create(records, count, &handoff, &err));
-    return handoff;
+};
+
+static bool reset(void *context, uint32_t table, bool whole, struct err *err)
+{
+    struct world *world = context;
+    ck_assert_uint_eq(table, 0);
+    world->resets++;
+    world->reset_whole = whole;
+    return !world->reset_fails || err_set(err, ERR_DATA, "not ours to empty");
 }
 
-static bool copied(struct table_handoff *handoff, uint32_t table, xid_t xid)
+static struct copy_plan plan_of(bool whole, bool staged)
 {
-    struct handoff *contract = handoff_contract(handoff);
-    return contract->ops->copied(contract, table, xid);
+    struct copy_plan plan = {.made = true, .whole = whole, .staged = staged};
+    if (!whole) {
+        plan.bound_count = 1;
+        plan.bounds = mem_zero(1, sizeof *plan.bounds);
+        plan.bounds[0] = mem_string("1000");
+    }
+    return plan;
 }
 
-static void pass(struct table_handoff *handoff, lsn_t applied)
+/* As many chunks as there were at most are kept, all of lane 0. */
+static bool load_kept(void *context, struct table_copy *copies, struct err *err)
 {
-    struct handoff *contract = handoff_contract(handoff);
-    contract->ops->passed(contract, applied);
+    struct world *world = context;
+    if (world->load_fails)
+        return err_set(err, ERR_RETRY, "the target is away");
+    copies[0] = (struct table_copy){.needed = true, .plan = plan_of(false, false)};
+    copies[0].finished = world->kept_finished;
+    copies[0].begun = world->reset_is_lost ? 0 : (uint32_t)world->resets;
+    copies[0].chunk_count = world->kept;
+    copies[0].chunks = mem_zero(world->kept + 1, sizeof *copies[0].chunks);
+    for (uint32_t i = 0; i < world->kept; i++) {
+        copies[0].chunks[i] = (struct chunk_record){.number = world->first_kept + i,
+                                                    .upto = mem_zero(1, sizeof(char *)),
+                                                    .snapshot = mem_string("750:750:"),
+                                                    .lsn = 500};
+        copies[0].chunks[i].upto[0] = mem_format("%u", 100 * (i + 1));
+    }
+    return true;
 }
 
-START_TEST(each_table_is_judged_by_its_own_snapshot)
+static bool create(struct world *world, const char *note)
 {
-    const struct copy_record records[] = {record("748:752:748", 100), record("760:760:", 200)};
-    struct table_handoff *handoff = create(records, 2);
-    ck_assert(copied(handoff, 0, 747) && copied(handoff, 0, 751));
-    ck_assert(!copied(handoff, 0, 748) && !copied(handoff, 0, 752));
-    ck_assert(copied(handoff, 1, 748) && copied(handoff, 1, 752));
-    ck_assert(!copied(handoff, 1, 760));
-    handoff_destroy(handoff);
+    const struct handoff_config config = {
+        .table_count = 1,
+        .keys = &world->key,
+        .copies = &world->copy,
+        .note = note,
+        .initial = &world->initial,
+        .started_at = world->started_at,
+        .stop = &world->stop,
+        .reset = reset,
+        .load = load_kept,
+        .context = world,
+    };
+    if (!handoff_create(&config, &world->handoff, &world->err))
+        return false;
+    world->contract = handoff_contract(world->handoff);
+    return true;
+}
+
+/* Not planned yet. */
+static void open_world(struct world *world)
+{
+    *world = (struct world){.copy.needed = true};
+    log_setup(LOG_ERROR, LOG_TEXT);
+    world->column = (struct copy_key_column){"id", "pg_catalog.int4", KEY_SIGNED};
+    world->key = (struct copy_key){1, &world->column};
+    ck_assert(snapshot_parse(INITIAL, &world->initial, &world->err));
+    stop_init(&world->stop);
+    char v[] = "v", id[] = "id";
+    const struct column columns[] = {{.name = v}, {.name = id, .key = true}};
+    world->relation = relation_create("public", "t", 2, columns);
+}
+
+static void close_world(struct world *world)
+{
+    handoff_destroy(world->handoff);
+    table_copy_free(&world->copy, 1);
+    snapshot_free(&world->initial);
+    stop_free(&world->stop);
+    relation_free(world->relation);
+}
+
+static void plan(struct world *world, bool whole, bool staged)
+{
+    struct copy_plan made = plan_of(whole, staged);
+    uint32_t lane;
+    ck_assert_int_eq(handoff_claim(world->handoff, 0, &lane), CLAIM_PLAN);
+    ck_assert(handoff_planned(world->handoff, 0, &made, &world->err));
+}
+
+static void open_planned(struct world *world, bool whole, bool staged)
+{
+    open_world(world);
+    ck_assert(create(world, ""));
+    plan(world, whole, staged);
+}
+
+/* A verdict's first letter: a(pply), d(rop); s(topped), r(etry) for an error of that class. */
+static char judge(struct world *world, xid_t xid, const char *id)
+{
+    struct value values[] = {{"x", 1, VALUE_TEXT}, {id, (uint32_t)strlen(id), VALUE_TEXT}};
+    const struct row row = {values, 2};
+    enum handoff_verdict verdict;
+    world->err = (struct err){0};
+    if (world->contract->ops->judge(world->contract, 0, xid, world->relation, &row, &verdict,
+                                    &world->err))
+        return verdict == HANDOFF_APPLY ? 'a' : 'd';
+    return err_class_name(world->err.class)[0];
+}
+
+static char judge_truncate(struct world *world, xid_t xid)
+{
+    enum handoff_verdict verdict;
+    world->err = (struct err){0};
+    if (world->contract->ops->judge_truncate(world->contract, 0, xid, &verdict, &world->err))
+        return verdict == HANDOFF_APPLY ? 'a' : 'd';
+    return err_class_name(world->err.class)[0];
+}
+
+static void claim(struct world *world, uint32_t expected)
+{
+    uint32_t lane;
+    ck_assert_int_eq(handoff_claim(world->handoff, 0, &lane), CLAIM_LANE);
+    ck_assert_uint_eq(lane, expected);
+}
+
+static struct chunk_place start_reading(struct world *world, uint32_t lane, const char *snapshot)
+{
+    struct chunk_place place;
+    ck_assert(handoff_open(world->handoff, 0, lane, &place));
+    ck_assert_int_eq(handoff_read(world->handoff, 0, lane, snapshot, &world->err),
+                     SNAPSHOT_TAKEN);
+    return place;
+}
+
+static void loaded(struct world *world, uint32_t lane, uint32_t number, const char *upto,
+                   const char *snapshot, lsn_t lsn)
+{
+    char *texts[] = {(char *)(uintptr_t)upto};
+    const struct chunk_record record = {.lane = lane,
+                                        .number = number,
+                                        .upto = upto == NULL ? NULL : texts,
+                                        .snapshot = (char *)(uintptr_t)snapshot,
+                                        .lsn = lsn};
+    ck_assert_msg(handoff_loaded(world->handoff, 0, &record, &world->err), "%s",
+                  world->err.message);
+}
+
+/* The lane's next chunk, read and loaded. */
+static void load(struct world *world, uint32_t lane, const char *upto, const char *snapshot,
+                 lsn_t lsn)
+{
+    struct chunk_place place = start_reading(world, lane, snapshot);
+    loaded(world, lane, place.number, upto, snapshot, lsn);
+}
+
+static const char *note(struct world *world, struct arena *arena)
+{
+    return world->contract->ops->note(world->contract, arena);
+}
+
+static void expect_note(struct world *world, const char *expected)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    ck_assert_str_eq(note(world, &arena), expected);
+    arena_free(&arena);
+}
+
+/* ---- judging ---- */
+
+START_TEST(before_a_plan_everything_is_to_come)
+{
+    struct world world;
+    open_world(&world);
+    ck_assert(create(&world, ""));
+    ck_assert_int_eq(judge(&world, 750, "5"), 'd');
+    expect_note(&world, "750");
+    ck_assert(!handoff_is_complete(world.handoff));
+    close_world(&world);
 }
 END_TEST
 
-START_TEST(a_table_is_judged_until_the_stream_has_passed_it)
+START_TEST(a_loaded_chunk_holds_what_its_snapshot_sees)
 {
-    const struct copy_record records[] = {record("748:752:", 100), record("760:760:", 200)};
-    struct table_handoff *handoff = create(records, 2);
-    pass(handoff, 99);
-    ck_assert(copied(handoff, 0, 750) && copied(handoff, 1, 750));
-    pass(handoff, 100);
-    ck_assert(!copied(handoff, 0, 750) && copied(handoff, 1, 750));
-    ck_assert(!handoff_is_complete(handoff));
-    pass(handoff, 200);
-    ck_assert(!copied(handoff, 1, 750));
-    ck_assert(handoff_is_complete(handoff));
-    pass(handoff, 300);
-    ck_assert(handoff_is_complete(handoff));
-    handoff_destroy(handoff);
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:760:755", 500);
+    ck_assert_int_eq(judge(&world, 749, "100"), 'd');
+    ck_assert_int_eq(judge(&world, 752, "-5"), 'd');
+    ck_assert_int_eq(judge(&world, 755, "100"), 'a');
+    ck_assert_int_eq(judge(&world, 760, "7"), 'a');
+    expect_note(&world, "755,760");
+    /* Right behind it, and in the other lane, nothing is loaded. */
+    ck_assert_int_eq(judge(&world, 761, "101"), 'd');
+    ck_assert_int_eq(judge(&world, 762, "1000"), 'd');
+    close_world(&world);
 }
 END_TEST
 
-START_TEST(a_table_that_was_not_copied_drops_nothing)
+START_TEST(chunks_of_a_lane_are_told_apart_by_their_last_keys)
 {
-    const struct copy_record records[] = {record(NULL, LSN_NONE), record("760:760:", 200)};
-    struct table_handoff *handoff = create(records, 2);
-    ck_assert(!copied(handoff, 0, 3) && copied(handoff, 1, 3));
-    ck_assert(!handoff_is_complete(handoff));
-    handoff_destroy(handoff);
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    load(&world, 0, "200", "760:760:", 510);
+    load(&world, 0, NULL, "770:770:", 520);
+    ck_assert_int_eq(judge(&world, 755, "100"), 'a');
+    ck_assert_int_eq(judge(&world, 755, "101"), 'd');
+    ck_assert_int_eq(judge(&world, 765, "200"), 'a');
+    ck_assert_int_eq(judge(&world, 765, "201"), 'd');
+    ck_assert_int_eq(judge(&world, 765, "999"), 'd');
+    ck_assert_int_eq(judge(&world, 775, "999"), 'a');
+    close_world(&world);
 }
 END_TEST
 
-START_TEST(without_any_copy_it_is_complete_at_once)
+START_TEST(a_chunk_must_see_what_was_dropped_for_it)
 {
-    const struct copy_record records[] = {record(NULL, LSN_NONE)};
-    struct table_handoff *handoff = create(records, 1);
-    ck_assert(handoff_is_complete(handoff));
-    handoff_destroy(handoff);
-    handoff = create(NULL, 0);
-    ck_assert(handoff_is_complete(handoff));
-    handoff_destroy(handoff);
-    handoff_destroy(NULL);
+    struct world world;
+    struct chunk_place place;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    ck_assert_int_eq(judge(&world, 755, "5"), 'd');
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "755:760:755", &world.err),
+                     SNAPSHOT_TOO_OLD);
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "756:760:", &world.err), SNAPSHOT_TAKEN);
+    expect_note(&world, "755"); /* the source may still lose what it sees */
+    loaded(&world, 0, 0, "100", "756:760:", 500);
+    expect_note(&world, "");
+    close_world(&world);
 }
 END_TEST
 
-START_TEST(a_change_of_no_table_of_ours_is_not_copied)
+START_TEST(a_chunk_must_see_what_was_kept_with_the_position)
 {
-    const struct copy_record records[] = {record("760:760:", 200)};
-    struct table_handoff *handoff = create(records, 1);
-    ck_assert(!copied(handoff, 1, 3) && !copied(handoff, UINT32_MAX, 3));
-    handoff_destroy(handoff);
+    struct world world;
+    struct chunk_place place;
+    open_world(&world);
+    ck_assert(create(&world, "755,758-759"));
+    plan(&world, false, false);
+    claim(&world, 0);
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "756:759:", &world.err),
+                     SNAPSHOT_TOO_OLD);
+    expect_note(&world, "755,758-759");
+    close_world(&world);
 }
 END_TEST
 
-START_TEST(a_record_that_cannot_be_read_is_refused)
+START_TEST(a_chunk_must_see_what_the_slot_starts_after)
 {
-    const struct copy_record records[] = {record("748:752:", 100), record("garbage", 200)};
-    struct table_handoff *handoff = NULL;
-    struct err err = {0};
-    ck_assert(!handoff_create(records, 2, &handoff, &err));
-    ck_assert_int_eq(err.class, ERR_CORRUPT);
-    ck_assert_ptr_null(handoff);
+    struct world world;
+    struct chunk_place place;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "690:700:695", &world.err),
+                     SNAPSHOT_TOO_OLD);
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "nonsense", &world.err), SNAPSHOT_BAD);
+    close_world(&world);
+}
+END_TEST
+
+/* Lane 0's worker saw nothing of 755; lane 1's has, and its chunk takes it out of the unseen set. */
+START_TEST(one_workers_snapshot_does_not_speak_for_anothers)
+{
+    struct world world;
+    struct chunk_place place;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    claim(&world, 1);
+    ck_assert_int_eq(judge(&world, 755, "5"), 'd');
+    ck_assert(handoff_open(world.handoff, 0, 0, &place)); /* and takes "755:755:" */
+    load(&world, 1, NULL, "760:760:", 500);
+    expect_note(&world, "");
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "755:755:", &world.err),
+                     SNAPSHOT_TOO_OLD);
+    close_world(&world);
+}
+END_TEST
+
+/* Worker 1 holds a snapshot that saw another 755, which the source lost in a crash. */
+START_TEST(what_a_lost_snapshot_saw_is_not_taken_for_seen)
+{
+    struct world world;
+    struct chunk_place place;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    claim(&world, 1);
+    ck_assert(handoff_open(world.handoff, 0, 1, &place)); /* and takes "760:760:" */
+    ck_assert_int_eq(judge(&world, 755, "5"), 'd');
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 1, "760:760:", &world.err), SNAPSHOT_TAKEN);
+    handoff_failed(world.handoff, 0, 1);
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "755:755:", &world.err),
+                     SNAPSHOT_TOO_OLD);
+    close_world(&world);
+}
+END_TEST
+
+/* ---- waiting ---- */
+
+struct waiter {
+    struct world *world;
+    pthread_t thread;
+    xid_t xid;
+    atomic_char verdict;
+};
+
+static void *wait_for_verdict(void *argument)
+{
+    struct waiter *waiter = argument;
+    atomic_store(&waiter->verdict, judge(waiter->world, waiter->xid, "5"));
+    return NULL;
+}
+
+static void begin_waiting(struct waiter *waiter, struct world *world, xid_t xid)
+{
+    waiter->world = world;
+    waiter->xid = xid;
+    atomic_init(&waiter->verdict, 0);
+    ck_assert_int_eq(pthread_create(&waiter->thread, NULL, wait_for_verdict, waiter), 0);
+    (void)stop_wait(&world->stop, clock_monotonic() + 50 * USEC_PER_MS);
+    ck_assert_int_eq(atomic_load(&waiter->verdict), 0);
+}
+
+static char end_waiting(struct waiter *waiter)
+{
+    pthread_join(waiter->thread, NULL);
+    return atomic_load(&waiter->verdict);
+}
+
+START_TEST(a_change_in_flight_waits_and_is_applied_behind_its_chunk)
+{
+    struct world world;
+    struct waiter waiter;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    start_reading(&world, 0, "750:750:");
+    ck_assert_int_eq(judge(&world, 749, "5"), 'd');
+    begin_waiting(&waiter, &world, 750);
+    loaded(&world, 0, 0, "100", "750:750:", 500);
+    ck_assert_int_eq(end_waiting(&waiter), 'a');
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_change_behind_the_end_of_a_chunk_in_flight_is_to_come)
+{
+    struct world world;
+    struct waiter waiter;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    start_reading(&world, 0, "750:750:");
+    begin_waiting(&waiter, &world, 750);
+    loaded(&world, 0, 0, "4", "750:750:", 500);
+    ck_assert_int_eq(end_waiting(&waiter), 'd');
+    expect_note(&world, "750");
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_chunk_that_failed_is_to_come_again)
+{
+    struct world world;
+    struct waiter waiter;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    start_reading(&world, 0, "750:750:");
+    begin_waiting(&waiter, &world, 750);
+    handoff_failed(world.handoff, 0, 0);
+    ck_assert_int_eq(end_waiting(&waiter), 'd');
+    expect_note(&world, "750");
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(while_a_snapshot_is_being_taken_a_change_waits)
+{
+    struct world world;
+    struct waiter waiter;
+    struct chunk_place place;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    begin_waiting(&waiter, &world, 750);
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "751:751:", &world.err), SNAPSHOT_TAKEN);
+    ck_assert_int_eq(end_waiting(&waiter), 'd');
+    expect_note(&world, "750"); /* the chunk may still fail */
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_chunk_that_is_there_and_cannot_be_taken_stays_in_flight)
+{
+    struct world world;
+    struct waiter waiter;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    start_reading(&world, 0, "750:750:");
+    const struct chunk_record record = {.number = 7, .snapshot = (char *)(uintptr_t)"750:750:"};
+    ck_assert(!handoff_loaded(world.handoff, 0, &record, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_CORRUPT);
+    begin_waiting(&waiter, &world, 750);
+    handoff_give_up(world.handoff);
+    ck_assert_int_eq(end_waiting(&waiter), 'r');
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(waiting_ends_with_the_stop_and_with_the_copy)
+{
+    for (int i = 0; i < 2; i++) {
+        struct world world;
+        struct waiter waiter;
+        open_planned(&world, false, false);
+        claim(&world, 0);
+        start_reading(&world, 0, "750:750:");
+        begin_waiting(&waiter, &world, 750);
+        if (i == 0)
+            stop_request(&world.stop);
+        else
+            handoff_give_up(world.handoff);
+        ck_assert_int_eq(end_waiting(&waiter), i == 0 ? 's' : 'r');
+        close_world(&world);
+    }
+}
+END_TEST
+
+/* ---- truncates ---- */
+
+START_TEST(a_truncate_is_dropped_where_no_loaded_chunk_lacks_it)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    ck_assert_int_eq(judge_truncate(&world, 740), 'd');
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    ck_assert_int_eq(judge_truncate(&world, 745), 'd');
+    ck_assert_int_eq(world.resets, 0);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_truncate_is_applied_where_no_chunk_holds_what_came_after)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, NULL, "750:750:", 500);
+    claim(&world, 1);
+    load(&world, 1, NULL, "751:751:", 510);
+    ck_assert_int_eq(judge_truncate(&world, 760), 'a');
+    ck_assert_int_eq(judge(&world, 761, "5"), 'a');
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_truncate_amid_the_copy_makes_it_begin_anew)
+{
+    struct world world;
+    uint32_t lane;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    world.kept = 1;
+    ck_assert_int_eq(judge_truncate(&world, 760), 'r');
+    ck_assert_int_eq(judge(&world, 761, "5"), 'r');
+    ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_BUSY);
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(world.resets, 1);
+    ck_assert(!world.reset_whole);
+    ck_assert_int_eq(judge_truncate(&world, 760), 'd');
+    expect_note(&world, "760");
+    ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_PLAN);
+    close_world(&world);
+}
+END_TEST
+
+/* ---- clashes ---- */
+
+START_TEST(chunks_that_clash_make_the_copy_begin_anew_as_one)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    ck_assert(world.contract->ops->refused(world.contract, 0));
+    struct chunk_place place;
+    ck_assert(!handoff_open(world.handoff, 0, 0, &place));
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    world.kept = 1;
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert(world.reset_whole);
+    ck_assert(handoff_must_be_whole(world.handoff, 0));
+    plan(&world, true, false);
+    ck_assert(!world.contract->ops->refused(world.contract, 0));
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_stream_without_changes_hears_that_a_copy_must_begin_anew)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    ck_assert(world.contract->ops->goes_on(world.contract, &world.err));
+    ck_assert(!handoff_is_barred(world.handoff, 0));
+    ck_assert(handoff_begin_anew(world.handoff, 0));
+    ck_assert(handoff_is_barred(world.handoff, 0));
+    ck_assert(!world.contract->ops->goes_on(world.contract, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_RETRY);
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert(world.contract->ops->goes_on(world.contract, &world.err));
+    ck_assert(!handoff_is_barred(world.handoff, 0));
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(rows_of_the_application_are_not_emptied_for_a_clash)
+{
+    struct world world;
+    open_planned(&world, false, true);
+    ck_assert(!world.contract->ops->refused(world.contract, 0));
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_table_that_cannot_be_emptied_ends_the_resuming)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    world.reset_fails = true;
+    ck_assert(handoff_begin_anew(world.handoff, 0));
+    ck_assert(!world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_DATA);
+    close_world(&world);
+}
+END_TEST
+
+/* ---- a target that came back ---- */
+
+START_TEST(chunks_that_the_target_has_lost_are_to_come_again)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    load(&world, 0, "200", "750:750:", 510);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    world.kept = 2;
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(judge(&world, 760, "150"), 'a');
+    world.kept = 1;
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(judge(&world, 760, "50"), 'a');
+    ck_assert_int_eq(judge(&world, 760, "150"), 'd');
+    claim(&world, 0);
+    ck_assert_uint_eq(start_reading(&world, 0, "770:770:").number, 1);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_chunk_behind_a_lost_one_does_not_stand_for_it)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    world.kept = 1;
+    ck_assert(world.contract->ops->still_kept(world.contract, &world.err));
+    world.first_kept = 1;
+    ck_assert(!world.contract->ops->still_kept(world.contract, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_RETRY);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(what_was_emptied_and_is_back_is_taken_up_again)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    world.kept = 1;
+    ck_assert_int_eq(judge_truncate(&world, 760), 'r');
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    world.kept = 0;
+    ck_assert(world.contract->ops->still_kept(world.contract, &world.err));
+    world.kept = 1;
+    world.reset_is_lost = true;
+    ck_assert(!world.contract->ops->still_kept(world.contract, &world.err));
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(judge(&world, 761, "50"), 'a');
+    claim(&world, 0);
+    struct chunk_place place = start_reading(&world, 0, "770:770:");
+    ck_assert_uint_eq(place.number, 1);
+    ck_assert_uint_eq(place.begun, 0);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_copy_that_has_lost_chunks_is_not_finished)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    world.kept_finished = true;
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert(!handoff_all_copied(world.handoff));
+    claim(&world, 0);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(chunks_that_came_meanwhile_are_no_loss)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    world.kept = 2;
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(judge(&world, 760, "150"), 'd'); /* not known here yet */
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_target_that_does_not_answer_ends_the_resuming)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    world.load_fails = true;
+    ck_assert(!world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_RETRY);
+    close_world(&world);
+}
+END_TEST
+
+/* ---- the end ---- */
+
+START_TEST(complete_when_all_is_loaded_kept_and_passed)
+{
+    struct world world;
+    uint32_t lane;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, NULL, "750:750:", 600);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    claim(&world, 1);
+    load(&world, 1, NULL, "751:751:", 500);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 1);
+    world.contract->ops->passed(world.contract, 700, 700);
+    ck_assert(!handoff_is_complete(world.handoff)); /* not kept yet */
+    ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_LAST);
+    ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_BUSY);
+    handoff_finished(world.handoff, 0);
+    ck_assert(handoff_all_copied(world.handoff));
+    ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_DONE);
+    world.contract->ops->passed(world.contract, 700, 720);
+    world.contract->ops->passed(world.contract, 720, 730);
+    ck_assert(!handoff_is_complete(world.handoff)); /* the commit came before the last chunk */
+    world.contract->ops->passed(world.contract, 730, 730);
+    ck_assert(handoff_is_complete(world.handoff));
+    ck_assert_int_eq(judge(&world, 740, "5"), 'a');
+    expect_note(&world, "");
+    close_world(&world);
+}
+END_TEST
+
+/* A row that the last run read again may be as new as the source was then. */
+START_TEST(the_stream_must_pass_where_the_source_was_at_the_start)
+{
+    struct world world;
+    uint32_t lane;
+    open_world(&world);
+    world.started_at = 900;
+    ck_assert(create(&world, ""));
+    plan(&world, true, false);
+    claim(&world, 0);
+    load(&world, 0, NULL, "750:750:", 600);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_LAST);
+    handoff_finished(world.handoff, 0);
+    world.contract->ops->passed(world.contract, 898, 898);
+    world.contract->ops->passed(world.contract, 899, 899);
+    ck_assert(!handoff_is_complete(world.handoff));
+    world.contract->ops->passed(world.contract, 900, 900);
+    ck_assert(handoff_is_complete(world.handoff));
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_passed_chunk_judges_no_more)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    load(&world, 0, "200", "750:750:", 600);
+    world.contract->ops->passed(world.contract, 550, 550);
+    ck_assert_int_eq(judge(&world, 740, "5"), 'a');
+    ck_assert_int_eq(judge(&world, 740, "150"), 'd');
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_whole_table_needs_no_key)
+{
+    struct world world;
+    struct value value = {"x", 1, VALUE_TEXT};
+    const struct row row = {&value, 1};
+    enum handoff_verdict verdict;
+    open_planned(&world, true, false);
+    claim(&world, 0);
+    load(&world, 0, NULL, "750:750:", 500);
+    ck_assert(world.contract->ops->judge(world.contract, 0, 749, world.relation, &row, &verdict,
+                                         &world.err));
+    ck_assert_int_eq(verdict, HANDOFF_DROP);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_change_without_its_key_is_refused)
+{
+    struct world world;
+    struct value values[] = {{"x", 1, VALUE_TEXT}, {NULL, 0, VALUE_UNCHANGED}};
+    const struct row row = {values, 2};
+    enum handoff_verdict verdict;
+    open_planned(&world, false, false);
+    ck_assert(!world.contract->ops->judge(world.contract, 0, 750, world.relation, &row, &verdict,
+                                          &world.err));
+    ck_assert_int_eq(world.err.class, ERR_DATA);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(what_is_kept_is_taken_up_again)
+{
+    struct world world;
+    char *upto[] = {mem_string("100")};
+    open_world(&world);
+    world.copy.plan = plan_of(false, true);
+    world.copy.chunk_count = 1;
+    world.copy.chunks = mem_zero(1, sizeof *world.copy.chunks);
+    world.copy.chunks[0] = (struct chunk_record){.upto = mem_zero(1, sizeof(char *)),
+                                                 .snapshot = mem_string("750:750:"),
+                                                 .lsn = 500};
+    world.copy.chunks[0].upto[0] = upto[0];
+    ck_assert(create(&world, ""));
+    ck_assert_int_eq(judge(&world, 740, "100"), 'd');
+    ck_assert_int_eq(judge(&world, 750, "100"), 'a');
+    claim(&world, 0);
+    struct chunk_place place = start_reading(&world, 0, "760:760:");
+    ck_assert_uint_eq(place.number, 1);
+    ck_assert(place.staged);
+    ck_assert_str_eq(place.range.after[0], "100");
+    ck_assert_str_eq(place.range.below, "1000");
+    ck_assert_ptr_null(place.range.from);
+    claim(&world, 1);
+    place = start_reading(&world, 1, "760:760:");
+    ck_assert_str_eq(place.range.from, "1000");
+    ck_assert_ptr_null(place.range.below);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(what_does_not_fit_together_is_refused)
+{
+    struct world world;
+    open_world(&world);
+    ck_assert(!create(&world, "nonsense"));
+    ck_assert_int_eq(world.err.class, ERR_CORRUPT);
+    world.copy.plan = plan_of(false, false);
+    strcpy(world.copy.plan.bounds[0], "x");
+    ck_assert(!create(&world, ""));
+    ck_assert_int_eq(world.err.class, ERR_CORRUPT);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(without_a_copy_nothing_is_judged)
+{
+    struct world world;
+    open_world(&world);
+    world.copy.needed = false;
+    ck_assert(create(&world, ""));
+    ck_assert(handoff_is_complete(world.handoff));
+    ck_assert(world.contract->ops->passed_by(world.contract, 0));
+    ck_assert_int_eq(judge(&world, 5, "5"), 'a');
+    ck_assert_int_eq(judge_truncate(&world, 5), 'a');
+    close_world(&world);
 }
 END_TEST
 
 int main(void)
 {
     const TTest *tests[] = {
-        each_table_is_judged_by_its_own_snapshot,
-        a_table_is_judged_until_the_stream_has_passed_it,
-        a_table_that_was_not_copied_drops_nothing,
-        without_any_copy_it_is_complete_at_once,
-        a_change_of_no_table_of_ours_is_not_copied,
-        a_record_that_cannot_be_read_is_refused,
+        before_a_plan_everything_is_to_come,
+        a_loaded_chunk_holds_what_its_snapshot_sees,
+        chunks_of_a_lane_are_told_apart_by_their_last_keys,
+        a_chunk_must_see_what_was_dropped_for_it,
+        a_chunk_must_see_what_was_kept_with_the_position,
+        a_chunk_must_see_what_the_slot_starts_after,
+        one_workers_snapshot_does_not_speak_for_anothers,
+        what_a_lost_snapshot_saw_is_not_taken_for_seen,
+        a_change_in_flight_waits_and_is_applied_behind_its_chunk,
+        a_change_behind_the_end_of_a_chunk_in_flight_is_to_come,
+        a_chunk_that_failed_is_to_come_again,
+        while_a_snapshot_is_being_taken_a_change_waits,
+        a_chunk_that_is_there_and_cannot_be_taken_stays_in_flight,
+        waiting_ends_with_the_stop_and_with_the_copy,
+        a_truncate_is_dropped_where_no_loaded_chunk_lacks_it,
+        a_truncate_is_applied_where_no_chunk_holds_what_came_after,
+        a_truncate_amid_the_copy_makes_it_begin_anew,
+        chunks_that_clash_make_the_copy_begin_anew_as_one,
+        a_stream_without_changes_hears_that_a_copy_must_begin_anew,
+        rows_of_the_application_are_not_emptied_for_a_clash,
+        a_table_that_cannot_be_emptied_ends_the_resuming,
+        chunks_that_the_target_has_lost_are_to_come_again,
+        a_chunk_behind_a_lost_one_does_not_stand_for_it,
+        what_was_emptied_and_is_back_is_taken_up_again,
+        a_copy_that_has_lost_chunks_is_not_finished,
+        chunks_that_came_meanwhile_are_no_loss,
+        a_target_that_does_not_answer_ends_the_resuming,
+        complete_when_all_is_loaded_kept_and_passed,
+        the_stream_must_pass_where_the_source_was_at_the_start,
+        a_passed_chunk_judges_no_more,
+        a_whole_table_needs_no_key,
+        a_change_without_its_key_is_refused,
+        what_is_kept_is_taken_up_again,
+        what_does_not_fit_together_is_refused,
+        without_a_copy_nothing_is_judged,
     };
     return unit_run("handoff", tests, UNIT_COUNT(tests));
 }

@@ -16,12 +16,73 @@ static void expect_end(struct world *world, enum err_class class)
                   world->err.message);
 }
 
+/* A handoff whose copy must begin anew once. */
+struct restarter {
+    struct handoff handoff;
+    int resumed;
+};
+
+static bool restarter_resume(struct handoff *handoff, struct err *err)
+{
+    (void)err;
+    ((struct restarter *)(void *)handoff)->resumed++;
+    return true;
+}
+
+static bool restarter_goes_on(struct handoff *handoff, struct err *err)
+{
+    return ((struct restarter *)(void *)handoff)->resumed > 1 ||
+           err_set(err, ERR_RETRY, "the copy must begin anew");
+}
+
+static bool restarter_has_passed(const struct handoff *handoff, uint32_t table)
+{
+    (void)handoff, (void)table;
+    return true;
+}
+
+static const char *restarter_note(const struct handoff *handoff, struct arena *arena)
+{
+    (void)handoff, (void)arena;
+    return "";
+}
+
+static void restarter_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
+{
+    (void)handoff, (void)durable, (void)applied;
+}
+
+static bool restarter_is_complete(const struct handoff *handoff)
+{
+    return ((const struct restarter *)(const void *)handoff)->resumed > 1;
+}
+
 static bool is_first(struct world *world)
 {
     return atomic_fetch_add(&world->counted, 1) == 0;
 }
 
 /* ---- in order ---- */
+
+START_TEST(a_copy_that_must_begin_anew_restarts_a_stream_without_changes)
+{
+    static const struct handoff_ops OPS = {.resume = restarter_resume,
+                                           .goes_on = restarter_goes_on,
+                                           .passed_by = restarter_has_passed,
+                                           .note = restarter_note,
+                                           .passed = restarter_passed,
+                                           .complete = restarter_is_complete};
+    struct restarter restarter = {.handoff.ops = &OPS};
+    struct world world;
+    world_open(&world, &(struct world_config){.batch_changes = 4});
+    world.stream.handoff = &restarter.handoff;
+    world_append(&world, 0);
+    world_stream_to_end(&world);
+    ck_assert_int_eq(restarter.resumed, 2);
+    ck_assert_uint_eq(counter_get(&world.progress.reconnects), 1);
+    world_close(&world);
+}
+END_TEST
 
 START_TEST(every_change_arrives_once_and_in_order)
 {
@@ -657,6 +718,7 @@ int main(void)
         feedback_goes_on_while_the_target_blocks,
         feedback_goes_on_while_the_queue_is_full_and_no_more_is_read,
         a_passing_failure_of_the_target_does_not_reach_the_source,
+        a_copy_that_must_begin_anew_restarts_a_stream_without_changes,
         data_that_is_refused_ends_the_stream_behind_what_was_right,
         a_ledger_that_does_not_add_up_ends_the_stream,
         a_transaction_over_several_batches_begins_again_as_a_whole,

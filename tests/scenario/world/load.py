@@ -137,6 +137,27 @@ def held(database, *statements):
                 cursor.execute("ROLLBACK")
 
 
+@contextlib.contextmanager
+def in_background(call):
+    """Runs `call` in a thread beside the block, and waits for its end."""
+    failures = []
+
+    def run():
+        try:
+            call()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
 class Stall:
     """Makes whoever writes a certain row wait: the program stands still at a known place.
 

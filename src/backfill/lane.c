@@ -1,0 +1,160 @@
+/* A table's lanes (lane.h). */
+#include "backfill/lane.h"
+
+#include "backfill/chunk_key.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+static void free_after(struct lane *lane, uint16_t count)
+{
+    for (uint16_t i = 0; lane->after != NULL && i < count; i++)
+        free(lane->after[i]);
+    free(lane->after);
+    lane->after = NULL;
+}
+
+static void free_lane(struct lane *lane, uint16_t key_count)
+{
+    for (size_t i = 0; i < lane->chunk_count; i++) {
+        buf_free(&lane->chunks[i].upto);
+        snapshot_free(&lane->chunks[i].snapshot);
+    }
+    free(lane->chunks);
+    buf_free(&lane->lower);
+    free_after(lane, key_count);
+    snapshot_free(&lane->snapshot);
+    unseen_free(&lane->required);
+}
+
+void lanes_free(struct lanes *lanes)
+{
+    for (size_t i = 0; i < lanes->count; i++)
+        free_lane(&lanes->items[i], lanes->key->count);
+    free(lanes->items);
+    copy_plan_free(&lanes->plan);
+    *lanes = (struct lanes){0};
+}
+
+bool lanes_plan(struct lanes *lanes, const struct copy_key *key, struct copy_plan *plan,
+                struct err *err)
+{
+    *lanes = (struct lanes){.key = key, .plan = *plan, .count = plan->bound_count + 1};
+    *plan = (struct copy_plan){0};
+    lanes->items = mem_zero(lanes->count, sizeof *lanes->items);
+    for (size_t i = 0; i < lanes->plan.bound_count; i++) {
+        struct buf *lower = &lanes->items[i + 1].lower;
+        if (!copy_key_usable(key) ||
+            !chunk_key_append_text(&key->columns[0], lanes->plan.bounds[i], lower) ||
+            chunk_key_compare(&lanes->items[i].lower, lower) >= 0)
+            return err_set(err, ERR_CORRUPT, "\"%.60s\" does not bound a lane",
+                           lanes->plan.bounds[i]);
+    }
+    return true;
+}
+
+static bool encode_upto(const struct lanes *lanes, const struct chunk_record *record,
+                        struct buf *upto)
+{
+    for (uint16_t i = 0; record->upto != NULL && i < lanes->key->count; i++)
+        if (!chunk_key_append_text(&lanes->key->columns[i], record->upto[i], upto))
+            return false;
+    return true;
+}
+
+static void note_after(struct lanes *lanes, struct lane *lane, const struct chunk_record *record)
+{
+    uint16_t count = lanes->key->count;
+    free_after(lane, count);
+    lane->ended = record->upto == NULL;
+    if (lane->ended)
+        return;
+    lane->after = mem_zero(count, sizeof *lane->after);
+    for (uint16_t i = 0; i < count; i++)
+        lane->after[i] = mem_string(record->upto[i]);
+}
+
+bool lanes_add(struct lanes *lanes, const struct chunk_record *record, struct err *err)
+{
+    struct chunk chunk = {.judges = true, .lsn = record->lsn};
+    struct lane *lane = record->lane < lanes->count ? &lanes->items[record->lane] : NULL;
+    if (lane == NULL || lane->ended || record->number != lane->chunk_count ||
+        !encode_upto(lanes, record, &chunk.upto)) {
+        buf_free(&chunk.upto);
+        return err_set(err, ERR_CORRUPT, "chunk %u of lane %u does not follow the one before",
+                       record->number, record->lane);
+    }
+    if (!snapshot_parse(record->snapshot, &chunk.snapshot, err)) {
+        buf_free(&chunk.upto);
+        return false;
+    }
+    lane->chunks = mem_grow(lane->chunks, lane->chunk_count + 1, sizeof *lane->chunks);
+    lane->chunks[lane->chunk_count++] = chunk;
+    note_after(lanes, lane, record);
+    if (record->lsn > lanes->last)
+        lanes->last = record->lsn;
+    return true;
+}
+
+struct lane *lanes_find(struct lanes *lanes, const struct buf *key)
+{
+    size_t low = 0; /* the last lane whose lower is not above the key: in low..high-1 */
+    size_t high = lanes->count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (chunk_key_compare(&lanes->items[middle].lower, key) <= 0)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &lanes->items[low];
+}
+
+const struct chunk *lane_find(const struct lane *lane, const struct buf *key)
+{
+    size_t bounded = lane->ended ? lane->chunk_count - 1 : lane->chunk_count;
+    size_t low = 0; /* the first chunk that reaches the key: in low..high */
+    size_t high = bounded;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (chunk_key_compare(&lane->chunks[middle].upto, key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < lane->chunk_count ? &lane->chunks[low] : NULL;
+}
+
+bool lanes_all_ended(const struct lanes *lanes)
+{
+    for (size_t i = 0; i < lanes->count; i++)
+        if (!lanes->items[i].ended)
+            return false;
+    return lanes->count > 0;
+}
+
+bool lanes_any_claimed(const struct lanes *lanes)
+{
+    for (size_t i = 0; i < lanes->count; i++)
+        if (lanes->items[i].claimed)
+            return true;
+    return false;
+}
+
+/* A lane's snapshots were taken one after the other. */
+static void pass_lane(struct lane *lane, lsn_t durable)
+{
+    while (lane->first_judging < lane->chunk_count &&
+           lane->chunks[lane->first_judging].lsn <= durable) {
+        struct chunk *chunk = &lane->chunks[lane->first_judging++];
+        chunk->judges = false;
+        snapshot_free(&chunk->snapshot);
+    }
+}
+
+bool lanes_pass(struct lanes *lanes, lsn_t durable)
+{
+    for (size_t i = 0; i < lanes->count; i++)
+        pass_lane(&lanes->items[i], durable);
+    return lanes_all_ended(lanes) && lanes->last <= durable;
+}

@@ -1,0 +1,240 @@
+/* What the backfill has to copy (copy_tasks.h). */
+#include "cli/copy_tasks.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LARGE_BYTES (4 << 20)
+#define NARROW_ROW 64 /* bytes that a short row takes in a page */
+
+/* ---- keys ---- */
+
+/* Types whose order is known here: the order of their default btree operators. */
+static const struct {
+    const char *type;
+    enum key_order order;
+} ORDERS[] = {
+    {"pg_catalog.int2", KEY_SIGNED},  {"pg_catalog.int4", KEY_SIGNED},
+    {"pg_catalog.int8", KEY_SIGNED},  {"pg_catalog.oid", KEY_UNSIGNED},
+    {"pg_catalog.bool", KEY_BOOL},    {"pg_catalog.uuid", KEY_UUID},
+    {"pg_catalog.text", KEY_BYTES},   {"pg_catalog.varchar", KEY_BYTES},
+    {"pg_catalog.name", KEY_BYTES},
+};
+
+static bool is_c(const char *collation)
+{
+    return strcmp(collation, "C") == 0 || strcmp(collation, "POSIX") == 0 ||
+           strcmp(collation, "pg_catalog.C") == 0 || strcmp(collation, "pg_catalog.POSIX") == 0;
+}
+
+/* Encodings whose bytes are in the order of their code points, as those of UTF-8 are, in which
+ * the values reach us. */
+static bool keeps_byte_order(const char *encoding)
+{
+    return strcmp(encoding, "UTF8") == 0 || strcmp(encoding, "LATIN1") == 0 ||
+           strcmp(encoding, "SQL_ASCII") == 0;
+}
+
+/* Text is ordered by its bytes only under collation C, which is that of the type name. */
+static bool by_bytes(const struct catalog *catalog, const struct catalog_column *column)
+{
+    bool name = strcmp(column->base_type, "pg_catalog.name") == 0;
+    if (!keeps_byte_order(catalog->encoding))
+        return false;
+    if (column->collation != NULL)
+        return is_c(column->collation);
+    return name || is_c(catalog->collation);
+}
+
+static enum key_order order_of(const struct catalog *catalog,
+                               const struct catalog_column *column)
+{
+    for (size_t i = 0; i < sizeof ORDERS / sizeof ORDERS[0]; i++)
+        if (strcmp(column->base_type, ORDERS[i].type) == 0 && !column->array)
+            return ORDERS[i].order != KEY_BYTES || by_bytes(catalog, column) ? ORDERS[i].order
+                                                                             : KEY_NONE;
+    return KEY_NONE;
+}
+
+static bool reads_column(const struct migration *m, const struct bound_source *source,
+                         const char *name)
+{
+    for (uint32_t i = 0; i < source->table_count; i++)
+        if (relation_column(m->chain->tables[source->first_table + i].source_relation, name) < 0)
+            return false;
+    return true;
+}
+
+/* The leading columns of the identity whose order is known: a prefix of a key bounds chunks as
+ * well as a whole one. Every change in the stream brings them. */
+static void find_key(const struct migration *m, const struct bound_source *source,
+                     struct copy_key_column *columns, struct copy_key *key)
+{
+    const struct catalog_table *table = source->table;
+    const struct catalog_index *index = catalog_identity_index(table);
+    *key = (struct copy_key){.columns = columns};
+    if (index == NULL || source->insert_only)
+        return;
+    for (uint16_t i = 0; i < index->column_count; i++) {
+        const struct catalog_column *column = &table->columns[index->columns[i]];
+        enum key_order order = order_of(m->source_catalog, column);
+        if (order == KEY_NONE || !reads_column(m, source, column->name))
+            return;
+        columns[key->count++] = (struct copy_key_column){column->name, column->base_type, order};
+    }
+}
+
+static size_t widest_index(const struct catalog_table *table)
+{
+    const struct catalog_index *index = catalog_identity_index(table);
+    return index == NULL ? 0 : index->column_count;
+}
+
+static void find_keys(const struct migration *m, struct copy_tasks *tasks)
+{
+    size_t columns = 0;
+    for (size_t i = 0; i < m->source_count; i++)
+        columns += widest_index(m->chain->sources[i].table);
+    tasks->keys = mem_zero(m->source_count + 1, sizeof *tasks->keys);
+    tasks->key_columns = mem_zero(columns + 1, sizeof *tasks->key_columns);
+    struct copy_key_column *next = tasks->key_columns;
+    for (size_t i = 0; i < m->source_count; i++) {
+        find_key(m, &m->chain->sources[i], next, &tasks->keys[i]);
+        next += widest_index(m->chain->sources[i].table);
+    }
+}
+
+/* ---- order ---- */
+
+/* How deep below tables without parents each target table is; cycles end at the count. */
+static void find_levels(const struct migration *m, int *levels)
+{
+    size_t count = m->table_count;
+    bool changed = true;
+    for (size_t round = 0; changed && round < count; round++) {
+        changed = false;
+        for (size_t child = 0; child < count; child++) {
+            const struct catalog_table *table = m->targets[child].table;
+            for (size_t parent = 0; parent < count; parent++) {
+                for (uint16_t k = 0; k < table->foreign_key_count; k++) {
+                    if (parent == child || table->foreign_keys[k].parent_oid !=
+                                               m->targets[parent].table->oid ||
+                        levels[child] > levels[parent])
+                        continue;
+                    levels[child] = levels[parent] + 1;
+                    changed = true;
+                }
+            }
+        }
+    }
+}
+
+/* A source table is as deep as the deepest table it goes to. */
+static int level_of(const struct migration *m, uint32_t source, const int *levels)
+{
+    const struct bound_source *s = &m->chain->sources[source];
+    int deepest = 0;
+    for (uint32_t i = 0; i < s->table_count; i++)
+        if (levels[s->first_table + i] > deepest)
+            deepest = levels[s->first_table + i];
+    return deepest;
+}
+
+/* Insertion sort: by level, then by size. */
+static void order_tasks(const struct migration *m, const int *levels, struct copy_task *tasks,
+                        size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct copy_task task = tasks[i];
+        size_t at = i;
+        for (; at > 0; at--) {
+            uint32_t before = tasks[at - 1].table;
+            int level = level_of(m, before, levels) - level_of(m, task.table, levels);
+            int64_t bytes = m->chain->sources[task.table].table->bytes -
+                            m->chain->sources[before].table->bytes;
+            if (level < 0 || (level == 0 && bytes <= 0))
+                break;
+            tasks[at] = tasks[at - 1];
+        }
+        tasks[at] = task;
+    }
+}
+
+/* The tables that a source goes to, parents first. */
+static void list_parts(const struct migration *m, const struct bound_source *source,
+                       const int *levels, struct copy_part *parts)
+{
+    for (uint32_t i = 0; i < source->table_count; i++) {
+        const struct bound_table *table = &m->chain->tables[source->first_table + i];
+        uint32_t at = i;
+        for (; at > 0; at--) {
+            if (levels[parts[at - 1].target->table] <= levels[table->target_relation->table])
+                break;
+            parts[at] = parts[at - 1];
+        }
+        parts[at] = (struct copy_part){.source = table->source_relation,
+                                       .target = table->target_relation,
+                                       .binary = table->copy_binary};
+    }
+}
+
+/* How many rows a table has is an estimate, old or missing; how many bytes is known. */
+static bool is_large(const struct migration *m, const struct catalog_table *table)
+{
+    int64_t rows = table->estimated_rows < 0 ? table->bytes / NARROW_ROW : table->estimated_rows;
+    return table->bytes > LARGE_BYTES || rows > m->config->chunk_rows;
+}
+
+/* Small tables, those without a usable key, and all where foreign keys are enforced (their rows
+ * must all be of one time) go whole. */
+static bool goes_in_chunks(const struct migration *m, const struct copy_tasks *tasks, size_t i)
+{
+    return !tasks->enforced && copy_key_usable(&tasks->keys[i]) &&
+           is_large(m, m->chain->sources[i].table);
+}
+
+/* Parts have the indexes of the chain's tables. */
+static void list_tasks(const struct migration *m, const bool *wanted, const int *levels,
+                       struct copy_tasks *tasks)
+{
+    for (size_t i = 0; i < m->source_count; i++) {
+        const struct bound_source *source = &m->chain->sources[i];
+        if (!wanted[i])
+            continue;
+        list_parts(m, source, levels, &tasks->parts[source->first_table]);
+        tasks->tasks[tasks->count++] =
+            (struct copy_task){.table = (uint32_t)i,
+                               .key = &tasks->keys[i],
+                               .chunked = goes_in_chunks(m, tasks, i),
+                               .part_count = source->table_count,
+                               .parts = &tasks->parts[source->first_table]};
+    }
+    order_tasks(m, levels, tasks->tasks, tasks->count);
+}
+
+void copy_tasks_make(const struct migration *migration, const bool *wanted,
+                     struct copy_tasks *tasks)
+{
+    int *levels = mem_zero(migration->table_count + 1, sizeof *levels);
+    *tasks = (struct copy_tasks){
+        .tasks = mem_zero(migration->source_count + 1, sizeof *tasks->tasks),
+        .parts = mem_zero(migration->table_count + 1, sizeof *tasks->parts),
+        .enforced = !migration->target_catalog->can_set_replica_role,
+    };
+    find_keys(migration, tasks);
+    if (tasks->enforced || migration->config->backfill_order == COPY_PARENTS_FIRST)
+        find_levels(migration, levels);
+    list_tasks(migration, wanted, levels, tasks);
+    free(levels);
+}
+
+void copy_tasks_free(struct copy_tasks *tasks)
+{
+    free(tasks->tasks);
+    free(tasks->parts);
+    free(tasks->keys);
+    free(tasks->key_columns);
+    *tasks = (struct copy_tasks){0};
+}

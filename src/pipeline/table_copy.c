@@ -1,0 +1,33 @@
+/* What a table's copy owns (table_copy.h). */
+#include "pipeline/table_copy.h"
+
+#include <stdlib.h>
+
+static void free_texts(char **texts, size_t count)
+{
+    for (size_t i = 0; texts != NULL && i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+void copy_plan_free(struct copy_plan *plan)
+{
+    free_texts(plan->bounds, plan->bound_count);
+    *plan = (struct copy_plan){0};
+}
+
+void chunk_record_free(struct chunk_record *record, uint16_t key_count)
+{
+    free_texts(record->upto, key_count);
+    free(record->snapshot);
+    *record = (struct chunk_record){0};
+}
+
+void table_copy_free(struct table_copy *copy, uint16_t key_count)
+{
+    copy_plan_free(&copy->plan);
+    for (size_t i = 0; i < copy->chunk_count; i++)
+        chunk_record_free(&copy->chunks[i], key_count);
+    free(copy->chunks);
+    *copy = (struct table_copy){0};
+}

@@ -1,0 +1,278 @@
+"""Tables are copied in chunks: over keys of every kind, and each chunk is there once it is."""
+import collections
+
+import pytest
+
+from world import load, wait
+
+SMALL = {"workers": 2, "chunk_rows": 500, "chunk_time": "1ms"}  # chunks of 500 rows
+
+# DDL of a table t, and how its n rows are made; which tables are copied in chunks.
+KEYS = {
+    "int": ("id int PRIMARY KEY, v text",
+            "SELECT i * 7, 'v' || i FROM generate_series(1, {n}) i"),
+    "bigint-negative": ("id bigint PRIMARY KEY, v text",
+                        "SELECT i - {n} / 2, 'v' || i FROM generate_series(1, {n}) i"),
+    "bigint-extreme": ("id bigint PRIMARY KEY",
+                       "SELECT i FROM generate_series(1, {n} - 4) i UNION ALL VALUES "
+                       "(9223372036854775807), (9223372036854775806), (-9223372036854775808), (0)"),
+    "smallint": ("id smallint PRIMARY KEY", "SELECT i - 2000 FROM generate_series(1, {n}) i"),
+    "bool": ("b bool, id int, PRIMARY KEY (b, id)",
+             "SELECT i % 10 = 0, i FROM generate_series(1, {n}) i"),
+    "int-int": ("a int, b int, v text, PRIMARY KEY (a, b)",
+                "SELECT i / 100, -i, 'v' FROM generate_series(1, {n}) i"),
+    "skewed": ("a int, b int, v text, PRIMARY KEY (a, b)",
+               "SELECT CASE WHEN i % 10 < 8 THEN 5 ELSE i / 50 END, i, 'v' "
+               "FROM generate_series(1, {n}) i"),
+    "one-leading-value": ("a int, b int, PRIMARY KEY (a, b)",
+                          "SELECT 1, i FROM generate_series(1, {n}) i"),
+    "prefix": ("a int, b numeric, c text, PRIMARY KEY (a, b)",
+               "SELECT i / 300, i / 3.0, 'v' FROM generate_series(1, {n}) i"),
+    "uuid": ("id uuid PRIMARY KEY, v text",
+             "SELECT md5(i::text)::uuid, 'v' FROM generate_series(1, {n}) i"),
+    "text-c": ('id text COLLATE "C" PRIMARY KEY, v text',
+               r"SELECT CASE i % 4 WHEN 0 THEN E'o\'neil\\' WHEN 1 THEN '{{\"' WHEN 2 THEN 'ü,' "
+               "ELSE '' END || i, 'v' FROM generate_series(1, {n}) i"),
+    "varchar-c": ('id varchar(20) COLLATE "C" PRIMARY KEY',
+                  "SELECT chr(33 + i % 90) || i FROM generate_series(1, {n}) i"),
+    "name": ("id name PRIMARY KEY", "SELECT 'n' || i FROM generate_series(1, {n}) i"),
+    "quoted": ('"Key \'1" int, "b""c" int, PRIMARY KEY ("Key \'1", "b""c")',
+               "SELECT i / 9, i FROM generate_series(1, {n}) i"),
+}
+WHOLE = {
+    "text-icu": ('id text COLLATE "und-x-icu" PRIMARY KEY',
+                 "SELECT 'v' || i FROM generate_series(1, {n}) i"),
+    "numeric": ("id numeric PRIMARY KEY", "SELECT i / 7.0 FROM generate_series(1, {n}) i"),
+    "keyless": ("v text, w int", "SELECT 'v' || i % 50, i % 3 FROM generate_series(1, {n}) i"),
+}
+PARTITIONED = [
+    "CREATE TABLE t (a int, b int, v text, PRIMARY KEY (a, b)) PARTITION BY RANGE (a)",
+    "CREATE TABLE t_low PARTITION OF t FOR VALUES FROM (MINVALUE) TO (10)",
+    "CREATE TABLE t_high PARTITION OF t FOR VALUES FROM (10) TO (30) PARTITION BY HASH (b)",
+    "CREATE TABLE t_high_0 PARTITION OF t_high FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+    "CREATE TABLE t_high_1 PARTITION OF t_high FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+    "CREATE TABLE t_rest PARTITION OF t DEFAULT",
+]
+
+
+def chunks(world, table="t"):
+    """The chunk rows of a table, by lane: [(number, last key or None, rows), ...]."""
+    lanes = collections.defaultdict(list)
+    for lane, *rest in world.target.rows(
+            """SELECT lane, number, upto, rows FROM slackwater.chunk
+               WHERE migration = %s AND source = %s ORDER BY lane, number""",
+            world.migration, f'"public"."{table}"'):
+        lanes[lane].append(tuple(rest))
+    return lanes
+
+
+def copy_row(world, columns, table="t"):
+    return world.target.rows(f"SELECT {columns} FROM slackwater.copy "
+                             "WHERE migration = %s AND source = %s",
+                             world.migration, f'"public"."{table}"')[0]
+
+
+def assert_chunked(world, rows, table="t"):
+    """Every lane is there from its first chunk to its end, and each row is in one chunk."""
+    lanes = chunks(world, table)
+    bounds, whole, finished = copy_row(
+        world, "coalesce(cardinality(bounds), 0), whole, finished_at IS NOT NULL", table)
+    assert finished
+    assert list(lanes) == list(range(bounds + 1))
+    for lane in lanes.values():
+        assert [number for number, _, _ in lane] == list(range(len(lane)))
+        assert [upto is None for _, upto, _ in lane] == [False] * (len(lane) - 1) + [True]
+    assert sum(count for lane in lanes.values() for _, _, count in lane) == rows
+    return whole
+
+
+def fill(world, statement, rows, analyzed):
+    world.source.run("INSERT INTO t " + statement.format(n=rows))
+    if analyzed:
+        world.source.run("ANALYZE t")
+
+
+@pytest.mark.parametrize("analyzed", [True, False], ids=["analyzed", "no-statistics"])
+@pytest.mark.parametrize("kind", KEYS)
+def test_keys_of_every_kind_are_copied_in_chunks(world, kind, analyzed):
+    columns, statement = KEYS[kind]
+    world.both(f"CREATE TABLE t ({columns})")
+    fill(world, statement, 4000, analyzed)
+    product = world.product(backfill=SMALL).start_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+    assert not assert_chunked(world, 4000)
+    assert sum(map(len, chunks(world).values())) >= 8
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_table_without_a_key_of_known_order_is_one_chunk(world, kind):
+    columns, statement = WHOLE[kind]
+    world.both(f"CREATE TABLE t ({columns})")
+    if kind == "keyless":
+        world.source.run("ALTER TABLE t REPLICA IDENTITY FULL")
+    fill(world, statement, 4000, analyzed=True)
+    product = world.product(backfill=SMALL).start_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+    assert assert_chunked(world, 4000)
+    assert chunks(world) == {0: [(0, None, 4000)]}
+
+
+@pytest.mark.parametrize("analyzed", [True, False], ids=["analyzed", "no-statistics"])
+@pytest.mark.parametrize("target", [PARTITIONED, PARTITIONED[:1] + PARTITIONED[5:]],
+                         ids=["to-same", "to-otherwise"])
+def test_a_partitioned_table_is_copied_through_its_root(world, target, analyzed):
+    world.source.run(*PARTITIONED)
+    world.target.run(*target)
+    fill(world, "SELECT i / 100, i, 'v' FROM generate_series(1, {n}) i", 4000, analyzed)
+    product = world.product(backfill=SMALL).start_streaming()
+    world.source.run("UPDATE t SET a = a + 25 WHERE b % 5 = 0")
+    product.wait_caught_up()
+    world.assert_equal("t")
+    assert not assert_chunked(world, 4000)
+
+
+def test_a_table_that_inherits_is_a_table_of_its_own(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)",
+               "CREATE TABLE child (PRIMARY KEY (id)) INHERITS (t)")
+    world.source.run("INSERT INTO t SELECT i, 'p' FROM generate_series(1, 2000) i",
+                     "INSERT INTO child SELECT i, 'c' FROM generate_series(1, 3000) i", "ANALYZE")
+    product = world.product(backfill=SMALL).start_streaming()
+    product.wait_caught_up()
+    for only in ("ONLY t", "child"):
+        query = f"SELECT count(*), min(v), sum(id) FROM {only}"
+        assert world.source.rows(query) == world.target.rows(query)
+    assert_chunked(world, 2000)
+    assert_chunked(world, 3000, "child")
+
+
+def test_an_empty_table_is_one_empty_chunk(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY)")
+    product = world.product(backfill=SMALL).start_streaming()
+    product.wait_caught_up()
+    assert chunks(world) == {0: [(0, None, 0)]}
+
+
+def test_rows_at_the_target_are_overwritten_chunk_by_chunk(world):
+    """The application writes both sides: every chunk goes by a stage."""
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    fill(world, "SELECT i, 'source' FROM generate_series(1, {n}) i", 4000, analyzed=True)
+    world.target.run("INSERT INTO t SELECT i, 'old' FROM generate_series(1, 4000, 7) i",
+                     "INSERT INTO t VALUES (-1, 'its own')")
+    product = world.product(backfill=SMALL).start_streaming()
+    product.wait_caught_up()
+    assert_chunked(world, 4000)
+    assert copy_row(world, "staged") == (True,)
+    world.target.run("DELETE FROM t WHERE id = -1")
+    world.assert_equal()
+
+
+def test_a_row_that_comes_to_the_target_during_the_copy_sends_its_chunk_through_the_stage(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    fill(world, "SELECT i, 'source' FROM generate_series(1, {n}) i", 4000, analyzed=True)
+    with load.Stall(world.target, "t", "NEW.v = 'source' AND NEW.id % 500 = 1") as stall:
+        product = world.product(backfill=SMALL).start()
+        stall.wait_reached()
+        # Both workers stand in the first lanes.
+        world.target.run("INSERT INTO t VALUES (2500, 'mine'), (3000, 'mine'), (3500, 'mine')")
+    product.wait_streaming()
+    product.wait_caught_up()
+    assert copy_row(world, "staged") == (False,)
+    world.assert_equal()
+
+
+def test_several_targets_of_one_table_share_its_chunks(world):
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    world.target.run("CREATE TABLE a (id int PRIMARY KEY, v text)",
+                     "CREATE TABLE b (id int PRIMARY KEY, v text)")
+    fill(world, "SELECT i, 'v' || i FROM generate_series(1, {n}) i", 4000, analyzed=True)
+    product = world.product(backfill=SMALL, tables=[
+        {"source": "public.t", "target": "public.a"},
+        {"source": "public.t", "target": "public.b"}]).start_streaming()
+    product.wait_caught_up()
+    world.assert_equal_by({"a": "SELECT * FROM t", "b": "SELECT * FROM t"})
+    assert_chunked(world, 8000)
+
+
+def test_killed_in_mid_copy_it_keeps_the_chunks_that_are_there(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    fill(world, "SELECT i, 'v' FROM generate_series(1, {n}) i", 20000, analyzed=True)
+    snapshots = ("SELECT lane, number, snapshot, finished_at FROM slackwater.chunk "
+                 "WHERE migration = %s ORDER BY lane, number")
+    with load.Stall(world.target, "t", "NEW.id % 10000 = 9999") as stall:
+        product = world.product(backfill=SMALL).start()
+        stall.wait_reached()
+        wait.until(lambda: chunks(world), "a finished chunk")
+        product.kill9()
+    kept = world.target.rows(snapshots, world.migration)
+    world.source.run("UPDATE t SET v = 'changed' WHERE id % 3 = 0", "DELETE FROM t WHERE id % 5 = 0",
+                     "INSERT INTO t SELECT i, 'new' FROM generate_series(20001, 21000) i")
+    product.start_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+    now = world.target.rows(snapshots, world.migration)
+    assert kept and set(kept) < set(now), "chunks that were there were copied again"
+
+
+def test_killed_while_a_chunk_commits_it_knows_what_came_of_it(world):
+    """The COMMIT waits in the old server process; the next run ends that before it looks."""
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    world.target.run(
+        f"""CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN PERFORM pg_advisory_xact_lock_shared({load.Stall.KEY}); RETURN NULL; END$$""",
+        """CREATE CONSTRAINT TRIGGER late AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED
+           FOR EACH ROW WHEN (NEW.id = 1500) EXECUTE FUNCTION late()""",
+        "ALTER TABLE t ENABLE ALWAYS TRIGGER late")
+    fill(world, "SELECT i, 'v' FROM generate_series(1, {n}) i", 4000, analyzed=True)
+    committing = ("SELECT array_agg(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                  "AND wait_event = 'advisory' AND query = 'COMMIT'")
+    with load.held(world.target, f"SELECT pg_advisory_xact_lock({load.Stall.KEY})"):
+        product = world.product(backfill=SMALL).start()
+        old = wait.until(lambda: world.target.value(committing), "a chunk that commits")
+        product.kill9()
+        world.source.run("UPDATE t SET v = 'changed'")
+        product.start()
+        new = wait.until(lambda: [pid for pid in world.target.value(committing) or ()
+                                  if pid not in old], "the chunk to be copied again")
+        assert world.target.value(committing) == new, "the killed run's process lives on"
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+    assert_chunked(world, 4000)
+
+
+@pytest.mark.limit(180)
+def test_writers_on_the_keys_being_copied(world):
+    world.both(*load.ACCOUNTS.split(";"))
+    load.accounts_fill(world.source, 20000)
+    world.source.run("ANALYZE")
+    product = world.product(backfill=SMALL)
+    with load.Writers(world.source, 3, load.accounts_work(20000)) as writers:
+        product.start_streaming()
+        writers.wait_commits(200)
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_a_chunk_is_read_from_the_keys_index_whatever_the_statistics_say(world):
+    """Statistics of another time, and indexes that look better: no scan of the table."""
+    world.both("CREATE TABLE t (a int, b int, v text, PRIMARY KEY (a, b))")
+    world.source.run("ALTER TABLE t SET (autovacuum_enabled = false)",
+                     "CREATE INDEX ON t (a)", "CREATE INDEX ON t (b)",
+                     "INSERT INTO t SELECT 1, i FROM generate_series(1, 1000) i", "ANALYZE t")
+    fill(world, "SELECT i / 2000, 1000 + i, repeat('x', 50) FROM generate_series(1, {n}) i", 20000,
+         analyzed=False)
+    product = world.product(backfill=SMALL).start_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+    chunk_count = sum(map(len, chunks(world).values()))
+    assert chunk_count >= 30
+    scans = ("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 't'",
+             "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 't_pkey'",
+             "SELECT coalesce(sum(idx_scan), 0) FROM pg_stat_user_indexes "
+             "WHERE relname = 't' AND indexrelname <> 't_pkey'")
+    wait.until(lambda: world.source.value(scans[1]) >= chunk_count,
+               "the scans of the key's index to be counted")
+    assert world.source.value(scans[2]) == 0
+    assert world.source.value(scans[0]) < chunk_count / 4  # others look at it too
