@@ -297,7 +297,7 @@ static void adapt_size(struct worker *worker, const struct chunk_work *work, use
         worker->chunk_rows = CHUNK_ROWS_MOST;
 }
 
-static bool note_loaded(struct worker *worker, struct chunk_work *work, struct err *err)
+static void note_loaded(struct worker *worker, struct chunk_work *work)
 {
     usec_t took = clock_monotonic() - work->began;
     count_rows(worker, work);
@@ -308,7 +308,6 @@ static bool note_loaded(struct worker *worker, struct chunk_work *work, struct e
               log_uint("lane", work->lane), log_uint("number", work->place.number),
               log_uint("rows", work->record.rows),
               log_real("seconds", (double)took / USEC_PER_SEC));
-    return handoff_loaded(worker->copier->config.handoff, work->task->table, &work->record, err);
 }
 
 /* After a COMMIT without answer, on new connections: what came of it. Until that is known the
@@ -319,11 +318,13 @@ static bool learn_outcome(struct worker *worker, struct chunk_work *work, bool *
     struct copier *copier = worker->copier;
     struct backoff backoff = backoff_between(RETRY_FIRST, RETRY_MOST);
     for (;;) {
-        if (connect_worker(worker, err) &&
+        disconnect_worker(worker); /* the source may be away, and is not asked */
+        if (worker->writer->ops->open(worker->writer, err) &&
             worker->writer->ops->outcome(worker->writer, work->task->table, &work->record,
-                                         committed, err))
+                                         committed, err)) {
+            worker->writer->ops->close(worker->writer);
             return true;
-        disconnect_worker(worker);
+        }
         if (err->class != ERR_RETRY)
             return false;
         if (pause_or_leave(copier, &backoff))
@@ -385,25 +386,42 @@ static void forget_record(struct chunk_work *work)
     work->record = (struct chunk_record){0};
 }
 
-static enum chunk_end after_lost_reply(struct worker *worker, struct chunk_work *work,
-                                       struct err *err)
+/* The chunk was surely not committed. */
+static enum chunk_end give_back(struct worker *worker, struct chunk_work *work)
 {
-    bool committed = false;
-    const struct err lost = *err;
-    if (!learn_outcome(worker, work, &committed, err))
-        return CHUNK_FAILED; /* still in flight, for all that is known */
-    if (committed)
-        return note_loaded(worker, work, err) ? CHUNK_LOADED : CHUNK_FAILED;
-    *err = lost;
     uncount_rows(worker, work);
     handoff_failed(worker->copier->config.handoff, work->task->table, work->lane);
     return CHUNK_FAILED;
 }
 
+/* Asks, as long as there is something to ask: whoever answers may be gone by then. */
+static enum chunk_end end_chunk(struct worker *worker, struct chunk_work *work, bool ask,
+                                struct err *err)
+{
+    for (;;) {
+        bool committed = true;
+        if (ask && !learn_outcome(worker, work, &committed, err))
+            return CHUNK_FAILED; /* still in flight, for all that is known */
+        if (!committed) {
+            err_set(err, ERR_RETRY, "the target does not have the chunk");
+            return give_back(worker, work);
+        }
+        switch (handoff_loaded(worker->copier->config.handoff, work->task->table,
+                               &work->record, err)) {
+        case CHUNK_IS_LOADED:
+            note_loaded(worker, work);
+            return CHUNK_LOADED;
+        case CHUNK_BAD:
+            return CHUNK_FAILED;
+        case CHUNK_TO_ASK:
+            ask = true;
+        }
+    }
+}
+
 /* One attempt at the lane's next chunk. */
 static enum chunk_end try_chunk(struct worker *worker, struct chunk_work *work, struct err *err)
 {
-    struct table_handoff *handoff = worker->copier->config.handoff;
     work->began = clock_monotonic();
     work->committing = false;
     work->counted_rows = work->counted_bytes = 0;
@@ -419,14 +437,12 @@ static enum chunk_end try_chunk(struct worker *worker, struct chunk_work *work, 
     }
     if (read_and_write(worker, work, err)) {
         worker->reader->ops->end(worker->reader);
-        return note_loaded(worker, work, err) ? CHUNK_LOADED : CHUNK_FAILED;
+        return end_chunk(worker, work, false, err);
     }
     disconnect_worker(worker);
-    if (work->committing && err->class == ERR_RETRY)
-        return after_lost_reply(worker, work, err);
-    uncount_rows(worker, work);
-    handoff_failed(handoff, work->task->table, work->lane);
-    return CHUNK_FAILED;
+    if (work->committing && (err->class == ERR_RETRY || err->class == ERR_STOPPED))
+        return end_chunk(worker, work, true, err);
+    return give_back(worker, work);
 }
 
 /* The lane's next chunk until it is there, or a failure that does not pass. */

@@ -42,6 +42,7 @@ struct table_handoff {
     pthread_mutex_t lock; /* guards lanes, flags and the unseen set */
     pthread_cond_t changed;
     struct unseen unseen;
+    uint64_t compares; /* how often what is kept at the target was looked at */
     bool given_up;
     bool reloading; /* the workers keep off every table */
 };
@@ -494,6 +495,7 @@ static bool compare_kept(struct table_handoff *h, bool *lost, struct err *err)
 {
     struct known *known = mem_zero(h->count + 1, sizeof *known);
     *lost = false;
+    h->compares++;
     for (size_t i = 0; i < h->count; i++)
         known[i] = count_chunks(&h->tables[i]);
     struct table_copy *kept = load_kept(h, err);
@@ -688,6 +690,7 @@ enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table
                  unseen_is_covered(&l->required, &parsed);
     if (taken) {
         l->snapshot = parsed;
+        l->compares = handoff->compares;
         l->state = LANE_READING;
         notify(handoff);
     } else {
@@ -698,18 +701,30 @@ enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table
     return taken ? SNAPSHOT_TAKEN : SNAPSHOT_TOO_OLD;
 }
 
-bool handoff_loaded(struct table_handoff *handoff, uint32_t table,
-                    const struct chunk_record *record, struct err *err)
+/* Lock held. */
+static enum loaded_verdict loaded_locked(struct table_handoff *h, struct lanes *lanes,
+                                         const struct chunk_record *record, struct err *err)
 {
-    struct copied_table *t = &handoff->tables[table];
-    pthread_mutex_lock(&handoff->lock);
-    bool ok = lanes_add(&t->lanes, record, err);
-    if (ok) {
-        unseen_prune(&handoff->unseen, &t->lanes.items[record->lane].snapshot);
-        close_chunk(handoff, &t->lanes.items[record->lane]);
+    struct lane *lane = &lanes->items[record->lane];
+    if (lane->compares != h->compares) {
+        lane->compares = h->compares;
+        return CHUNK_TO_ASK;
     }
+    if (!lanes_add(lanes, record, err))
+        return CHUNK_BAD;
+    unseen_prune(&h->unseen, &lane->snapshot);
+    close_chunk(h, lane);
+    return CHUNK_IS_LOADED;
+}
+
+enum loaded_verdict handoff_loaded(struct table_handoff *handoff, uint32_t table,
+                                   const struct chunk_record *record, struct err *err)
+{
+    pthread_mutex_lock(&handoff->lock);
+    enum loaded_verdict verdict =
+        loaded_locked(handoff, &handoff->tables[table].lanes, record, err);
     pthread_mutex_unlock(&handoff->lock);
-    return ok;
+    return verdict;
 }
 
 void handoff_failed(struct table_handoff *handoff, uint32_t table, uint32_t lane)

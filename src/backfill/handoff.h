@@ -106,9 +106,14 @@ enum snapshot_verdict { SNAPSHOT_TAKEN, SNAPSHOT_TOO_OLD, SNAPSHOT_BAD };
 enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table, uint32_t lane,
                                    const char *snapshot, struct err *err);
 /* The chunk is committed at the target, or surely not. While that is not known neither is said,
- * and changes of its rows wait; so they do when loaded() fails. */
-bool handoff_loaded(struct table_handoff *handoff, uint32_t table,
-                    const struct chunk_record *record, struct err *err);
+ * and changes of its rows wait; so they do when loaded() fails.
+ *
+ * CHUNK_TO_ASK: what is kept at the target was compared since the chunk's snapshot was taken, and
+ * perhaps the target that had committed it was gone by then: its record is to be looked for, and
+ * loaded() or failed() to be said after that. */
+enum loaded_verdict { CHUNK_IS_LOADED, CHUNK_TO_ASK, CHUNK_BAD };
+enum loaded_verdict handoff_loaded(struct table_handoff *handoff, uint32_t table,
+                                   const struct chunk_record *record, struct err *err);
 void handoff_failed(struct table_handoff *handoff, uint32_t table, uint32_t lane);
 
 /* True while the workers are to keep off the table: whoever waits at it for the stream waits in

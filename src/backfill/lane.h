@@ -41,6 +41,7 @@ struct lane {
     enum lane_state state;
     struct snapshot snapshot; /* of the chunk in flight */
     struct unseen required;   /* what that must see */
+    uint64_t compares;        /* the handoff's, when it was taken */
 };
 
 struct lanes {

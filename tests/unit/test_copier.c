@@ -470,6 +470,12 @@ static bool load_tables(void *context, struct table_copy *copies, struct err *er
     return true;
 }
 
+static bool load_nothing(void *context, struct table_copy *copies, struct err *err)
+{
+    (void)context, (void)copies;
+    return err_set(err, ERR_RETRY, "away");
+}
+
 static void open_world_of(struct world *world, int workers, size_t tables, struct rule *rule,
                           bool chunked)
 {
@@ -886,6 +892,34 @@ START_TEST(a_chunk_of_unknown_outcome_stays_in_flight)
 }
 END_TEST
 
+/* The reply is read, and before it is believed the target is looked at again. */
+static bool compared_meanwhile(struct world *world, enum call call, uint32_t table,
+                               struct err *err)
+{
+    struct handoff *handoff = handoff_contract(world->handoff);
+    struct err away = {0};
+    (void)table;
+    if (call == WRITER_COMMITTED && !once(world, true, ERR_RETRY, err))
+        (void)handoff->ops->resume(handoff, &away);
+    *err = (struct err){0};
+    if (call == WRITER_OUTCOME)
+        world->sides[1].reads++; /* the table that is not copied counts the questions */
+    return true;
+}
+
+START_TEST(a_chunk_is_asked_for_when_the_target_was_compared_meanwhile)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    open_world_of(&world, 1, 1, &rule, true);
+    world.allow = compared_meanwhile;
+    run(&world);
+    expect_done(&world, 0, COVERS);
+    ck_assert_int_eq(world.sides[1].reads, 1);
+    close_world(&world);
+}
+END_TEST
+
 static bool reply_lost(struct world *world, enum call call, uint32_t table, struct err *err)
 {
     return once(world, call == WRITER_COMMITTED && table == 1, ERR_RETRY, err);
@@ -1089,6 +1123,7 @@ int main(void)
         a_worker_that_waits_for_the_stream_lets_go_of_a_table_that_begins_anew,
         planning_and_finishing_are_tried_again,
         a_chunk_of_unknown_outcome_stays_in_flight,
+        a_chunk_is_asked_for_when_the_target_was_compared_meanwhile,
         a_lost_commit_is_found_done_and_not_copied_again,
         a_failure_that_does_not_pass_ends_the_copy,
         a_failure_ends_the_copy_while_another_worker_keeps_trying,
