@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define TICK (200 * USEC_PER_MS)
-#define READ_EVERY USEC_PER_SEC
+#define READ_EVERY (800 * USEC_PER_MS) /* so that a pause is seen within a second */
 #define RETRY_EVERY (2 * USEC_PER_SEC)
 #define PATIENCE (10 * USEC_PER_SEC)
 #define NOT_KNOWN (-1)
