@@ -8,6 +8,7 @@
  *   copy       one row a source table: whether and how it is copied
  *   chunk      one row a loaded chunk of a table: its last key, snapshot and counts; written in
  *              the same target transaction as the copied rows
+ *   claim      which rows of which target tables are the migration's (claim.h)
  *
  * Life of a migration row:
  *
@@ -53,7 +54,8 @@ struct control_copy {
     int64_t updates_deletes; /* of an insert-only source table when the migration began */
 };
 
-/* Creates the schema and tables where missing. Refuses (ERR_CONFIG) a newer layout. */
+/* Creates the schema and tables where missing, or brings them to this layout. Refuses
+ * (ERR_CONFIG) a newer one. */
 bool control_install(struct session *session, struct err *err);
 
 /* state CONTROL_NONE when there is no such migration, also when nothing is installed. */

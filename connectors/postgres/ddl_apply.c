@@ -11,9 +11,13 @@
 /* ---- is it there already? ---- */
 
 static const char RELATION_SQL[] =
-    "SELECT coalesce((SELECT i.indisvalid FROM pg_index i WHERE i.indexrelid = c.oid), true)"
-    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    "SELECT true FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = $1 AND c.relname = $2";
+
+static const char INDEX_SQL[] =
+    "SELECT i.indisvalid FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid"
+    " JOIN pg_namespace n ON n.oid = x.relnamespace JOIN pg_class c ON c.oid = i.indrelid"
+    " WHERE n.nspname = $1 AND x.relname = $2 AND c.relname = $3";
 
 static const char CONSTRAINT_SQL[] =
     "SELECT true FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
@@ -41,7 +45,7 @@ static const struct {
     [DDL_SEQUENCE] = {"sequence", RELATION_SQL, 2},
     [DDL_TABLE] = {"table", RELATION_SQL, 2},
     [DDL_PARTITION] = {"partition", RELATION_SQL, 2},
-    [DDL_INDEX] = {"index", RELATION_SQL, 2},
+    [DDL_INDEX] = {"index", INDEX_SQL, 3},
     [DDL_CONSTRAINT] = {"constraint", CONSTRAINT_SQL, 3},
     [DDL_SETTING] = {"setting", NULL, 0},
 };

@@ -127,7 +127,7 @@ static const char SEQUENCES_SQL[] =
 
 static const char TYPES_SQL[] =
     "SELECT t.oid, n.nspname, t.typname, t.typtype,"
-    "       CASE WHEN x.refobjid IS NOT NULL OR t.typcategory = 'A' THEN NULL"
+    "       CASE WHEN x.refobjid IS NOT NULL OR (t.typcategory = 'A' AND t.typtype = 'b') THEN NULL"
     "       WHEN t.typtype = 'e' THEN (SELECT 'AS ENUM (' || string_agg(quote_literal(enumlabel),"
     "            ', ' ORDER BY enumsortorder) || ')' FROM pg_enum WHERE enumtypid = t.oid)"
     "       WHEN t.typtype = 'd' THEN concat('AS ', format_type(t.typbasetype, t.typtypmod),"

@@ -39,6 +39,7 @@ struct table_handoff {
     pthread_cond_t changed;
     struct unseen unseen;
     bool given_up;
+    bool reloading; /* the workers keep off every table */
 };
 
 static struct table_handoff *self(struct handoff *handoff)
@@ -60,6 +61,12 @@ static bool wait_for_change(struct table_handoff *h, struct err *err)
     (void)pthread_cond_timedwait(&h->changed, &h->lock, &until);
     return !stop_requested(h->config.stop) ||
            err_set(err, ERR_STOPPED, "stopped while a chunk was being copied");
+}
+
+/* The workers are to keep off the table. */
+static bool is_barred(const struct table_handoff *h, const struct copied_table *t)
+{
+    return h->reloading || t->anew != ANEW_NOT;
 }
 
 static bool anew_pending(const struct copied_table *t, uint32_t table, struct err *err)
@@ -85,11 +92,11 @@ static bool encode_image(struct table_handoff *h, const struct copied_table *t,
     buf_clear(&h->key);
     for (uint16_t i = 0; i < t->key->count; i++) {
         int column = relation_column(relation, t->key->columns[i].name);
-        if (column < 0 || column >= image->count ||
+        if (column < 0 || column >= image->count || !relation->columns[column].key ||
             !chunk_key_append(&t->key->columns[i], &image->values[column], &h->key))
             return err_set(err, ERR_DATA,
-                           "%s.%s is being copied by its key, and a change came without a "
-                           "usable %s",
+                           "%s.%s is being copied by its key, and a change came that %s does "
+                           "not identify",
                            relation->schema, relation->name, t->key->columns[i].name);
     }
     return true;
@@ -113,7 +120,8 @@ static enum stand stand_of(struct copied_table *t, const struct buf *key, xid_t 
     case LANE_OPENING:
         return STAND_UNDECIDED;
     case LANE_READING:
-        return snapshot_sees_xid(&lane->snapshot, xid) ? STAND_COPIED : STAND_UNDECIDED;
+        /* Seen or not, the chunk may fail, and then the next one must see it. */
+        return snapshot_sees_xid(&lane->snapshot, xid) ? STAND_TO_COME : STAND_UNDECIDED;
     }
     return STAND_UNDECIDED;
 }
@@ -339,11 +347,132 @@ static bool begin_anew(struct table_handoff *h, uint32_t table, struct err *err)
     return true;
 }
 
+/* ---- a target that has lost chunks ---- */
+
+/* Takes what is known of the table's copy. */
+static bool load_table(struct copied_table *t, const struct copy_key *key,
+                       struct table_copy *copy, struct err *err)
+{
+    t->key = key;
+    t->finished = copy->finished || !copy->needed;
+    t->whole = copy->plan.whole;
+    atomic_store(&t->passed, !copy->needed);
+    if (!copy->needed || !copy->plan.made)
+        return true;
+    if (!lanes_plan(&t->lanes, key, &copy->plan, err))
+        return false;
+    for (size_t i = 0; i < copy->chunk_count; i++)
+        if (!lanes_add(&t->lanes, &copy->chunks[i], err))
+            return false;
+    return true;
+}
+
+/* Chunks known here, by lane. */
+struct known {
+    size_t lane_count;
+    size_t *chunks;
+};
+
+static size_t kept_chunks(const struct table_copy *copy, uint32_t lane)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < copy->chunk_count; i++)
+        count += copy->chunks[i].lane == lane;
+    return count;
+}
+
+/* Lock held. What is kept was read after what is known here came to be. */
+static bool has_lost(const struct known *known, const struct table_copy *kept)
+{
+    for (uint32_t i = 0; i < known->lane_count; i++)
+        if (kept_chunks(kept, i) < known->chunks[i])
+            return true;
+    return known->lane_count > 0 && !kept->plan.made;
+}
+
+static void free_copies(struct table_handoff *h, struct table_copy *copies)
+{
+    for (size_t i = 0; i < h->count; i++)
+        table_copy_free(&copies[i], h->tables[i].key->count);
+    free(copies);
+}
+
+/* The lock is released meanwhile. NULL with the error. */
+static struct table_copy *load_kept(struct table_handoff *h, struct err *err)
+{
+    struct table_copy *copies = mem_zero(h->count + 1, sizeof *copies);
+    pthread_mutex_unlock(&h->lock);
+    bool ok = h->config.load(h->config.context, copies, err);
+    pthread_mutex_lock(&h->lock);
+    if (ok)
+        return copies;
+    free_copies(h, copies);
+    return NULL;
+}
+
+/* Lock held. Everything is taken from what is kept, with no worker at any table. */
+static bool reload(struct table_handoff *h, struct err *err)
+{
+    bool ok = true;
+    h->reloading = true;
+    for (size_t i = 0; ok && i < h->count; i++)
+        while (ok && is_at_work(&h->tables[i]))
+            ok = wait_for_change(h, err);
+    struct table_copy *kept = ok ? load_kept(h, err) : NULL;
+    for (size_t i = 0; kept != NULL && ok && i < h->count; i++) {
+        struct copied_table *t = &h->tables[i];
+        if (atomic_load(&t->passed))
+            continue;
+        lanes_free(&t->lanes);
+        ok = load_table(t, t->key, &kept[i], err);
+    }
+    if (kept != NULL)
+        free_copies(h, kept);
+    h->reloading = false;
+    notify(h);
+    return ok && kept != NULL;
+}
+
+static struct known count_chunks(const struct copied_table *t)
+{
+    struct known known = {.lane_count = t->lanes.count,
+                          .chunks = mem_zero(t->lanes.count + 1, sizeof *known.chunks)};
+    for (size_t i = 0; i < t->lanes.count; i++)
+        known.chunks[i] = t->lanes.items[i].chunk_count;
+    return known;
+}
+
+/* Lock held. */
+static bool check_kept(struct table_handoff *h, struct err *err)
+{
+    struct known *known = mem_zero(h->count + 1, sizeof *known);
+    bool lost = false;
+    for (size_t i = 0; i < h->count; i++)
+        known[i] = count_chunks(&h->tables[i]);
+    struct table_copy *kept = load_kept(h, err);
+    for (size_t i = 0; kept != NULL && i < h->count; i++)
+        lost = lost || (!atomic_load(&h->tables[i].passed) &&
+                        has_lost(&known[i], &kept[i]));
+    for (size_t i = 0; i < h->count; i++)
+        free(known[i].chunks);
+    free(known);
+    if (kept == NULL)
+        return false;
+    free_copies(h, kept);
+    if (!lost)
+        return true;
+    log_event(LOG_WARN, "the target is back without chunks that it had committed",
+              log_text("then", "they are copied again"));
+    return reload(h, err);
+}
+
 static bool resume(struct handoff *handoff, struct err *err)
 {
     struct table_handoff *h = self(handoff);
-    bool ok = true;
+    if (is_complete(handoff))
+        return true;
     pthread_mutex_lock(&h->lock);
+    bool ok = check_kept(h, err);
     for (uint32_t i = 0; ok && i < h->count; i++)
         if (h->tables[i].anew != ANEW_NOT)
             ok = begin_anew(h, i, err);
@@ -369,12 +498,13 @@ static enum claim claim_lane(struct lanes *lanes, uint32_t *found)
 }
 
 /* Lock held. */
-static enum claim claim_locked(struct copied_table *t, uint32_t *lane)
+static enum claim claim_locked(const struct table_handoff *h, struct copied_table *t,
+                               uint32_t *lane)
 {
-    if (t->finished && t->anew == ANEW_NOT)
-        return CLAIM_DONE;
-    if (t->anew != ANEW_NOT || t->planning || t->finishing)
+    if (is_barred(h, t) || t->planning || t->finishing)
         return CLAIM_BUSY;
+    if (t->finished)
+        return CLAIM_DONE;
     if (t->lanes.count == 0) {
         t->planning = true;
         return CLAIM_PLAN;
@@ -387,7 +517,7 @@ static enum claim claim_locked(struct copied_table *t, uint32_t *lane)
 enum claim handoff_claim(struct table_handoff *handoff, uint32_t table, uint32_t *lane)
 {
     pthread_mutex_lock(&handoff->lock);
-    enum claim claim = claim_locked(&handoff->tables[table], lane);
+    enum claim claim = claim_locked(handoff, &handoff->tables[table], lane);
     pthread_mutex_unlock(&handoff->lock);
     return claim;
 }
@@ -456,7 +586,7 @@ bool handoff_open(struct table_handoff *handoff, uint32_t table, uint32_t lane,
     struct copied_table *t = &handoff->tables[table];
     pthread_mutex_lock(&handoff->lock);
     const struct lane *l = &t->lanes.items[lane];
-    bool open = t->anew == ANEW_NOT && !l->ended && l->state == LANE_REST;
+    bool open = !is_barred(handoff, t) && !l->ended && l->state == LANE_REST;
     if (open) {
         t->lanes.items[lane].state = LANE_OPENING;
         unseen_copy(&handoff->unseen, &t->lanes.items[lane].required);
@@ -525,24 +655,6 @@ void handoff_give_up(struct table_handoff *handoff)
 }
 
 /* ---- life cycle ---- */
-
-/* Takes what is known of the table's copy. */
-static bool load_table(struct copied_table *t, const struct copy_key *key,
-                       struct table_copy *copy, struct err *err)
-{
-    t->key = key;
-    t->finished = copy->finished || !copy->needed;
-    t->whole = copy->plan.whole;
-    atomic_init(&t->passed, !copy->needed);
-    if (!copy->needed || !copy->plan.made)
-        return true;
-    if (!lanes_plan(&t->lanes, key, &copy->plan, err))
-        return false;
-    for (size_t i = 0; i < copy->chunk_count; i++)
-        if (!lanes_add(&t->lanes, &copy->chunks[i], err))
-            return false;
-    return true;
-}
 
 bool handoff_create(const struct handoff_config *config, struct table_handoff **handoff,
                     struct err *err)

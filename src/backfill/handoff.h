@@ -15,6 +15,10 @@
  * where chunks of different times clash in a unique index of the target, the table's copy begins
  * anew: between two runs of the stream, with no transaction open and no worker at the table.
  *
+ * A target that comes back without chunks it had committed (a failover to a standby that was
+ * behind) is taken at its word: before each run of the stream what is known here is held against
+ * what is kept there.
+ *
  * A table is passed when all chunks are loaded and the stream is durably past the last S; the
  * backfill is complete when the last table is. docs/spec/ has the model.
  *
@@ -38,8 +42,10 @@ struct handoff_config {
     const char *note;                 /* as kept with the position; "" none */
     const struct snapshot *initial;   /* what every chunk's snapshot must cover; borrowed */
     const struct stop *stop;
-    /* Empties the table at the target (table_writer_ops.reset). Called in resume(). */
+    /* Both are called in resume(). Empties the table at the target (table_writer_ops.reset). */
     bool (*reset)(void *context, uint32_t table, bool whole, struct err *err);
+    /* Reads what is kept at the target: a copy for each table, which the caller frees. */
+    bool (*load)(void *context, struct table_copy *copies, struct err *err);
     void *context;
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define LARGE_BYTES (4 << 20)
+#define NARROW_ROW 64 /* bytes that a short row takes in a page */
 
 /* ---- keys ---- */
 
@@ -182,7 +183,8 @@ static void list_parts(const struct migration *m, const struct bound_source *sou
 /* How many rows a table has is an estimate, old or missing; how many bytes is known. */
 static bool is_large(const struct migration *m, const struct catalog_table *table)
 {
-    return table->bytes > LARGE_BYTES || table->estimated_rows > m->config->chunk_rows;
+    int64_t rows = table->estimated_rows < 0 ? table->bytes / NARROW_ROW : table->estimated_rows;
+    return table->bytes > LARGE_BYTES || rows > m->config->chunk_rows;
 }
 
 /* Small tables, those without a usable key, and all where foreign keys are enforced (their rows

@@ -84,6 +84,7 @@ static struct table_pair bound_pair(struct arena *arena, const struct bound_tabl
                                .origins = origins,
                                .constants = constants,
                                .rows = rows_of(arena, table),
+                               .filtered = table->where != NULL || table->route != NULL,
                                .without_key = table->target_relation->match == MATCH_ROW};
 }
 
@@ -138,6 +139,19 @@ bool live_compare(struct migration *migration, struct err *err)
 
 /* ---- how values travel ---- */
 
+/* What neither goes as it is nor is made by a rule, and why; and what decides for the stream. */
+static void print_columns(const struct bound_table *table)
+{
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        const struct bound_column *column = &table->columns[i];
+        if (column->keeps_stream_text ||
+            (column->travels != PASSAGE_BINARY && column->travels != PASSAGE_MADE))
+            printf("    %s %s: %s (%s)%s\n", column->target->name, column->target->type_name,
+                   passage_name(column->travels), column->why,
+                   column->keeps_stream_text ? "; the stream is text because of it" : "");
+    }
+}
+
 void live_print_formats(const struct migration *migration)
 {
     const struct chain *chain = migration->chain;
@@ -153,9 +167,24 @@ void live_print_formats(const struct migration *migration)
         printf("  %s -> %s: copied as %s%s\n", source, target,
                table->copy_binary ? "binary" : "text, because of ",
                table->copy_binary ? "" : table->copy_text_reason);
+        print_columns(table);
         free(source);
         free(target);
     }
+}
+
+static json_t *columns_json(const struct bound_table *table)
+{
+    json_t *columns = json_array();
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        const struct bound_column *column = &table->columns[i];
+        json_array_append_new(
+            columns, json_pack("{s:s, s:s, s:s, s:s, s:b}", "column", column->target->name,
+                               "type", column->target->type_name, "travels",
+                               passage_name(column->travels), "reason", column->why,
+                               "keeps_stream_text", column->keeps_stream_text));
+    }
+    return columns;
 }
 
 static json_t *format_json(bool binary, const char *reason)
@@ -177,6 +206,7 @@ json_t *live_formats_json(const struct migration *migration)
         json_t *entry = format_json(table->copy_binary, table->copy_text_reason);
         json_object_set_new(entry, "source", json_string(source));
         json_object_set_new(entry, "target", json_string(target));
+        json_object_set_new(entry, "columns", columns_json(table));
         json_array_append_new(tables, entry);
         free(source);
         free(target);

@@ -336,7 +336,7 @@ static struct relation *whole_relation(const struct catalog_table *table)
         if (!column->generated)
             columns[count++] = (struct column){.name = column->name,
                                                .type_oid = column->type_oid,
-                                               .type_modifier = column->type_modifier};
+                                               .type_modifier = catalog_shown_modifier(column)};
     }
     struct relation *relation = relation_create(table->schema, table->name, count, columns);
     relation->oid = table->oid;

@@ -19,6 +19,7 @@
 #include "cli/report.h"
 #include "observe/http.h"
 #include "pipeline/stream.h"
+#include "postgres/claim.h"
 #include "postgres/continuity.h"
 #include "postgres/probe.h"
 #include "postgres/row_reader.h"
@@ -144,6 +145,7 @@ static bool begin_migration(struct run *run, struct err *err)
     };
     bool ok = probe_stats_reset(&m->source, &facts.stats_reset, err) &&
               control_begin(&m->target, run->config->migration, &facts, err) &&
+              claim_take(&m->target, run->config->migration, m->claims, err) &&
               record_start(run, err);
     free(facts.stats_reset);
     if (ok)
@@ -271,8 +273,10 @@ static bool establish(struct run *run, struct err *err)
         (!begin_migration(run, err) || !reload_control(run, err)))
         return false;
     know_source(run);
+    /* The rules may have changed since, and with them what is claimed. */
     return control_end_copiers(&m->target, run->config->migration, err) &&
-           resume_migration(run, err) && note_rules(run, err) &&
+           resume_migration(run, err) &&
+           claim_take(&m->target, run->config->migration, m->claims, err) && note_rules(run, err) &&
            control_set_http_address(&m->target, run->config->migration,
                                     http_address(run->http), err) &&
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&
@@ -327,6 +331,29 @@ static bool reset_copy(void *context, uint32_t table, bool whole, struct err *er
     return ok;
 }
 
+/* On the apply thread too, with a session of its own. */
+static bool load_kept_copies(void *context, struct table_copy *copies, struct err *err)
+{
+    struct run *run = context;
+    struct session session = {0};
+    struct control_copy *kept = NULL;
+    size_t count = 0;
+    bool ok = session_open(&session, "target", run->config->target_dsn, SESSION_SQL,
+                           run->migration.stop, err) &&
+              control_load_copies(&session, run->config->migration, &kept, &count, err);
+    session_close(&session);
+    for (size_t i = 0; ok && i < count; i++) {
+        int table = table_by_name(run, kept[i].source);
+        if (table < 0)
+            continue;
+        copies[table] = kept[i].copy;
+        kept[i].copy = (struct table_copy){0}; /* moved */
+    }
+    if (ok)
+        control_copies_free(kept, count);
+    return ok;
+}
+
 /* A table whose copy is finished is a task as well: its copy may have to begin anew. */
 static void make_tasks(struct run *run)
 {
@@ -347,6 +374,7 @@ static bool make_handoff(struct run *run, struct err *err)
         .initial = &run->initial,
         .stop = run->migration.stop,
         .reset = reset_copy,
+        .load = load_kept_copies,
         .context = run,
     };
     if (!handoff_create(&config, &run->handoff, err))

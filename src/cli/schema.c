@@ -7,6 +7,7 @@
 #include "postgres/introspect.h"
 #include "schema/ddl.h"
 #include "transforms/outline.h"
+#include "transforms/outline_merge.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,7 +89,7 @@ static bool plan(struct schema *schema, struct err *err)
         !introspect(&schema->source, &schema->catalog, err) ||
         !ddl_source_read(&schema->source, schema->catalog, &schema->definitions, err) ||
         !rules_outline(schema->rules, schema->catalog, &schema->outline, err) ||
-        !ask_types(schema, err))
+        !ask_types(schema, err) || !outline_merge(schema->outline, err))
         return false;
     schema->ddl =
         ddl_plan(schema->outline, schema->catalog, schema->definitions, is_live(invocation));

@@ -4,6 +4,7 @@
  * Rows that are unique in some columns are so in more of them: such a key cannot be broken. */
 #include "schema/comparison.h"
 
+#include "schema/compatibility.h"
 #include "schema/validation.h"
 
 #include <string.h>
@@ -18,6 +19,19 @@ static bool has_column(const struct catalog_index *index, int column)
     return false;
 }
 
+static bool nulls_equal(const struct catalog_index *index)
+{
+    return index->definition && strstr(index->definition, " NULLS NOT DISTINCT");
+}
+
+/* Different values stay different: none is rounded, cut or made another. */
+static bool keeps_apart(const struct catalog_column *before, const struct catalog_column *after)
+{
+    const char *why;
+    enum type_change change = type_change(before, after, &why);
+    return change == TYPE_UNCHANGED || change == TYPE_WIDENED || change == TYPE_NARROWED;
+}
+
 /* Every column of the index of before is, as it is, a column of the index of after. */
 static bool image_within(const struct table_pair *pair, const struct catalog_index *before,
                          const struct catalog_index *after)
@@ -26,6 +40,21 @@ static bool image_within(const struct table_pair *pair, const struct catalog_ind
         if (!has_column(after, compare_image(pair, before->columns[i])))
             return false;
     return before->column_count > 0;
+}
+
+/* Two rows that the index of before tells apart are told apart by that of after. */
+static bool stay_apart(const struct table_pair *pair, const struct catalog_index *before,
+                       const struct catalog_index *after)
+{
+    bool stricter = nulls_equal(after) && !nulls_equal(before);
+    for (uint16_t i = 0; i < before->column_count; i++) {
+        const struct catalog_column *column = &pair->before->columns[before->columns[i]];
+        int image = compare_image(pair, before->columns[i]);
+        if (!keeps_apart(column, &pair->after->columns[image]) ||
+            (stricter && !column->not_null))
+            return false;
+    }
+    return true;
 }
 
 static bool same_columns(const struct table_pair *pair, const struct catalog_index *before,
@@ -75,10 +104,19 @@ static bool cannot_clash(const struct table_pair *pair, const struct catalog_ind
 {
     for (uint16_t i = 0; after->usable && i < pair->before->index_count; i++) {
         const struct catalog_index *before = &pair->before->indexes[i];
-        if (before->unique && before->usable && image_within(pair, before, after))
+        if (before->unique && before->usable && image_within(pair, before, after) &&
+            stay_apart(pair, before, after))
             return true;
     }
     return false;
+}
+
+/* Rows that are carried may become equal on the way: what counts is what the rules do. */
+static bool holds_already(const struct comparison *c, const struct table_pair *pair,
+                          const struct catalog_index *after)
+{
+    return c->carried && after->usable ? cannot_clash(pair, after)
+                                       : before_has(pair, after, true);
 }
 
 /* ---- words ---- */
@@ -122,15 +160,29 @@ static const char *drop_key(struct comparison *c, const struct catalog_table *ta
                        *table->schema ? "." : "", compare_ident(c, index->name));
 }
 
-/* Duplicates can be looked for when every column of the key comes from the source's rows. */
+static const char *count_equal_elements(struct comparison *c, const struct table_pair *pair,
+                                        const struct catalog_index *index)
+{
+    struct index_text text;
+    const char *rows;
+    if (!index->definition || !index_text_parse(index->definition, &c->arena, &text))
+        return NULL;
+    rows = compare_rows_of_text(c, pair->after, &text);
+    return rows ? compare_keep(c, validation_equal_elements(rows, &text, nulls_equal(index)))
+                : NULL;
+}
+
+/* Duplicates can be looked for when all that the key is made of comes from the source's rows. */
 static const char *count_duplicates(struct comparison *c, const struct table_pair *pair,
                                     const struct catalog_index *index)
 {
-    const char *rows =
-        index->usable ? compare_rows_of(c, pair->after, index->columns, index->column_count)
-                      : NULL;
+    const char *rows;
+    if (!index->usable)
+        return count_equal_elements(c, pair, index);
+    rows = compare_rows_of(c, pair->after, index->columns, index->column_count);
     return rows ? compare_keep(c, validation_duplicates(rows, pair->after, index->columns,
-                                                        index->column_count))
+                                                        index->column_count,
+                                                        nulls_equal(index)))
                 : NULL;
 }
 
@@ -241,9 +293,11 @@ static void compare_primary_key(struct comparison *c, const struct table_pair *p
 {
     const struct catalog_index *before = catalog_primary_key(pair->before);
     const struct catalog_index *after = catalog_primary_key(pair->after);
-    if (before && after && same_columns(pair, before, after))
+    if (c->carried && after && cannot_clash(pair, after))
         return;
-    if (after && !(c->carried && cannot_clash(pair, after)))
+    if (!c->carried && before && after && same_columns(pair, before, after))
+        return;
+    if (after)
         report_key_new(c, pair, before, after);
     else if (before && !after && !c->carried)
         report_key_lost(c, pair, before);
@@ -292,8 +346,7 @@ void compare_keys(struct comparison *c, const struct table_pair *pair)
     compare_merged(c, pair);
     for (uint16_t i = 0; i < pair->after->index_count; i++) {
         const struct catalog_index *index = &pair->after->indexes[i];
-        if (index->unique && !index->primary && !before_has(pair, index, true) &&
-            !(c->carried && cannot_clash(pair, index)))
+        if (index->unique && !index->primary && !holds_already(c, pair, index))
             report_unique_new(c, pair, index);
     }
     for (uint16_t i = 0; i < pair->before->index_count; i++) {

@@ -136,14 +136,15 @@ static bool is_of(const struct definition_reference *definition,
 }
 
 /* A unique index of the source is carried with the owners in front, as the reference is. */
-static bool has_unique_key(struct reference *reference)
+static bool has_unique_key(struct planner *planner, struct reference *reference)
 {
     const struct catalog_table *parent = reference->parent->outline.source;
 
     if (is_primary_key(reference))
         return true;
     for (uint16_t i = 0; i < parent->index_count; i++)
-        if (is_of(reference->definition, parent, &parent->indexes[i]))
+        if (is_of(reference->definition, parent, &parent->indexes[i]) &&
+            index_is_made(planner, reference->parent, parent->indexes[i].name))
             return true;
     buf_append_text(&reference->why, "the rules give its parent another key");
     return false;
@@ -257,36 +258,103 @@ static void plan_statement(struct planner *planner, const struct reference *refe
     }
 }
 
-static const struct ddl_table *find_parent(const struct planner *planner, uint32_t oid)
+/* --- which table is the parent --- */
+
+static void forget(struct reference *reference)
 {
-    for (size_t i = 0; i < planner->table_count; i++)
-        if (planner->tables[i].outline.source->oid == oid)
-            return &planner->tables[i];
-    return NULL;
+    buf_free(&reference->columns);
+    buf_free(&reference->parent_columns);
+    buf_free(&reference->why);
 }
 
-static void plan_reference(struct planner *planner, const struct ddl_table *table,
-                           const struct definition_reference *definition)
+/* Rows that are not carried are missing as parents. */
+static bool holds_all(struct reference *reference)
 {
-    struct reference reference = {.definition = definition,
-                                  .child = table,
-                                  .parent = find_parent(planner, definition->parent)};
+    if (!reference->parent->outline.partial)
+        return true;
+    buf_append_text(&reference->why,
+                    "its parent gets some of the rows only (where, route); add it yourself if "
+                    "those that it refers to are among them");
+    return false;
+}
 
-    if (!reference.parent)
-        buf_append_text(&reference.why, "no rule carries its parent");
-    else if (pair_owners(planner, &reference) && pair_columns(planner, &reference) &&
-             has_unique_key(&reference))
-        plan_statement(planner, &reference);
+static bool resolve_with(struct planner *planner, const struct ddl_table *parent,
+                         struct reference *reference)
+{
+    *reference = (struct reference){
+        .definition = reference->definition, .child = reference->child, .parent = parent};
+    return holds_all(reference) && pair_owners(planner, reference) &&
+           pair_columns(planner, reference) && has_unique_key(planner, reference);
+}
+
+/* The first table made of the parent's rows that can be referred to; else reference->why is what
+ * the first of them lacks. */
+static bool resolve(struct planner *planner, const struct ddl_table *child,
+                    const struct definition_reference *definition, struct reference *found)
+{
+    struct reference first = {.definition = definition, .child = child};
+
+    for (size_t i = 0; i < planner->table_count; i++) {
+        struct reference reference = {.definition = definition, .child = child};
+
+        if (planner->tables[i].outline.source->oid != definition->parent)
+            continue;
+        if (resolve_with(planner, &planner->tables[i], &reference)) {
+            forget(&first);
+            *found = reference;
+            return true;
+        }
+        if (!first.parent)
+            first = reference;
+        else
+            forget(&reference);
+    }
+    if (!first.parent)
+        buf_append_text(&first.why, "no rule carries its parent");
+    *found = first;
+    return false;
+}
+
+const char *reference_says(struct planner *planner, const struct ddl_table *table, size_t i)
+{
+    struct reference reference;
+    struct buf text = {0};
+
+    if (resolve(planner, table, &table->definition->references[i], &reference)) {
+        buf_append_format(&text, "(%s) REFERENCES %s (%s)", buf_text(&reference.columns),
+                          planner_name(planner, reference.parent),
+                          buf_text(&reference.parent_columns));
+        append_actions(planner, &reference, &text);
+    } else {
+        buf_append_format(&text, "- %s: %s", reference.definition->name,
+                          buf_text(&reference.why));
+    }
+    forget(&reference);
+    return planner_take(planner, &text);
+}
+
+static void plan_reference(struct planner *planner, const struct ddl_table *table, size_t i)
+{
+    const struct definition_reference *definition = &table->definition->references[i];
+    const struct ddl_table *other;
+    struct reference reference;
+
+    if (merge_repeats(planner, table, DDL_OBJECT_REFERENCE, i))
+        return;
+    other = merge_lacking(planner, table, DDL_OBJECT_REFERENCE, i);
+    if (resolve(planner, table, definition, &reference) && other)
+        buf_append_format(&reference.why, "%s goes to %s too, and has none like it",
+                          planner_source(planner, other), planner_name(planner, table));
     if (reference.why.size)
         planner_note(planner, DDL_AFTER, "left out: foreign key %s of %s: %s", definition->name,
                      planner_source(planner, table), buf_text(&reference.why));
-    buf_free(&reference.columns);
-    buf_free(&reference.parent_columns);
-    buf_free(&reference.why);
+    else
+        plan_statement(planner, &reference);
+    forget(&reference);
 }
 
 void plan_references(struct planner *planner, const struct ddl_table *table)
 {
     for (size_t i = 0; table->definition && i < table->definition->reference_count; i++)
-        plan_reference(planner, table, &table->definition->references[i]);
+        plan_reference(planner, table, i);
 }

@@ -25,6 +25,8 @@ struct world {
     int resets;
     bool reset_whole;
     bool reset_fails;
+    size_t kept; /* chunks at the target */
+    bool load_fails;
     struct err err;
 };
 
@@ -48,6 +50,25 @@ static struct copy_plan plan_of(bool whole, bool staged)
     return plan;
 }
 
+/* As many chunks as there were at most are kept, all of lane 0. */
+static bool load_kept(void *context, struct table_copy *copies, struct err *err)
+{
+    struct world *world = context;
+    if (world->load_fails)
+        return err_set(err, ERR_RETRY, "the target is away");
+    copies[0] = (struct table_copy){.needed = true, .plan = plan_of(false, false)};
+    copies[0].chunk_count = world->kept;
+    copies[0].chunks = mem_zero(world->kept + 1, sizeof *copies[0].chunks);
+    for (uint32_t i = 0; i < world->kept; i++) {
+        copies[0].chunks[i] = (struct chunk_record){.number = i,
+                                                    .upto = mem_zero(1, sizeof(char *)),
+                                                    .snapshot = mem_string("750:750:"),
+                                                    .lsn = 500};
+        copies[0].chunks[i].upto[0] = mem_format("%u", 100 * (i + 1));
+    }
+    return true;
+}
+
 static bool create(struct world *world, const char *note)
 {
     const struct handoff_config config = {
@@ -58,6 +79,7 @@ static bool create(struct world *world, const char *note)
         .initial = &world->initial,
         .stop = &world->stop,
         .reset = reset,
+        .load = load_kept,
         .context = world,
     };
     if (!handoff_create(&config, &world->handoff, &world->err))
@@ -379,7 +401,7 @@ START_TEST(while_a_snapshot_is_being_taken_a_change_waits)
     begin_waiting(&waiter, &world, 750);
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "751:751:", &world.err), SNAPSHOT_TAKEN);
     ck_assert_int_eq(end_waiting(&waiter), 'd');
-    expect_note(&world, "");
+    expect_note(&world, "750"); /* the chunk may still fail */
     close_world(&world);
 }
 END_TEST
@@ -440,6 +462,7 @@ START_TEST(a_truncate_amid_the_copy_makes_it_begin_anew)
     claim(&world, 0);
     load(&world, 0, "100", "750:750:", 500);
     handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    world.kept = 1;
     ck_assert_int_eq(judge_truncate(&world, 760), 'r');
     ck_assert_int_eq(judge(&world, 761, "5"), 'r');
     ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_BUSY);
@@ -465,6 +488,7 @@ START_TEST(chunks_that_clash_make_the_copy_begin_anew_as_one)
     struct chunk_place place;
     ck_assert(!handoff_open(world.handoff, 0, 0, &place));
     handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    world.kept = 1;
     ck_assert(world.contract->ops->resume(world.contract, &world.err));
     ck_assert(world.reset_whole);
     ck_assert(handoff_must_be_whole(world.handoff, 0));
@@ -491,6 +515,53 @@ START_TEST(a_table_that_cannot_be_emptied_ends_the_resuming)
     ck_assert(handoff_begin_anew(world.handoff, 0));
     ck_assert(!world.contract->ops->resume(world.contract, &world.err));
     ck_assert_int_eq(world.err.class, ERR_DATA);
+    close_world(&world);
+}
+END_TEST
+
+/* ---- a target that came back ---- */
+
+START_TEST(chunks_that_the_target_has_lost_are_to_come_again)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    load(&world, 0, "200", "750:750:", 510);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    world.kept = 2;
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(judge(&world, 760, "150"), 'a');
+    world.kept = 1;
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(judge(&world, 760, "50"), 'a');
+    ck_assert_int_eq(judge(&world, 760, "150"), 'd');
+    claim(&world, 0);
+    ck_assert_uint_eq(start_reading(&world, 0, "770:770:").number, 1);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(chunks_that_came_meanwhile_are_no_loss)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    world.kept = 2;
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(judge(&world, 760, "150"), 'd'); /* not known here yet */
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_target_that_does_not_answer_ends_the_resuming)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    world.load_fails = true;
+    ck_assert(!world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_RETRY);
     close_world(&world);
 }
 END_TEST
@@ -646,6 +717,9 @@ int main(void)
         chunks_that_clash_make_the_copy_begin_anew_as_one,
         rows_of_the_application_are_not_emptied_for_a_clash,
         a_table_that_cannot_be_emptied_ends_the_resuming,
+        chunks_that_the_target_has_lost_are_to_come_again,
+        chunks_that_came_meanwhile_are_no_loss,
+        a_target_that_does_not_answer_ends_the_resuming,
         complete_when_all_is_loaded_kept_and_passed,
         a_passed_chunk_judges_no_more,
         a_whole_table_needs_no_key,

@@ -186,6 +186,13 @@ class Database:
             for statement in statements:
                 cursor.execute(statement)
 
+    def script(self, text):
+        """Runs a script as people do, with psql; what it prints."""
+        done = subprocess.run([BIN / "psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", self.local()],
+                              input=text, capture_output=True, text=True)
+        assert done.returncode == 0, f"{done.stderr}\nof the script\n{text}"
+        return done.stdout
+
     def rows(self, query, *values):
         with self.session() as cursor:
             cursor.execute(query, values or None)

@@ -51,6 +51,15 @@ class Result:
         return json.loads(self.out)
 
 
+def start_together(products):
+    """Starts `run` of several programs at the same time, and waits until all of them stream."""
+    for product in products:
+        product.launch()
+    for product in products:
+        product.wait_listening()
+        product.wait_streaming()
+
+
 class Product:
     """One migration's program: at most one `run` at a time, and commands beside it.
 
@@ -128,8 +137,11 @@ class Product:
     def start(self, *flags):
         """Starts `run` and waits until it answers over HTTP."""
         self.launch(*flags)
-        self.address = self.event("listening")["address"]
+        self.wait_listening()
         return self
+
+    def wait_listening(self):
+        self.address = self.event("listening")["address"]
 
     def start_streaming(self, *flags):
         """Starts `run` and waits until the backfill is complete and it streams."""
