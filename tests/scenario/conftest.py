@@ -3,17 +3,15 @@ import concurrent.futures
 import itertools
 import os
 import pathlib
-import shutil
 import signal
 import sys
-import tempfile
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from world import compare, wait  # noqa: E402
-from world.cluster import Cluster  # noqa: E402
+from world.cluster import Cluster, scratch_folder  # noqa: E402
 from world.product import BINARY, SANITIZER, Product  # noqa: E402
 
 TEST_SECONDS = 90
@@ -48,12 +46,8 @@ def nightly(request):
 
 @pytest.fixture(scope="session")
 def folder():
-    """A short path (Unix sockets want that) that the server's user may enter."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="sw", dir="/tmp"))
-    path.chmod(0o755)
-    yield path
-    if not os.environ.get("SLACKWATER_KEEP"):
-        shutil.rmtree(path, ignore_errors=True)
+    with scratch_folder() as path:
+        yield path
 
 
 @pytest.fixture(scope="session")
