@@ -133,6 +133,9 @@ def test_a_pause_by_signal_outlives_a_kill_and_ends_by_signal(world):
     product.wait_status(lambda status: status["phase"] == "backfill" and
                         status["backfill"]["paused"], "the pause after the restart")
     assert_stands(world, product)
+    product.stop()
+    product.start()
+    product.wait_status(lambda status: status["backfill"]["paused"], "the pause")
     product.child.send_signal(signal.SIGUSR2)
     product.wait_caught_up()
     assert not world.target.value("SELECT paused FROM slackwater.migration")
@@ -232,7 +235,9 @@ def test_a_role_that_may_not_see_the_replicas_is_told(make_world, source_with_st
                      f"ALTER TABLE t OWNER TO {role}")
     config = world.config(backfill={"max_replica_lag": "5s"})
     config["source"]["dsn"] = world.source.url(user=role)
-    product = world.product_from(config).start()
+    product = world.product_from(config)
+    assert "source.pressure_hidden" in product.command("check", "--json").out
+    product.start()
     status = product.wait_status(lambda status: "replica_lag" in waiting(status), "the reason")
     product.wait_status(lambda status: "pg_monitor" in waiting(status).get("replica_lag", ""),
                         "what to grant")
