@@ -28,6 +28,7 @@ struct side {
     const char *dsn;
     struct session session;
     usec_t connect_after;
+    char why[200]; /* it could not be connected to the last time */
 };
 
 struct governor {
@@ -39,6 +40,7 @@ struct governor {
     struct side source, target;
     bool paused;
     bool unsaved; /* paused is not kept at the target yet */
+    unsigned said; /* limits whose holding back was logged: bits */
     struct lag_marks marks; /* positions of the source, for the standbys to reach */
     usec_t read_at;
 
@@ -79,14 +81,23 @@ static bool is_limited(const struct governor *g, enum brake_cause cause)
 
 /* ---- the brake ---- */
 
-static void hold(struct governor *g, size_t limit, bool holds, const char *detail)
+/* Once a change. That nothing is measured yet, at the start, is no event. */
+static void say(struct governor *g, size_t limit, bool holds, const char *detail)
 {
-    if (!brake_set(g->config.brake, LIMITS[limit].cause, holds, detail))
+    unsigned bit = 1U << limit;
+    if (((g->said & bit) != 0) == holds)
         return;
+    g->said ^= bit;
     log_event(holds ? LOG_WARN : LOG_INFO,
               holds ? "backfill held back" : "backfill no longer held back",
               log_text("reason", backfill_wait_name(LIMITS[limit].wait)),
               log_text("detail", detail));
+}
+
+static void hold(struct governor *g, size_t limit, bool holds, const char *detail)
+{
+    (void)brake_set(g->config.brake, LIMITS[limit].cause, holds, detail);
+    say(g, limit, holds, detail);
 }
 
 static void hold_unknown(struct governor *g, enum brake_cause cause, const char *why)
@@ -117,7 +128,8 @@ __attribute__((format(printf, 4, 5))) static void hold_if(struct governor *g,
 static void set_paused(struct governor *g, bool paused)
 {
     g->paused = paused;
-    if (brake_set(g->config.brake, BRAKE_PAUSED, paused, "paused; `slackwater resume` lets it go on"))
+    if (brake_set(g->config.brake, BRAKE_PAUSED, paused,
+                  "paused; `slackwater resume` lets it go on"))
         log_event(LOG_INFO, paused ? "backfill paused" : "backfill resumed",
                   log_text("reason", backfill_wait_name(WAIT_PAUSED)));
 }
@@ -129,15 +141,17 @@ static bool connected(struct governor *g, struct side *side, usec_t now, struct 
     if (session_is_open(&side->session))
         return true;
     if (now < side->connect_after)
-        return err_set(err, ERR_RETRY, "%s: not connected", side->name);
+        return err_set(err, ERR_RETRY, "%s", side->why);
     side->connect_after = now + RETRY_EVERY;
-    if (!session_open(&side->session, side->name, side->dsn, SESSION_SQL, &g->stop, err))
-        return false;
-    side->session.patience = PATIENCE;
-    side->session.grace = 0;
-    if (session_run(&side->session, "SET lock_timeout = '2s'; SET statement_timeout = '8s'", err))
-        return true;
-    session_close(&side->session);
+    if (session_open(&side->session, side->name, side->dsn, SESSION_SQL, &g->stop, err)) {
+        side->session.patience = PATIENCE;
+        side->session.grace = 0;
+        if (session_run(&side->session, "SET lock_timeout = '2s'; SET statement_timeout = '8s'",
+                        err))
+            return true;
+        session_close(&side->session);
+    }
+    snprintf(side->why, sizeof side->why, "%.190s", err->message);
     return false;
 }
 
@@ -359,7 +373,8 @@ static void begin_held(struct governor *g)
 {
     set_paused(g, g->config.paused);
     for (size_t i = 0; i < LIMIT_COUNT; i++)
-        hold_unknown(g, LIMITS[i].cause, "not measured yet");
+        if (is_limited(g, LIMITS[i].cause))
+            (void)brake_set(g->config.brake, LIMITS[i].cause, true, "not measured yet");
 }
 
 bool governor_start(const struct governor_config *config, struct governor **governor,
@@ -367,8 +382,10 @@ bool governor_start(const struct governor_config *config, struct governor **gove
 {
     struct governor *g = mem_zero(1, sizeof *g);
     g->config = *config;
-    g->source = (struct side){.name = "source", .dsn = config->config->source_dsn};
-    g->target = (struct side){.name = "target", .dsn = config->config->target_dsn};
+    g->source = (struct side){.name = "source", .dsn = config->config->source_dsn,
+                              .why = "source: the connection was lost"};
+    g->target = (struct side){.name = "target", .dsn = config->config->target_dsn,
+                              .why = "target: the connection was lost"};
     g->pressure = NOTHING_KNOWN;
     pthread_mutex_init(&g->lock, NULL);
     stop_init(&g->stop);

@@ -461,10 +461,14 @@ static enum phase phase_of(struct monitor *m, const struct status *status)
     case STAGE_STREAM:
         break;
     }
-    if (!atomic_load(&p->streaming) || atomic_load(&p->apply_waiting))
+    bool connected = atomic_load(&p->streaming);
+    bool in_trouble = counter_get(&p->errors) > 0 || counter_get(&p->reconnects) > 0;
+    if (atomic_load(&p->apply_waiting) || (!connected && in_trouble))
         return PHASE_WAITING;
-    if (m->handoff != NULL && !handoff_all_copied(m->handoff))
+    if (m->handoff != NULL && !handoff_all_copied(m->handoff)) /* also before it first streams */
         return PHASE_BACKFILL;
+    if (!connected)
+        return PHASE_WAITING;
     return status->lag.known && status->lag.time <= status->limits.max_lag &&
                    status->lag.bytes <= status->limits.max_lag_bytes
                ? PHASE_STREAMING
@@ -524,7 +528,9 @@ static void fill_settings(const struct monitor *m, struct status *status)
                    .max_lag_bytes = config->max_lag_bytes,
                    .hold = config->hold,
                    .max_error_rate = config->max_error_rate,
-                   .max_transaction = config->max_transaction},
+                   .max_transaction = config->max_transaction,
+                   .copy_rows_per_second = config->max_rows_per_second,
+                   .copy_bytes_per_second = config->max_bytes_per_second},
     };
 }
 

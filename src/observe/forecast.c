@@ -2,6 +2,7 @@
 #include "observe/forecast.h"
 
 #define MOST_SHARE 0.99
+#define ROW_WORK 64 /* what a row costs beside its bytes, in bytes: an order of magnitude */
 #define STORED_OVERHEAD 28 /* bytes of a stored row that do not travel: header and item pointer */
 
 int64_t forecast_rows_by_size(const struct table_status *table)
@@ -64,20 +65,31 @@ static void fill_table(struct table_status *table)
                           : -1;
 }
 
-/* The longer of what rows and what bytes say: narrow rows take time by their number, wide ones by
- * their size. */
+/* Tables of narrow rows and of wide ones are weighed alike by what a row and a byte cost. */
+static double work(double rows, double bytes)
+{
+    return bytes + ROW_WORK * rows;
+}
+
+static usec_t longer(usec_t a, usec_t b)
+{
+    return a > b ? a : b;
+}
+
 static usec_t time_left(const struct status *status, double rows, double bytes)
 {
-    usec_t by_rows = time_for(rows, status->backfill_rows_per_second);
-    usec_t by_bytes = time_for(bytes, status->backfill_bytes_per_second);
-    if (status->paused || rows + bytes <= 0)
+    const struct readiness_limits *limits = &status->limits;
+    double pace = work(status->backfill_rows_per_second, status->backfill_bytes_per_second);
+    usec_t time = status->paused || rows + bytes <= 0 ? -1 : time_for(work(rows, bytes), pace);
+    if (time < 0)
         return -1;
-    return by_rows > by_bytes ? by_rows : by_bytes;
+    time = longer(time, time_for(rows, (double)limits->copy_rows_per_second));
+    return longer(time, time_for(bytes, (double)limits->copy_bytes_per_second));
 }
 
 void forecast_fill(struct status *status)
 {
-    double left_rows = 0, left_bytes = 0, done_bytes = 0;
+    double left_rows = 0, left_bytes = 0;
     size_t to_come = 0;
     status->backfill_rows = status->backfill_bytes = 0;
     status->backfill_estimated_rows = 0;
@@ -89,13 +101,14 @@ void forecast_fill(struct status *status)
         status->backfill_bytes += table->copied_bytes;
         left_rows += rows_left(table);
         left_bytes += bytes_left(table);
-        done_bytes += (double)table->copied_bytes;
         if (table->copy != COPY_NOT_NEEDED)
             status->backfill_estimated_rows += table->estimated_rows > 0
                                                    ? table->estimated_rows
                                                    : (int64_t)table->copied_rows;
     }
-    status->backfill_share =
-        status->backfill_complete ? 1 : capped(done_bytes, done_bytes + left_bytes);
+    double done = work((double)status->backfill_rows, (double)status->backfill_bytes);
+    status->backfill_share = status->backfill_complete
+                                 ? 1
+                                 : capped(done, done + work(left_rows, left_bytes));
     status->backfill_eta = to_come == 0 ? 0 : time_left(status, left_rows, left_bytes);
 }

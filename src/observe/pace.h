@@ -1,4 +1,4 @@
-/* How fast a copy goes: rates from running totals over the last half minute.
+/* How fast a copy goes: rates from running totals over the last fifteen seconds.
  *
  * What stood still before the copy began, or was let go on, is not part of the time that it
  * took. Totals that go back (a copy that begins anew) begin anew here too. Plain data; owned by
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PACE_SAMPLES 31 /* taken once a second */
+#define PACE_SAMPLES 16 /* taken once a second */
 
 struct pace_sample {
     usec_t at;

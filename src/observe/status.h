@@ -59,7 +59,7 @@ struct table_status {
     uint64_t copied_rows, copied_bytes;
     int64_t estimated_rows, estimated_bytes; /* -1 unknown; of the copy, and of the table */
     uint64_t chunks, chunks_retried;
-    double copy_rows_per_second, copy_bytes_per_second; /* over half a minute */
+    double copy_rows_per_second, copy_bytes_per_second; /* over fifteen seconds */
     double copy_share; /* 0..1; 1 only when it is done */
     usec_t copy_eta;   /* -1 unknown */
     uint64_t received, applied, filtered, skipped_by_handoff, quarantined;
@@ -119,12 +119,14 @@ struct gate_status {
 
 #define GATE_MAX 24
 
-struct readiness_limits {
+struct readiness_limits { /* and those of the copy, for the forecast */
     usec_t max_lag;          /* by time and end to end */
     int64_t max_lag_bytes;
     usec_t hold;             /* lag must have been below for so long */
     double max_error_rate;   /* share of failed batches over the window */
     usec_t max_transaction;  /* open transactions older than this block */
+    int64_t copy_rows_per_second; /* of the backfill; 0: no limit */
+    int64_t copy_bytes_per_second;
 };
 
 struct status {

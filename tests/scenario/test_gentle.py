@@ -304,6 +304,34 @@ def test_a_target_that_is_slow_to_commit_holds_back_new_chunks(make_world, sourc
     world.assert_equal()
 
 
+def update_slowly(connection):
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = on")
+        cursor.execute("UPDATE t SET v = 'new' WHERE id = 1")
+
+
+def test_commits_that_are_not_visible_yet_are_what_it_waits_for(make_world, make_cluster,
+                                                                target_cluster):
+    """A commit that waits for a synchronous standby is in the WAL, and in no snapshot."""
+    cluster = make_cluster(synchronous_standby_names="nobody", synchronous_commit="local")
+    world = make_world(cluster, target_cluster)
+    fill_with_marks(world, 40000)
+    product = start_copying(world.product(backfill={**CHUNKS, "max_rows_per_second": 6000}))
+    connection = world.source.connect()
+    thread = threading.Thread(target=update_slowly, args=(connection,))
+    thread.start()
+    try:
+        product.wait_status(lambda status: "commits" in waiting(status), "the wait")
+    finally:
+        cluster.database("postgres").run("ALTER SYSTEM SET synchronous_standby_names = ''",
+                                         "SELECT pg_reload_conf()")
+        thread.join()
+        connection.close()
+    done = product.wait_caught_up()
+    assert not done["backfill"]["waiting"]
+    world.assert_equal()
+
+
 # ---- progress ----
 
 @pytest.mark.parametrize("statistics", ["right", "none", "too-low", "too-high"])

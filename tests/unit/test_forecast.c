@@ -46,18 +46,37 @@ START_TEST(half_of_a_table_leaves_half_of_the_time)
 }
 END_TEST
 
-START_TEST(wide_rows_to_come_take_time_by_their_bytes)
+/* A row takes as long as 64 bytes do. */
+START_TEST(wide_rows_take_time_by_their_bytes_and_narrow_ones_by_their_number)
 {
     struct status status = a_backfill();
-    copied(&status.tables[0], 500, 5000, 500);
-    status.tables[1].estimated_rows = 10;
+    copied(&status.tables[0], 500, 5000, 500); /* 500 rows of 10 bytes to come */
+    status.tables[1].estimated_rows = 10;      /* and 10 of 100,000 */
     status.tables[1].estimated_bytes = 1000000;
     status.backfill_rows_per_second = 500;
     status.backfill_bytes_per_second = 5000;
     forecast_fill(&status);
     ck_assert_int_eq(status.tables[0].copy_eta, SECOND);
-    ck_assert_int_eq(status.backfill_eta, 201 * SECOND);
-    ck_assert(status.backfill_share < 0.01);
+    ck_assert_int_eq(status.backfill_eta / SECOND, (1005000 + 64 * 510) / (5000 + 64 * 500));
+    ck_assert_double_eq_tol(status.backfill_share, 37000.0 / (37000 + 1005000 + 64 * 510), 1e-9);
+    status_free(&status);
+}
+END_TEST
+
+START_TEST(no_limit_is_passed_by_a_forecast)
+{
+    struct status status = a_backfill();
+    copied(&status.tables[0], 200, 200000, 100); /* wide rows; 800 to come, and 1000 narrow ones */
+    status.backfill_rows_per_second = 100;
+    status.backfill_bytes_per_second = 100000;
+    forecast_fill(&status);
+    ck_assert_int_lt(status.backfill_eta, 18 * SECOND);
+    status.limits.copy_rows_per_second = 100;
+    forecast_fill(&status);
+    ck_assert_int_eq(status.backfill_eta, 18 * SECOND);
+    status.limits.copy_bytes_per_second = 10000;
+    forecast_fill(&status);
+    ck_assert_int_eq(status.backfill_eta, 90 * SECOND);
     status_free(&status);
 }
 END_TEST
@@ -134,7 +153,7 @@ static double rows_a_second(const struct pace *pace)
     return rows;
 }
 
-START_TEST(the_rate_is_that_of_the_last_half_minute)
+START_TEST(the_rate_is_that_of_the_last_fifteen_seconds)
 {
     struct pace pace = {0};
     uint64_t rows = 0;
@@ -179,12 +198,13 @@ int main(void)
 {
     const TTest *tests[] = {
         half_of_a_table_leaves_half_of_the_time,
-        wide_rows_to_come_take_time_by_their_bytes,
+        wide_rows_take_time_by_their_bytes_and_narrow_ones_by_their_number,
+        no_limit_is_passed_by_a_forecast,
         an_estimate_that_was_too_low_is_raised_and_gives_no_time,
         what_stands_gives_no_time,
         all_copied_is_no_time_and_complete_is_all,
         a_table_without_statistics_is_judged_by_its_size,
-        the_rate_is_that_of_the_last_half_minute,
+        the_rate_is_that_of_the_last_fifteen_seconds,
         standing_before_it_goes_is_not_counted_and_after_it_is,
         a_copy_that_begins_anew_begins_a_new_rate,
     };
