@@ -85,8 +85,8 @@ static const struct catalog_table *find_target(struct binding *binding,
     if (!table)
         bind_refuse(
             binding, "target.table_missing", target->where ? target->where : name,
-            "create it at the target first, for instance from pg_dump --schema-only of the "
-            "source, or list the tables to carry under tables:",
+            "create it at the target first: `slackwater schema --apply --phase before` makes the "
+            "tables of the rules; or list the tables to carry under tables:",
             text_format(arena, "target table %s does not exist (for source table %s)%s", name,
                         from, bind_table_did_you_mean(arena, binding->target, target)));
     return table;

@@ -3,6 +3,7 @@
 #include "postgres/introspect.h"
 
 #include "base/mem.h"
+#include "postgres/locks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,10 @@ static const char TABLES_SQL[] =
     "       has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'),"
     "       has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE'),"
     "       has_table_privilege(c.oid, 'TRUNCATE'),"
-    "       row_security_active(c.oid), leaf.tuples, leaf.bytes, leaf.changed"
+    "       row_security_active(c.oid), leaf.tuples, leaf.bytes, leaf.changed,"
+    "       CASE WHEN NOT c.relispartition THEN"
+    "         (SELECT string_agg(i.inhparent::regclass::text, ', ' ORDER BY i.inhseqno)"
+    "          FROM pg_inherits i WHERE i.inhrelid = c.oid) END"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " CROSS JOIN LATERAL ("
     "   SELECT CASE WHEN bool_or(l.reltuples < 0) THEN -1"
@@ -273,6 +277,7 @@ static void read_table(const PGresult *r, int row, struct catalog_table *table)
         .estimated_rows = int_at(r, row, 14),
         .bytes = int_at(r, row, 15),
         .updates_deletes = int_at(r, row, 16),
+        .inherits = copy_at(r, row, 17),
     };
 }
 
@@ -610,11 +615,14 @@ static bool read_all(struct session *session, struct catalog *catalog, struct er
 bool introspect(struct session *session, struct catalog **catalog, struct err *err)
 {
     struct catalog *made = mem_zero(1, sizeof *made);
-    if (session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+    /* Sizes and expressions of a table that somebody has for himself cannot be read. */
+    if (session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                             "SET LOCAL lock_timeout = '5s'", err) &&
         read_all(session, made, err) && session_run(session, "COMMIT", err)) {
         *catalog = made;
         return true;
     }
     catalog_free(made);
+    locks_explain(session, err);
     return err_wrap(err, "reading the catalogs");
 }

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/plain.h"
 #include "postgres/validate.h"
 #include "schema/compare.h"
 #include "schema/ident.h"
@@ -139,6 +140,14 @@ bool live_compare(struct migration *migration, struct err *err)
 
 /* ---- how values travel ---- */
 
+/* Frees the line, which names what others named. */
+static void print_line(char *line)
+{
+    plain_print(stdout, line);
+    putchar('\n');
+    free(line);
+}
+
 /* What neither goes as it is nor is made by a rule, and why; and what decides for the stream. */
 static void print_columns(const struct bound_table *table)
 {
@@ -146,10 +155,23 @@ static void print_columns(const struct bound_table *table)
         const struct bound_column *column = &table->columns[i];
         if (column->keeps_stream_text ||
             (column->travels != PASSAGE_BINARY && column->travels != PASSAGE_MADE))
-            printf("    %s %s: %s (%s)%s\n", column->target->name, column->target->type_name,
-                   passage_name(column->travels), column->why,
-                   column->keeps_stream_text ? "; the stream is text because of it" : "");
+            print_line(mem_format(
+                "    %s %s: %s (%s)%s", column->target->name, column->target->type_name,
+                passage_name(column->travels), column->why,
+                column->keeps_stream_text ? "; the stream is text because of it" : ""));
     }
+}
+
+static void print_table(const struct bound_table *table)
+{
+    char *source = ident_display(table->source->schema, table->source->name);
+    char *target = ident_display(table->target->schema, table->target->name);
+    print_line(mem_format("  %s -> %s: copied as %s%s", source, target,
+                          table->copy_binary ? "binary" : "text, because of ",
+                          table->copy_binary ? "" : table->copy_text_reason));
+    print_columns(table);
+    free(source);
+    free(target);
 }
 
 void live_print_formats(const struct migration *migration)
@@ -157,20 +179,12 @@ void live_print_formats(const struct migration *migration)
     const struct chain *chain = migration->chain;
     if (chain == NULL)
         return;
-    printf("%zu table(s); the stream carries values as %s%s\n", migration->source_count,
-           chain->stream_binary ? "binary" : "text, because of ",
-           chain->stream_binary ? "" : chain->stream_text_reason);
-    for (size_t i = 0; i < chain->table_count; i++) {
-        const struct bound_table *table = &chain->tables[i];
-        char *source = ident_display(table->source->schema, table->source->name);
-        char *target = ident_display(table->target->schema, table->target->name);
-        printf("  %s -> %s: copied as %s%s\n", source, target,
-               table->copy_binary ? "binary" : "text, because of ",
-               table->copy_binary ? "" : table->copy_text_reason);
-        print_columns(table);
-        free(source);
-        free(target);
-    }
+    print_line(mem_format("%zu table(s); the stream carries values as %s%s",
+                          migration->source_count,
+                          chain->stream_binary ? "binary" : "text, because of ",
+                          chain->stream_binary ? "" : chain->stream_text_reason));
+    for (size_t i = 0; i < chain->table_count; i++)
+        print_table(&chain->tables[i]);
 }
 
 static json_t *columns_json(const struct bound_table *table)

@@ -1,5 +1,6 @@
 /* slackwater schema: the target's DDL, derived from the source through the rules; printed as a
  * script, or run at the target. */
+#include "base/plain.h"
 #include "cli/command.h"
 #include "postgres/ddl_apply.h"
 #include "postgres/ddl_source.h"
@@ -117,7 +118,8 @@ static void print_script(const struct schema *schema)
 static void print_done(const char *line, void *context)
 {
     (void)context;
-    puts(line);
+    plain_print(stdout, line);
+    putchar('\n');
     fflush(stdout);
 }
 

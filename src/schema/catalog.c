@@ -62,6 +62,7 @@ static void table_clear(struct catalog_table *table)
     free(table->foreign_keys);
     free(table->constraints);
     free(table->triggers);
+    free(table->inherits);
     free(table->schema);
     free(table->name);
 }

@@ -108,6 +108,7 @@ struct catalog_table {
     char persistence;      /* p permanent, u unlogged, t temporary */
     char replica_identity; /* d n f i */
     bool is_partition;
+    char *inherits; /* "public.a, public.b": tables that it inherits from; NULL: none, a partition */
     bool owned; /* the connected role owns it or is superuser */
     bool can_select, can_insert, can_update, can_delete, can_truncate;
     bool row_security_active;  /* it would filter what the connected role sees and writes */

@@ -130,23 +130,34 @@ static const char *index_columns(struct comparison *c, const struct catalog_tabl
                        compare_columns_text(c, table, index->columns, index->column_count));
 }
 
+/* Of a partitioned table the server builds and drops no index concurrently. */
+static const char *concurrently(const struct catalog_table *table)
+{
+    return table->kind == 'p' ? "" : "CONCURRENTLY ";
+}
+
 const char *compare_index_sql(struct comparison *c, const struct catalog_table *table,
                               const struct catalog_index *index)
 {
-    return compare_say(c, "CREATE %sINDEX CONCURRENTLY %s ON %s (%s);",
-                       index->unique ? "UNIQUE " : "", compare_ident(c, index->name),
+    return compare_say(c, "CREATE %sINDEX %s%s ON %s (%s);", index->unique ? "UNIQUE " : "",
+                       concurrently(table), compare_ident(c, index->name),
                        compare_table_sql(c, table),
                        compare_columns_sql(c, table, index->columns, index->column_count));
 }
 
-/* Built without a lock, then made a constraint. */
+/* Built without a lock, then made a constraint; of a partitioned table at once. */
 static const char *add_key(struct comparison *c, const struct catalog_table *table,
                            const struct catalog_index *index)
 {
     const char *name = compare_ident(c, index->name);
+    const char *words = index->primary ? "PRIMARY KEY" : "UNIQUE";
+    if (table->kind == 'p')
+        return compare_say(c, "ALTER TABLE %s ADD CONSTRAINT %s %s (%s);",
+                           compare_table_sql(c, table), name, words,
+                           compare_columns_sql(c, table, index->columns, index->column_count));
     return compare_say(c, "%s ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s;",
                        compare_index_sql(c, table, index), compare_table_sql(c, table), name,
-                       index->primary ? "PRIMARY KEY" : "UNIQUE", name);
+                       words, name);
 }
 
 static const char *drop_key(struct comparison *c, const struct catalog_table *table,
@@ -155,7 +166,7 @@ static const char *drop_key(struct comparison *c, const struct catalog_table *ta
     if (index->constraint || index->primary)
         return compare_say(c, "ALTER TABLE %s DROP CONSTRAINT %s;", compare_table_sql(c, table),
                            compare_ident(c, index->name));
-    return compare_say(c, "DROP INDEX CONCURRENTLY %s%s%s;",
+    return compare_say(c, "DROP INDEX %s%s%s%s;", concurrently(table),
                        *table->schema ? compare_ident(c, table->schema) : "",
                        *table->schema ? "." : "", compare_ident(c, index->name));
 }
@@ -432,7 +443,7 @@ static void check_reference(struct comparison *c, const struct table_pair *pair,
             .what = compare_say(c, "no index serves foreign key %s (%s)", key->name, columns),
             .impact = "where foreign keys are enforced, a delete of a parent reads the "
                       "whole table",
-            .sql = compare_say(c, "CREATE INDEX CONCURRENTLY ON %s (%s);",
+            .sql = compare_say(c, "CREATE INDEX %sON %s (%s);", concurrently(table),
                                compare_table_sql(c, table), columns)});
 }
 

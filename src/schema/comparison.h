@@ -71,6 +71,7 @@ bool compare_same_expression(const struct table_pair *pair, const char *before,
 /* ---- one noun a file ---- */
 
 void compare_tables(struct comparison *c); /* compare_tables.c: added, removed */
+void compare_inheritance(struct comparison *c, const struct table_pair *pair); /* the same */
 void compare_new_table(struct comparison *c, const struct catalog_table *table);
 void compare_columns(struct comparison *c, const struct table_pair *pair);
 void compare_keys(struct comparison *c, const struct table_pair *pair);

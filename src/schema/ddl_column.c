@@ -202,6 +202,14 @@ bool column_not_null(const struct ddl_table *table, const struct outline_column 
                                   (column->source && column->source->not_null)));
 }
 
+/* A domain that is carried brings its NOT NULL. */
+static bool type_says_not_null(const struct ddl_table *table, const struct outline_column *column,
+                               const struct definition_column *definition)
+{
+    return definition && definition->domain_decides && !column->type &&
+           !in_key(table, column->name) && !(column->constant && column->value);
+}
+
 void column_append(struct planner *planner, const struct ddl_table *table,
                    const struct outline_column *column, struct buf *sql)
 {
@@ -212,6 +220,6 @@ void column_append(struct planner *planner, const struct ddl_table *table,
     if (definition && definition->collation && column_keeps_family(column))
         buf_append_format(sql, " COLLATE %s", definition->collation);
     append_source(planner, table, column, sql);
-    if (column_not_null(table, column))
+    if (column_not_null(table, column) && !type_says_not_null(table, column, definition))
         buf_append_text(sql, " NOT NULL");
 }

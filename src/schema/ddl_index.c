@@ -108,6 +108,23 @@ static void append_deferral(const struct definition_index *index, struct buf *sq
                           index->deferred ? "DEFERRED" : "IMMEDIATE");
 }
 
+static const char *kind_of(const struct definition_index *index)
+{
+    return index->constraint ? "unique constraint" : index->unique ? "unique index" : "index";
+}
+
+/* The name, or one of its own where another object of the target has it, with a note. */
+static const char *own_name(struct planner *planner, const struct ddl_table *table,
+                           enum ddl_phase phase, const char *word, const char *name)
+{
+    const char *own = planner_new_name(planner, table, table->outline.schema, name);
+
+    if (strcmp(own, name) != 0)
+        planner_note(planner, phase, "%s %s of %s is called %s at %s", word, name,
+                     planner_source(planner, table), own, planner_name(planner, table));
+    return own;
+}
+
 static struct ddl_statement *add(struct planner *planner, enum ddl_phase phase,
                                  enum ddl_kind kind, const struct ddl_table *table,
                                  const char *name, struct buf *sql)
@@ -128,40 +145,66 @@ static bool is_concurrent(const struct planner *planner, const struct ddl_table 
     return planner->live && phase == DDL_AFTER && !table->partitioned;
 }
 
+static const char *index_body(struct planner *planner, const struct definition_index *index,
+                              const struct parts *parts)
+{
+    struct buf body = {0};
+
+    buf_append_format(&body, "USING %s", index->method);
+    append_list(index, parts, false, &body);
+    if (parts->predicate)
+        buf_append_format(&body, " WHERE %s", parts->predicate);
+    return planner_take(planner, &body);
+}
+
 static void plan_index(struct planner *planner, const struct ddl_table *table,
                        const struct definition_index *index, enum ddl_phase phase,
                        const struct parts *parts, const char *name)
 {
+    bool concurrent = is_concurrent(planner, table, phase);
+    const char *body = index_body(planner, index, parts);
+    struct ddl_statement *statement;
     struct buf sql = {0};
 
-    buf_append_format(
-        &sql, "CREATE %sINDEX %s%s ON %s USING %s", index->unique ? "UNIQUE " : "",
-        is_concurrent(planner, table, phase) ? "CONCURRENTLY " : "",
-        planner_ident(planner, name), planner_name(planner, table), index->method);
-    append_list(index, parts, false, &sql);
-    if (parts->predicate)
-        buf_append_format(&sql, " WHERE %s", parts->predicate);
-    add(planner, phase, DDL_INDEX, table, name, &sql);
+    buf_append_format(&sql, "CREATE %sINDEX %s%s ON %s %s", index->unique ? "UNIQUE " : "",
+                      concurrent ? "CONCURRENTLY " : "", planner_ident(planner, name),
+                      planner_name(planner, table), body);
+    statement = add(planner, phase, DDL_INDEX, table, name, &sql);
+    statement->body = body;
+    statement->unique = index->unique;
+    statement->waits = concurrent;
 }
 
 /* --- as a constraint --- */
+
+static const char *unique_body(struct planner *planner, const struct definition_index *index,
+                               const struct parts *parts)
+{
+    struct buf body = {0};
+
+    buf_append_text(&body, "UNIQUE");
+    append_list(index, parts, true, &body);
+    append_deferral(index, &body);
+    return planner_take(planner, &body);
+}
 
 static void plan_unique(struct planner *planner, const struct ddl_table *table,
                         const struct definition_index *index, enum ddl_phase phase,
                         const struct parts *parts, const char *name)
 {
+    const char *body = unique_body(planner, index, parts);
     struct buf sql = {0};
 
-    buf_append_format(&sql, "ALTER TABLE %s ADD CONSTRAINT %s UNIQUE",
-                      planner_name(planner, table), planner_ident(planner, name));
+    buf_append_format(&sql, "ALTER TABLE %s ADD CONSTRAINT %s ", planner_name(planner, table),
+                      planner_ident(planner, name));
     if (is_concurrent(planner, table, phase)) {
         plan_index(planner, table, index, phase, parts, name);
-        buf_append_format(&sql, " USING INDEX %s", planner_ident(planner, name));
+        buf_append_format(&sql, "UNIQUE USING INDEX %s", planner_ident(planner, name));
+        append_deferral(index, &sql);
     } else {
-        append_list(index, parts, true, &sql);
+        buf_append_text(&sql, body);
     }
-    append_deferral(index, &sql);
-    add(planner, phase, DDL_CONSTRAINT, table, name, &sql);
+    add(planner, phase, DDL_CONSTRAINT, table, name, &sql)->body = body;
 }
 
 static void comment_on(struct planner *planner, const struct ddl_table *table,
@@ -198,11 +241,6 @@ static bool key_covers(struct planner *planner, const struct ddl_table *table,
             return false;
     }
     return true;
-}
-
-static const char *kind_of(const struct definition_index *index)
-{
-    return index->constraint ? "unique constraint" : index->unique ? "unique index" : "index";
 }
 
 static void free_parts(struct parts *parts)
@@ -279,7 +317,7 @@ static const char *plan_one(struct planner *planner, const struct ddl_table *tab
     why = why_not(planner, table, index, &parts);
     why = why ? why : why_not_shared(planner, table, i);
     if (!why)
-        name = planner_new_name(planner, table, table->outline.schema, index->name);
+        name = own_name(planner, table, phase, kind_of(index), index->name);
     if (why)
         note_left_out(planner, table, phase, index, why);
     else if (index->constraint)
@@ -345,10 +383,11 @@ void plan_indexes(struct planner *planner, const struct ddl_table *table)
 
 /* --- exclusion constraints, and checks that were never validated --- */
 
-static void plan_constraint(struct planner *planner, const struct ddl_table *table,
-                            const struct definition_constraint *constraint)
+/* The name that it is made under, or NULL. An exclusion has an index of its name. */
+static const char *plan_constraint(struct planner *planner, const struct ddl_table *table,
+                                   const struct definition_constraint *constraint)
 {
-    const char *missing;
+    const char *missing, *name = constraint->name;
     const char *renamed = planner_expression(planner, table, constraint->definition, &missing);
     struct buf sql = {0};
 
@@ -357,11 +396,14 @@ static void plan_constraint(struct planner *planner, const struct ddl_table *tab
             planner, DDL_AFTER,
             "left out: constraint %s of %s: it reads %s, which is not carried as it is",
             constraint->name, planner_source(planner, table), missing);
-        return;
+        return NULL;
     }
+    if (constraint->kind != 'c')
+        name = own_name(planner, table, DDL_AFTER, "constraint", name);
     buf_append_format(&sql, "ALTER TABLE %s ADD CONSTRAINT %s %s", planner_name(planner, table),
-                      planner_ident(planner, constraint->name), renamed);
-    add(planner, DDL_AFTER, DDL_CONSTRAINT, table, constraint->name, &sql);
+                      planner_ident(planner, name), renamed);
+    add(planner, DDL_AFTER, DDL_CONSTRAINT, table, name, &sql)->body = renamed;
+    return name;
 }
 
 const char *constraint_says(struct planner *planner, const struct ddl_table *table, size_t i)
@@ -394,36 +436,51 @@ bool constraint_is_shared(struct planner *planner, const struct ddl_table *table
     return false;
 }
 
-static bool was_left_out(const struct ddl_table *table,
-                         const struct definition_constraint *constraint)
+static bool is_in_table(const struct ddl_table *table,
+                        const struct definition_constraint *constraint)
 {
-    struct buf ignored = {0};
-    const char *missing;
-    bool fits = expression_rename(constraint->definition, table->inside, table->name_count,
-                                  &ignored, &missing);
+    return constraint->kind == 'c' && constraint->validated && !table->root;
+}
 
-    buf_free(&ignored);
-    return !fits;
+/* The name that the table was made with, or NULL: it was left out. */
+static const char *name_in_table(struct planner *planner, const struct ddl_table *table,
+                                 size_t i)
+{
+    const struct definition_constraint *constraint = &table->definition->constraints[i];
+    const char *missing;
+
+    if (merge_repeats(planner, table, DDL_OBJECT_CHECK, i) ||
+        merge_lacking(planner, table, DDL_OBJECT_CHECK, i))
+        return NULL;
+    return planner_expression(planner, table, constraint->definition, &missing)
+               ? constraint->name
+               : NULL;
+}
+
+static void comment_on_constraint(struct planner *planner, const struct ddl_table *table,
+                                  const struct definition_constraint *constraint,
+                                  const char *name)
+{
+    struct buf what = {0};
+
+    buf_append_format(&what, "CONSTRAINT %s ON %s", planner_ident(planner, name),
+                      planner_name(planner, table));
+    planner_comment(planner, is_in_table(table, constraint) ? DDL_BEFORE : DDL_AFTER, table,
+                    buf_text(&what), constraint->comment);
+    buf_free(&what);
 }
 
 void plan_constraints(struct planner *planner, const struct ddl_table *table)
 {
     for (size_t i = 0; table->definition && i < table->definition->constraint_count; i++) {
         const struct definition_constraint *constraint = &table->definition->constraints[i];
-        bool in_table = constraint->kind == 'c' && constraint->validated && !table->root;
-        struct buf what = {0};
+        const char *name = NULL;
 
-        if (!in_table && constraint_is_shared(planner, table, i, DDL_AFTER))
-            plan_constraint(planner, table, constraint);
-        if (was_left_out(table, constraint) ||
-            merge_repeats(planner, table, DDL_OBJECT_CHECK, i) ||
-            merge_lacking(planner, table, DDL_OBJECT_CHECK, i))
-            continue;
-        buf_append_format(&what, "CONSTRAINT %s ON %s",
-                          planner_ident(planner, constraint->name),
-                          planner_name(planner, table));
-        planner_comment(planner, in_table ? DDL_BEFORE : DDL_AFTER, table, buf_text(&what),
-                        constraint->comment);
-        buf_free(&what);
+        if (is_in_table(table, constraint))
+            name = name_in_table(planner, table, i);
+        else if (constraint_is_shared(planner, table, i, DDL_AFTER))
+            name = plan_constraint(planner, table, constraint);
+        if (name)
+            comment_on_constraint(planner, table, constraint, name);
     }
 }

@@ -188,6 +188,7 @@ static void append_reset(struct planner *planner, const struct reference *refere
     buf_append_text(sql, ")");
 }
 
+/* In the order of pg_get_constraintdef(). */
 static void append_actions(struct planner *planner, const struct reference *reference,
                            struct buf *sql)
 {
@@ -203,12 +204,13 @@ static void append_actions(struct planner *planner, const struct reference *refe
         append_reset(planner, reference, sql);
     }
     if (definition->deferrable)
-        buf_append_format(sql, " DEFERRABLE INITIALLY %s",
-                          definition->deferred ? "DEFERRED" : "IMMEDIATE");
+        buf_append_format(sql, " DEFERRABLE%s",
+                          definition->deferred ? " INITIALLY DEFERRED" : "");
 }
 
-static void add_statement(struct planner *planner, const struct reference *reference,
-                          enum ddl_kind kind, struct buf *sql)
+static struct ddl_statement *add_statement(struct planner *planner,
+                                           const struct reference *reference,
+                                           enum ddl_kind kind, struct buf *sql)
 {
     struct ddl_statement *statement =
         planner_add(planner, DDL_AFTER, kind, reference->child->outline.schema,
@@ -216,6 +218,7 @@ static void add_statement(struct planner *planner, const struct reference *refer
 
     statement->table = reference->child->outline.name;
     statement->sql = planner_take(planner, sql);
+    return statement;
 }
 
 static void plan_validation(struct planner *planner, const struct reference *reference)
@@ -225,7 +228,30 @@ static void plan_validation(struct planner *planner, const struct reference *ref
     buf_append_format(&sql, "ALTER TABLE %s VALIDATE CONSTRAINT %s",
                       planner_name(planner, reference->child),
                       planner_ident(planner, reference->definition->name));
-    add_statement(planner, reference, DDL_SETTING, &sql);
+    add_statement(planner, reference, DDL_SETTING, &sql)->waits = true;
+}
+
+static const char *reference_body(struct planner *planner, const struct reference *reference)
+{
+    struct buf body = {0};
+
+    buf_append_format(&body, "FOREIGN KEY (%s) REFERENCES %s (%s)",
+                      buf_text(&reference->columns), planner_name(planner, reference->parent),
+                      buf_text(&reference->parent_columns));
+    append_actions(planner, reference, &body);
+    return planner_take(planner, &body);
+}
+
+static void comment_on(struct planner *planner, const struct reference *reference)
+{
+    struct buf what = {0};
+
+    buf_append_format(&what, "CONSTRAINT %s ON %s",
+                      planner_ident(planner, reference->definition->name),
+                      planner_name(planner, reference->child));
+    planner_comment(planner, DDL_AFTER, reference->child, buf_text(&what),
+                    reference->definition->comment);
+    buf_free(&what);
 }
 
 static void plan_statement(struct planner *planner, const struct reference *reference)
@@ -234,28 +260,20 @@ static void plan_statement(struct planner *planner, const struct reference *refe
     /* The server cannot add one NOT VALID to a partitioned table. */
     bool may_wait = !reference->child->partitioned;
     bool not_valid = may_wait && (planner->live || !definition->validated);
+    const char *body = reference_body(planner, reference);
+    struct ddl_statement *statement;
     struct buf sql = {0};
 
-    buf_append_format(
-        &sql, "ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s (%s)",
-        planner_name(planner, reference->child), planner_ident(planner, definition->name),
-        buf_text(&reference->columns), planner_name(planner, reference->parent),
-        buf_text(&reference->parent_columns));
-    append_actions(planner, reference, &sql);
-    buf_append_text(&sql, not_valid ? " NOT VALID" : "");
-    add_statement(planner, reference, DDL_CONSTRAINT, &sql);
+    buf_append_format(&sql, "ALTER TABLE %s ADD CONSTRAINT %s %s%s",
+                      planner_name(planner, reference->child),
+                      planner_ident(planner, definition->name), body,
+                      not_valid ? " NOT VALID" : "");
+    statement = add_statement(planner, reference, DDL_CONSTRAINT, &sql);
+    statement->body = body;
+    statement->parent = planner_name(planner, reference->parent);
     if (not_valid && definition->validated)
         plan_validation(planner, reference);
-    if (definition->comment) {
-        struct buf what = {0};
-
-        buf_append_format(&what, "CONSTRAINT %s ON %s",
-                          planner_ident(planner, definition->name),
-                          planner_name(planner, reference->child));
-        planner_comment(planner, DDL_AFTER, reference->child, buf_text(&what),
-                        definition->comment);
-        buf_free(&what);
-    }
+    comment_on(planner, reference);
 }
 
 /* --- which table is the parent --- */
@@ -321,10 +339,7 @@ const char *reference_says(struct planner *planner, const struct ddl_table *tabl
     struct buf text = {0};
 
     if (resolve(planner, table, &table->definition->references[i], &reference)) {
-        buf_append_format(&text, "(%s) REFERENCES %s (%s)", buf_text(&reference.columns),
-                          planner_name(planner, reference.parent),
-                          buf_text(&reference.parent_columns));
-        append_actions(planner, &reference, &text);
+        buf_append_text(&text, reference_body(planner, &reference));
     } else {
         buf_append_format(&text, "- %s: %s", reference.definition->name,
                           buf_text(&reference.why));

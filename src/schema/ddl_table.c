@@ -403,10 +403,23 @@ static void append_key(struct planner *planner, const struct ddl_table *table, s
                           index->deferred ? "DEFERRED" : "IMMEDIATE");
 }
 
-/* What the source does not vouch for is added after the data, unvalidated as it was. */
-static void append_checks(struct planner *planner, const struct ddl_table *table,
-                          struct buf *sql)
+/* The target's checks, of every source that goes there. */
+static struct ddl_check *room_for_checks(struct planner *planner, const struct ddl_table *table)
 {
+    size_t most = 0;
+
+    for (size_t i = 0; i < planner->table_count; i++)
+        if (planner->tables[i].first == table && planner->tables[i].definition)
+            most += planner->tables[i].definition->constraint_count;
+    return arena_alloc(planner->arena, (most + 1) * sizeof(struct ddl_check));
+}
+
+/* What the source does not vouch for is added after the data, unvalidated as it was. */
+static size_t collect_checks(struct planner *planner, const struct ddl_table *table,
+                             struct ddl_check *checks)
+{
+    size_t count = 0;
+
     for (size_t i = 0; table->definition && i < table->definition->constraint_count; i++) {
         const struct definition_constraint *check = &table->definition->constraints[i];
         const char *missing, *renamed;
@@ -416,14 +429,14 @@ static void append_checks(struct planner *planner, const struct ddl_table *table
             continue;
         renamed = planner_expression(planner, table, check->definition, &missing);
         if (renamed)
-            buf_append_format(sql, ",\n    CONSTRAINT %s %s",
-                              planner_ident(planner, check->name), renamed);
+            checks[count++] = (struct ddl_check){check->name, renamed};
         else
             planner_note(planner, DDL_BEFORE,
                          "left out: check constraint %s of %s: it reads %s, which is not "
                          "carried as it is",
                          check->name, planner_source(planner, table), missing);
     }
+    return count;
 }
 
 void table_append_options(const struct ddl_table *table, struct buf *sql)
@@ -450,8 +463,21 @@ static const struct ddl_column *shape_of(struct planner *planner, const struct d
     return columns;
 }
 
+/* Its rows are carried as its own; what they meant to the parent's readers is lost. */
+static void note_inheritance(struct planner *planner, const struct ddl_table *table)
+{
+    const char *parents = table->outline.source->inherits;
+
+    if (parents)
+        planner_note(planner, DDL_BEFORE,
+                     "left out: INHERITS (%s) of %s: who reads the parent will not see its rows",
+                     parents, planner_source(planner, table));
+}
+
 static void plan_root(struct planner *planner, const struct ddl_table *table)
 {
+    struct ddl_check *checks = room_for_checks(planner, table);
+    size_t check_count = 0;
     struct buf sql = {0};
     struct ddl_statement *statement;
 
@@ -463,7 +489,10 @@ static void plan_root(struct planner *planner, const struct ddl_table *table)
     append_key(planner, table, &sql);
     for (size_t i = 0; i < planner->table_count; i++)
         if (planner->tables[i].first == table)
-            append_checks(planner, &planner->tables[i], &sql);
+            check_count += collect_checks(planner, &planner->tables[i], checks + check_count);
+    for (size_t i = 0; i < check_count; i++)
+        buf_append_format(&sql, ",\n    CONSTRAINT %s %s",
+                          planner_ident(planner, checks[i].name), checks[i].body);
     buf_append_format(&sql, "\n)%s", table->partition_by);
     table_append_options(table, &sql);
     statement =
@@ -473,6 +502,8 @@ static void plan_root(struct planner *planner, const struct ddl_table *table)
     statement->column_count = table->outline.column_count;
     statement->keys = table->keys;
     statement->key_count = table->key_count;
+    statement->checks = checks;
+    statement->check_count = check_count;
 }
 
 static void comment_columns(struct planner *planner, const struct ddl_table *table)
@@ -527,6 +558,7 @@ void plan_tables(struct planner *planner)
 
         if (table->first != table)
             continue;
+        note_inheritance(planner, table);
         (table->root ? plan_partition : plan_root)(planner, table);
         own_sequences(planner, table);
         plan_replica_identity(planner, table);

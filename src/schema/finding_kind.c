@@ -97,6 +97,7 @@ static const struct finding_kind kinds[] = {
     /* the comparison of two schemas */
     {"file.unknown_member", SCRIPT_TARGET, PHASE_SETTINGS, ""},
     {"table.added", SCRIPT_TARGET, PHASE_CREATE_TABLES, ""},
+    {"table.not_inherited", SCRIPT_TARGET, PHASE_CREATE_TABLES, READ},
     {"table.removed", SCRIPT_TARGET, PHASE_DROP_TABLES, ANY},
     {"table.renamed", SCRIPT_TARGET, PHASE_RELAX, ANY},
     {"column.added", SCRIPT_TARGET, PHASE_ADD_COLUMNS, ""},

@@ -1,6 +1,8 @@
 """`check` on two live databases: the comparison through the rules, and today's rows."""
 import json
 
+import pytest
+
 IDENTITY = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 
 
@@ -119,6 +121,17 @@ def test_values_that_do_not_fit_are_counted(world):
         assert finding["severity"] == "breaking", finding
     assert len(found["column.type_narrowed"]) == 2
     assert one(found, "column.null")["validation"] == "nothing is in its way today"
+
+
+def test_run_does_not_count(world):
+    """What only the comparison finds is for the reader of `check`: the run rounds, as docs say."""
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, v numeric(10,4))",
+                     "INSERT INTO t VALUES (1, 1.2345)")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, v numeric(10,1))")
+    _, found = check(world, 2)
+    assert one(found, "column.precision_lost")["severity"] == "breaking"
+    world.product().run_until_caught_up()
+    assert str(world.target.value("SELECT v FROM t")) == "1.2"
 
 
 def test_a_query_that_takes_too_long_is_not_known(world):
@@ -242,19 +255,76 @@ def test_how_types_travel(world):
     assert "public.t -> public.t: copied as text, because of column x (tsquery: " in text
 
 
-def test_suggested_statements_run_as_they_are_printed(world):
-    """--sql: the statements for each side, which make `check` content."""
-    world.source.run("CREATE TABLE t (id int PRIMARY KEY, amount int)", "CREATE TABLE n (a int)")
-    world.target.run("CREATE TABLE t (id int, amount int)", "CREATE TABLE n (a int)")
+def run_suggestions(world, status):
+    """Runs what --sql prints where it says, as people do."""
     result = world.product().command("check", "--sql")
-    assert result.status == 2, result.text
+    assert result.status == status, result.text
     side = None
     for line in result.out.splitlines():
         if line.startswith("-- run at: "):
             side = getattr(world, line.split(": ")[1])
         elif line and not line.startswith("--"):
-            side.run(line)
+            side.script(line)
+    return result.out
+
+
+def test_suggested_statements_run_as_they_are_printed(world):
+    """--sql: the statements for each side, which make `check` content."""
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, amount int)", "CREATE TABLE n (a int)")
+    world.target.run("CREATE TABLE t (id int, amount int)", "CREATE TABLE n (a int)")
+    run_suggestions(world, 2)
     assert world.product().command("check").status == 0
+
+
+def test_suggestions_for_a_partitioned_table(world):
+    """The server builds no index of one concurrently."""
+    world.both("CREATE TABLE parent (x int PRIMARY KEY)",
+               "CREATE TABLE p (id int, at date, x int REFERENCES parent) PARTITION BY RANGE (at)",
+               "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')")
+    world.source.run("ALTER TABLE p ADD PRIMARY KEY (id, at)", "CREATE INDEX ON p (x)")
+    out = run_suggestions(world, 2)
+    assert "PRIMARY KEY (\"id\", \"at\")" in out and "CREATE INDEX ON \"public\".\"p\"" in out
+    result = world.product().command("check", "--sql")
+    assert result.status == 0 and "0 suggested" in result.out, result.text
+
+
+def test_a_missing_key_is_built_beside_writers(world):
+    """Both ways: as the primary key, and beside another one."""
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int PRIMARY KEY, x int)")
+    world.target.run("CREATE TABLE t (id int)", "CREATE TABLE u (id int, x int PRIMARY KEY)")
+    out = run_suggestions(world, 2)
+    assert "CREATE UNIQUE INDEX CONCURRENTLY \"t_pkey\"" in out
+    assert "PRIMARY KEY USING INDEX \"t_pkey\"" in out
+    assert "CREATE UNIQUE INDEX CONCURRENTLY \"u_slackwater_key\"" in out
+    assert world.product().command("check").status < 2
+
+
+@pytest.mark.parametrize("command", ("check", "schema", "preview"))
+def test_a_table_that_somebody_locks_is_named(world, command):
+    """Its size and its expressions cannot be read; nobody waits for ever in silence."""
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v int)", "CREATE TABLE u (id int PRIMARY KEY)")
+    with world.source.session() as holder:
+        holder.execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        result = world.product().command(command, timeout=30)
+        assert result.status == 2, result.text
+        assert (f"locked: public.t by pid {holder.connection.get_backend_pid()} (" in result.err
+                and "let that transaction end" in result.err), result.text
+        holder.execute("ROLLBACK")
+    assert world.product().command(command).status < 2
+
+
+def test_names_cannot_speak_to_the_terminal(world):
+    """A table's name may hold an escape sequence, or the end of a line."""
+    world.source.run('CREATE TABLE "a\x1b[31mred\nline" (id int PRIMARY KEY)',
+                     'CREATE TABLE t (id int PRIMARY KEY, "b\x1b[2J\x9bc" int)')
+    world.target.run('CREATE TABLE t (id int PRIMARY KEY)')
+    for command in ("check", "preview", "run"):
+        said = world.product().command(command)
+        assert "\x1b" not in said.text and "\x9b" not in said.text, said.text
+    assert r"public.a\x1b[31mred\nline" in world.product().command("check").out
+    for command in (["check", "--sql"], ["schema"]):
+        script = world.product().command(*command).out
+        assert not [line for line in script.splitlines() if line.startswith("--") and "\x1b" in line]
 
 
 def test_nothing_is_written(world):

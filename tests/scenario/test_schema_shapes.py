@@ -252,3 +252,26 @@ def test_a_split_gives_each_part_what_it_can_keep(world):
     assert world.target.value(
         "SELECT confrelid::regclass::text FROM pg_constraint WHERE contype = 'f'"
         " AND conrelid = 'visits'::regclass") == "app.person"
+
+
+def test_what_a_split_has_twice_has_two_names(world):
+    """Indexes share the names of a schema, also those of unique keys and exclusions."""
+    world.both("CREATE EXTENSION btree_gist")
+    world.source.run(
+        """CREATE TABLE people (id int PRIMARY KEY, name text, street text, mail text UNIQUE,
+           during daterange, CONSTRAINT once EXCLUDE USING gist (mail WITH =, during WITH &&))""",
+        "CREATE INDEX people_mail ON people (mail)",
+        "INSERT INTO people VALUES (1, 'n', 's', 'm', '[2024-01-01,2024-02-01)')")
+    rules = [{"source": "people", "target": "app.person", "drop": ["street"]},
+             {"source": "people", "target": "app.address", "drop": ["name"]}]
+    out = migrate(world, rules)
+    assert_in(out, "made index people_mail of app.person",
+              "made index address_mail of app.address",
+              "made constraint people_mail_key of app.person",
+              "made constraint address_mail_key of app.address",
+              "made constraint once of app.person", "made constraint address_once of app.address",
+              'index people_mail of public.people is called address_mail at "app"."address"',
+              'constraint once of public.people is called address_once at "app"."address"')
+    world.target.run("DROP SCHEMA app CASCADE")
+    world.target.script(script(world.product(tables=rules), "--phase", "before"))
+    world.target.script(script(world.product(tables=rules), "--phase", "after"))

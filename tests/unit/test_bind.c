@@ -122,6 +122,8 @@ START_TEST(names_that_are_not_there_are_told_with_the_nearest)
                     "target.table_missing", "rules.yaml:3:13",
                     "target table app.user does not exist (for source table public.users); did "
                     "you mean \"app.users\"?");
+    ck_assert_ptr_nonnull(strstr(world_finding(&users.world, "target.table_missing")->fix,
+                                 "slackwater schema --apply --phase before"));
     expect_breaking(&users, GOOD "    key: [tenant_id, ix]\n", "key.column", "rules.yaml:8:22",
                     "key: target table app.users has no column \"ix\"; did you mean \"id\"?");
     world_close(&users.world);
@@ -366,17 +368,25 @@ START_TEST(the_key_needs_a_unique_index_at_the_target)
         "target table app.users has no unique index on exactly (tenant_id, id) that "
         "is valid, not partial and not deferrable");
     const struct finding *finding = world_finding(&users.world, "target.key_index");
-    ck_assert_str_eq(finding->sql, "CREATE UNIQUE INDEX \"users_slackwater_key\" ON "
-                                   "\"app\".\"users\" (\"tenant_id\", \"id\");");
-    ck_assert_str_eq(finding->rollback_sql, "DROP INDEX \"app\".\"users_slackwater_key\";");
+    ck_assert_str_eq(finding->sql, "CREATE UNIQUE INDEX CONCURRENTLY \"users_slackwater_key\" "
+                                   "ON \"app\".\"users\" (\"tenant_id\", \"id\");");
+    ck_assert_str_eq(finding->rollback_sql,
+                     "DROP INDEX CONCURRENTLY \"app\".\"users_slackwater_key\";");
     users.target->indexes[0].primary = false;
     ck_assert(!world_bind(&users.world, GOOD));
     finding = world_finding(&users.world, "target.key_index");
     ck_assert_str_eq(finding->object, "app.users");
     ck_assert_str_eq(finding->sql,
+                     "CREATE UNIQUE INDEX CONCURRENTLY \"users_pkey\" ON \"app\".\"users\" "
+                     "(\"id\"); ALTER TABLE \"app\".\"users\" ADD CONSTRAINT \"users_pkey\" "
+                     "PRIMARY KEY USING INDEX \"users_pkey\";");
+    ck_assert_ptr_nonnull(strstr(users.world.err.remedy, finding->sql));
+    users.target->kind = 'p';
+    ck_assert(!world_bind(&users.world, GOOD));
+    finding = world_finding(&users.world, "target.key_index");
+    ck_assert_str_eq(finding->sql,
                      "ALTER TABLE \"app\".\"users\" ADD CONSTRAINT \"users_pkey\" "
                      "PRIMARY KEY (\"id\");");
-    ck_assert_ptr_nonnull(strstr(users.world.err.remedy, finding->sql));
     world_close(&users.world);
 }
 END_TEST

@@ -123,15 +123,14 @@ class Product:
 
     # -- the long run -----------------------------------------------------------------------
 
-    def launch(self, *flags):
-        """Starts `run` and returns at once."""
+    def launch(self, *flags, command=("run", "--log-format", "json")):
+        """Starts `run`, or another command, and returns at once."""
         assert self.child is None, "it runs already"
         self.address = None
         self.log_start = self.log.stat().st_size
         with open(self.log, "ab") as log:
             self.child = process.spawn(
-                self.arguments("run", "--log-format", "json", *flags), env=self.env,
-                stdout=log, stderr=log)
+                self.arguments(*command, *flags), env=self.env, stdout=log, stderr=log)
         return self
 
     def start(self, *flags):
