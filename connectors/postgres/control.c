@@ -36,6 +36,7 @@ static const char INSTALL_SQL[] =
     "  stats_reset text NOT NULL,"
     "  rules_digest text,"
     "  http_address text,"
+    "  paused boolean NOT NULL DEFAULT false," /* the backfill begins no new chunk */
     "  created_at timestamptz NOT NULL DEFAULT now());"
     "CREATE TABLE IF NOT EXISTS slackwater.progress ("
     "  migration text PRIMARY KEY REFERENCES slackwater.migration ON DELETE CASCADE,"
@@ -79,7 +80,7 @@ static const char INSTALL_SQL[] =
 static const char LOAD_SQL[] =
     "SELECT m.state, m.system_identifier, m.timeline, m.source_database, m.initial_snapshot,"
     "       m.consistent_lsn, p.lsn, m.http_address, m.stats_reset,"
-    "       coalesce(p.note, '')"
+    "       coalesce(p.note, ''), m.paused"
     " FROM slackwater.migration m LEFT JOIN slackwater.progress p ON p.migration = m.name"
     " WHERE m.name = $1";
 
@@ -162,6 +163,7 @@ bool control_load(struct session *session, const char *migration,
             .http_address = optional_text(r, 0, 7),
             .stats_reset = optional_text(r, 0, 8),
             .note = optional_text(r, 0, 9),
+            .paused = PQgetvalue(r, 0, 10)[0] == 't',
         };
     PQclear(r);
     return true;
@@ -347,6 +349,45 @@ bool control_set_http_address(struct session *session, const char *migration,
 static bool flag(const PGresult *r, int row, int column)
 {
     return PQgetvalue(r, row, column)[0] == 't';
+}
+
+static bool no_migration(const char *migration, struct err *err)
+{
+    err_set(err, ERR_CONFIG, "no migration \"%s\" was begun at this target", migration);
+    return err_remedy(err, "begin it with `slackwater run`, or name the right one");
+}
+
+bool control_set_paused(struct session *session, const char *migration, bool paused,
+                        bool *changed, struct err *err)
+{
+    PGresult *r = session_query(session,
+                                "UPDATE slackwater.migration m SET paused = $2::boolean"
+                                " FROM (SELECT paused FROM slackwater.migration"
+                                "       WHERE name = $1 FOR UPDATE) before"
+                                " WHERE m.name = $1 RETURNING before.paused <> m.paused",
+                                2, (const char *[]){migration, paused ? "t" : "f"}, err);
+    if (r == NULL)
+        return err_wrap(err, "recording the pause");
+    bool found = PQntuples(r) == 1;
+    if (found)
+        *changed = flag(r, 0, 0);
+    PQclear(r);
+    return found || no_migration(migration, err);
+}
+
+bool control_read_paused(struct session *session, const char *migration, bool *paused,
+                         struct err *err)
+{
+    PGresult *r = session_query(session,
+                                "SELECT paused FROM slackwater.migration WHERE name = $1", 1,
+                                &migration, err);
+    if (r == NULL)
+        return err_wrap(err, "reading whether the backfill is paused");
+    bool found = PQntuples(r) == 1;
+    if (found)
+        *paused = flag(r, 0, 0);
+    PQclear(r);
+    return found || no_migration(migration, err);
 }
 
 static bool read_copy(const PGresult *r, int row, struct control_copy *found, struct err *err)

@@ -1,6 +1,7 @@
 /* The control tables at the target: schema `slackwater`, shared by all migrations there.
  *
- *   migration  one row: whose source, which slot, where it stands, who runs it
+ *   migration  one row: whose source, which slot, where it stands, who runs it, whether its
+ *              backfill is paused
  *   progress   one row: the end LSN of the last source transaction applied, and the backfill's
  *              note at that position; written in the same target transaction as the rows
  *              (delivery rule 1)
@@ -42,6 +43,7 @@ struct control_migration {
     lsn_t applied;          /* progress */
     char *note;             /* what the backfill keeps with it; "" when there is none */
     char *http_address;     /* of the running or last instance */
+    bool paused;            /* the backfill begins no new chunk */
 };
 
 struct control_copy {
@@ -88,6 +90,13 @@ bool control_note_rules(struct session *session, const char *migration, const ch
                         bool *same, struct err *err);
 bool control_set_http_address(struct session *session, const char *migration,
                               const char *address, struct err *err);
+
+/* Pauses the backfill or lets it go on; *changed: it was not so before. ERR_CONFIG when there is no
+ * such migration, or no control schema. Needs no lock: the running instance looks for it. */
+bool control_set_paused(struct session *session, const char *migration, bool paused,
+                        bool *changed, struct err *err);
+bool control_read_paused(struct session *session, const char *migration, bool *paused,
+                         struct err *err);
 
 /* The copy rows of a migration, with their chunks by lane and number. Caller frees with control_copies_free(). */
 bool control_load_copies(struct session *session, const char *migration,

@@ -18,11 +18,13 @@
 #define COVER_MOST USEC_PER_SEC
 #define BUSY_PAUSE (20 * USEC_PER_MS) /* others are at all that is left */
 #define IDLE_PAUSE (100 * USEC_PER_MS) /* nothing is left for now */
+#define HELD_PAUSE (100 * USEC_PER_MS) /* between two looks at the brake, or at a failure */
 #define ROW_ARENA_KEEP (1 << 20)
 #define LANES_PER_WORKER 4 /* so that no worker is left with a long one at the end */
 #define CLASHES_MOST 5     /* of one chunk, before its table is copied as one */
 #define PASS_PAUSE (50 * USEC_PER_MS)
 #define CHUNK_ROWS_LEAST 500
+#define CHUNK_ROWS_LEAST_LIMITED 10 /* where a limit makes rows slow */
 #define CHUNK_ROWS_MOST (10U << 20)
 #define COUNT_EVERY 1024 /* rows between two looks at the stop, and two updates of the counters */
 
@@ -61,12 +63,19 @@ struct worker {
     struct transform *transform;
     struct arena arena; /* of the row in work */
     bool connected;
-    uint64_t chunk_rows; /* of the next chunk */
+    const struct copy_task *sized_for; /* the table that chunk_rows was found at */
+    uint64_t chunk_rows;               /* of the next chunk */
+    struct throttle_account account;
 };
 
 static bool leaving(const struct copier *copier)
 {
     return atomic_load(&copier->failed) || stop_requested(copier->config.stop);
+}
+
+static bool held_back(const struct copier *copier)
+{
+    return copier->config.brake != NULL && brake_is_on(copier->config.brake);
 }
 
 /* Pauses before the next attempt. True if there shall be none: the stop came, or another worker
@@ -97,6 +106,49 @@ static void disconnect_worker(struct worker *worker)
     worker->writer->ops->close(worker->writer);
     worker->reader->ops->close(worker->reader);
     worker->connected = false;
+}
+
+/* ---- limits ---- */
+
+/* Waits until what was read is within the limits. */
+static bool keep_to_limits(struct worker *worker, struct err *err)
+{
+    struct copier *copier = worker->copier;
+    usec_t now = clock_monotonic();
+    if (copier->config.throttle == NULL)
+        return true;
+    usec_t until = throttle_take(copier->config.throttle, &worker->account, now);
+    for (; now < until; now = clock_monotonic()) {
+        usec_t look = now + HELD_PAUSE;
+        if (stop_wait(copier->config.stop, look < until ? look : until) || leaving(copier))
+            return stopped(err);
+    }
+    return true;
+}
+
+static bool is_limited(const struct copier *copier)
+{
+    return copier->config.throttle != NULL && throttle_limits(copier->config.throttle);
+}
+
+static uint64_t least_rows(const struct copier *copier)
+{
+    return is_limited(copier) ? CHUNK_ROWS_LEAST_LIMITED : CHUNK_ROWS_LEAST;
+}
+
+/* Not more than the limit lets through while a chunk should take, for all that wait in it wait
+ * with a transaction open. How large rows are is not known before the first. */
+static uint64_t first_rows(const struct copier *copier)
+{
+    const struct copier_config *config = &copier->config;
+    uint64_t rows = config->chunk_rows;
+    if (!is_limited(copier))
+        return rows;
+    uint64_t within = throttle_rows_in(config->throttle, config->chunk_time) /
+                      (uint64_t)config->workers;
+    rows = rows > CHUNK_ROWS_LEAST ? CHUNK_ROWS_LEAST : rows;
+    rows = rows > within ? within : rows;
+    return rows < CHUNK_ROWS_LEAST_LIMITED ? CHUNK_ROWS_LEAST_LIMITED : rows;
 }
 
 /* ---- the rows of a chunk ---- */
@@ -172,13 +224,14 @@ static bool note_key(const struct copy_task *task, const struct relation *relati
 static bool copy_rows(struct worker *worker, struct chunk_work *work,
                       const struct copy_part *part, struct last_key *last, struct err *err)
 {
+    const struct copier *copier = worker->copier;
     uint64_t bound = work->place.range.most_rows;
     for (uint64_t read = 1;; read++) {
         struct row row;
         size_t bytes = 0;
         if (read % COUNT_EVERY == 0) {
             count_rows(worker, work);
-            if (leaving(worker->copier))
+            if (leaving(copier))
                 return stopped(err);
         }
         switch (worker->reader->ops->next(worker->reader, &row, &bytes, err)) {
@@ -190,6 +243,10 @@ static bool copy_rows(struct worker *worker, struct chunk_work *work,
             break;
         }
         work->record.bytes += bytes;
+        if (copier->config.throttle != NULL &&
+            throttle_count(copier->config.throttle, &worker->account, bytes) &&
+            !keep_to_limits(worker, err))
+            return false;
         if (last != NULL && bound > 0 && ++last->rows >= bound &&
             !note_key(work->task, part->source, &row, last, err))
             return false;
@@ -231,6 +288,16 @@ static bool copy_parts(struct worker *worker, struct chunk_work *work, struct er
 
 enum opened { OPENED, OPEN_NOT, OPEN_FAILED };
 
+/* A commit that the stream has brought is not visible yet. True when the copy is to end. */
+static bool wait_for_commits(struct worker *worker, struct backoff *backoff)
+{
+    counter_t *waiting = &worker->copier->config.progress->copiers_waiting;
+    counter_add(waiting, 1);
+    bool leave = pause_or_leave(worker->copier, backoff);
+    counter_add(waiting, (uint64_t)-1);
+    return leave;
+}
+
 /* Opens the lane's next chunk and takes its snapshot, waiting until one sees all it must. */
 static enum opened open_chunk(struct worker *worker, struct chunk_work *work, struct err *err)
 {
@@ -257,7 +324,7 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
             break;
         }
         worker->reader->ops->end(worker->reader);
-        if (pause_or_leave(worker->copier, &backoff)) {
+        if (wait_for_commits(worker, &backoff)) {
             stopped(err);
             return OPEN_FAILED;
         }
@@ -291,8 +358,8 @@ static void adapt_size(struct worker *worker, const struct chunk_work *work, use
         return;
     factor = factor > 2.0 ? 2.0 : factor < 0.5 ? 0.5 : factor;
     worker->chunk_rows = (uint64_t)((double)worker->chunk_rows * factor);
-    if (worker->chunk_rows < CHUNK_ROWS_LEAST)
-        worker->chunk_rows = CHUNK_ROWS_LEAST;
+    if (worker->chunk_rows < least_rows(worker->copier))
+        worker->chunk_rows = least_rows(worker->copier);
     if (worker->chunk_rows > CHUNK_ROWS_MOST)
         worker->chunk_rows = CHUNK_ROWS_MOST;
 }
@@ -458,6 +525,8 @@ static enum chunk_end copy_chunk(struct worker *worker, const struct copy_task *
         if (!again)
             return end;
         disconnect_worker(worker);
+        if (held_back(worker->copier))
+            return CHUNK_NONE; /* it is begun again later */
     }
 }
 
@@ -469,9 +538,11 @@ static bool copy_lane(struct worker *worker, const struct copy_task *task, uint3
 {
     struct copier *copier = worker->copier;
     enum chunk_end end = CHUNK_LOADED;
-    worker->chunk_rows = copier->config.chunk_rows;
-    while (end == CHUNK_LOADED && !leaving(copier))
-        end = copy_chunk(worker, task, lane, err);
+    if (worker->sized_for != task)
+        worker->chunk_rows = first_rows(copier);
+    worker->sized_for = task;
+    while (end == CHUNK_LOADED && !leaving(copier) && !held_back(copier))
+        end = keep_to_limits(worker, err) ? copy_chunk(worker, task, lane, err) : CHUNK_FAILED;
     handoff_release(copier->config.handoff, task->table, CLAIM_LANE, lane);
     return end != CHUNK_FAILED;
 }
@@ -603,6 +674,11 @@ static void work_until_done(struct worker *worker)
         enum claim claim;
         uint32_t lane = 0;
         struct err err = {0};
+        if (held_back(copier)) { /* with nothing claimed, for the stream may want a table anew */
+            disconnect_worker(worker);
+            (void)stop_wait(copier->config.stop, clock_monotonic() + HELD_PAUSE);
+            continue;
+        }
         switch (find_work(copier, &task, &claim, &lane)) {
         case FOUND_NOTHING:
             if (!may_come_back(copier))

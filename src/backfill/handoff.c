@@ -815,3 +815,11 @@ bool handoff_all_copied(struct table_handoff *handoff)
     pthread_mutex_unlock(&handoff->lock);
     return all;
 }
+
+int64_t handoff_expected_rows(struct table_handoff *handoff, uint32_t table, int64_t expected)
+{
+    pthread_mutex_lock(&handoff->lock);
+    int64_t rows = lanes_expected_rows(&handoff->tables[table].lanes, expected);
+    pthread_mutex_unlock(&handoff->lock);
+    return rows;
+}

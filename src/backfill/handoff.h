@@ -65,6 +65,9 @@ bool handoff_is_complete(const struct table_handoff *handoff);
 /* True when every table's copy is there. Any thread. */
 bool handoff_all_copied(struct table_handoff *handoff);
 
+/* How many rows the table's copy will have, corrected by what is loaded (lane.h). Any thread. */
+int64_t handoff_expected_rows(struct table_handoff *handoff, uint32_t table, int64_t expected);
+
 /* ---- for the copy's workers ---- */
 
 enum claim {

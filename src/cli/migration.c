@@ -9,6 +9,7 @@
 #include "postgres/lookup.h"
 #include "postgres/merge_check.h"
 #include "postgres/preflight.h"
+#include "postgres/probe.h"
 #include "postgres/type_reader.h"
 #include "postgres/validate.h"
 #include "schema/ident.h"
@@ -124,6 +125,22 @@ static void note_settings(struct migration *m)
                      "");
 }
 
+/* What the backfill is to be held back by must be seen. */
+static bool look_at_limits(struct migration *m, struct err *err)
+{
+    struct probe_standbys standbys = {0};
+    struct probe_load load = {0};
+    if ((m->config->max_replica_lag > 0 && !probe_standbys(&m->source, &standbys, err)) ||
+        (m->config->max_source_load > 0 && !probe_load(&m->source, &load, err)))
+        return false;
+    if (standbys.hidden || load.hidden)
+        findings_addf(&m->findings, "source.pressure_hidden", SEVERITY_POTENTIALLY_BREAKING,
+                      "source", "GRANT pg_monitor to the role, or leave the limit out",
+                      "backfill.%s cannot be measured by this role: the copy is held back",
+                      standbys.hidden ? "max_replica_lag" : "max_source_load");
+    return true;
+}
+
 static bool look_at_tables(struct migration *m, const struct preflight *servers, struct err *err)
 {
     struct preflight preflight = *servers;
@@ -204,7 +221,7 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     if (!rules_load(m->config->tables, &m->rules, err))
         return false;
     note_settings(m);
-    if (!preflight_servers(&servers, &m->findings, err))
+    if (!preflight_servers(&servers, &m->findings, err) || !look_at_limits(m, err))
         return false;
     if (!migration_bind_rules(m, &binding)) {
         m->chain = NULL;

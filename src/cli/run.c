@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/copy_tasks.h"
+#include "cli/governor.h"
 #include "cli/migration.h"
 #include "cli/monitor.h"
 #include "cli/report.h"
@@ -61,6 +62,9 @@ struct run {
     struct copy_tasks tasks;
     struct stop copy_stop; /* the copiers': ends them with the run, also when that fails */
     struct table_handoff *handoff;
+    struct throttle throttle;
+    struct brake brake;
+    struct governor *governor;
     struct copier *copier;
     struct monitor *monitor;
     struct http_server *http;
@@ -385,6 +389,23 @@ static bool make_handoff(struct run *run, struct err *err)
     return true;
 }
 
+/* Before the first chunk: it may be paused. */
+static bool start_governor(struct run *run, struct err *err)
+{
+    const struct governor_config config = {
+        .config = run->config,
+        .wish = run->invocation->pause_wish,
+        .paused = run->migration.control.paused,
+        .handoff = run->handoff,
+        .brake = &run->brake,
+        .throttle = &run->throttle,
+    };
+    if (!governor_start(&config, &run->governor, err))
+        return false;
+    monitor_set_governor(run->monitor, run->governor);
+    return true;
+}
+
 static bool runs_beside_stream(const struct run *run)
 {
     return !run->tasks.enforced && !run->invocation->options->no_stream;
@@ -404,6 +425,8 @@ static bool start_copier(struct run *run, struct err *err)
         .progress = &run->progress,
         .states = run->copy_states,
         .stop = &run->copy_stop,
+        .throttle = throttle_limits(&run->throttle) ? &run->throttle : NULL,
+        .brake = &run->brake,
         .make_reader = make_reader,
         .make_writer = make_writer,
         .context = run,
@@ -431,7 +454,7 @@ static bool copy_first(struct run *run, struct err *err)
 static bool backfill(struct run *run, struct err *err)
 {
     make_tasks(run);
-    if (!make_handoff(run, err) || !start_copier(run, err))
+    if (!make_handoff(run, err) || !start_governor(run, err) || !start_copier(run, err))
         return false;
     if (runs_beside_stream(run))
         return true;
@@ -555,6 +578,9 @@ static bool run_bound(struct run *run, struct err *err)
     size_t tables = run->migration.source_count;
     progress_init(&run->progress, tables);
     stop_init(&run->copy_stop);
+    throttle_init(&run->throttle, (uint64_t)run->config->max_rows_per_second,
+                  (uint64_t)run->config->max_bytes_per_second);
+    brake_init(&run->brake);
     run->copies = mem_zero(tables + 1, sizeof *run->copies);
     run->copy_states = mem_zero(tables + 1, sizeof *run->copy_states);
     run->baselines = mem_zero(tables + 1, sizeof *run->baselines);
@@ -588,6 +614,7 @@ static void destroy_run(struct run *run)
     monitor_stop(run->monitor);
     stop_request(&run->copy_stop);
     copier_join(run->copier);
+    governor_stop(run->governor);
     run->source->ops->destroy(run->source);
     run->sink->ops->destroy(run->sink);
     run->transform->ops->destroy(run->transform);
@@ -602,6 +629,8 @@ static void destroy_run(struct run *run)
     free(run->copies);
     copy_tasks_free(&run->tasks);
     stop_free(&run->copy_stop);
+    brake_free(&run->brake);
+    throttle_free(&run->throttle);
     free(run->copy_states);
     free(run->baselines);
     snapshot_free(&run->initial);

@@ -71,7 +71,9 @@ static enum gate_verdict probe_backfill(const struct status *status, struct gate
                           "snapshot that rows were read under");
     else
         say(gate->reason, "the copy has not begun");
-    if (status->backfill_eta >= 0)
+    if (left && status->paused)
+        say(gate->remedy, "the backfill is paused: `slackwater resume` lets it go on");
+    else if (status->backfill_eta > 0)
         say(gate->remedy, "wait: about %s to go", duration(status->backfill_eta, text));
     else
         say(gate->remedy, "wait until the copy is complete");

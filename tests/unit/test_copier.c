@@ -470,12 +470,6 @@ static bool load_tables(void *context, struct table_copy *copies, struct err *er
     return true;
 }
 
-static bool load_nothing(void *context, struct table_copy *copies, struct err *err)
-{
-    (void)context, (void)copies;
-    return err_set(err, ERR_RETRY, "away");
-}
-
 static void open_world_of(struct world *world, int workers, size_t tables, struct rule *rule,
                           bool chunked)
 {
@@ -1022,6 +1016,7 @@ START_TEST(a_snapshot_that_lacks_what_the_slot_skips_is_waited_for)
     ck_assert_int_eq(world.sides[0].reads, 3);
     expect_done(&world, 0, COVERS);
     ck_assert_uint_eq(counter_get(&world.progress.retries), 0);
+    ck_assert_uint_eq(counter_get(&world.progress.copiers_waiting), 0);
     close_world(&world);
 }
 END_TEST
@@ -1108,6 +1103,100 @@ START_TEST(a_row_that_the_rules_refuse_names_its_table)
 }
 END_TEST
 
+static struct brake brake_of_the_test;
+
+static bool brake_after_the_first(struct world *world, enum call call, uint32_t table,
+                                  struct err *err)
+{
+    (void)world, (void)table, (void)err;
+    if (call == WRITER_COMMITTED && world->sides[0].chunks == 1)
+        (void)brake_set(&brake_of_the_test, BRAKE_PAUSED, true, "paused");
+    return true;
+}
+
+/* The worker has let go of its lane; the caller has it. */
+static void take_lane(struct world *world, uint32_t *lane)
+{
+    usec_t until = clock_monotonic() + LONG;
+    while (handoff_claim(world->handoff, 0, lane) != CLAIM_LANE) {
+        ck_assert_int_lt(clock_monotonic(), until);
+        (void)stop_wait(&world->stop, clock_monotonic() + USEC_PER_MS);
+    }
+}
+
+START_TEST(under_the_brake_no_chunk_is_begun_and_no_lane_is_held)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    struct copier *copier;
+    struct err err = {0};
+    uint32_t lane = 0;
+    brake_init(&brake_of_the_test);
+    open_world_of(&world, 1, 1, &rule, true);
+    world.config.brake = &brake_of_the_test;
+    world.allow = brake_after_the_first;
+    ck_assert(copier_start(&world.config, &copier, &err));
+    usec_t until = clock_monotonic() + LONG;
+    while (!brake_is_on(&brake_of_the_test)) {
+        ck_assert_int_lt(clock_monotonic(), until);
+        (void)stop_wait(&world.stop, clock_monotonic() + USEC_PER_MS);
+    }
+    take_lane(&world, &lane);
+    ck_assert_int_eq(world.sides[0].reads, 1);
+    handoff_release(world.handoff, 0, CLAIM_LANE, lane);
+    (void)brake_set(&brake_of_the_test, BRAKE_PAUSED, false, "");
+    copier_join(copier);
+    expect_done(&world, 0, COVERS);
+    close_world(&world);
+    brake_free(&brake_of_the_test);
+}
+END_TEST
+
+START_TEST(a_limit_slows_all_workers_together_and_makes_chunks_small)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    struct throttle throttle;
+    throttle_init(&throttle, 6000, 0);
+    open_world_of(&world, 2, 2, &rule, true);
+    world.config.throttle = &throttle;
+    world.config.chunk_time = 50 * USEC_PER_MS;
+    usec_t began = clock_monotonic();
+    run(&world);
+    ck_assert_int_ge(clock_monotonic() - began, 300 * USEC_PER_MS - 100 * USEC_PER_MS);
+    for (uint32_t i = 0; i < 2; i++) {
+        expect_done(&world, i, COVERS);
+        ck_assert_uint_ge(world.sides[i].chunks, 4); /* the first has 150 rows */
+    }
+    close_world(&world);
+    throttle_free(&throttle);
+}
+END_TEST
+
+static bool stop_in_a_wait(struct world *world, enum call call, uint32_t table, struct err *err)
+{
+    (void)table, (void)err;
+    if (call == READER_NEXT && count_and_await(world, 1, 0) && world->counted == 3)
+        stop_request(&world->stop);
+    return true;
+}
+
+START_TEST(a_stop_ends_the_wait_for_a_limit)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    struct throttle throttle;
+    throttle_init(&throttle, 1, 0);
+    open_world_of(&world, 1, 1, &rule, true);
+    world.config.throttle = &throttle;
+    world.allow = stop_in_a_wait;
+    run(&world); /* a stop is no failure */
+    expect_untouched(&world, 0);
+    close_world(&world);
+    throttle_free(&throttle);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -1134,6 +1223,9 @@ int main(void)
         a_stop_ends_the_trying,
         filtered_rows_are_neither_written_nor_counted,
         a_row_that_the_rules_refuse_names_its_table,
+        under_the_brake_no_chunk_is_begun_and_no_lane_is_held,
+        a_limit_slows_all_workers_together_and_makes_chunks_small,
+        a_stop_ends_the_wait_for_a_limit,
     };
     return unit_run("copier", tests, UNIT_COUNT(tests));
 }
