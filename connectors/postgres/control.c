@@ -45,6 +45,7 @@ static const char INSTALL_SQL[] =
     "  needed boolean NOT NULL,"
     "  updates_deletes bigint NOT NULL DEFAULT 0,"
     "  partitions text NOT NULL,"
+    "  covers text," /* NULL: nothing besides the slot's start */
     "  plan_made boolean NOT NULL DEFAULT false,"
     "  whole boolean NOT NULL DEFAULT false,"
     "  staged boolean NOT NULL DEFAULT false,"
@@ -332,6 +333,19 @@ bool control_set_http_address(struct session *session, const char *migration,
                      (const char *[]){migration, address}, err);
 }
 
+bool control_set_baselines(struct session *session, const char *migration,
+                           const struct control_copy *copy, struct err *err)
+{
+    char changed[32];
+    snprintf(changed, sizeof changed, "%lld", (long long)copy->updates_deletes);
+    return run_query(session,
+                     "UPDATE slackwater.copy SET updates_deletes = $3, partitions = $4"
+                     " WHERE migration = $1 AND source = $2",
+                     4, (const char *[]){migration, copy->source, changed, copy->partitions},
+                     err) ||
+           err_wrap(err, "recording what %s is measured against", copy->source);
+}
+
 static bool flag(const PGresult *r, int row, int column)
 {
     return PQgetvalue(r, row, column)[0] == 't';
@@ -348,6 +362,7 @@ static bool read_copy(const PGresult *r, int row, struct control_copy *found, st
     plan->made = flag(r, row, 5);
     plan->whole = flag(r, row, 6);
     plan->staged = flag(r, row, 7);
+    found->copy.covers = optional_text(r, row, 9);
     return PQgetisnull(r, row, 8) ||
            text_array_parse(PQgetvalue(r, row, 8), &plan->bounds, &plan->bound_count, err);
 }
@@ -357,7 +372,7 @@ static bool read_copies(struct session *session, const char *migration,
 {
     PGresult *r = session_query(session,
                                 "SELECT source, updates_deletes, partitions, needed,"
-                                " finished_at IS NOT NULL, plan_made, whole, staged, bounds"
+                                " finished_at IS NOT NULL, plan_made, whole, staged, bounds, covers"
                                 " FROM slackwater.copy WHERE migration = $1"
                                 " ORDER BY source COLLATE \"C\"",
                                 1, &migration, err);

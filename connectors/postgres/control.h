@@ -87,6 +87,11 @@ bool control_note_rules(struct session *session, const char *migration, const ch
 bool control_set_http_address(struct session *session, const char *migration,
                               const char *address, struct err *err);
 
+/* From here on the source table is measured against the present partitions, and updates and
+ * deletes: what came before is in the copy that begins now. */
+bool control_set_baselines(struct session *session, const char *migration,
+                           const struct control_copy *copy, struct err *err);
+
 /* The copy rows of a migration, with their chunks by lane and number. Caller frees with control_copies_free(). */
 bool control_load_copies(struct session *session, const char *migration,
                          struct control_copy **copies, size_t *count, struct err *err);

@@ -19,6 +19,19 @@ bool probe_position(struct session *session, lsn_t *lsn, struct err *err)
     return ok;
 }
 
+bool probe_begun(struct session *session, char **snapshot, struct err *err)
+{
+    PGresult *r = session_exec(session,
+                               "SELECT n || ':' || n || ':'"
+                               " FROM (SELECT pg_current_xact_id()::text AS n OFFSET 0) now",
+                               err);
+    if (r == NULL)
+        return err_wrap(err, "taking a transaction's number at the source");
+    *snapshot = mem_string(PQgetvalue(r, 0, 0));
+    PQclear(r);
+    return true;
+}
+
 bool probe_emit(struct session *session, const char *prefix, const char *content,
                 struct err *err)
 {

@@ -592,24 +592,26 @@ static bool empty_targets(struct pg_table_writer *w, uint32_t source, struct err
 }
 
 static bool forget_chunks(struct pg_table_writer *w, uint32_t source, bool whole,
-                          struct err *err)
+                          const char *covers, struct err *err)
 {
-    const char *values[] = {w->config.migration, w->config.sources[source], whole ? "t" : "f"};
+    const char *values[] = {w->config.migration, w->config.sources[source], whole ? "t" : "f",
+                            covers};
     return run_query(w, "DELETE FROM slackwater.chunk WHERE migration = $1 AND source = $2", 2,
                      values, err) &&
            update_copy(w,
                        "UPDATE slackwater.copy SET needed = true, plan_made = false,"
-                       " whole = $3, staged = false, bounds = NULL, finished_at = NULL"
+                       " whole = $3, staged = false, bounds = NULL, finished_at = NULL,"
+                       " covers = coalesce($4, covers)"
                        " WHERE migration = $1 AND source = $2",
-                       3, values, err);
+                       4, values, err);
 }
 
 static bool pg_writer_reset(struct table_writer *writer, uint32_t source, bool whole,
-                            struct err *err)
+                            const char *covers, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
     return (begin_transaction(w, err) && empty_targets(w, source, err) &&
-            forget_chunks(w, source, whole, err) && session_run(&w->session, "COMMIT", err)) ||
+            forget_chunks(w, source, whole, covers, err) && session_run(&w->session, "COMMIT", err)) ||
            err_wrap(err, "emptying the targets of %s", w->config.sources[source]);
 }
 

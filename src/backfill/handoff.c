@@ -19,6 +19,7 @@ enum anew { ANEW_NOT, ANEW_CHUNKED, ANEW_WHOLE };
 struct copied_table {
     const struct copy_key *key;
     struct lanes lanes;
+    struct snapshot covers; /* what every chunk's snapshot must cover besides the slot's start */
     bool finished;      /* no copy is needed, or all of it is there and that is kept */
     bool planning;      /* a worker is at it */
     bool finishing;
@@ -478,12 +479,14 @@ static void close_chunk(struct table_handoff *h, struct lane *lane)
 enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table, uint32_t lane,
                                    const char *snapshot, struct err *err)
 {
-    struct lane *l = &handoff->tables[table].lanes.items[lane];
+    const struct copied_table *t = &handoff->tables[table];
+    struct lane *l = &t->lanes.items[lane];
     struct snapshot parsed;
     if (!snapshot_parse(snapshot, &parsed, err))
         return SNAPSHOT_BAD;
     pthread_mutex_lock(&handoff->lock);
     bool taken = snapshot_covers(&parsed, handoff->config.initial) &&
+                 snapshot_covers(&parsed, &t->covers) &&
                  unseen_is_covered(&l->required, &parsed);
     unseen_prune(&handoff->unseen, &parsed);
     if (taken) {
@@ -534,6 +537,8 @@ static bool load_table(struct copied_table *t, const struct copy_key *key,
     t->finished = copy->finished || !copy->needed;
     t->whole = copy->plan.whole;
     atomic_init(&t->passed, !copy->needed);
+    if (copy->covers != NULL && !snapshot_parse(copy->covers, &t->covers, err))
+        return false;
     if (!copy->needed || !copy->plan.made)
         return true;
     if (!lanes_plan(&t->lanes, key, &copy->plan, err))
@@ -582,8 +587,10 @@ void handoff_destroy(struct table_handoff *handoff)
 {
     if (handoff == NULL)
         return;
-    for (size_t i = 0; i < handoff->count; i++)
+    for (size_t i = 0; i < handoff->count; i++) {
         lanes_free(&handoff->tables[i].lanes);
+        snapshot_free(&handoff->tables[i].covers);
+    }
     unseen_free(&handoff->unseen);
     buf_free(&handoff->key);
     pthread_cond_destroy(&handoff->changed);

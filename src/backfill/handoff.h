@@ -15,6 +15,14 @@
  * where chunks of different times clash in a unique index of the target, the table's copy begins
  * anew: between two runs of the stream, with no transaction open and no worker at the table.
  *
+ * A copy that begins when the stream has long passed the table (a copy made again, a table that
+ * waited or joined) must also see what was applied, or was not even published, before any of that
+ * was judged. Such a transaction may be in the WAL and not be visible yet. So, with the stream at
+ * rest, an xid N is taken at the source, and every snapshot of the copy must cover "N:N:": all
+ * transactions before N have ended in it. One whose commit the stream has read had its xid before
+ * that commit, so before N. It is kept with the copy, for a restart. Its price is the slot's own:
+ * it waits for the transactions that are open at the source.
+ *
  * A table is passed when all chunks are loaded and the stream is durably past the last S; the
  * backfill is complete when the last table is. docs/spec/ has the model.
  *

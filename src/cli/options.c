@@ -37,6 +37,8 @@ static const char HELP[] =
     "      --until-lsn LSN   run: stop when this position is applied\n"
     "      --no-backfill     run: the target holds the data already; stream only\n"
     "      --no-stream       run: stop after the backfill\n"
+    "      --redo T          run: empty table T's target and copy it anew, beside the stream;\n"
+    "                        may be given several times\n"
     "      --apply           schema: run the statements at the target\n"
     "      --phase P         schema: only what comes before, or after, the data\n"
     "      --rows N          preview: rows of each table (default 5)\n"
@@ -52,6 +54,7 @@ static const char HELP[] =
 enum long_only { OPT_SOURCE = 256, OPT_TARGET, OPT_JSON, OPT_LOG_LEVEL, OPT_LOG_FORMAT,
                  OPT_CAUGHT_UP, OPT_UNTIL_LSN, OPT_NO_BACKFILL, OPT_NO_STREAM, OPT_WATCH,
                  OPT_YES, OPT_SQL, OPT_BEFORE, OPT_AFTER, OPT_APPLY, OPT_PHASE, OPT_ROWS, OPT_TABLE,
+                 OPT_REDO,
                  OPT_HELP, OPT_VERSION };
 
 static const struct option OPTIONS[] = {
@@ -74,6 +77,7 @@ static const struct option OPTIONS[] = {
     {"phase", required_argument, NULL, OPT_PHASE},
     {"rows", required_argument, NULL, OPT_ROWS},
     {"table", required_argument, NULL, OPT_TABLE},
+    {"redo", required_argument, NULL, OPT_REDO},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {NULL, 0, NULL, 0},
@@ -101,6 +105,16 @@ static bool take_rows(const char *value, struct options *options, struct err *er
         return err_set(err, ERR_CONFIG, "--rows %s: expected a number from 1 to %d", value,
                        MOST_ROWS);
     options->rows = (int)rows;
+    return true;
+}
+
+static bool take_table(const char *option, const char *value, struct option_tables *tables,
+                       struct err *err)
+{
+    if (tables->count == OPTIONS_TABLES_MOST)
+        return err_set(err, ERR_CONFIG, "%s: at most %d tables can be named", option,
+                       OPTIONS_TABLES_MOST);
+    tables->names[tables->count++] = value;
     return true;
 }
 
@@ -140,6 +154,8 @@ static bool take_value(int option, const char *value, struct options *options, s
     case OPT_TABLE:
         options->table = value;
         return true;
+    case OPT_REDO:
+        return take_table("--redo", value, &options->redo, err);
     default:
         return false;
     }
@@ -177,7 +193,7 @@ static bool refuse_option(int result, char **argv, struct err *err)
         "--config",          "--source",    "--target",      "--json",      "--log-level",
         "--log-format",      "--until-lsn", "--no-backfill", "--no-stream", "--watch",
         "--sql",             "--before",    "--after",     "--apply",     "--phase",
-        "--rows",            "--table",
+        "--rows",            "--table",     "--redo",
         "--until-caught-up", "--yes",       "--help",        "--version",   NULL};
     const char *given = argv[optind - 1];
     char word[64];
@@ -203,6 +219,13 @@ static bool refuse_argument(const char *argument, const char *command, struct er
                        "unexpected argument behind \"%s\" (see slackwater --help)", command);
     return err_set(err, ERR_CONFIG, "unexpected argument \"%s\" (see slackwater --help)",
                    argument);
+}
+
+static bool check_together(const struct options *options, struct err *err)
+{
+    return !options->no_backfill || options->redo.count == 0 ||
+           err_set(err, ERR_CONFIG,
+                   "--redo copies a table, --no-backfill copies none: leave one of them out");
 }
 
 enum options_result options_parse(int argc, char **argv, struct options *options,
@@ -234,7 +257,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
         return OPTIONS_HELP;
     options->command = argv[optind];
     if (optind + 1 == argc)
-        return OPTIONS_RUN;
+        return check_together(options, err) ? OPTIONS_RUN : OPTIONS_BAD;
     refuse_argument(argv[optind + 1], options->command, err);
     return OPTIONS_BAD;
 }

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/choice.h"
 #include "cli/copy_tasks.h"
 #include "cli/migration.h"
 #include "cli/monitor.h"
@@ -39,6 +40,7 @@ struct run {
     const struct invocation *invocation;
     const struct config *config;
     struct migration migration;
+    struct choice choice;
     struct progress progress;
     char instance[17];
     char heartbeat_prefix[96];
@@ -66,21 +68,25 @@ struct run {
 
 /* ---- beginning ---- */
 
-/* What the migration is measured against later. The copies' texts are freed by forget_copies(). */
+/* What a table is measured against later. Free copy->partitions. */
+static bool read_baseline(struct run *run, size_t i, struct control_copy *copy, struct err *err)
+{
+    const struct bound_source *source = &run->migration.chain->sources[i];
+    copy->source = run->migration.source_names[i];
+    copy->copy.needed = !run->invocation->options->no_backfill;
+    return continuity_fingerprint(&run->migration.source, source->table->oid, &copy->partitions,
+                                  err) &&
+           (!source->insert_only ||
+            probe_updates_deletes(&run->migration.source, source->table->oid,
+                                  &copy->updates_deletes, err));
+}
+
+/* The copies' texts are freed by forget_copies(). */
 static bool read_baselines(struct run *run, struct control_copy *copies, struct err *err)
 {
-    for (size_t i = 0; i < run->migration.source_count; i++) {
-        const struct bound_source *source = &run->migration.chain->sources[i];
-        copies[i].source = run->migration.source_names[i];
-        copies[i].copy.needed = !run->invocation->options->no_backfill;
-        if (!continuity_fingerprint(&run->migration.source, source->table->oid,
-                                    &copies[i].partitions, err))
+    for (size_t i = 0; i < run->migration.source_count; i++)
+        if (!read_baseline(run, i, &copies[i], err))
             return false;
-        if (source->insert_only &&
-            !probe_updates_deletes(&run->migration.source, source->table->oid,
-                                   &copies[i].updates_deletes, err))
-            return false;
-    }
     return true;
 }
 
@@ -166,6 +172,20 @@ static void know_source(struct run *run)
     run->continuity.system_identifier = control->system_identifier;
     run->continuity.timeline = control->timeline;
     run->continuity.database = control->source_database;
+}
+
+static struct table_writer *make_writer_until(struct run *run, const struct stop *stop)
+{
+    return pg_table_writer_create(&(struct pg_writer_config){
+        .dsn = run->config->target_dsn,
+        .migration = run->config->migration,
+        .catalog = run->migration.target_catalog,
+        .tables = run->migration.targets,
+        .table_count = run->migration.table_count,
+        .sources = (const char *const *)run->migration.source_names,
+        .use_replica_role = run->migration.target_catalog->can_set_replica_role,
+        .stop = stop,
+    });
 }
 
 /* ---- what is copied already ---- */
@@ -257,6 +277,38 @@ static bool note_rules(struct run *run, struct err *err)
     return ok;
 }
 
+/* The new copy holds what happened unseen before it. */
+static bool redo_table(struct run *run, struct table_writer *writer, uint32_t i,
+                       const char *covers, struct err *err)
+{
+    struct migration *m = &run->migration;
+    struct control_copy baseline = {0};
+    bool ok = read_baseline(run, i, &baseline, err) &&
+              writer->ops->reset(writer, i, false, covers, err) &&
+              control_set_baselines(&m->target, run->config->migration, &baseline, err);
+    free(baseline.partitions);
+    if (ok)
+        log_event(LOG_WARN, "a table is emptied at the target and copied anew",
+                  log_text("table", m->source_names[i]));
+    return ok;
+}
+
+/* The stream is at rest: what it has applied is known, and all of it has begun by now. */
+static bool redo_tables(struct run *run, struct err *err)
+{
+    struct migration *m = &run->migration;
+    struct table_writer *writer = make_writer_until(run, m->stop);
+    char *covers = NULL;
+    bool ok = writer->ops->open(writer, err) && probe_begun(&m->source, &covers, err);
+    for (uint32_t i = 0; ok && i < m->source_count; i++)
+        if (run->choice.redo[i])
+            ok = redo_table(run, writer, i, covers, err);
+    free(covers);
+    writer->ops->close(writer);
+    writer->ops->destroy(writer);
+    return ok;
+}
+
 /* Begins or resumes, and learns what is copied. */
 static bool establish(struct run *run, struct err *err)
 {
@@ -272,6 +324,7 @@ static bool establish(struct run *run, struct err *err)
            control_set_http_address(&m->target, run->config->migration,
                                     http_address(run->http), err) &&
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&
+           (run->invocation->options->redo.count == 0 || redo_tables(run, err)) &&
            load_copies(run, err);
 }
 
@@ -282,20 +335,6 @@ static struct table_reader *make_reader(void *context)
     struct run *run = context;
     return pg_table_reader_create(run->config->source_dsn, run->migration.source_catalog,
                                   &run->copy_stop);
-}
-
-static struct table_writer *make_writer_until(struct run *run, const struct stop *stop)
-{
-    return pg_table_writer_create(&(struct pg_writer_config){
-        .dsn = run->config->target_dsn,
-        .migration = run->config->migration,
-        .catalog = run->migration.target_catalog,
-        .tables = run->migration.targets,
-        .table_count = run->migration.table_count,
-        .sources = (const char *const *)run->migration.source_names,
-        .use_replica_role = run->migration.target_catalog->can_set_replica_role,
-        .stop = stop,
-    });
 }
 
 static struct table_writer *make_writer(void *context)
@@ -310,7 +349,8 @@ static bool reset_copy(void *context, uint32_t table, bool whole, struct err *er
 {
     struct run *run = context;
     struct table_writer *writer = make_writer_until(run, run->migration.stop);
-    bool ok = writer->ops->open(writer, err) && writer->ops->reset(writer, table, whole, err);
+    bool ok = writer->ops->open(writer, err) &&
+              writer->ops->reset(writer, table, whole, NULL, err);
     struct table_counters *counters = &run->progress.tables[table];
     if (ok) {
         counter_set(&counters->copied_rows, 0);
@@ -594,6 +634,17 @@ static int refuse(const struct err *err)
     return err->class == ERR_STOPPED ? 0 : 2;
 }
 
+static int choose_and_run(struct run *run, struct err *err)
+{
+    if (!choice_make(&run->migration, run->invocation->options, &run->choice, err))
+        return refuse(err);
+    bool ok = run_bound(run, err);
+    int status = conclude(run, ok, err);
+    destroy_run(run);
+    choice_free(&run->choice);
+    return status;
+}
+
 int command_run_migration(const struct invocation *invocation)
 {
     struct run run = {.invocation = invocation, .config = invocation->config};
@@ -606,11 +657,8 @@ int command_run_migration(const struct invocation *invocation)
     } else {
         report_findings_log(&run.migration.findings);
         if (run.migration.chain != NULL &&
-            findings_worst(&run.migration.findings) < SEVERITY_BREAKING) {
-            bool ok = run_bound(&run, &err);
-            status = conclude(&run, ok, &err);
-            destroy_run(&run);
-        }
+            findings_worst(&run.migration.findings) < SEVERITY_BREAKING)
+            status = choose_and_run(&run, &err);
     }
     migration_close(&run.migration);
     return status;

@@ -87,6 +87,8 @@ struct chunk_record {
 struct table_copy {
     bool needed; /* else the target is said to hold the rows already */
     bool finished;
+    char *covers; /* owned; pg_snapshot text: what every chunk's snapshot must cover besides
+                     the slot's start; NULL: nothing */
     struct copy_plan plan;
     size_t chunk_count;
     struct chunk_record *chunks; /* owned; by lane and number */
@@ -169,9 +171,10 @@ struct table_writer_ops {
     /* All chunks are there: keeps that, and brings the target tables' statistics up to date. */
     bool (*finish)(struct table_writer *writer, uint32_t source, struct err *err);
     /* In one transaction: removes the table's rows of ours from all its targets, and all chunks;
-     * its plan is gone, and the next is whole if `whole`. ERR_DATA where nothing says which rows
-     * are ours. */
-    bool (*reset)(struct table_writer *writer, uint32_t source, bool whole, struct err *err);
+     * its plan is gone, and the next is whole if `whole`. covers: kept with the copy from here on;
+     * NULL: what was kept stays. ERR_DATA where nothing says which rows are ours. */
+    bool (*reset)(struct table_writer *writer, uint32_t source, bool whole, const char *covers,
+                  struct err *err);
     void (*rollback)(struct table_writer *writer);
     void (*close)(struct table_writer *writer);
     void (*destroy)(struct table_writer *writer);

@@ -275,6 +275,28 @@ START_TEST(a_chunk_must_see_what_the_slot_starts_after)
 END_TEST
 
 /* Lane 0's worker saw nothing of 755; lane 1's has, and so takes it out of the unseen set. */
+START_TEST(a_copy_made_again_must_see_all_that_had_begun_before_it)
+{
+    struct world world;
+    struct chunk_place place;
+    open_world(&world);
+    world.copy.covers = mem_string("760:760:");
+    ck_assert(create(&world, ""));
+    plan(&world, false, false);
+    claim(&world, 0);
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "755:760:755", &world.err),
+                     SNAPSHOT_TOO_OLD); /* committed, and waiting to be seen */
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "758:758:", &world.err),
+                     SNAPSHOT_TOO_OLD); /* the newest ones, still running */
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "760:765:761", &world.err),
+                     SNAPSHOT_TAKEN);
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(one_workers_snapshot_does_not_speak_for_anothers)
 {
     struct world world;
@@ -634,6 +656,7 @@ int main(void)
         a_chunk_must_see_what_was_dropped_for_it,
         a_chunk_must_see_what_was_kept_with_the_position,
         a_chunk_must_see_what_the_slot_starts_after,
+        a_copy_made_again_must_see_all_that_had_begun_before_it,
         one_workers_snapshot_does_not_speak_for_anothers,
         a_change_in_flight_waits_and_is_applied_behind_its_chunk,
         a_change_behind_the_end_of_a_chunk_in_flight_is_to_come,
