@@ -16,6 +16,7 @@
 #define RETRY_MOST (10 * USEC_PER_SEC)
 #define COVER_FIRST (20 * USEC_PER_MS)
 #define COVER_MOST USEC_PER_SEC
+#define COVER_SAID (2 * USEC_PER_SEC) /* a wait that long is told */
 #define BUSY_PAUSE (20 * USEC_PER_MS) /* others are at all that is left */
 #define IDLE_PAUSE (100 * USEC_PER_MS) /* nothing is left for now */
 #define ROW_ARENA_KEEP (1 << 20)
@@ -231,12 +232,24 @@ static bool copy_parts(struct worker *worker, struct chunk_work *work, struct er
 
 enum opened { OPENED, OPEN_NOT, OPEN_FAILED };
 
+/* Once, when it has come to be long. */
+static void tell_of_waiting(const struct chunk_work *work, bool *told)
+{
+    if (*told || clock_monotonic() - work->began < COVER_SAID)
+        return;
+    *told = true;
+    log_event(LOG_INFO, "a copy waits for transactions that are open at the source",
+              log_text("schema", work->task->parts[0].source->schema),
+              log_text("table", work->task->parts[0].source->name));
+}
+
 /* Opens the lane's next chunk and takes its snapshot, waiting until one sees all it must. */
 static enum opened open_chunk(struct worker *worker, struct chunk_work *work, struct err *err)
 {
     struct table_handoff *handoff = worker->copier->config.handoff;
     struct backoff backoff = backoff_between(COVER_FIRST, COVER_MOST);
     uint32_t table = work->task->table;
+    bool told = false;
     for (;;) {
         const char *snapshot;
         if (!handoff_open(handoff, table, work->lane, &work->place))
@@ -257,6 +270,7 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
             break;
         }
         worker->reader->ops->end(worker->reader);
+        tell_of_waiting(work, &told);
         if (pause_or_leave(worker->copier, &backoff)) {
             stopped(err);
             return OPEN_FAILED;
