@@ -19,6 +19,16 @@ bool probe_position(struct session *session, lsn_t *lsn, struct err *err)
     return ok;
 }
 
+bool probe_visible(struct session *session, char **snapshot, struct err *err)
+{
+    PGresult *r = session_exec(session, "SELECT pg_current_snapshot()", err);
+    if (r == NULL)
+        return err_wrap(err, "taking a snapshot at the source");
+    *snapshot = mem_string(PQgetvalue(r, 0, 0));
+    PQclear(r);
+    return true;
+}
+
 bool probe_begun(struct session *session, char **snapshot, struct err *err)
 {
     PGresult *r = session_exec(session,

@@ -585,7 +585,7 @@ static bool survive(struct worker *worker, struct backoff *backoff, struct err *
 /* Until the stream has passed the last snapshot it may find that a copy must begin anew. */
 static bool may_come_back(const struct copier *copier)
 {
-    return copier->config.beside_stream && !handoff_is_complete(copier->config.handoff);
+    return copier->config.beside_stream && !handoff_is_settled(copier->config.handoff);
 }
 
 static void work_until_done(struct worker *worker)

@@ -56,7 +56,8 @@ struct copier_config { /* borrowed; outlives the copier */
     void *context;
 };
 
-enum copier_state { COPIER_WAITING, COPIER_COPYING, COPIER_DONE };
+/* COPIER_HELD: the copier has no task for it. */
+enum copier_state { COPIER_WAITING, COPIER_COPYING, COPIER_DONE, COPIER_HELD };
 
 struct copier;
 

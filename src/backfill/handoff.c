@@ -20,6 +20,7 @@ struct copied_table {
     const struct copy_key *key;
     struct lanes lanes;
     struct snapshot covers; /* what every chunk's snapshot must cover besides the slot's start */
+    bool waits;         /* for another run */
     bool finished;      /* no copy is needed, or all of it is there and that is kept */
     bool planning;      /* a worker is at it */
     bool finishing;
@@ -33,7 +34,8 @@ struct table_handoff {
     struct handoff_config config; /* set at creation */
     size_t count;
     struct copied_table *tables;
-    atomic_bool complete;
+    atomic_bool complete; /* all tables are passed */
+    atomic_bool settled;  /* those that do not wait are */
     struct buf key; /* owned by the apply thread: of the image being judged */
 
     pthread_mutex_t lock; /* guards lanes, flags and the unseen set */
@@ -259,6 +261,7 @@ static void stream_passed(struct handoff *handoff, lsn_t durable)
 {
     struct table_handoff *h = self(handoff);
     bool all = true;
+    bool settled = true;
     if (atomic_load(&h->complete))
         return;
     pthread_mutex_lock(&h->lock);
@@ -269,7 +272,9 @@ static void stream_passed(struct handoff *handoff, lsn_t durable)
         if (lanes_pass(&t->lanes, durable) && t->finished && t->anew == ANEW_NOT)
             atomic_store(&t->passed, true);
         all = all && atomic_load(&t->passed);
+        settled = settled && (t->waits || atomic_load(&t->passed));
     }
+    atomic_store(&h->settled, settled);
     if (all) {
         atomic_store(&h->complete, true);
         log_event(LOG_INFO, "backfill complete", log_lsn("durable", durable));
@@ -277,9 +282,9 @@ static void stream_passed(struct handoff *handoff, lsn_t durable)
     pthread_mutex_unlock(&h->lock);
 }
 
-static bool is_complete(const struct handoff *handoff)
+static bool is_settled(const struct handoff *handoff)
 {
-    return atomic_load(&self((struct handoff *)(uintptr_t)handoff)->complete);
+    return atomic_load(&self((struct handoff *)(uintptr_t)handoff)->settled);
 }
 
 /* ---- beginning anew ---- */
@@ -561,7 +566,7 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
         .read_again = read_again,
         .note = note,
         .passed = stream_passed,
-        .complete = is_complete,
+        .complete = is_settled,
     };
     struct table_handoff *h = mem_zero(1, sizeof *h);
     h->handoff.ops = &OPS;
@@ -571,9 +576,11 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
     pthread_mutex_init(&h->lock, NULL);
     clock_condition_init(&h->changed);
     bool ok = unseen_parse(config->note, &h->unseen, err);
-    for (size_t i = 0; ok && i < h->count; i++)
+    for (size_t i = 0; ok && i < h->count; i++) {
+        h->tables[i].waits = config->waits != NULL && config->waits[i];
         ok = load_table(&h->tables[i], &config->keys[i], &config->copies[i], err) ||
              err_wrap(err, "what is kept of table %zu's copy", i);
+    }
     if (!ok) {
         handoff_destroy(h);
         return false;
@@ -609,12 +616,31 @@ bool handoff_is_complete(const struct table_handoff *handoff)
     return atomic_load(&((struct table_handoff *)(uintptr_t)handoff)->complete);
 }
 
+bool handoff_is_settled(const struct table_handoff *handoff)
+{
+    return is_settled(&handoff->handoff);
+}
+
+bool handoff_seen(struct table_handoff *handoff, const char *snapshot, struct err *err)
+{
+    struct snapshot parsed;
+    if (!snapshot_parse(snapshot, &parsed, err))
+        return false;
+    pthread_mutex_lock(&handoff->lock);
+    unseen_prune(&handoff->unseen, &parsed);
+    pthread_mutex_unlock(&handoff->lock);
+    snapshot_free(&parsed);
+    return true;
+}
+
 bool handoff_all_copied(struct table_handoff *handoff)
 {
     bool all = true;
     pthread_mutex_lock(&handoff->lock);
-    for (size_t i = 0; i < handoff->count; i++)
-        all = all && handoff->tables[i].finished && handoff->tables[i].anew == ANEW_NOT;
+    for (size_t i = 0; i < handoff->count; i++) {
+        const struct copied_table *t = &handoff->tables[i];
+        all = all && (t->waits || (t->finished && t->anew == ANEW_NOT));
+    }
     pthread_mutex_unlock(&handoff->lock);
     return all;
 }

@@ -45,6 +45,7 @@ struct handoff_config {
     struct table_copy *copies;        /* by table; plans and chunks are taken */
     const char *note;                 /* as kept with the position; "" none */
     const struct snapshot *initial;   /* what every chunk's snapshot must cover; borrowed */
+    const bool *waits; /* by table: not to be copied in this run; NULL: none; borrowed */
     const struct stop *stop;
     /* Empties the table at the target (table_writer_ops.reset). Called in resume(). */
     bool (*reset)(void *context, uint32_t table, bool whole, struct err *err);
@@ -59,8 +60,13 @@ void handoff_destroy(struct table_handoff *handoff); /* NULL is accepted */
 struct handoff *handoff_contract(struct table_handoff *handoff);
 /* True when the stream has passed every table's last snapshot. Any thread. */
 bool handoff_is_complete(const struct table_handoff *handoff);
-/* True when every table's copy is there. Any thread. */
+/* The same, of the tables that do not wait. */
+bool handoff_is_settled(const struct table_handoff *handoff);
+/* True when the copy of every table that does not wait is there. Any thread. */
 bool handoff_all_copied(struct table_handoff *handoff);
+/* Some session at the source has taken this snapshot: every later one sees what it sees, so what
+ * must be kept of the transactions judged becomes less, also while no chunk is read. Any thread. */
+bool handoff_seen(struct table_handoff *handoff, const char *snapshot, struct err *err);
 
 /* ---- for the copy's workers ---- */
 

@@ -106,12 +106,27 @@ static bool check_redo(const struct migration *m, const bool *redo, struct err *
     return true;
 }
 
+/* All but those that were named, to be copied or to be copied anew. */
+static bool leave_out(const struct migration *m, const struct options *options,
+                      struct choice *choice, struct err *err)
+{
+    if (options->backfill_only.count == 0)
+        return true;
+    if (!mark_all(m, "--backfill-only", &options->backfill_only, choice->left_out, err))
+        return false;
+    for (size_t i = 0; i < m->source_count; i++)
+        choice->left_out[i] = !choice->left_out[i] && !choice->redo[i];
+    return true;
+}
+
 bool choice_make(const struct migration *migration, const struct options *options,
                  struct choice *choice, struct err *err)
 {
-    *choice = (struct choice){.redo = mem_zero(migration->source_count + 1, sizeof(bool))};
+    *choice = (struct choice){.redo = mem_zero(migration->source_count + 1, sizeof(bool)),
+                              .left_out = mem_zero(migration->source_count + 1, sizeof(bool))};
     if (mark_all(migration, "--redo", &options->redo, choice->redo, err) &&
-        check_redo(migration, choice->redo, err))
+        check_redo(migration, choice->redo, err) &&
+        leave_out(migration, options, choice, err))
         return true;
     choice_free(choice);
     return false;
@@ -120,5 +135,6 @@ bool choice_make(const struct migration *migration, const struct options *option
 void choice_free(struct choice *choice)
 {
     free(choice->redo);
+    free(choice->left_out);
     *choice = (struct choice){0};
 }

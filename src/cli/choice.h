@@ -11,7 +11,8 @@
 #include <stdbool.h>
 
 struct choice { /* by source table */
-    bool *redo; /* its copy begins anew */
+    bool *redo;     /* its copy begins anew */
+    bool *left_out; /* not to be copied in this run, unless that is done */
 };
 
 /* ERR_CONFIG for a name that is no table's, and for a table whose copy cannot begin anew. */

@@ -240,6 +240,21 @@ static bool probe_seldom(struct monitor *m, usec_t now, struct err *err)
     return probe_unseen(m, err) && probe_continuity(m, now, err);
 }
 
+/* So that what the handoff keeps stays small when no chunk is read for long. */
+static bool probe_snapshot(struct monitor *m, struct err *err)
+{
+    bool ok = true;
+    char *snapshot = NULL;
+    pthread_mutex_lock(&m->lock);
+    struct table_handoff *handoff = m->handoff; /* it outlives this thread */
+    pthread_mutex_unlock(&m->lock);
+    if (handoff == NULL || handoff_is_complete(handoff))
+        return true;
+    ok = probe_visible(&m->session, &snapshot, err) && handoff_seen(handoff, snapshot, err);
+    free(snapshot);
+    return ok;
+}
+
 static void take_sample(struct monitor *m, usec_t now)
 {
     struct progress *p = m->config.progress;
@@ -269,7 +284,7 @@ static bool probe_all(struct monitor *m, usec_t now, struct err *err)
     if (now - m->probed_at < PROBE_EVERY)
         return true;
     m->probed_at = now;
-    return probe_source_lsn(m, now, err) && probe_slot(m, now, err) &&
+    return probe_source_lsn(m, now, err) && probe_snapshot(m, err) && probe_slot(m, now, err) &&
            probe_open_transactions(m, now, err) && probe_seldom(m, now, err);
 }
 
@@ -309,6 +324,8 @@ static enum copy_state copy_state(int state)
         return COPY_RUNNING;
     case COPIER_DONE:
         return COPY_DONE;
+    case COPIER_HELD:
+        return COPY_HELD;
     default:
         return COPY_NOT_NEEDED;
     }
@@ -383,7 +400,8 @@ static void fill_tables(const struct monitor *m, struct status *status)
         status->backfill_bytes += table->copied_bytes;
         if (table->estimated_rows > 0 && table->copy != COPY_NOT_NEEDED)
             status->backfill_estimated_rows += table->estimated_rows;
-        if (table->copy != COPY_DONE && table->estimated_rows > (int64_t)table->copied_rows)
+        if (table->copy != COPY_DONE && table->copy != COPY_HELD &&
+            table->estimated_rows > (int64_t)table->copied_rows)
             left += table->estimated_rows - (int64_t)table->copied_rows;
     }
     status->backfill_eta = -1;

@@ -37,6 +37,8 @@ static const char HELP[] =
     "      --until-lsn LSN   run: stop when this position is applied\n"
     "      --no-backfill     run: the target holds the data already; stream only\n"
     "      --no-stream       run: stop after the backfill\n"
+    "      --backfill-only T run: copy table T now, and leave those that are not copied yet for\n"
+    "                        another run; may be given several times\n"
     "      --redo T          run: empty table T's target and copy it anew, beside the stream;\n"
     "                        may be given several times\n"
     "      --apply           schema: run the statements at the target\n"
@@ -54,7 +56,7 @@ static const char HELP[] =
 enum long_only { OPT_SOURCE = 256, OPT_TARGET, OPT_JSON, OPT_LOG_LEVEL, OPT_LOG_FORMAT,
                  OPT_CAUGHT_UP, OPT_UNTIL_LSN, OPT_NO_BACKFILL, OPT_NO_STREAM, OPT_WATCH,
                  OPT_YES, OPT_SQL, OPT_BEFORE, OPT_AFTER, OPT_APPLY, OPT_PHASE, OPT_ROWS, OPT_TABLE,
-                 OPT_REDO,
+                 OPT_REDO, OPT_BACKFILL_ONLY,
                  OPT_HELP, OPT_VERSION };
 
 static const struct option OPTIONS[] = {
@@ -78,6 +80,7 @@ static const struct option OPTIONS[] = {
     {"rows", required_argument, NULL, OPT_ROWS},
     {"table", required_argument, NULL, OPT_TABLE},
     {"redo", required_argument, NULL, OPT_REDO},
+    {"backfill-only", required_argument, NULL, OPT_BACKFILL_ONLY},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {NULL, 0, NULL, 0},
@@ -156,6 +159,8 @@ static bool take_value(int option, const char *value, struct options *options, s
         return true;
     case OPT_REDO:
         return take_table("--redo", value, &options->redo, err);
+    case OPT_BACKFILL_ONLY:
+        return take_table("--backfill-only", value, &options->backfill_only, err);
     default:
         return false;
     }
@@ -194,6 +199,7 @@ static bool refuse_option(int result, char **argv, struct err *err)
         "--log-format",      "--until-lsn", "--no-backfill", "--no-stream", "--watch",
         "--sql",             "--before",    "--after",     "--apply",     "--phase",
         "--rows",            "--table",     "--redo",
+        "--backfill-only",
         "--until-caught-up", "--yes",       "--help",        "--version",   NULL};
     const char *given = argv[optind - 1];
     char word[64];
@@ -223,9 +229,13 @@ static bool refuse_argument(const char *argument, const char *command, struct er
 
 static bool check_together(const struct options *options, struct err *err)
 {
-    return !options->no_backfill || options->redo.count == 0 ||
+    const char *copying = options->redo.count > 0            ? "--redo"
+                          : options->backfill_only.count > 0 ? "--backfill-only"
+                                                             : NULL;
+    return !options->no_backfill || copying == NULL ||
            err_set(err, ERR_CONFIG,
-                   "--redo copies a table, --no-backfill copies none: leave one of them out");
+                   "%s copies a table, --no-backfill copies none: leave one of them out",
+                   copying);
 }
 
 enum options_result options_parse(int argc, char **argv, struct options *options,

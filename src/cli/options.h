@@ -34,6 +34,7 @@ struct options {
     bool no_stream;
     lsn_t until_lsn; /* LSN_NONE: none */
     struct option_tables redo; /* run: to be copied anew */
+    struct option_tables backfill_only; /* run: no others are copied; none: all */
     bool apply;        /* schema */
     const char *phase; /* schema: "before" or "after" the data; NULL: both */
     const char *table; /* preview: of the source or the target; NULL: all */

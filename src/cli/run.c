@@ -206,10 +206,13 @@ static void take_copy(struct run *run, int table, struct control_copy *copy)
     copy->partitions = NULL; /* moved */
     run->copies[table] = copy->copy;
     copy->copy = (struct table_copy){0}; /* moved */
+    run->choice.left_out[table] &= run->copies[table].needed && !run->copies[table].finished;
     if (!run->copies[table].needed)
         atomic_store(&run->copy_states[table], -1);
     else if (run->copies[table].finished)
         atomic_store(&run->copy_states[table], COPIER_DONE);
+    else if (run->choice.left_out[table])
+        atomic_store(&run->copy_states[table], COPIER_HELD);
     for (size_t i = 0; i < run->copies[table].chunk_count; i++) {
         counter_add(&counters->copied_rows, run->copies[table].chunks[i].rows);
         counter_add(&counters->copied_bytes, run->copies[table].chunks[i].bytes);
@@ -356,7 +359,8 @@ static bool reset_copy(void *context, uint32_t table, bool whole, struct err *er
         counter_set(&counters->copied_rows, 0);
         counter_set(&counters->copied_bytes, 0);
         counter_set(&counters->chunks_copied, 0);
-        atomic_store(&run->copy_states[table], COPIER_WAITING);
+        atomic_store(&run->copy_states[table],
+                     run->choice.left_out[table] ? COPIER_HELD : COPIER_WAITING);
     }
     writer->ops->close(writer);
     writer->ops->destroy(writer);
@@ -368,7 +372,7 @@ static void make_tasks(struct run *run)
 {
     bool *wanted = mem_zero(run->migration.source_count + 1, sizeof *wanted);
     for (size_t i = 0; i < run->migration.source_count; i++)
-        wanted[i] = run->copies[i].needed;
+        wanted[i] = run->copies[i].needed && !run->choice.left_out[i];
     copy_tasks_make(&run->migration, wanted, &run->tasks);
     free(wanted);
 }
@@ -381,6 +385,7 @@ static bool make_handoff(struct run *run, struct err *err)
         .copies = run->copies,
         .note = run->migration.control.note,
         .initial = &run->initial,
+        .waits = run->choice.left_out,
         .stop = run->migration.stop,
         .reset = reset_copy,
         .context = run,

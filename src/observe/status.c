@@ -53,6 +53,8 @@ const char *copy_state_name(enum copy_state state)
         return "done";
     case COPY_NOT_NEEDED:
         return "not_needed";
+    case COPY_HELD:
+        return "held";
     }
     return "unknown";
 }

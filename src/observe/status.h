@@ -24,7 +24,13 @@ enum phase {
     PHASE_STOPPING,
 };
 
-enum copy_state { COPY_WAITING, COPY_RUNNING, COPY_DONE, COPY_NOT_NEEDED };
+enum copy_state {
+    COPY_WAITING,
+    COPY_RUNNING,
+    COPY_DONE,
+    COPY_NOT_NEEDED,
+    COPY_HELD, /* not in this run (--backfill-only) */
+};
 
 struct table_status {
     char *source; /* "public.users" */

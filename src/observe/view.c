@@ -364,7 +364,7 @@ static void show_backfill(struct pen *pen, const json_t *status)
 /* --- tables --- */
 
 /* What is being copied is what one looks for: first running, then waiting, then the rest. */
-static const char *const copy_order[] = {"running", "waiting", NULL};
+static const char *const copy_order[] = {"running", "waiting", "held", NULL};
 
 static double changes_of(const json_t *table)
 {

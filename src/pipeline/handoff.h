@@ -47,7 +47,7 @@ struct handoff_ops {
     const char *(*note)(const struct handoff *handoff, struct arena *arena);
     /* The stream is durably applied up to here, and will not come back before it. */
     void (*passed)(struct handoff *handoff, lsn_t durable);
-    /* The stream has passed the last snapshot of every table. */
+    /* The stream has passed the last snapshot of every table that this run copies. */
     bool (*complete)(const struct handoff *handoff);
 };
 

@@ -161,3 +161,48 @@ def test_rows_of_other_owners_stay(world):
     assert result.status == 0, result.text
     assert world.target.rows("SELECT * FROM u ORDER BY 1, 2") == [
         ("mine", 1, "a"), ("mine", 2, "b"), ("other", 1, "theirs")]
+
+
+# ---- --backfill-only ----
+
+def test_only_one_table_is_copied_and_the_others_wait(world):
+    items = Items(world, "bigint")
+    world.both("CREATE TABLE first (id int PRIMARY KEY, v text)")
+    world.source.run("INSERT INTO first SELECT i, 'a' FROM generate_series(1, 1000) i")
+    product = world.product(backfill=BACKFILL)
+    product.start("--backfill-only", "first")
+    with load.Writers(world.source, 3, items.work, seed=5) as writers:
+        product.wait_status(lambda status: status["phase"] == "streaming", "the stream", 60)
+        world.source.run("INSERT INTO first VALUES (2000, 'b')")
+        writers.wait_commits(200)
+        wait.until(lambda: world.target.value("SELECT count(*) FROM first") == 1001,
+                   "the change to the copied table", 30)
+        assert product.table("public.items")["copy"]["state"] == "held"
+        gate = product.gates()["backfill"]
+        assert gate["verdict"] == "NO-GO" and "--backfill-only" in gate["reason"], gate
+        wait.until(lambda: world.target.value(
+            "SELECT length(note) FROM slackwater.progress") < 200, "the note to be short", 30)
+        product.kill9()
+        assert world.target.value("SELECT count(*) FROM items") == 0
+        writers.wait_commits(50)
+        product.start()
+        product.wait_status(lambda status: status["backfill"]["complete"], "the backfill", 60)
+    finish(world, product)
+
+
+def test_only_one_table_without_the_stream_and_bounded(world):
+    for name in ("a", "b"):
+        world.both(f"CREATE TABLE {name} (id int PRIMARY KEY)")
+        world.source.run(f"INSERT INTO {name} SELECT generate_series(1, 100)")
+    product = world.product()
+    result = product.run_to_end("--backfill-only", "public.a", "--no-stream")
+    assert result.status == 0, result.text
+    assert world.target.value("SELECT count(*) FROM a") == 100
+    assert world.target.value("SELECT count(*) FROM b") == 0
+    world.source.run("INSERT INTO a VALUES (101)", "INSERT INTO b VALUES (101)")
+    result = product.run_to_end("--backfill-only", "a", "--until-caught-up")
+    assert result.status == 0, result.text
+    assert world.target.value("SELECT count(*) FROM a") == 101
+    assert world.target.value("SELECT count(*) FROM b") == 0
+    product.run_until_caught_up()
+    world.assert_equal()

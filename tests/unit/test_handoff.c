@@ -20,6 +20,7 @@ struct world {
     struct copy_key key;
     struct table_copy copy;
     struct snapshot initial;
+    bool waits;
     struct stop stop;
     struct relation *relation;
     int resets;
@@ -56,6 +57,7 @@ static bool create(struct world *world, const char *note)
         .copies = &world->copy,
         .note = note,
         .initial = &world->initial,
+        .waits = &world->waits,
         .stop = &world->stop,
         .reset = reset,
         .context = world,
@@ -589,6 +591,28 @@ START_TEST(a_change_without_its_key_is_refused)
 }
 END_TEST
 
+START_TEST(a_table_that_waits_is_neither_copied_nor_waited_for)
+{
+    struct world world;
+    struct arena arena;
+    open_world(&world);
+    world.waits = true;
+    arena_init(&arena, 1 << 16);
+    ck_assert(create(&world, ""));
+    ck_assert(handoff_is_settled(world.handoff));
+    ck_assert(handoff_all_copied(world.handoff));
+    ck_assert(!handoff_is_complete(world.handoff));
+    ck_assert_int_eq(judge(&world, 740, "5"), 'd');
+    ck_assert_int_eq(judge(&world, 750, "5"), 'd');
+    ck_assert_str_eq(world.contract->ops->note(world.contract, &arena), "740,750");
+    ck_assert(handoff_seen(world.handoff, "745:745:", &world.err)); /* some session's */
+    ck_assert_str_eq(world.contract->ops->note(world.contract, &arena), "750");
+    ck_assert(!handoff_seen(world.handoff, "nothing", &world.err));
+    arena_free(&arena);
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(what_is_kept_is_taken_up_again)
 {
     struct world world;
@@ -673,6 +697,7 @@ int main(void)
         a_passed_chunk_judges_no_more,
         a_whole_table_needs_no_key,
         a_change_without_its_key_is_refused,
+        a_table_that_waits_is_neither_copied_nor_waited_for,
         what_is_kept_is_taken_up_again,
         what_does_not_fit_together_is_refused,
         without_a_copy_nothing_is_judged,
