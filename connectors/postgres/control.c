@@ -271,12 +271,12 @@ static bool insert_copy(struct session *session, const char *migration,
     char changed[32];
     snprintf(changed, sizeof changed, "%lld", (long long)copy->updates_deletes);
     const char *values[] = {migration, copy->source, changed, copy->copy.needed ? "t" : "f",
-                            copy->partitions};
+                            copy->partitions, copy->copy.covers};
     return run_query(session,
                      "INSERT INTO slackwater.copy (migration, source, updates_deletes, needed,"
-                     "                             partitions)"
-                     " VALUES ($1, $2, $3, $4, $5)",
-                     5, values, err);
+                     "                             partitions, covers)"
+                     " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+                     6, values, err);
 }
 
 static bool record_start(struct session *session, const char *migration, const char *snapshot,
@@ -306,6 +306,28 @@ bool control_started(struct session *session, const char *migration, const char 
     if (ok && session_run(session, "COMMIT", err))
         return true;
     return err_wrap(err, "recording the migration's start");
+}
+
+bool control_join(struct session *session, const char *migration, size_t copy_count,
+                  const struct control_copy *copies, struct err *err)
+{
+    bool ok = session_run(session, "BEGIN", err);
+    for (size_t i = 0; ok && i < copy_count; i++)
+        ok = insert_copy(session, migration, &copies[i], err);
+    return (ok && session_run(session, "COMMIT", err)) ||
+           err_wrap(err, "recording the tables that join");
+}
+
+bool control_sources(struct session *session, const char *migration, char ***names,
+                     size_t *count, struct err *err)
+{
+    PGresult *r = session_query(session,
+                                "SELECT coalesce(array_agg(source), '{}')"
+                                " FROM slackwater.copy WHERE migration = $1",
+                                1, &migration, err);
+    bool ok = r != NULL && text_array_parse(PQgetvalue(r, 0, 0), names, count, err);
+    PQclear(r);
+    return ok || err_wrap(err, "reading the migration's tables");
 }
 
 bool control_note_rules(struct session *session, const char *migration, const char *rules,

@@ -80,6 +80,13 @@ bool control_begin(struct session *session, const char *migration,
 bool control_started(struct session *session, const char *migration, const char *snapshot,
                      lsn_t consistent_lsn, size_t copy_count,
                      const struct control_copy *copies, struct err *err);
+/* The same rows for tables that join a migration that has started, with their `copy.covers`; what
+ * is there already stays. */
+bool control_join(struct session *session, const char *migration, size_t copy_count,
+                  const struct control_copy *copies, struct err *err);
+/* The source tables of a migration: the copy rows' names. Free with text_array_free(). */
+bool control_sources(struct session *session, const char *migration, char ***names,
+                     size_t *count, struct err *err);
 /* Compares the rules (any text that says what they do) with those the migration began with, and
  * remembers the present ones. */
 bool control_note_rules(struct session *session, const char *migration, const char *rules,

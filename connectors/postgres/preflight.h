@@ -14,6 +14,7 @@ struct preflight {
     const struct catalog *target_catalog;
     const char *slot;
     bool fresh;    /* nothing of this migration exists yet */
+    const bool *joining; /* by source table: it joins a migration that has started */
     bool backfill; /* tables will be copied */
     size_t source_count;
     const struct catalog_table *const *source_tables;

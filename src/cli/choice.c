@@ -84,21 +84,21 @@ static bool is_parent(const struct migration *m, const struct catalog_table *tab
 static bool refuse_enforced(const struct pg_target_table *target, struct err *err)
 {
     err_set(err, ERR_CONFIG,
-            "--redo: foreign keys of target table %s.%s are enforced for what slackwater writes: "
-            "it cannot be emptied and copied by itself",
+            "foreign keys of target table %s.%s are enforced for what slackwater writes: it "
+            "cannot be copied by itself in a migration under way",
             target->table->schema, target->table->name);
     return err_remedy(err, "GRANT SET ON PARAMETER session_replication_role to the target's role, "
                            "or use a superuser");
 }
 
-static bool check_redo(const struct migration *m, const bool *redo, struct err *err)
+static bool check_late_copies(const struct migration *m, const bool *redo, struct err *err)
 {
     bool enforced = !m->target_catalog->can_set_replica_role;
     for (size_t i = 0; i < m->table_count; i++) {
         const struct pg_target_table *target = &m->targets[i];
-        if (!redo[target->source])
+        if (!redo[target->source] && !m->joining[target->source])
             continue;
-        if (target->shared)
+        if (redo[target->source] && target->shared)
             return refuse_shared(target, err);
         if (enforced && (target->table->foreign_key_count > 0 || is_parent(m, target->table)))
             return refuse_enforced(target, err);
@@ -125,7 +125,7 @@ bool choice_make(const struct migration *migration, const struct options *option
     *choice = (struct choice){.redo = mem_zero(migration->source_count + 1, sizeof(bool)),
                               .left_out = mem_zero(migration->source_count + 1, sizeof(bool))};
     if (mark_all(migration, "--redo", &options->redo, choice->redo, err) &&
-        check_redo(migration, choice->redo, err) &&
+        check_late_copies(migration, choice->redo, err) &&
         leave_out(migration, options, choice, err))
         return true;
     choice_free(choice);

@@ -15,7 +15,8 @@ struct choice { /* by source table */
     bool *left_out; /* not to be copied in this run, unless that is done */
 };
 
-/* ERR_CONFIG for a name that is no table's, and for a table whose copy cannot begin anew. */
+/* ERR_CONFIG for a name that is no table's, and for a table whose copy cannot begin anew, or
+ * cannot begin now that it joins. */
 bool choice_make(const struct migration *migration, const struct options *options,
                  struct choice *choice, struct err *err);
 void choice_free(struct choice *choice);

@@ -92,8 +92,10 @@ static bool read_baselines(struct run *run, struct control_copy *copies, struct 
 
 static void forget_copies(struct control_copy *copies, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         free(copies[i].partitions);
+        free(copies[i].copy.covers);
+    }
     free(copies);
 }
 
@@ -153,6 +155,51 @@ static bool begin_migration(struct run *run, struct err *err)
     if (err->class != ERR_STOPPED)
         undo_begin(run);
     return false;
+}
+
+/* ---- joining ---- */
+
+/* Published first, then known: a kill in between leaves a publication that the next start finds
+ * as it wants it. The copy's snapshots must see whatever began before the table was published. */
+static bool publish_joining(struct run *run, const struct slot_table *tables, char **covers,
+                            struct err *err)
+{
+    struct migration *m = &run->migration;
+    log_event(LOG_INFO, "tables join the migration", log_uint("tables", m->joining_count));
+    return continuity_check_source(&m->source, &run->continuity, m->control.applied, err) &&
+           slot_publish(&m->source, m->slot, m->joining_count, tables, err) &&
+           probe_begun(&m->source, covers, err);
+}
+
+static bool record_joining(struct run *run, struct control_copy *copies, const char *covers,
+                           struct err *err)
+{
+    for (size_t i = 0; i < run->migration.joining_count; i++)
+        copies[i].copy.covers = mem_string(covers);
+    return control_join(&run->migration.target, run->config->migration,
+                        run->migration.joining_count, copies, err);
+}
+
+static bool join_tables(struct run *run, struct err *err)
+{
+    struct migration *m = &run->migration;
+    struct control_copy *copies = mem_zero(m->joining_count + 1, sizeof *copies);
+    struct slot_table *tables = mem_zero(m->joining_count + 1, sizeof *tables);
+    char *covers = NULL;
+    bool ok = true;
+    size_t count = 0;
+    for (size_t i = 0; ok && i < m->source_count; i++) {
+        if (!m->joining[i])
+            continue;
+        tables[count] = m->slot_tables[i];
+        ok = read_baseline(run, i, &copies[count++], err);
+    }
+    ok = ok && (count == 0 || (publish_joining(run, tables, &covers, err) &&
+                               record_joining(run, copies, covers, err)));
+    free(covers);
+    free(tables);
+    forget_copies(copies, m->joining_count);
+    return ok;
 }
 
 /* ---- resuming ---- */
@@ -238,8 +285,8 @@ static bool load_copies(struct run *run, struct err *err)
     control_copies_free(copies, count);
     if (known == run->migration.source_count && count == known)
         return true;
-    err_set(err, ERR_CONFIG, "the rules name other tables than the migration began with");
-    return err_remedy(err, "restore the rules, or run `slackwater cleanup` and begin again");
+    err_set(err, ERR_CONFIG, "another instance has begun the migration with other tables");
+    return err_remedy(err, "start again");
 }
 
 static bool reload_control(struct run *run, struct err *err)
@@ -257,21 +304,32 @@ static void append_formulas(const struct relation *target, struct buf *rules)
             buf_append_format(rules, " / %s", target->columns[i].formula);
 }
 
+static bool note_rules_of(struct run *run, bool joining, bool *same, struct err *err)
+{
+    const struct migration *m = &run->migration;
+    struct buf rules = {0};
+    for (size_t i = 0; i < m->chain->table_count; i++) {
+        const struct bound_table *table = &m->chain->tables[i];
+        if (m->joining[table->source_index] && !joining)
+            continue;
+        bound_table_select(table, &rules);
+        append_formulas(table->target_relation, &rules);
+        buf_append_text(&rules, "; ");
+    }
+    bool ok = control_note_rules(&run->migration.target, run->config->migration,
+                                 buf_text(&rules), same, err);
+    buf_free(&rules);
+    return ok;
+}
+
 /* Rows that are at the target already were made by the rules of their time. Mending a rule that
  * stopped the run is what a change is for; anything else makes old and new rows differ. */
 static bool note_rules(struct run *run, struct err *err)
 {
-    const struct chain *chain = run->migration.chain;
-    struct buf rules = {0};
     bool same = true;
-    for (size_t i = 0; i < chain->table_count; i++) {
-        bound_table_select(&chain->tables[i], &rules);
-        append_formulas(chain->tables[i].target_relation, &rules);
-        buf_append_text(&rules, "; ");
-    }
-    bool ok = control_note_rules(&run->migration.target, run->config->migration,
-                                 buf_text(&rules), &same, err);
-    buf_free(&rules);
+    bool larger = true;
+    bool ok = note_rules_of(run, false, &same, err) &&
+              (run->migration.joining_count == 0 || note_rules_of(run, true, &larger, err));
     if (ok && !same)
         log_event(LOG_WARN, "the rules have changed since the last run",
                   log_text("impact", "rows carried before keep what the old rules made of them"),
@@ -323,7 +381,7 @@ static bool establish(struct run *run, struct err *err)
         return false;
     know_source(run);
     return control_end_copiers(&m->target, run->config->migration, err) &&
-           resume_migration(run, err) && note_rules(run, err) &&
+           join_tables(run, err) && resume_migration(run, err) && note_rules(run, err) &&
            control_set_http_address(&m->target, run->config->migration,
                                     http_address(run->http), err) &&
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&
