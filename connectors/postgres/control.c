@@ -65,6 +65,22 @@ static const char INSTALL_SQL[] =
     "  finished_at timestamptz NOT NULL DEFAULT now(),"
     "  PRIMARY KEY (migration, source, lane, number),"
     "  FOREIGN KEY (migration, source) REFERENCES slackwater.copy ON DELETE CASCADE);"
+    "CREATE TABLE IF NOT EXISTS slackwater.deferred_index ("
+    "  migration text NOT NULL,"
+    "  source text NOT NULL,"
+    "  position bigint NOT NULL GENERATED ALWAYS AS IDENTITY,"
+    "  target text NOT NULL,"
+    "  name text NOT NULL,"
+    "  removal text NOT NULL,"
+    "  definition text NOT NULL,"
+    "  tablespace text NOT NULL,"
+    "  attach text NOT NULL,"
+    "  rest text NOT NULL,"
+    "  beside boolean NOT NULL,"
+    "  dropped_at timestamptz NOT NULL DEFAULT now(),"
+    "  built_at timestamptz,"
+    "  PRIMARY KEY (migration, name),"
+    "  FOREIGN KEY (migration, source) REFERENCES slackwater.copy ON DELETE CASCADE);"
     "COMMIT";
 
 static const char LOAD_SQL[] =

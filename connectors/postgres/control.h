@@ -7,6 +7,8 @@
  *   copy       one row a source table: whether and how it is copied
  *   chunk      one row a loaded chunk of a table: its last key, snapshot and counts; written in
  *              the same target transaction as the copied rows
+ *   deferred_index  one row an index that a copy dropped: how to make it again, and whether that is
+ *              done (postgres/deferred_index.h)
  *
  * Life of a migration row:
  *

@@ -358,6 +358,15 @@ static bool is_first(const struct preflight *p, size_t i)
     return true;
 }
 
+static void check_deferring(const struct preflight *p, const struct pg_target_table *table,
+                            const char *name, struct findings *findings)
+{
+    if (p->defer_indexes && is_new(p, table->source) && !table->table->owned)
+        findings_addf(findings, "target.defer_indexes", SEVERITY_NON_BREAKING, name,
+                      "use the owner's role, or a superuser",
+                      "the role does not own the table, so its indexes stay during the copy");
+}
+
 static bool check_target_table(const struct preflight *p, size_t i, struct findings *findings,
                                struct err *err)
 {
@@ -367,6 +376,7 @@ static bool check_target_table(const struct preflight *p, size_t i, struct findi
     if (is_first(p, i)) {
         check_target_rights(target, name, findings);
         check_triggers(p, target, name, findings);
+        check_deferring(p, &p->target_tables[i], name, findings);
     }
     check_deferrable(p->source_tables[p->target_tables[i].source], &p->target_tables[i], name,
                      findings);

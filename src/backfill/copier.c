@@ -508,9 +508,39 @@ static void note_finished(struct worker *worker, const struct copy_task *task)
               log_uint("bytes", counter_get(&counters->copied_bytes)));
 }
 
+static bool build_index(struct worker *worker, const struct copy_task *task, const char *name,
+                        struct err *err)
+{
+    usec_t began = clock_monotonic();
+    atomic_store(&worker->copier->config.states[task->table], COPIER_INDEXING);
+    log_event(LOG_INFO, "building an index that was dropped for the copy",
+              log_text("index", name));
+    if (!worker->writer->ops->build_index(worker->writer,
+                                          worker->copier->config.beside_stream, err))
+        return false;
+    log_event(LOG_INFO, "index built", log_text("index", name),
+              log_real("seconds", (double)(clock_monotonic() - began) / USEC_PER_SEC));
+    disconnect_worker(worker);
+    return true;
+}
+
+static bool build_indexes(struct worker *worker, const struct copy_task *task, struct err *err)
+{
+    for (;;) {
+        const char *name;
+        if (!connect_worker(worker, err) ||
+            !worker->writer->ops->next_index(worker->writer, task->table, &name, err))
+            return false;
+        if (name == NULL)
+            return true;
+        if (!build_index(worker, task, name, err))
+            return false;
+    }
+}
+
 static bool finish_table(struct worker *worker, const struct copy_task *task, struct err *err)
 {
-    if (connect_worker(worker, err) &&
+    if (build_indexes(worker, task, err) &&
         worker->writer->ops->finish(worker->writer, task->table, err)) {
         note_finished(worker, task);
         return true;
@@ -523,6 +553,17 @@ static bool finish_table(struct worker *worker, const struct copy_task *task, st
 
 enum found { FOUND_WORK, FOUND_BUSY, FOUND_NOTHING };
 
+/* Nobody waits for the stream: other tables can be copied meanwhile. */
+static bool is_too_early(const struct copier *copier, const struct copy_task *task,
+                         enum claim claim)
+{
+    const struct copier_config *config = &copier->config;
+    if (claim != CLAIM_LAST || !config->builds_indexes || !config->beside_stream)
+        return false;
+    lsn_t applied = counter_get(&config->progress->applied);
+    return applied < config->build_from || applied < handoff_last(config->handoff, task->table);
+}
+
 /* The first work in the order of the tasks. */
 static enum found find_work(const struct copier *copier, const struct copy_task **task,
                             enum claim *claim, uint32_t *lane)
@@ -531,6 +572,10 @@ static enum found find_work(const struct copier *copier, const struct copy_task 
     for (size_t i = 0; i < copier->config.task_count; i++) {
         *task = &copier->config.tasks[i];
         *claim = handoff_claim(copier->config.handoff, (*task)->table, lane);
+        if (is_too_early(copier, *task, *claim)) {
+            handoff_release(copier->config.handoff, (*task)->table, *claim, *lane);
+            *claim = CLAIM_BUSY;
+        }
         if (*claim == CLAIM_BUSY)
             found = FOUND_BUSY;
         else if (*claim != CLAIM_DONE)

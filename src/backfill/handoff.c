@@ -413,6 +413,14 @@ void handoff_release(struct table_handoff *handoff, uint32_t table, enum claim c
     pthread_mutex_unlock(&handoff->lock);
 }
 
+lsn_t handoff_last(struct table_handoff *handoff, uint32_t table)
+{
+    pthread_mutex_lock(&handoff->lock);
+    lsn_t last = handoff->tables[table].lanes.last;
+    pthread_mutex_unlock(&handoff->lock);
+    return last;
+}
+
 bool handoff_must_be_whole(struct table_handoff *handoff, uint32_t table)
 {
     pthread_mutex_lock(&handoff->lock);

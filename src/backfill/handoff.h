@@ -86,6 +86,8 @@ bool handoff_must_be_whole(struct table_handoff *handoff, uint32_t table);
 bool handoff_planned(struct table_handoff *handoff, uint32_t table, struct copy_plan *plan,
                      struct err *err);
 void handoff_finished(struct table_handoff *handoff, uint32_t table);
+/* The greatest position of the table's snapshots so far. */
+lsn_t handoff_last(struct table_handoff *handoff, uint32_t table);
 void handoff_release(struct table_handoff *handoff, uint32_t table, enum claim claim,
                      uint32_t lane);
 

@@ -22,6 +22,7 @@ struct config {
     int64_t chunk_rows; /* of a lane's first chunk */
     usec_t chunk_time;  /* that a chunk should take */
     enum copy_order backfill_order;
+    bool defer_indexes;
     char *http_listen;
     usec_t max_lag;
     int64_t max_lag_bytes;

@@ -218,6 +218,7 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
         .slot = m->slot,
         .fresh = migration_is_fresh(m) && m->control.state == CONTROL_NONE,
         .backfill = backfill,
+        .defer_indexes = m->config->defer_indexes,
     };
     if (!rules_load(m->config->tables, &m->rules, err))
         return false;

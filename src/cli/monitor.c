@@ -326,6 +326,8 @@ static enum copy_state copy_state(int state)
         return COPY_DONE;
     case COPIER_HELD:
         return COPY_HELD;
+    case COPIER_INDEXING:
+        return COPY_INDEXING;
     default:
         return COPY_NOT_NEEDED;
     }

@@ -20,6 +20,7 @@
 #include "observe/http.h"
 #include "pipeline/stream.h"
 #include "postgres/continuity.h"
+#include "postgres/deferred_index.h"
 #include "postgres/probe.h"
 #include "postgres/row_reader.h"
 #include "postgres/source.h"
@@ -52,6 +53,8 @@ struct run {
     uint32_t *table_oids;
     struct continuity continuity;
     struct snapshot initial;
+    bool indexes_left; /* an earlier run has dropped some */
+    lsn_t began_at;    /* the source's position */
 
     struct sink *sink;
     struct source *source;
@@ -231,6 +234,7 @@ static struct table_writer *make_writer_until(struct run *run, const struct stop
         .table_count = run->migration.table_count,
         .sources = (const char *const *)run->migration.source_names,
         .use_replica_role = run->migration.target_catalog->can_set_replica_role,
+        .defer_indexes = run->config->defer_indexes,
         .stop = stop,
     });
 }
@@ -386,7 +390,9 @@ static bool establish(struct run *run, struct err *err)
                                     http_address(run->http), err) &&
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&
            (run->invocation->options->redo.count == 0 || redo_tables(run, err)) &&
-           load_copies(run, err);
+           load_copies(run, err) &&
+           deferred_index_any(&m->target, run->config->migration, &run->indexes_left, err) &&
+           probe_position(&m->source, &run->began_at, err);
 }
 
 /* ---- backfill ---- */
@@ -466,6 +472,8 @@ static bool start_copier(struct run *run, struct err *err)
         .tasks = run->tasks.tasks,
         .handoff = run->handoff,
         .beside_stream = runs_beside_stream(run),
+        .builds_indexes = run->config->defer_indexes || run->indexes_left,
+        .build_from = run->began_at,
         .workers = run->tasks.enforced ? 1 : run->config->backfill_workers,
         .chunk_rows = (uint64_t)run->config->chunk_rows,
         .chunk_time = run->config->chunk_time,

@@ -61,12 +61,17 @@ static enum gate_verdict probe_backfill(const struct status *status, struct gate
         return GATE_GO;
     }
     size_t held = tables_in(status, COPY_HELD);
-    size_t left = held + tables_in(status, COPY_WAITING) + tables_in(status, COPY_RUNNING);
+    size_t indexing = tables_in(status, COPY_INDEXING);
+    size_t left =
+        held + indexing + tables_in(status, COPY_WAITING) + tables_in(status, COPY_RUNNING);
     say(gate->value, "%zu of %zu tables copied", status->table_count - left,
         status->table_count);
     if (held)
         say(gate->reason, "%zu table%s still to copy, of which this run leaves out %zu "
                           "(--backfill-only)", left, plural((int64_t)left), held);
+    else if (indexing)
+        say(gate->reason, "%zu table%s still to copy, of which %zu only builds its indexes", left,
+            plural((int64_t)left), indexing);
     else if (left)
         say(gate->reason, "%zu table%s still to copy", left, plural((int64_t)left));
     else if (status->table_count)

@@ -55,6 +55,8 @@ const char *copy_state_name(enum copy_state state)
         return "not_needed";
     case COPY_HELD:
         return "held";
+    case COPY_INDEXING:
+        return "indexing";
     }
     return "unknown";
 }

@@ -29,7 +29,8 @@ enum copy_state {
     COPY_RUNNING,
     COPY_DONE,
     COPY_NOT_NEEDED,
-    COPY_HELD, /* not in this run (--backfill-only) */
+    COPY_HELD,     /* not in this run (--backfill-only) */
+    COPY_INDEXING, /* copied; indexes dropped for that are being built */
 };
 
 struct table_status {
