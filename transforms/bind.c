@@ -2,6 +2,7 @@
 #include "transforms/bind.h"
 
 #include "base/mem.h"
+#include "transforms/condition.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -108,10 +109,9 @@ static void init_columns(struct binder *binder)
                                  .codec = type_codec_for(&binder->target->columns[i])};
 }
 
-static void bind_pair(struct binding *binding, const struct pair *pair)
+struct binder bind_open(struct binding *binding, const struct pair *pair)
 {
     struct chain_plan *chain = binding->chain;
-    uint32_t table = (uint32_t)chain->chain.table_count;
     struct binder binder = {.arena = &chain->arena,
                             .chain = chain,
                             .source_catalog = binding->source,
@@ -129,10 +129,21 @@ static void bind_pair(struct binding *binding, const struct pair *pair)
 
     init_sources(&binder);
     init_columns(&binder);
+    return binder;
+}
+
+static void bind_pair(struct binding *binding, const struct pair *pair)
+{
+    struct chain_plan *chain = binding->chain;
+    uint32_t table = (uint32_t)chain->chain.table_count;
+    struct binder binder = bind_open(binding, pair);
+
     bind_columns(&binder);
+    bind_conditions(&binder);
     bind_check(&binder);
     if (!binder.failed)
         bind_key(&binder);
+    bind_required(&binder);
     if (!binder.failed)
         bind_rows(&binder);
     if (binder.failed)
@@ -165,45 +176,54 @@ static void number_sources(struct binding *binding)
 
 /* --- the whole --- */
 
-static const struct source_column *textless_input(const struct plan_column *column)
+/* Why the stream cannot be binary, in the making. */
+struct text_reasons {
+    struct arena *arena;
+    size_t count;
+    const char *first;
+};
+
+static void note_text(struct text_reasons *reasons, const struct bound_table *table,
+                      const struct source_column *input, const char *why)
 {
-    for (uint16_t i = 0; i < column->input_count; i++)
-        if (!column->inputs[i]->codec || !type_has_text(column->inputs[i]->codec))
-            return column->inputs[i];
-    return NULL;
+    if (reasons->count++ == 0)
+        reasons->first = text_format(reasons->arena, "%s.%s.%s (%s: %s)", table->source->schema,
+                                     table->source->name, input->column->name,
+                                     input->column->type_name, why);
 }
 
-/* The first column that keeps the stream in text, if any. */
-static const struct source_column *text_column(const struct table_plan *plan)
+static void find_text_reasons(struct text_reasons *reasons, const struct table_plan *plan)
 {
+    const struct source_column *input = condition_textless(plan->bound->where, true);
+
     for (uint16_t i = 0; i < plan->bound->column_count; i++) {
         const struct plan_column *column = &plan->columns[i];
-        const struct source_column *input = column->passes ? NULL : textless_input(column);
+        const struct source_column *textless = bind_keeps_stream_text(column);
 
-        if (input)
-            return input;
+        if (textless)
+            note_text(reasons, plan->bound, textless,
+                      column->rule->plain ? column->passage.why : "a rule reads its text");
     }
-    return textless_input(&plan->conditions);
+    if (!input)
+        input = condition_textless(plan->bound->route, true);
+    if (input)
+        note_text(reasons, plan->bound, input, "a condition reads its text");
 }
 
 static void choose_stream_format(struct chain_plan *chain)
 {
-    chain->chain.stream_binary = true;
-    for (size_t i = 0; i < chain->chain.table_count; i++) {
-        const struct source_column *column = text_column(&chain->tables[i]);
+    struct text_reasons reasons = {.arena = &chain->arena};
 
-        if (!column)
-            continue;
-        chain->chain.stream_binary = false;
-        chain->chain.stream_text_reason = text_format(
-            &chain->arena, "%s.%s.%s (type %s)", chain->chain.tables[i].source->schema,
-            chain->chain.tables[i].source->name, column->column->name,
-            column->column->type_name);
-        return;
-    }
+    for (size_t i = 0; i < chain->chain.table_count; i++)
+        find_text_reasons(&reasons, &chain->tables[i]);
+    chain->chain.stream_binary = reasons.count == 0;
+    chain->chain.stream_text_reason =
+        reasons.count < 2 ? reasons.first
+                          : text_format(&chain->arena, "%s and %zu more column(s)",
+                                        reasons.first, reasons.count - 1);
 }
 
-static bool refuse_binding(const struct findings *findings, size_t first, struct err *err)
+bool bind_verdict(const struct findings *findings, size_t first, struct err *err)
 {
     for (size_t i = first; i < findings->count; i++) {
         const struct finding *finding = &findings->items[i];
@@ -246,7 +266,7 @@ static bool bind_or_refuse(struct binding *binding, size_t first, struct err *er
     bind_tables(binding);
     bind_all_pairs(binding);
     if (binding->lost.class == ERR_NONE)
-        return refuse_binding(binding->findings, first, err);
+        return bind_verdict(binding->findings, first, err);
     *err = binding->lost;
     return false;
 }

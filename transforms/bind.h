@@ -31,7 +31,7 @@ struct binder {
     enum match match; /* set by bind_key */
     bool insert_only;
 
-    /* set by bind_rows */
+    /* set by bind_conditions */
     struct plan_column conditions;
     const struct condition *where;
     const struct condition *route;
@@ -43,6 +43,7 @@ struct pair {
     const struct table_spec *spec;
     const struct catalog_table *source;
     const struct catalog_table *target;
+    struct table_name name; /* the target's */
     const struct captures *captures;
     const struct table_name *destination;
 };
@@ -51,7 +52,7 @@ struct pair {
 struct binding {
     const struct rules *rules;
     const struct catalog *source;
-    const struct catalog *target;
+    const struct catalog *target; /* NULL: not known; then pairs have a name only */
     const struct formula_reader *formulas;
     struct findings *findings;
     struct err lost; /* a server did not answer: nothing is known */
@@ -86,9 +87,18 @@ const char *const *bind_column_names(struct arena *arena, const struct catalog_t
 /* "public.users" */
 const char *bind_table_text(struct arena *arena, const struct catalog_table *table);
 
+/* `; did you mean "public.users"?`, or "". */
+const char *bind_table_did_you_mean(struct arena *arena, const struct catalog *catalog,
+                                    const struct table_name *name);
+
 /* A breaking finding. */
 void bind_refuse(struct binding *binding, const char *id, const char *where, const char *fix,
                  const char *what);
+
+/* A binder for the pair, which has a target table by now; nothing is bound yet. */
+struct binder bind_open(struct binding *binding, const struct pair *pair);
+/* False, and the first breaking finding from `first` on as the error, when there is one. */
+bool bind_verdict(const struct findings *findings, size_t first, struct err *err);
 
 /* bind_tables.c: the pairs, those of one source table beside each other. */
 void bind_tables(struct binding *binding);
@@ -96,14 +106,21 @@ void bind_tables(struct binding *binding);
 void bind_merges(struct binding *binding);
 /* bind_columns.c: every target column's rule, and what stays without. */
 void bind_columns(struct binder *binder);
-/* bind_check.c: types, nullability and what else is known of bound columns. */
+/* bind_rows.c: the conditions of the rows. */
+void bind_conditions(struct binder *binder);
+/* bind_check.c: types and what else is known of bound columns, once the conditions are. */
 void bind_check(struct binder *binder);
+/* bind_check.c: columns that must not be NULL, once the key is known. */
+void bind_required(struct binder *binder);
 /* bind_key.c: how the sink finds a row: match, insert_only, the columns' key. */
 void bind_key(struct binder *binder);
-/* bind_rows.c: which rows, once the key is known. */
+/* bind_rows.c: what the conditions cost, once the key is known. */
 void bind_rows(struct binder *binder);
 /* bind_layout.c: relations, formats and owners; the binder has not failed. */
 void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan);
 void bind_layout_free(struct table_plan *plan);
+/* The first input because of which the stream cannot be binary: the column does not pass, and
+ * the input cannot be made text. NULL: none. */
+const struct source_column *bind_keeps_stream_text(const struct plan_column *column);
 
 #endif

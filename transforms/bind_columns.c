@@ -2,6 +2,7 @@
 #include "transforms/bind.h"
 
 #include "schema/compatibility.h"
+#include "transforms/name.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +24,12 @@ const char *binder_object(struct binder *binder)
 {
     return text_format(binder->arena, "%s.%s", binder->target_text,
                        binder->current->target->name);
+}
+
+const char *binder_table_did_you_mean(struct binder *binder, const struct catalog *catalog,
+                                      const struct table_name *name)
+{
+    return bind_table_did_you_mean(binder->arena, catalog, name);
 }
 
 const struct catalog *binder_catalog(struct binder *binder, bool target)
@@ -245,6 +252,63 @@ bool binder_name(struct binder *binder, const char *name, const char *where,
         text_did_you_mean(binder->arena, name, readable_names(binder)));
 }
 
+/* --- labels of enums --- */
+
+static const struct catalog_enum *enum_of(struct binder *binder, const struct catalog *catalog,
+                                          const struct catalog_column *column)
+{
+    if (!catalog || column->type_kind != 'e' || column->array)
+        return NULL;
+    for (size_t i = 0; i < catalog->enum_count; i++) {
+        const struct catalog_enum *type = &catalog->enums[i];
+
+        if (strcmp(column->base_type,
+                   text_format(binder->arena, "%s.%s", type->schema, type->name)) == 0)
+            return type;
+    }
+    return NULL;
+}
+
+static bool has_label(const struct catalog_enum *type, const struct value *value)
+{
+    for (size_t i = 0; i < type->label_count; i++)
+        if (strlen(type->labels[i]) == value->size &&
+            memcmp(type->labels[i], value->data, value->size) == 0)
+            return true;
+    return false;
+}
+
+static const char *label_did_you_mean(struct binder *binder, const struct catalog_enum *type,
+                                      const struct constant *constant)
+{
+    const char **labels =
+        arena_alloc(binder->arena, (type->label_count + 1) * sizeof(*labels));
+
+    for (size_t i = 0; i < type->label_count; i++)
+        labels[i] = type->labels[i];
+    labels[type->label_count] = NULL;
+    return constant->hidden
+               ? ""
+               : text_did_you_mean(binder->arena,
+                                   text_copy_sized(binder->arena, constant->value.data,
+                                                   constant->value.size),
+                                   labels);
+}
+
+/* What the server would say of it, only before the run. */
+static bool is_label(struct binder *binder, const char *id, const char *what,
+                     const struct catalog *catalog, const struct catalog_column *column,
+                     const struct constant *constant)
+{
+    const struct catalog_enum *type = enum_of(binder, catalog, column);
+
+    return !type || has_label(type, &constant->value) ||
+           binder_refuse(binder, id, constant->where, "write one of the enum's labels",
+                         "%s %s is no label of %s, the type of column \"%s\"%s", what,
+                         constant_show(binder->arena, constant), column->type_name,
+                         column->name, label_did_you_mean(binder, type, constant));
+}
+
 bool binder_spell(struct binder *binder, const char *id, const char *what,
                   const struct rule *input, struct constant *constant)
 {
@@ -252,6 +316,9 @@ bool binder_spell(struct binder *binder, const char *id, const char *what,
     struct value *value = &constant->value;
     struct value binary, text;
 
+    if (column && value->kind == VALUE_TEXT &&
+        !is_label(binder, id, what, binder->source_catalog, column->column, constant))
+        return false;
     if (!column || value->kind != VALUE_TEXT || !column->codec ||
         !type_has_binary(column->codec) || !type_has_text(column->codec))
         return true;
@@ -293,6 +360,9 @@ bool binder_fits(struct binder *binder, const char *what, const struct constant 
                              binder_object(binder));
     if (value->kind != VALUE_TEXT)
         return true;
+    if (!is_label(binder, "rule.value", text_format(binder->arena, "%s:", what),
+                  binder->target_catalog, target, constant))
+        return false;
     if (codec && type_has_binary(codec) &&
         !type_to_binary(codec, value, binder->arena, &binary))
         return binder_refuse(
@@ -307,15 +377,39 @@ bool binder_fits(struct binder *binder, const char *what, const struct constant 
     return true;
 }
 
-void binder_fill(struct binder *binder, struct constant *constant)
+static bool has_groups(struct binder *binder, const char *what, const char *where,
+                       size_t reference)
 {
-    const char *filled;
+    size_t groups = binder->captures->count;
 
-    if (binder->captures->count == 0 || constant->value.kind != VALUE_TEXT)
-        return;
-    filled = pattern_fill(constant->value.data, binder->captures, binder->arena);
-    constant->value.data = filled;
-    constant->value.size = (uint32_t)strlen(filled);
+    return reference <= groups ||
+           binder_refuse(binder, "rule.value", where,
+                         "put parentheses around what it is to take, as in tenant_(*).orders",
+                         "%s: \\%zu, but the source's pattern has %zu group(s)", what, reference,
+                         groups);
+}
+
+bool binder_fill(struct binder *binder, const char *what, struct constant *constant)
+{
+    const char *text = constant->value.data;
+
+    if (!binder->spec->source.is_pattern || constant->value.kind != VALUE_TEXT)
+        return true;
+    if (!has_groups(binder, what, constant->where, pattern_highest_reference(text)))
+        return false;
+    constant->value.data = pattern_fill(text, binder->captures, binder->arena);
+    constant->value.size = (uint32_t)strlen(constant->value.data);
+    return true;
+}
+
+bool binder_fill_name(struct binder *binder, const char *what, struct table_name *name)
+{
+    if (!binder->spec->source.is_pattern)
+        return true;
+    if (!has_groups(binder, what, name->where, name_highest_reference(name)))
+        return false;
+    *name = name_fill(name, binder->captures, binder->arena);
+    return true;
 }
 
 /* --- one column --- */
@@ -400,6 +494,17 @@ static bool bind_carried(struct binder *binder, const struct rule **rule)
     return bind_step(binder, &step, NULL, rule);
 }
 
+static struct passage passage_of(struct binder *binder, const struct plan_column *column)
+{
+    if (column->rule->plain)
+        return passage_between(column->rule->plain->column, column->target, binder->arena);
+    return (struct passage){PASSAGE_MADE,
+                            column->rule->formula    ? "sql: made by the target"
+                            : column->rule->constant ? "a constant"
+                                                     : "a rule makes it",
+                            NULL};
+}
+
 static void bind_column(struct binder *binder, struct plan_column *column)
 {
     const struct rule *rule = NULL;
@@ -413,6 +518,8 @@ static void bind_column(struct binder *binder, struct plan_column *column)
         column->spec ? bind_steps(binder, column->spec, &rule) : bind_carried(binder, &rule);
     column->rule = rule;
     column->state = bound ? PLAN_BOUND : PLAN_FAILED;
+    if (bound)
+        column->passage = passage_of(binder, column);
 }
 
 /* --- which columns have a rule --- */

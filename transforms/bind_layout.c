@@ -1,6 +1,8 @@
 /* The shapes of both sides of a bound table, and the formats its values can travel in. */
 #include "transforms/bind.h"
 
+#include "transforms/condition.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +31,7 @@ static struct column describe(const struct catalog_column *column, bool key)
 {
     return (struct column){.name = column->name,
                            .type_oid = column->type_oid,
-                           .type_modifier = column->type_modifier,
+                           .type_modifier = catalog_shown_modifier(column),
                            .key = key};
 }
 
@@ -79,10 +81,19 @@ static struct relation *target_relation(struct binder *binder, const struct tabl
 
 /* --- formats --- */
 
+const struct source_column *bind_keeps_stream_text(const struct plan_column *column)
+{
+    for (uint16_t i = 0; i < column->input_count && !column->passes; i++)
+        if (!type_has_text(column->inputs[i]->codec) &&
+            !source_comes_as_text(column->inputs[i]))
+            return column->inputs[i];
+    return NULL;
+}
+
 static bool inputs_have_text(const struct plan_column *column)
 {
     for (uint16_t i = 0; i < column->input_count; i++)
-        if (!column->inputs[i]->codec || !type_has_text(column->inputs[i]->codec))
+        if (!type_has_text(column->inputs[i]->codec))
             return false;
     return true;
 }
@@ -95,7 +106,7 @@ static bool can_be_binary(const struct plan_column *column)
         return false; /* texts are staged for it */
     if (column->rule->constant && column->rule->constant->kind == VALUE_NULL)
         return true;
-    return column->codec && type_has_binary(column->codec) && inputs_have_text(column);
+    return type_has_binary(column->codec) && inputs_have_text(column);
 }
 
 static void prepare_column(struct binder *binder, struct plan_column *column)
@@ -103,8 +114,8 @@ static void prepare_column(struct binder *binder, struct plan_column *column)
     const struct value *constant = column->rule->constant;
     struct value binary;
 
-    column->passes =
-        column->rule->plain && type_same_binary(column->rule->plain->column, column->target);
+    column->passes = column->passage.kind == PASSAGE_BINARY ||
+                     column->passage.kind == PASSAGE_RECODED;
     if (!constant || constant->kind == VALUE_NULL)
         column->binary = constant;
     else if (column->codec && type_has_binary(column->codec) &&
@@ -141,6 +152,10 @@ static const struct bound_column *show_columns(struct binder *binder,
         columns[i] = (struct bound_column){.target = plan->columns[i].target,
                                            .rule = plan->columns[i].rule,
                                            .passes = plan->columns[i].passes,
+                                           .travels = plan->columns[i].passage.kind,
+                                           .why = plan->columns[i].passage.why,
+                                           .keeps_stream_text =
+                                               bind_keeps_stream_text(&plan->columns[i]) != NULL,
                                            .no_sql = rule_no_sql(plan->columns[i].rule)};
     return columns;
 }
@@ -151,6 +166,16 @@ static bool is_owner(const struct binder *binder, const struct plan_column *colu
 {
     return column->rule->constant && column->rule->constant->kind == VALUE_TEXT &&
            (column->key || binder->match != MATCH_KEY);
+}
+
+/* As its type prints it, where that is known here: who compares claims compares texts. */
+static const char *constant_text(struct binder *binder, const struct plan_column *column)
+{
+    struct value text = *column->rule->constant;
+
+    if (column->binary && column->codec && type_has_text(column->codec))
+        (void)type_to_text(column->codec, column->binary, binder->arena, &text);
+    return text_copy_sized(binder->arena, text.data, text.size);
 }
 
 static void find_owners(struct binder *binder, const struct table_plan *plan,
@@ -168,8 +193,7 @@ static void find_owners(struct binder *binder, const struct table_plan *plan,
         if (!is_owner(binder, column))
             continue;
         columns[bound->owner_count] = i;
-        values[bound->owner_count++] = text_copy_sized(
-            binder->arena, column->rule->constant->data, column->rule->constant->size);
+        values[bound->owner_count++] = constant_text(binder, column);
     }
     bound->owner_columns = columns;
     bound->owner_values = values;
@@ -193,19 +217,16 @@ void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan)
                                   .insert_only = binder->insert_only,
                                   .where = binder->where,
                                   .route = binder->route,
-                                  .copy_binary = inputs_have_text(&binder->conditions)};
+                                  .copy_binary = !condition_textless(binder->where, false) &&
+                                                 !condition_textless(binder->route, false)};
     if (!bound->copy_binary)
         bound->copy_text_reason = "a condition reads a column that has no text form here";
     for (uint16_t i = 0; i < count; i++)
         if (bound->copy_binary && !can_be_binary(&plan->columns[i])) {
             bound->copy_binary = false;
-            bound->copy_text_reason =
-                plan->columns[i].rule->formula
-                    ? text_format(binder->arena, "column %s (sql: made by the target)",
-                                  plan->columns[i].target->name)
-                    : text_format(binder->arena, "column %s (type %s)",
-                                  plan->columns[i].target->name,
-                                  plan->columns[i].target->type_name);
+            bound->copy_text_reason = text_format(
+                binder->arena, "column %s (%s: %s)", plan->columns[i].target->name,
+                plan->columns[i].target->type_name, plan->columns[i].passage.why);
         }
     plan->conditions = binder->conditions;
     plan->known = binder->known;

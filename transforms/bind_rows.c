@@ -55,7 +55,7 @@ static void report_unknown(struct binder *binder)
                   binder->source_text, binder->target_text, column->column->name);
 }
 
-void bind_rows(struct binder *binder)
+void bind_conditions(struct binder *binder)
 {
     const struct table_spec *spec = binder->spec;
     const struct route_spec *route = spec->route;
@@ -66,6 +66,9 @@ void bind_rows(struct binder *binder)
                                                          binder->captures, binder->arena));
         binder->known = bind_one(binder, route_known(route, binder->arena));
     }
-    if (!binder->failed)
-        report_unknown(binder);
+}
+
+void bind_rows(struct binder *binder)
+{
+    report_unknown(binder);
 }

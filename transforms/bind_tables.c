@@ -11,12 +11,21 @@
 
 /* --- one table --- */
 
-/* A table of nearly this name in the same schema, or of this name in another one. */
-static const char *table_did_you_mean(struct arena *arena, const struct catalog *catalog,
-                                      const struct table_name *name)
+static bool is_near(const char *word, const char *candidate)
+{
+    const char *const candidates[] = {candidate, NULL};
+
+    return strcmp(word, candidate) == 0 || yaml_nearest(word, candidates);
+}
+
+/* A table of nearly this name in the same schema, of this name in another one, or else one both
+ * of whose parts are near. */
+const char *bind_table_did_you_mean(struct arena *arena, const struct catalog *catalog,
+                                    const struct table_name *name)
 {
     const char **names = arena_alloc(arena, (catalog->table_count + 1) * sizeof(*names));
-    const char *schema = NULL, *nearest;
+    const struct catalog_table *elsewhere = NULL, *near = NULL;
+    const char *nearest;
     size_t count = 0;
 
     for (size_t i = 0; i < catalog->table_count; i++) {
@@ -25,14 +34,16 @@ static const char *table_did_you_mean(struct arena *arena, const struct catalog 
         if (strcmp(table->schema, name->schema) == 0)
             names[count++] = table->name;
         else if (strcmp(table->name, name->name) == 0)
-            schema = table->schema;
+            elsewhere = table;
+        else if (is_near(name->schema, table->schema) && is_near(name->name, table->name))
+            near = table;
     }
     names[count] = NULL;
-    nearest = schema ? name->name : yaml_nearest(name->name, names);
-    if (!nearest)
-        return "";
-    return text_format(arena, "; did you mean \"%s.%s\"?", schema ? schema : name->schema,
-                       nearest);
+    nearest = elsewhere ? NULL : yaml_nearest(name->name, names);
+    if (nearest)
+        return text_format(arena, "; did you mean \"%s.%s\"?", name->schema, nearest);
+    near = elsewhere ? elsewhere : near;
+    return near ? text_format(arena, "; did you mean \"%s.%s\"?", near->schema, near->name) : "";
 }
 
 static const struct catalog_table *find_source(struct binding *binding,
@@ -47,7 +58,7 @@ static const struct catalog_table *find_source(struct binding *binding,
         bind_refuse(binding, "source.table_missing", spec->source.where,
                  "name a table of the source that the role can see",
                  text_format(arena, "source table %s does not exist%s", name,
-                             table_did_you_mean(arena, binding->source, &spec->source)));
+                             bind_table_did_you_mean(arena, binding->source, &spec->source)));
     else if (table->is_partition)
         bind_refuse(binding, "source.partition", spec->source.where,
                  "name the partitioned table: its partitions come with it",
@@ -74,10 +85,10 @@ static const struct catalog_table *find_target(struct binding *binding,
     if (!table)
         bind_refuse(
             binding, "target.table_missing", target->where ? target->where : name,
-            "create it at the target first, for instance from pg_dump --schema-only of the "
-            "source, or list the tables to carry under tables:",
+            "create it at the target first: `slackwater schema --apply --phase before` makes the "
+            "tables of the rules; or list the tables to carry under tables:",
             text_format(arena, "target table %s does not exist (for source table %s)%s", name,
-                        from, table_did_you_mean(arena, binding->target, target)));
+                        from, bind_table_did_you_mean(arena, binding->target, target)));
     return table;
 }
 
@@ -97,8 +108,9 @@ static void add_target(struct binding *binding, struct pair pair,
     const char *from = pair.source ? bind_table_text(arena, pair.source)
                                    : text_format(arena, "%s.%s", name->schema, name->name);
 
-    pair.target = find_target(binding, target, from);
-    if (pair.source && pair.target)
+    pair.name = *target;
+    pair.target = binding->target ? find_target(binding, target, from) : NULL;
+    if (pair.source && (pair.target || !binding->target))
         add_pair(binding, &pair);
 }
 
@@ -216,6 +228,27 @@ static bool check_only_pattern(struct binding *binding, size_t entry,
     return true;
 }
 
+/* For the part of a pattern that is a plain name. */
+static const char *pattern_did_you_mean(struct binding *binding, const struct table_name *name)
+{
+    struct arena *arena = &binding->chain->arena;
+    bool of_schema = !pattern_is(name->schema, strlen(name->schema));
+    const char **names =
+        arena_alloc(arena, (binding->source->table_count + 1) * sizeof(*names));
+    const char *part = of_schema ? name->schema : name->name;
+
+    if (!of_schema && pattern_is(name->name, strlen(name->name)))
+        return "";
+    for (size_t i = 0; i < binding->source->table_count; i++) {
+        names[i] =
+            of_schema ? binding->source->tables[i].schema : binding->source->tables[i].name;
+        if (strcmp(names[i], part) == 0)
+            return "";
+    }
+    names[binding->source->table_count] = NULL;
+    return text_did_you_mean(arena, part, names);
+}
+
 static void expand_pattern(struct binding *binding, size_t entry)
 {
     const struct table_spec *spec = &binding->rules->tables[entry];
@@ -239,8 +272,9 @@ static void expand_pattern(struct binding *binding, size_t entry)
         bind_refuse(binding, "source.pattern_empty", spec->source.where,
                     "mend the pattern, or remove the entry",
                     text_format(arena,
-                                "no source table that other entries leave matches %s.%s",
-                                spec->source.schema, spec->source.name));
+                                "no source table that other entries leave matches %s.%s%s",
+                                spec->source.schema, spec->source.name,
+                                pattern_did_you_mean(binding, &spec->source)));
 }
 
 /* --- every table --- */

@@ -426,11 +426,20 @@ static void cast_inverse(const struct rule *rule, struct inverse *inverse)
         inverse_refuse(inverse, rule, false, "several texts are the same value after a cast");
 }
 
+static enum nulls cast_nulls(const struct rule *rule)
+{
+    const struct cast *cast = rule->state;
+    bool filled = cast->on_error == ON_ERROR_DEFAULT && cast->fallback.value.kind != VALUE_NULL;
+
+    return filled ? NULLS_KEPT : NULLS_MADE;
+}
+
 const struct rule_kind rule_cast = {
     .key = "cast",
     .load = cast_load,
     .bind = cast_bind,
     .evaluate = cast_evaluate,
     .sql = cast_sql,
+    .nulls = cast_nulls,
     .inverse = cast_inverse,
 };

@@ -3,6 +3,7 @@
 
 #include "schema/ident.h"
 #include "transforms/decimal.h"
+#include "transforms/order.h"
 #include "transforms/text.h"
 
 #include <string.h>
@@ -52,6 +53,8 @@ struct condition {
     /* bound */
     const struct source_column *source;
     bool number;
+    struct order order;           /* has a type where values are compared by their order keys */
+    const struct order_key *keys; /* of the constants, then */
 };
 
 /* --- loading --- */
@@ -141,10 +144,9 @@ static bool load_order(const struct yaml_node *node, struct arena *arena,
 
     if (!constant_load(node, condition->test->key, arena, &constant, err))
         return false;
-    if (constant.value.kind != VALUE_TEXT ||
-        !decimal_is_valid(constant.value.data, constant.value.size))
-        return yaml_error(node, err, "%s: found %s, expected a number", condition->test->key,
-                          constant_show(arena, &constant));
+    if (constant.value.kind != VALUE_TEXT)
+        return yaml_error(node, err, "%s: found %s, expected a value to compare with",
+                          condition->test->key, constant_show(arena, &constant));
     condition->constants = arena_copy(arena, &constant, sizeof(constant));
     condition->count = 1;
     return true;
@@ -261,33 +263,85 @@ static bool is_number(const struct catalog_column *column)
     return false;
 }
 
-/* A constant as the type prints it: "true" of a bool is t. */
+/* A constant as the type prints it. */
+static bool respell(const struct source_column *source, struct arena *arena,
+                    struct constant *constant)
+{
+    struct value binary, text;
+
+    if (!type_has_binary(source->codec) || !type_has_text(source->codec))
+        return true;
+    if (!type_to_binary(source->codec, &constant->value, arena, &binary) ||
+        !type_to_text(source->codec, &binary, arena, &text))
+        return false;
+    constant->value = text;
+    return true;
+}
+
+static void trim_padding(const struct source_column *source, struct value *value)
+{
+    while (source->blank_padded && value->size && value->data[value->size - 1] == ' ')
+        value->size--;
+}
+
+/* Makes the constant what values are compared with. */
 static bool spell(struct binder *binder, const struct condition *condition,
-                  struct constant *constant)
+                  struct constant *constant, struct order_key *key)
 {
     const struct source_column *source = condition->source;
     struct arena *arena = binder_arena(binder);
-    struct value binary, text;
-    bool fits = true;
+    bool fits;
 
-    if (condition->number) {
+    if (condition->number)
         fits = decimal_is_valid(constant->value.data, constant->value.size);
-    } else if (source->codec && type_has_binary(source->codec) &&
-               type_has_text(source->codec)) {
-        fits = type_to_binary(source->codec, &constant->value, arena, &binary) &&
-               type_to_text(source->codec, &binary, arena, &text);
-        if (fits)
-            constant->value = text;
-    }
-    while (source->blank_padded && constant->value.size &&
-           constant->value.data[constant->value.size - 1] == ' ')
-        constant->value.size--;
+    else if (condition->order.type)
+        fits = order_key(&condition->order, &constant->value, arena, key);
+    else
+        fits = respell(source, arena, constant);
+    trim_padding(source, &constant->value);
     return fits ||
            binder_refuse(binder, "rule.condition_value", constant->where,
-                         "write a value as the source's type prints it",
+                         condition->order.type
+                             ? text_format(arena, "write %s", order_expected(&condition->order))
+                             : "write a value as the source's type prints it",
                          "%s: %s is no value of source column \"%s\" (%s)",
                          condition->test->key, constant_show(arena, constant),
                          source->column->name, source->column->type_name);
+}
+
+/* Every value of the column is below, equal to or above every other in the same way here as at
+ * the source. */
+static bool check_order(struct binder *binder, const struct condition *condition)
+{
+    const struct catalog_column *column = condition->source->column;
+    bool text = order_is_of_collation(column);
+
+    if (condition->test->kind != TEST_ORDER || condition->number || condition->order.type ||
+        order_of_bytes(column))
+        return true;
+    return binder_refuse(
+        binder, "rule.condition_type", condition->where,
+        "compare numbers, dates, times, moments, uuid, bytea or bool, or list the values with in",
+        text ? "%s: the order of source column \"%s\" (%s) is its collation's, which only "
+               "PostgreSQL knows; it can be compared here where the column has COLLATE \"C\""
+             : "%s: values of source column \"%s\" (%s) have no order that is known here",
+        condition->test->key, column->name, column->type_name);
+}
+
+static bool bind_constants(struct binder *binder, const struct condition *loaded,
+                           struct condition *condition)
+{
+    struct arena *arena = binder_arena(binder);
+    struct order_key *keys = arena_alloc(arena, (loaded->count + 1) * sizeof(*keys));
+
+    condition->constants = arena_alloc(arena, (loaded->count + 1) * sizeof(struct constant));
+    condition->keys = keys;
+    for (size_t i = 0; i < loaded->count; i++) {
+        condition->constants[i] = constant_copy(arena, &loaded->constants[i]);
+        if (!spell(binder, condition, &condition->constants[i], &keys[i]))
+            return false;
+    }
+    return true;
 }
 
 static const struct condition *bind_test(struct binder *binder, const struct condition *loaded)
@@ -301,19 +355,9 @@ static const struct condition *bind_test(struct binder *binder, const struct con
         return NULL;
     condition->column = condition->source->column->name;
     condition->number = is_number(condition->source->column);
-    if (condition->test->kind == TEST_ORDER && !condition->number) {
-        binder_refuse(binder, "rule.condition_type", condition->where,
-                      "compare numbers, or list the values with in",
-                      "%s: source column \"%s\" is %s, no number", condition->test->key,
-                      condition->column, condition->source->column->type_name);
+    condition->order = order_for(condition->source->column);
+    if (!check_order(binder, condition) || !bind_constants(binder, loaded, condition))
         return NULL;
-    }
-    condition->constants = arena_alloc(arena, (loaded->count + 1) * sizeof(struct constant));
-    for (size_t i = 0; i < loaded->count; i++) {
-        condition->constants[i] = constant_copy(arena, &loaded->constants[i]);
-        if (!spell(binder, condition, &condition->constants[i]))
-            return NULL;
-    }
     return condition;
 }
 
@@ -335,55 +379,81 @@ const struct condition *condition_bind(struct binder *binder, const struct condi
 
 /* --- evaluation --- */
 
-static bool is_listed(const struct condition *condition, const struct value *value)
-{
-    for (size_t i = 0; i < condition->count; i++) {
-        const struct value *listed = &condition->constants[i].value;
+/* A value of a row, as its condition compares it. */
+struct operand {
+    bool null;
+    struct value text;    /* of numbers and texts */
+    struct order_key key; /* of the others */
+};
 
-        if (condition->number
-                ? decimal_compare(value->data, value->size, listed->data, listed->size) == 0
-                : value_equal(value, listed))
+static int compare(const struct condition *condition, const struct operand *operand, size_t i)
+{
+    const struct value *value = &operand->text, *constant = &condition->constants[i].value;
+    const struct order_key text = {.data = value->data, .size = value->size};
+    const struct order_key limit = {.data = constant->data, .size = constant->size};
+
+    if (condition->number)
+        return decimal_compare(value->data, value->size, constant->data, constant->size);
+    return condition->order.type ? order_compare(&operand->key, &condition->keys[i])
+                                 : order_compare(&text, &limit);
+}
+
+static bool is_listed(const struct condition *condition, const struct operand *operand)
+{
+    for (size_t i = 0; i < condition->count; i++)
+        if (compare(condition, operand, i) == 0)
             return true;
-    }
     return false;
 }
 
-static bool is_ordered(const struct condition *condition, const struct value *value)
+static bool is_ordered(const struct condition *condition, const struct operand *operand)
 {
-    const struct value *limit = &condition->constants[0].value;
-    int order = decimal_compare(value->data, value->size, limit->data, limit->size);
+    int order = compare(condition, operand, 0);
 
-    return order * condition->test->sign > 0 || (order == 0 && condition->test->or_equal);
+    return order == 0 ? condition->test->or_equal : (order > 0) == (condition->test->sign > 0);
 }
 
-static bool holds(const struct condition *condition, const struct value *value)
+static bool holds(const struct condition *condition, const struct operand *operand)
 {
-    bool null = value->kind == VALUE_NULL;
-
     switch (condition->test->kind) {
     case TEST_LIST:
         return condition->negated ^
-               (null ? condition->names_null : is_listed(condition, value));
+               (operand->null ? condition->names_null : is_listed(condition, operand));
     case TEST_NULL:
-        return condition->negated ^ null;
+        return condition->negated ^ operand->null;
     case TEST_ORDER:
-        return !null && is_ordered(condition, value);
+        return !operand->null && is_ordered(condition, operand);
     }
     return false;
+}
+
+static bool read_operand(const struct condition *condition, const struct evaluation *in,
+                         struct operand *operand, struct err *err)
+{
+    const struct value *value = &in->values[condition->source->index];
+    const struct catalog_column *column = condition->source->column;
+
+    *operand = (struct operand){.null = value->kind == VALUE_NULL};
+    if (operand->null || condition->test->kind == TEST_NULL)
+        return true;
+    if (!condition->order.type)
+        return source_text(condition->source, in, &operand->text, err);
+    return order_key(&condition->order, value, in->arena, &operand->key) ||
+           err_set(err, ERR_DATA, "source column \"%s\": %u bytes are no value of type %s",
+                   column->name, value->size, column->type_name);
 }
 
 static bool evaluate_test(const struct condition *condition, const struct evaluation *in,
                           enum truth *truth, struct err *err)
 {
-    struct value value = in->values[condition->source->index];
+    struct operand operand;
 
     *truth = TRUTH_UNKNOWN;
-    if (!value_is_known(&value))
+    if (!value_is_known(&in->values[condition->source->index]))
         return true;
-    if (condition->test->kind != TEST_NULL &&
-        !source_text(condition->source, in, &value, err))
+    if (!read_operand(condition, in, &operand, err))
         return false;
-    *truth = holds(condition, &value) ? TRUTH_TRUE : TRUTH_FALSE;
+    *truth = holds(condition, &operand) ? TRUTH_TRUE : TRUTH_FALSE;
     return true;
 }
 
@@ -407,10 +477,31 @@ bool condition_evaluate(const struct condition *condition, const struct evaluati
     return true;
 }
 
+const struct source_column *condition_textless(const struct condition *condition, bool stream)
+{
+    const struct source_column *found = NULL;
+
+    if (!condition)
+        return NULL;
+    for (size_t i = 0; i < condition->part_count && !found; i++)
+        found = condition_textless(condition->parts[i], stream);
+    if (condition->kind != CONDITION_TEST || condition->test->kind == TEST_NULL ||
+        condition->order.type || type_has_text(condition->source->codec) ||
+        (stream && source_comes_as_text(condition->source)))
+        return found;
+    return condition->source;
+}
+
 /* --- SQL --- */
 
+/* A domain's values are compared as its base type's. */
 static void operand_sql(const struct condition *condition, struct buf *sql)
 {
+    if (condition->order.type) {
+        ident_append(sql, condition->column);
+        buf_append_format(sql, "::%s", order_type_sql(&condition->order));
+        return;
+    }
     buf_append_text(sql, "(");
     source_text_sql(condition->source, sql);
     buf_append_text(sql, condition->number ? ")::numeric" : ") COLLATE \"C\"");
@@ -421,7 +512,9 @@ static void value_sql(const struct condition *condition, size_t i, struct buf *s
     const struct value *value = &condition->constants[i].value;
 
     literal_append(sql, value->data, value->size);
-    if (condition->number)
+    if (condition->order.type)
+        buf_append_format(sql, "::%s", order_type_sql(&condition->order));
+    else if (condition->number)
         buf_append_text(sql, "::numeric");
 }
 

@@ -10,7 +10,9 @@
  * row that is known in part (an old key, unchanged TOAST values) it may also be unknown, where
  * the missing part decides.
  *
- * Numbers are compared as numbers (1.00 equals 1), everything else as text, bytes by bytes. */
+ * Numbers are compared as numbers (1.00 equals 1), dates, times, moments, bool, uuid and bytea as
+ * their types do (transforms/order.h), everything else as text, bytes by bytes. Which is above or
+ * below is not asked of texts whose order is that of a collation. */
 #ifndef TRANSFORMS_CONDITION_H
 #define TRANSFORMS_CONDITION_H
 
@@ -41,6 +43,9 @@ const struct condition *condition_bind(struct binder *binder,
 
 bool condition_evaluate(const struct condition *condition, const struct evaluation *in,
                         enum truth *truth, struct err *err);
+/* A column whose value is compared as text and has none here when the copy, or the stream, is
+ * binary; NULL: there is none, or no condition. */
+const struct source_column *condition_textless(const struct condition *condition, bool stream);
 /* Appends an expression of type boolean that is never NULL. */
 void condition_sql(const struct condition *condition, struct buf *sql);
 

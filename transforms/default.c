@@ -28,7 +28,8 @@ static bool default_bind(struct binder *binder, const void *loaded, struct rule 
 
     *constant = constant_copy(arena, loaded);
     rule->state = constant;
-    return binder_fits(binder, "default", constant);
+    return binder_fill(binder, "default", constant) &&
+           binder_fits(binder, "default", constant);
 }
 
 static bool default_evaluate(const struct rule *rule, const struct evaluation *in,
@@ -67,5 +68,6 @@ const struct rule_kind rule_default = {
     .bind = default_bind,
     .evaluate = default_evaluate,
     .sql = default_sql,
+    .nulls = rule_makes_no_null,
     .inverse = default_inverse,
 };

@@ -10,6 +10,22 @@ bool evaluate_wrap(const struct table_plan *plan, const struct plan_column *colu
                     column->target->name);
 }
 
+bool evaluate_recode(const struct table_plan *plan, const struct plan_column *column,
+                     struct arena *arena, struct value *value, struct err *err)
+{
+    char *copy = arena_copy(arena, value->data, value->size);
+
+    if (recoder_apply(column->passage.recoder, copy, value->size)) {
+        value->data = copy;
+        return true;
+    }
+    err_set(err, ERR_DATA, "%u bytes are no value of type %s as it was when the run began",
+            value->size, column->rule->plain->column->type_name);
+    err_remedy(err, "If the type was changed at the source, change it at the target too and run "
+                    "again.");
+    return evaluate_wrap(plan, column, err);
+}
+
 bool evaluate_row(const struct table_plan *plan, const struct evaluation *in, struct value *out,
                   struct err *err)
 {

@@ -10,6 +10,11 @@
 bool evaluate_wrap(const struct table_plan *plan, const struct plan_column *column,
                    struct err *err);
 
+/* Puts the target's OIDs into a copy of the value: the source's bytes may go to other targets
+ * too, and back to the source to find the row. */
+bool evaluate_recode(const struct table_plan *plan, const struct plan_column *column,
+                     struct arena *arena, struct value *value, struct err *err);
+
 /* Passes a value on, or makes one. */
 static inline bool evaluate_column(const struct table_plan *plan,
                                    const struct plan_column *column,
@@ -18,7 +23,8 @@ static inline bool evaluate_column(const struct table_plan *plan,
 {
     if (column->passes) {
         *out = in->values[column->rule->plain->index];
-        return true;
+        return !column->passage.recoder || out->kind != VALUE_BINARY ||
+               evaluate_recode(plan, column, in->arena, out, err);
     }
     return rule_text(column->rule, in, out, err) || evaluate_wrap(plan, column, err);
 }

@@ -232,5 +232,6 @@ const struct rule_kind json_build = {
     .evaluate = build_evaluate,
     .sql = build_sql,
     .no_sql = build_no_sql,
+    .nulls = rule_makes_no_null,
     .inverse = build_inverse,
 };

@@ -145,9 +145,20 @@ static size_t unescape(const char *at, const char *end, char *to)
 
 /* --- walking --- */
 
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
+}
+
+static bool ends_atom(char byte)
+{
+    return is_blank(byte) || byte == ',' || byte == ':' || byte == ']' || byte == '}' ||
+           byte == '[' || byte == '{' || byte == '"' || byte == '\0';
+}
+
 static char peek(struct scan *scan)
 {
-    while (scan->at < scan->end && *scan->at && strchr(" \t\n\r", *scan->at))
+    while (scan->at < scan->end && is_blank(*scan->at))
         scan->at++;
     return scan->at < scan->end ? *scan->at : '\0';
 }
@@ -174,7 +185,7 @@ static bool skip_atom(struct scan *scan)
 {
     const char *start = scan->at;
 
-    while (scan->at < scan->end && !strchr(" \t\n\r,:]}[{\"", *scan->at))
+    while (scan->at < scan->end && !ends_atom(*scan->at))
         scan->at++;
     return scan->at > start;
 }

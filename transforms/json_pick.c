@@ -201,6 +201,18 @@ static void pick_sql(const struct rule *rule, struct buf *sql)
     buf_append_text(sql, guarded ? " END)" : ")");
 }
 
+/* PostgreSQL counts a negative index from the end of the first array that stands as deep in a json
+ * document, on the path or not (get_array_start() in jsonfuncs.c); only the outermost is alone. */
+static const char *pick_no_sql(const struct rule *rule)
+{
+    const struct json_pick *pick = rule->state;
+
+    for (size_t i = 1; i < pick->path.count && strcmp(pick->document, "json") == 0; i++)
+        if (pick->path.steps[i].name[0] == '-')
+            return "PostgreSQL miscounts a negative index inside a json document";
+    return NULL;
+}
+
 static void pick_inverse(const struct rule *rule, struct inverse *inverse)
 {
     inverse_refuse(inverse, rule, false, "a part of a document does not give the whole");
@@ -212,5 +224,7 @@ const struct rule_kind json_pick = {
     .bind = pick_bind,
     .evaluate = pick_evaluate,
     .sql = pick_sql,
+    .no_sql = pick_no_sql,
+    .nulls = rule_makes_nulls,
     .inverse = pick_inverse,
 };

@@ -113,21 +113,48 @@ static const char *index_name(struct binder *binder, const char *suffix)
     return text_format(binder->arena, "%.*s%s", (int)size, binder->target->name, suffix);
 }
 
+/* Built without holding writers up, where the server can: not of a partitioned table. */
+static const char *concurrently(const struct binder *binder)
+{
+    return binder->target->kind == 'p' ? "" : "CONCURRENTLY ";
+}
+
+static void append_unique_index(struct binder *binder, const struct key *key, const char *name,
+                                struct buf *sql)
+{
+    buf_append_format(sql, "CREATE UNIQUE INDEX %s", concurrently(binder));
+    ident_append(sql, name);
+    buf_append_text(sql, " ON ");
+    ident_append_qualified(sql, binder->target->schema, binder->target->name);
+    buf_append_format(sql, " (%s);", key_list(binder, key, true));
+}
+
 static void propose_primary_key(struct binder *binder, const struct key *key,
                                 struct report *report)
 {
-    struct buf sql = {0}, rollback = {0};
+    struct buf alter = {0}, sql = {0}, rollback = {0};
     const char *name = index_name(binder, "_pkey");
+    bool whole = binder->target->kind == 'p';
 
-    buf_append_text(&sql, "ALTER TABLE ");
-    ident_append_qualified(&sql, binder->target->schema, binder->target->name);
-    buf_append_text(&rollback, buf_text(&sql));
-    buf_append_text(&sql, " ADD CONSTRAINT ");
+    buf_append_text(&alter, "ALTER TABLE ");
+    ident_append_qualified(&alter, binder->target->schema, binder->target->name);
+    if (!whole) {
+        append_unique_index(binder, key, name, &sql);
+        buf_append_char(&sql, ' ');
+    }
+    buf_append_format(&sql, "%s ADD CONSTRAINT ", buf_text(&alter));
     ident_append(&sql, name);
-    buf_append_format(&sql, " PRIMARY KEY (%s);", key_list(binder, key, true));
-    buf_append_text(&rollback, " DROP CONSTRAINT ");
+    if (whole) {
+        buf_append_format(&sql, " PRIMARY KEY (%s);", key_list(binder, key, true));
+    } else {
+        buf_append_text(&sql, " PRIMARY KEY USING INDEX ");
+        ident_append(&sql, name);
+        buf_append_char(&sql, ';');
+    }
+    buf_append_format(&rollback, "%s DROP CONSTRAINT ", buf_text(&alter));
     ident_append(&rollback, name);
     buf_append_text(&rollback, ";");
+    buf_free(&alter);
     report->sql = text_take(binder->arena, &sql);
     report->rollback_sql = text_take(binder->arena, &rollback);
 }
@@ -138,12 +165,8 @@ static void propose_unique_index(struct binder *binder, const struct key *key,
     struct buf sql = {0}, rollback = {0};
     const char *name = index_name(binder, "_slackwater_key");
 
-    buf_append_text(&sql, "CREATE UNIQUE INDEX ");
-    ident_append(&sql, name);
-    buf_append_text(&sql, " ON ");
-    ident_append_qualified(&sql, binder->target->schema, binder->target->name);
-    buf_append_format(&sql, " (%s);", key_list(binder, key, true));
-    buf_append_text(&rollback, "DROP INDEX ");
+    append_unique_index(binder, key, name, &sql);
+    buf_append_format(&rollback, "DROP INDEX %s", concurrently(binder));
     ident_append_qualified(&rollback, binder->target->schema, name);
     buf_append_text(&rollback, ";");
     report->sql = text_take(binder->arena, &sql);

@@ -53,7 +53,7 @@ bool constant_load(const struct yaml_node *node, const char *what, struct arena 
                    struct constant *constant, struct err *err)
 {
     if (node->kind != YAML_SCALAR)
-        return yaml_error(node, err, "%s: expected a text, a number, a bool or null", what);
+        return yaml_expected(node, what, "a text, a number, a bool or null", err);
     *constant = (struct constant){.value = {.kind = VALUE_NULL},
                                   .where = text_position(arena, node),
                                   .hidden = node->expanded};
@@ -90,6 +90,18 @@ void constant_sql(const struct value *value, struct buf *sql)
     else
         literal_append(sql, value->data, value->size);
     buf_append_text(sql, "::text");
+}
+
+enum nulls rule_makes_nulls(const struct rule *rule)
+{
+    (void)rule;
+    return NULLS_MADE;
+}
+
+enum nulls rule_makes_no_null(const struct rule *rule)
+{
+    (void)rule;
+    return NULLS_NONE;
 }
 
 bool rule_always_begins(const struct yaml_node *value)

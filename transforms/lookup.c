@@ -159,17 +159,21 @@ static bool check_column(struct binder *binder, const struct catalog_table *tabl
 /* A view or a foreign table is no table here: a query can read it. */
 static bool check_table(struct binder *binder, const struct lookup_rule *lookup)
 {
-    const struct catalog_table *table =
-        catalog_find(binder_catalog(binder, lookup->side == LOOKUP_TARGET),
-                     lookup->table.schema, lookup->table.name);
+    const struct catalog *catalog =
+        binder_catalog(binder, lookup->side == LOOKUP_TARGET);
+    const struct catalog_table *table;
 
+    if (!catalog) /* the target is still to be made */
+        return true;
+    table = catalog_find(catalog, lookup->table.schema, lookup->table.name);
     if (!table)
         return binder_refuse(binder, "rule.lookup",
                              text_copy(binder_arena(binder), lookup->table.where),
                              "name a table that the role can see; a view is read by query: "
                              "\"SELECT ...\"",
-                             "lookup: the %s has no table %s.%s", side_names[lookup->side],
-                             lookup->table.schema, lookup->table.name);
+                             "lookup: the %s has no table %s.%s%s", side_names[lookup->side],
+                             lookup->table.schema, lookup->table.name,
+                             binder_table_did_you_mean(binder, catalog, &lookup->table));
     return check_column(binder, table, &lookup->key, "key") &&
            check_column(binder, table, &lookup->value, "value");
 }
@@ -196,7 +200,8 @@ static bool lookup_bind(struct binder *binder, const void *loaded, struct rule *
     struct arena *arena = binder_arena(binder);
     struct lookup_rule *lookup = arena_copy(arena, loaded, sizeof(*lookup));
 
-    if (!lookup->by_query && !check_table(binder, lookup))
+    if (!lookup->by_query && (!binder_fill_name(binder, "lookup", &lookup->table) ||
+                              !check_table(binder, lookup)))
         return false;
     lookup->fallback = constant_copy(arena, &lookup->fallback);
     if (!*lookup->fallback.where)
@@ -280,5 +285,6 @@ const struct rule_kind rule_lookup = {
     .bind = lookup_bind,
     .evaluate = lookup_evaluate,
     .no_sql = lookup_no_sql,
+    .nulls = rule_makes_nulls,
     .inverse = lookup_inverse,
 };

@@ -70,8 +70,7 @@ static bool map_load(const struct yaml_node *value, const struct yaml_node *entr
     struct map *map = arena_alloc(arena, sizeof(*map));
 
     if (value->kind != YAML_MAPPING || value->count == 0)
-        return yaml_error(value, err,
-                          "map: expected entries such as { a: active, d: deleted }");
+        return yaml_expected(value, "map", "entries such as { a: active, d: deleted }", err);
     *map = (struct map){.entries = arena_alloc(arena, value->count * sizeof(*map->entries))};
     for (size_t i = 0; i < value->count; i++)
         if (!load_entry(value->keys[i], value->items[i], arena, map, err))
@@ -118,6 +117,15 @@ static bool results_fit(struct binder *binder, const struct map *map)
     return fits;
 }
 
+static bool fill_results(struct binder *binder, struct map *map)
+{
+    for (size_t i = 0; i < map->count; i++)
+        if (!binder_fill(binder, "map", &map->entries[i].result))
+            return false;
+    return (!map->has_null_key || binder_fill(binder, "map", &map->null_result)) &&
+           (!map->has_default || binder_fill(binder, "default", &map->fallback));
+}
+
 static const char *make_remedy(struct binder *binder, const struct rule *rule)
 {
     const struct catalog_table *table = binder_source_table(binder);
@@ -145,7 +153,8 @@ static bool map_bind(struct binder *binder, const void *loaded, struct rule *rul
     qsort(map->entries, map->count, sizeof(*map->entries), entry_order);
     map->remedy = make_remedy(binder, rule);
     rule->state = map;
-    return refuse_repeated_keys(binder, map) && results_fit(binder, map);
+    return refuse_repeated_keys(binder, map) && fill_results(binder, map) &&
+           results_fit(binder, map);
 }
 
 static bool map_evaluate(const struct rule *rule, const struct evaluation *in,
@@ -283,6 +292,19 @@ static void map_inverse(const struct rule *rule, struct inverse *inverse)
     rule->input->kind->inverse(rule->input, inverse);
 }
 
+static enum nulls map_nulls(const struct rule *rule)
+{
+    const struct map *map = rule->state;
+
+    if (!map->has_default || map->fallback.value.kind == VALUE_NULL)
+        return NULLS_MADE;
+    for (size_t i = 0; i < map->count; i++)
+        if (map->entries[i].result.value.kind == VALUE_NULL)
+            return NULLS_MADE;
+    return map->has_null_key && map->null_result.value.kind != VALUE_NULL ? NULLS_NONE
+                                                                          : NULLS_KEPT;
+}
+
 const struct rule_kind rule_map = {
     .key = "map",
     .companions = {"default"},
@@ -290,5 +312,6 @@ const struct rule_kind rule_map = {
     .bind = map_bind,
     .evaluate = map_evaluate,
     .sql = map_sql,
+    .nulls = map_nulls,
     .inverse = map_inverse,
 };

@@ -40,8 +40,7 @@ static bool null_if_load(const struct yaml_node *value, const struct yaml_node *
 
     (void)entry;
     if (value->kind == YAML_MAPPING || (list && value->count == 0))
-        return yaml_error(value, err,
-                          "null_if: expected a value or a list such as [\"\", n/a]");
+        return yaml_expected(value, "null_if", "a value or a list such as [\"\", n/a]", err);
     *null_if = (struct null_if){
         .values = arena_alloc(arena, (value->count + 1) * sizeof(*null_if->values))};
     *state = null_if;
@@ -114,5 +113,6 @@ const struct rule_kind rule_null_if = {
     .bind = null_if_bind,
     .evaluate = null_if_evaluate,
     .sql = null_if_sql,
+    .nulls = rule_makes_nulls,
     .inverse = null_if_inverse,
 };

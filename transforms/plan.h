@@ -2,6 +2,7 @@
 #ifndef TRANSFORMS_PLAN_H
 #define TRANSFORMS_PLAN_H
 
+#include "schema/passage.h"
 #include "transforms/rule.h"
 #include "transforms/rules.h"
 #include "transforms/spec.h"
@@ -25,7 +26,8 @@ struct plan_column {
     uint16_t input_count;
     const struct source_column **inputs; /* what the rule reads, each once */
     const struct type_codec *codec;      /* the target's; NULL: unknown */
-    bool passes;
+    struct passage passage;              /* of a plain source column's values */
+    bool passes;                         /* they go through in the format they come in */
     bool key;
     const struct value *binary; /* a constant in binary form; NULL: none */
 };
@@ -48,6 +50,11 @@ struct chain_plan {
     struct arena arena;
     struct table_plan *tables; /* as chain.tables */
 };
+
+/* Appends what stands after FROM to get the source's rows that fulfil the conditions (NULL: none):
+ * a quoted table, or a SELECT in parentheses. */
+void plan_source_rows(const struct catalog_table *source, const struct condition *where,
+                      const struct condition *route, struct buf *sql);
 
 static inline bool plan_reads(const struct plan_column *column,
                               const struct catalog_column *source)

@@ -44,7 +44,7 @@ static bool load_entries(const struct yaml_node *map, size_t references, struct 
                          struct route_spec *route, struct err *err)
 {
     if (!map || map->kind != YAML_MAPPING || map->count == 0)
-        return yaml_error(map, err, "route: expected map: { value: schema.table, ... }");
+        return yaml_expected(map, "route: map", "{ value: schema.table, ... }", err);
     route->entries = arena_alloc(arena, map->count * sizeof(*route->entries));
     route->values = arena_alloc(arena, map->count * sizeof(*route->values));
     route->count = map->count;

@@ -45,6 +45,7 @@
 #include <stdint.h>
 
 struct rule_kind;
+struct table_name; /* transforms/spec.h */
 struct binder; /* transforms/bind.h */
 
 /* A column of the source table that rules read. */
@@ -55,6 +56,12 @@ struct source_column {
     bool read;                      /* by any rule of the table */
     uint16_t index; /* in bound_table.source_relation; set once all rules are bound */
 };
+
+/* Where the stream is binary, a type without binary form comes as text all the same. */
+static inline bool source_comes_as_text(const struct source_column *source)
+{
+    return source->column->type && !source->column->type->sends;
+}
 
 /* A bound step. */
 struct rule {
@@ -97,6 +104,13 @@ struct inverse {
     bool one_to_one;           /* different inputs never give the same result */
 };
 
+/* What a step gives where NULL comes in, and whether it gives NULL of itself. */
+enum nulls {
+    NULLS_KEPT, /* NULL of NULL, and of nothing else */
+    NULLS_MADE, /* NULL of some values too, or it fails for some (sql() yields NULL then) */
+    NULLS_NONE, /* never NULL */
+};
+
 struct rule_kind {
     const char *key; /* the key of a column entry that asks for it */
     /* Further keys it reads from the entry; NULL-terminated. Where such a key is a kind of its
@@ -122,6 +136,7 @@ struct rule_kind {
     /* Why this step cannot be said in SQL, as a clause ("PostgreSQL has no xxh64"); NULL: it
      * can. A NULL member: it always can, if its input can. */
     const char *(*no_sql)(const struct rule *rule);
+    enum nulls (*nulls)(const struct rule *rule); /* NULL: NULLS_KEPT */
     /* Fills *inverse, which is zeroed but for one_to_one = true; a step calls its input's. */
     void (*inverse)(const struct rule *rule, struct inverse *inverse);
 };
@@ -154,6 +169,9 @@ bool rule_always_begins(const struct yaml_node *value);
 void rule_sql(const struct rule *rule, struct buf *sql);
 /* The first reason of the rule and of what it reads why there is no SQL for it, or NULL. */
 const char *rule_no_sql(const struct rule *rule);
+/* For struct rule_kind.nulls. */
+enum nulls rule_makes_nulls(const struct rule *rule);
+enum nulls rule_makes_no_null(const struct rule *rule);
 /* Puts `(SELECT result FROM (SELECT (input) COLLATE "C" AS v) AS s)` around a result that names
  * its input v, as often as it likes: the text of nested steps grows by sums, not by products,
  * and comparisons are those of bytes. */
@@ -203,20 +221,26 @@ const struct rule *binder_before(struct binder *binder, const struct rule_kind *
 /* True if the constant is a value of the target column being bound, as far as can be known
  * here; else a finding that calls it `what`. Before the last step it always is. */
 bool binder_fits(struct binder *binder, const char *what, const struct constant *constant);
-/* Puts what the groups of the source's pattern took for \1 to \9. */
-void binder_fill(struct binder *binder, struct constant *constant);
+/* In an entry with a pattern: puts what its groups took for \1 to \9. False, with a finding,
+ * where it has fewer groups. */
+bool binder_fill(struct binder *binder, const char *what, struct constant *constant);
+/* The same in a table's name. */
+bool binder_fill_name(struct binder *binder, const char *what, struct table_name *name);
 struct arena *binder_arena(struct binder *binder);
 /* "public.users.status", the target column being bound. */
 const char *binder_object(struct binder *binder);
 /* Leaves a breaking finding at `where` (NULL: at the target column). Returns false. */
 bool binder_refuse(struct binder *binder, const char *id, const char *where, const char *fix,
                    const char *what, ...) __attribute__((format(printf, 5, 6)));
-/* Both sides' catalogs. */
+/* Both sides' catalogs; NULL for a target that is still to be made. */
 const struct catalog *binder_catalog(struct binder *binder, bool target);
 /* Notes what a rule will ask at run time; its number is that of evaluation.lookups, and the
  * same for who asks the same. The request is copied, its texts are borrowed from the binder's
  * arena. */
 size_t binder_request(struct binder *binder, const struct lookup_request *request);
+/* `; did you mean "public.users"?`, or "". */
+const char *binder_table_did_you_mean(struct binder *binder, const struct catalog *catalog,
+                                      const struct table_name *name);
 /* The source table, for messages and statements. */
 const struct catalog_table *binder_source_table(struct binder *binder);
 /* Has the target read an expression for the column being bound, over all columns of the source

@@ -44,7 +44,7 @@ static bool load_names(const struct yaml_node *node, const char *what, struct ar
                        size_t *count, struct name_spec **names, struct err *err)
 {
     if (node->kind != YAML_SEQUENCE || node->count == 0)
-        return yaml_error(node, err, "%s: expected a list of columns such as [id, name]", what);
+        return yaml_expected(node, what, "a list of columns such as [id, name]", err);
     *names = arena_alloc(arena, node->count * sizeof(**names));
     for (size_t i = 0; i < node->count; i++) {
         const char *name;
@@ -170,8 +170,8 @@ static bool load_type(const struct yaml_node *node, struct arena *arena,
         return false;
     if (!*type || type[strspn(type, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                     "0123456789_ .,()[]\"")])
-        return yaml_error(node, err,
-                          "type: expected the name of a type such as bigint or numeric(12,2)");
+        return yaml_expected(node, "type", "the name of a type such as bigint or numeric(12,2)",
+                             err);
     column->type = text_copy(arena, type);
     return true;
 }
@@ -187,7 +187,7 @@ static bool load_column(const struct yaml_node *key, const struct yaml_node *ent
     snprintf(what, sizeof(what), "column \"%s\"", column->name);
     list_column_keys(known);
     if (entry->kind != YAML_MAPPING || entry->count == 0)
-        return yaml_error(entry, err, "%s: expected a rule such as { from: name }", what);
+        return yaml_expected(entry, what, "a rule such as { from: name }", err);
     return yaml_check_keys(entry, what, known, err) &&
            load_type(yaml_get(entry, "type"), arena, column, err) &&
            load_steps(entry, arena, column, err);
@@ -197,9 +197,9 @@ static bool load_columns(const struct yaml_node *node, struct arena *arena,
                          struct table_spec *table, struct err *err)
 {
     if (node->kind != YAML_MAPPING)
-        return yaml_error(node, err,
-                          "columns: expected target columns with a rule each, such as "
-                          "full_name: { from: name }");
+        return yaml_expected(node, "columns",
+                             "target columns with a rule each, such as full_name: { from: name }",
+                             err);
     table->columns = arena_alloc(arena, node->count * sizeof(*table->columns));
     table->column_count = node->count;
     for (size_t i = 0; i < node->count; i++)
@@ -214,7 +214,7 @@ static bool load_excludes(const struct yaml_node *node, struct arena *arena,
     if (!table->source.is_pattern)
         return yaml_error(node, err, "exclude: source names one table; exclude is for patterns");
     if (node->kind != YAML_SEQUENCE || node->count == 0)
-        return yaml_error(node, err, "exclude: expected a list such as [public.log, \"*.tmp_*\"]");
+        return yaml_expected(node, "exclude", "a list such as [public.log, \"*.tmp_*\"]", err);
     table->excludes = arena_alloc(arena, node->count * sizeof(*table->excludes));
     table->exclude_count = node->count;
     for (size_t i = 0; i < node->count; i++)
@@ -299,9 +299,10 @@ static bool load_table(const struct yaml_node *node, struct arena *arena,
 static bool load_tables(const struct yaml_node *tables, struct rules *rules, struct err *err)
 {
     if (tables->kind != YAML_SEQUENCE || tables->count == 0)
-        return yaml_error(tables, err,
-                          "tables: expected a list of entries such as - source: public.users; "
-                          "leave it out to carry every table unchanged");
+        return yaml_expected(tables, "tables",
+                             "a list of entries such as - source: public.users; leave it out to "
+                             "carry every table unchanged",
+                             err);
     rules->table_count = tables->count;
     rules->tables = arena_alloc(&rules->arena, tables->count * sizeof(*rules->tables));
     for (size_t i = 0; i < tables->count; i++)

@@ -18,6 +18,7 @@
 #include "pipeline/transform.h"
 #include "schema/catalog.h"
 #include "schema/finding.h"
+#include "schema/passage.h"
 
 struct rules;
 struct rule;      /* transforms/rule.h */
@@ -27,7 +28,10 @@ struct condition; /* transforms/condition.h */
 struct bound_column {
     const struct catalog_column *target;
     const struct rule *rule; /* never NULL: a carried column has a `from` rule of its own */
-    bool passes;             /* the source's value goes through as it is, in its format */
+    bool passes;             /* the source's value goes through, in its format */
+    enum passage_kind travels;
+    const char *why;           /* "" for PASSAGE_BINARY */
+    bool keeps_stream_text;    /* the stream cannot be binary because of it */
     const char *no_sql;      /* why the value cannot be said in SQL: a clause; NULL: it can */
 };
 
@@ -52,13 +56,13 @@ struct bound_table {
     /* COPY may run in binary on both sides: every target column is produced in its type's
      * binary form. Otherwise text on both sides. */
     bool copy_binary;
-    const char *copy_text_reason; /* why not: "column c (type xml)"; NULL if binary */
+    const char *copy_text_reason; /* why not: "column c (regclass holds ...)"; NULL if binary */
     /* Key columns with a constant value (`value:`), or any such columns where there is no key:
      * the target may hold rows of others, so TRUNCATE and the emptiness test look only at rows
      * that carry these constants. */
     uint16_t owner_count;
     const uint16_t *owner_columns;   /* indexes into target_relation's columns */
-    const char *const *owner_values; /* text */
+    const char *const *owner_values; /* text, as the type prints it */
     /* Which rows these are: those that fulfil both. NULL: all. */
     const struct condition *where;
     const struct condition *route;
@@ -90,11 +94,11 @@ struct chain {
     const struct bound_table *tables; /* those of one source beside each other */
     size_t merge_count;
     const struct chain_merge *merges;
-    /* The stream may ask pgoutput for binary values: each column either passes to a column of
-     * the same codec, or can be turned to text here. One stream has one format. */
+    /* The stream may ask pgoutput for binary values: each column either passes, or can be turned
+     * to text here, or comes as text in any case. One stream has one format. */
     bool stream_binary;
     const char
-        *stream_text_reason; /* why not binary: "public.t.c (type xml)"; NULL if binary */
+        *stream_text_reason; /* why not: "public.t.c (regclass holds ...)"; NULL if binary */
     /* What rules ask at run time; a transform has a lookup for each. */
     size_t lookup_count;
     const struct lookup_request *lookups;

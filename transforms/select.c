@@ -56,10 +56,18 @@ static void append_column(const struct bound_column *column, struct buf *sql)
     ident_append(sql, column->target->name);
 }
 
-/* " WHERE (...) AND (...)", or nothing. */
-static void bound_table_where(const struct bound_table *table, struct buf *sql)
+/* A table's own rows, as the publication has them; partitions come with their root. */
+static void append_table(const struct catalog_table *source, struct buf *sql)
 {
-    const struct condition *const conditions[] = {table->where, table->route};
+    buf_append_text(sql, source->kind == 'p' ? "" : "ONLY ");
+    ident_append_qualified(sql, source->schema, source->name);
+}
+
+/* " WHERE (...) AND (...)", or nothing. */
+static void append_where(const struct condition *where, const struct condition *route,
+                         struct buf *sql)
+{
+    const struct condition *const conditions[] = {where, route};
     const char *separator = " WHERE (";
 
     for (size_t i = 0; i < 2; i++) {
@@ -72,6 +80,17 @@ static void bound_table_where(const struct bound_table *table, struct buf *sql)
     }
 }
 
+void plan_source_rows(const struct catalog_table *source, const struct condition *where,
+                      const struct condition *route, struct buf *sql)
+{
+    bool all = !where && !route;
+
+    buf_append_text(sql, all ? "" : "(SELECT * FROM ");
+    append_table(source, sql);
+    append_where(where, route, sql);
+    buf_append_text(sql, all ? "" : ")");
+}
+
 void bound_table_select(const struct bound_table *table, struct buf *sql)
 {
     buf_append_text(sql, "SELECT ");
@@ -79,8 +98,7 @@ void bound_table_select(const struct bound_table *table, struct buf *sql)
         buf_append_text(sql, i ? ", " : "");
         append_column(&table->columns[i], sql);
     }
-    /* A table's own rows, as the publication has them; partitions come with their root. */
-    buf_append_text(sql, table->source->kind == 'p' ? " FROM " : " FROM ONLY ");
-    ident_append_qualified(sql, table->source->schema, table->source->name);
-    bound_table_where(table, sql);
+    buf_append_text(sql, " FROM ");
+    append_table(table->source, sql);
+    append_where(table->where, table->route, sql);
 }

@@ -109,7 +109,7 @@ static const char *type_text(const struct catalog_table *table, const struct col
 {
     for (uint16_t i = 0; i < table->column_count; i++)
         if (table->columns[i].type_oid == column->type_oid &&
-            table->columns[i].type_modifier == column->type_modifier)
+            catalog_shown_modifier(&table->columns[i]) == column->type_modifier)
             return table->columns[i].type_name;
     snprintf(number, size, "type %u", column->type_oid);
     return number;

@@ -262,5 +262,6 @@ const struct rule_kind rule_formula = {
     .evaluate = expression_evaluate,
     .sql = expression_sql,
     .no_sql = expression_no_sql,
+    .nulls = rule_makes_nulls,
     .inverse = expression_inverse,
 };

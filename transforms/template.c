@@ -8,6 +8,8 @@
  * and what {id} means elsewhere does not change with that rule. {"name"} quotes a name that
  * holds braces, with "" for a quote. {{ and }} are braces.
  *
+ * In an entry whose source is a pattern, \1 is what the pattern's first group took.
+ *
  * A NULL makes the whole NULL, as || does in SQL. Unchanged values make the whole unchanged
  * when nothing else in it can have changed; otherwise the row cannot be computed.
  *
@@ -161,6 +163,19 @@ static void bind_literal(struct arena *arena, struct template *bound, const char
         (struct part){.text = text_copy_sized(arena, text, size), .size = size};
 }
 
+/* With what the groups of the source's pattern took for \1: that is text, not a {name}. */
+static bool bind_text(struct binder *binder, struct template *bound, const struct part *part)
+{
+    struct constant text = {
+        .value = {.data = part->text, .size = part->size, .kind = VALUE_TEXT},
+        .where = bound->where};
+
+    if (!binder_fill(binder, "template", &text))
+        return false;
+    bind_literal(binder_arena(binder), bound, text.value.data, text.value.size);
+    return true;
+}
+
 /* False when the name is unknown. *null: it stands for a constant NULL. */
 static bool bind_name(struct binder *binder, struct template *bound, const struct part *loaded,
                       bool *null)
@@ -220,10 +235,8 @@ static bool template_bind(struct binder *binder, const void *loaded, struct rule
     for (size_t i = 0; i < template->count; i++) {
         const struct part *part = &template->parts[i];
 
-        if (part->is_name)
-            known &= bind_name(binder, bound, part, &null);
-        else
-            bind_literal(arena, bound, part->text, part->size);
+        known &= part->is_name ? bind_name(binder, bound, part, &null)
+                               : bind_text(binder, bound, part);
     }
     rule->state = bound;
     rule->constant = known ? find_constant(arena, bound, null) : NULL;

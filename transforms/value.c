@@ -24,9 +24,8 @@ static bool value_bind(struct binder *binder, const void *loaded, struct rule *r
     struct constant *constant = arena_alloc(arena, sizeof(*constant));
 
     *constant = constant_copy(arena, loaded);
-    binder_fill(binder, constant);
     rule->constant = &constant->value;
-    return binder_fits(binder, "value", constant);
+    return binder_fill(binder, "value", constant) && binder_fits(binder, "value", constant);
 }
 
 static bool value_evaluate(const struct rule *rule, const struct evaluation *in,

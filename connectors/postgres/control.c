@@ -9,18 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONTROL_LAYOUT 1
+#define CONTROL_LAYOUT 2
 #define COPIERS_PATIENCE (60 * USEC_PER_SEC)
 #define COPIERS_PAUSE (50 * USEC_PER_MS)
 
 /* The state words, by enum control_state. */
 static const char *const STATES[] = {"none", "creating", "started"};
 
+/* Several migrations may begin at once: IF NOT EXISTS alone would let them collide. */
+#define INSTALL_LOCK "SELECT pg_advisory_xact_lock(hashtextextended('slackwater control', 0));"
+
 static const char INSTALL_SQL[] =
     "BEGIN;"
+    INSTALL_LOCK
     "CREATE SCHEMA IF NOT EXISTS slackwater;"
     "CREATE TABLE IF NOT EXISTS slackwater.layout (version int NOT NULL);"
-    "INSERT INTO slackwater.layout SELECT 1 WHERE NOT EXISTS (SELECT FROM slackwater.layout);"
+    "DELETE FROM slackwater.layout; INSERT INTO slackwater.layout VALUES (2);"
     "CREATE TABLE IF NOT EXISTS slackwater.migration ("
     "  name text PRIMARY KEY,"
     "  state text NOT NULL,"
@@ -81,6 +85,11 @@ static const char INSTALL_SQL[] =
     "  built_at timestamptz,"
     "  PRIMARY KEY (migration, name),"
     "  FOREIGN KEY (migration, source) REFERENCES slackwater.copy ON DELETE CASCADE);"
+    "CREATE TABLE IF NOT EXISTS slackwater.claim ("
+    "  migration text NOT NULL REFERENCES slackwater.migration ON DELETE CASCADE,"
+    "  target text NOT NULL,"
+    "  owner jsonb NOT NULL,"
+    "  PRIMARY KEY (migration, target, owner));"
     "COMMIT";
 
 static const char LOAD_SQL[] =
@@ -90,34 +99,36 @@ static const char LOAD_SQL[] =
     " FROM slackwater.migration m LEFT JOIN slackwater.progress p ON p.migration = m.name"
     " WHERE m.name = $1";
 
-static bool read_layout(struct session *session, bool *installed, struct err *err)
+/* *version 0: nothing is installed. */
+static bool read_layout(struct session *session, long *version, struct err *err)
 {
     PGresult *r = session_exec(session, "SELECT to_regclass('slackwater.layout') IS NOT NULL",
                                err);
     if (r == NULL)
         return false;
-    *installed = PQgetvalue(r, 0, 0)[0] == 't';
+    bool installed = PQgetvalue(r, 0, 0)[0] == 't';
     PQclear(r);
-    if (!*installed)
+    *version = 0;
+    if (!installed)
         return true;
     r = session_exec(session, "SELECT max(version) FROM slackwater.layout", err);
     if (r == NULL)
         return false;
-    long version = strtol(PQgetvalue(r, 0, 0), NULL, 10);
+    *version = strtol(PQgetvalue(r, 0, 0), NULL, 10);
     PQclear(r);
-    if (version <= CONTROL_LAYOUT)
+    if (*version <= CONTROL_LAYOUT)
         return true;
     err_set(err, ERR_CONFIG, "target: schema slackwater has layout %ld, this program knows %d",
-            version, CONTROL_LAYOUT);
+            *version, CONTROL_LAYOUT);
     return err_remedy(err, "run the slackwater version that created it, or a newer one");
 }
 
 bool control_install(struct session *session, struct err *err)
 {
-    bool installed = false;
-    if (!read_layout(session, &installed, err))
+    long version = 0;
+    if (!read_layout(session, &version, err))
         return false;
-    if (installed || session_run(session, INSTALL_SQL, err))
+    if (version == CONTROL_LAYOUT || session_run(session, INSTALL_SQL, err))
         return true;
     return err_wrap(err, "creating the control schema");
 }
@@ -146,11 +157,11 @@ static enum control_state parse_state(const char *text)
 bool control_load(struct session *session, const char *migration,
                   struct control_migration *found, struct err *err)
 {
-    bool installed = false;
-    if (!read_layout(session, &installed, err))
+    long version = 0;
+    if (!read_layout(session, &version, err))
         return err_wrap(err, "reading the control schema");
     *found = (struct control_migration){.state = CONTROL_NONE};
-    if (!installed)
+    if (version == 0)
         return true;
     PGresult *r = session_query(session, LOAD_SQL, 1, &migration, err);
     if (r == NULL)
@@ -520,14 +531,11 @@ bool control_drop_origin(struct session *session, const char *origin, struct err
     return r != NULL || err_wrap(err, "dropping replication origin %s", origin);
 }
 
-bool control_remove(struct session *session, const char *migration, struct err *err)
+/* In a transaction, so that no migration that begins meanwhile loses the schema under its feet. */
+static bool remove_rows(struct session *session, const char *migration, struct err *err)
 {
-    bool installed = false;
-    if (!read_layout(session, &installed, err))
-        return false;
-    if (!installed)
-        return true;
-    if (!run_query(session, "DELETE FROM slackwater.migration WHERE name = $1", 1, &migration,
+    if (!session_run(session, INSTALL_LOCK, err) ||
+        !run_query(session, "DELETE FROM slackwater.migration WHERE name = $1", 1, &migration,
                    err))
         return false;
     PGresult *r = session_exec(session, "SELECT count(*) FROM slackwater.migration", err);
@@ -536,4 +544,19 @@ bool control_remove(struct session *session, const char *migration, struct err *
     bool last = strcmp(PQgetvalue(r, 0, 0), "0") == 0;
     PQclear(r);
     return !last || session_run(session, "DROP SCHEMA slackwater CASCADE", err);
+}
+
+bool control_remove(struct session *session, const char *migration, struct err *err)
+{
+    struct err ignored = {0};
+    long version = 0;
+    if (!read_layout(session, &version, err))
+        return false;
+    if (version == 0)
+        return true;
+    if (session_run(session, "BEGIN", err) && remove_rows(session, migration, err) &&
+        session_run(session, "COMMIT", err))
+        return true;
+    (void)session_run(session, "ROLLBACK", &ignored);
+    return false;
 }

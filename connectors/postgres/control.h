@@ -9,6 +9,7 @@
  *              the same target transaction as the copied rows
  *   deferred_index  one row an index that a copy dropped: how to make it again, and whether that is
  *              done (postgres/deferred_index.h)
+ *   claim      which rows of which target tables are the migration's (claim.h)
  *
  * Life of a migration row:
  *
@@ -53,7 +54,8 @@ struct control_copy {
     int64_t updates_deletes; /* of an insert-only source table when the migration began */
 };
 
-/* Creates the schema and tables where missing. Refuses (ERR_CONFIG) a newer layout. */
+/* Creates the schema and tables where missing, or brings them to this layout. Refuses
+ * (ERR_CONFIG) a newer one. */
 bool control_install(struct session *session, struct err *err);
 
 /* state CONTROL_NONE when there is no such migration, also when nothing is installed. */

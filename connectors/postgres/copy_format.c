@@ -3,6 +3,7 @@
 
 #include "base/reader.h"
 
+#include <endian.h>
 #include <string.h>
 
 static const char SIGNATURE[11] = "PGCOPY\n\377\r\n";
@@ -69,20 +70,55 @@ static bool wrong_value(uint16_t column, struct err *err)
                    column + 1U);
 }
 
+/* The bytes that the row takes in the file; 0 and an error when a value is not binary. */
+static size_t binary_size(const struct row *row, struct err *err)
+{
+    size_t size = sizeof(uint16_t);
+    for (uint16_t i = 0; i < row->count; i++) {
+        const struct value *value = &row->values[i];
+        if (value->kind != VALUE_BINARY && value->kind != VALUE_NULL) {
+            wrong_value(i, err);
+            return 0;
+        }
+        size += sizeof(uint32_t) + (value->kind == VALUE_BINARY ? value->size : 0);
+    }
+    return size;
+}
+
+static char *put_u16(char *at, uint16_t number)
+{
+    number = htobe16(number);
+    memcpy(at, &number, sizeof(number));
+    return at + sizeof(number);
+}
+
+static char *put_u32(char *at, uint32_t number)
+{
+    number = htobe32(number);
+    memcpy(at, &number, sizeof(number));
+    return at + sizeof(number);
+}
+
+/* Room is made once a row, not once a field: this runs for every field that is copied. */
 bool copy_write_binary(const struct row *row, struct buf *out, struct err *err)
 {
-    buf_append_u16(out, row->count);
+    size_t size = binary_size(row, err);
+    if (size == 0)
+        return false;
+    buf_reserve(out, size);
+    char *at = put_u16(out->data + out->size, row->count);
     for (uint16_t i = 0; i < row->count; i++) {
         const struct value *value = &row->values[i];
         if (value->kind == VALUE_NULL) {
-            buf_append_u32(out, NULL_FIELD);
+            at = put_u32(at, NULL_FIELD);
             continue;
         }
-        if (value->kind != VALUE_BINARY)
-            return wrong_value(i, err);
-        buf_append_u32(out, value->size);
-        buf_append(out, value->data, value->size);
+        at = put_u32(at, value->size);
+        if (value->size > 0)
+            memcpy(at, value->data, value->size);
+        at += value->size;
     }
+    buf_written(out, size);
     return true;
 }
 

@@ -18,8 +18,10 @@ typedef void (*ddl_told)(const char *line, void *context);
 
 /* Runs the phase's statements one by one: those before the data in one transaction, so that a
  * failure leaves nothing; those after it each by itself, since some build indexes concurrently.
- * What is there already is left alone, so that a phase may be run again; but a table or a type
- * of the same name that is not the one meant is refused (ERR_CONFIG) before anything runs. */
+ * What is there already is left alone, so that a phase may be run again; but what has the same
+ * name and is not the one meant is refused (ERR_CONFIG) before anything runs (ddl_compare.h).
+ * A statement after the data that does not get its lock at once is tried again for a while,
+ * and told as "... waits for a lock, which is held: ...". */
 bool ddl_apply(const struct ddl_target *target, const struct ddl *ddl, enum ddl_phase phase,
                ddl_told told, void *context, struct err *err);
 

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "postgres/locks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static const char COLUMNS_SQL[] =
     "SELECT a.attrelid, a.attnum, pg_get_expr(d.adbin, d.adrelid), s.oid,"
     "       CASE WHEN a.attcollation <> t.typcollation"
     "            THEN quote_ident(n.nspname) || '.' || quote_ident(l.collname) END,"
-    "       col_description(a.attrelid, a.attnum)"
+    "       col_description(a.attrelid, a.attnum), t.typtype = 'd' AND NOT a.attnotnull"
     " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
     " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
     " LEFT JOIN pg_collation l ON l.oid = a.attcollation"
@@ -38,8 +39,10 @@ static const char COLUMNS_SQL[] =
 static const char CONSTRAINTS_SQL[] =
     "SELECT k.conrelid, k.conname, k.contype, pg_get_constraintdef(k.oid), k.convalidated,"
     "       obj_description(k.oid, 'pg_constraint')"
-    " FROM pg_constraint k"
-    " WHERE k.conrelid = ANY ($1::oid[]) AND k.contype IN ('c', 'x') AND k.coninhcount = 0"
+    " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
+    " WHERE k.conrelid = ANY ($1::oid[]) AND k.contype IN ('c', 'x')"
+    /* A partition gets its root's again; what inherits becomes a table of its own. */
+    "   AND (k.coninhcount = 0 OR NOT c.relispartition)"
     " ORDER BY k.conrelid, k.conname COLLATE \"C\"";
 
 /* to_json() reads columns that older servers lack as NULL. */
@@ -127,7 +130,7 @@ static const char SEQUENCES_SQL[] =
 
 static const char TYPES_SQL[] =
     "SELECT t.oid, n.nspname, t.typname, t.typtype,"
-    "       CASE WHEN x.refobjid IS NOT NULL OR t.typcategory = 'A' THEN NULL"
+    "       CASE WHEN x.refobjid IS NOT NULL OR (t.typcategory = 'A' AND t.typtype = 'b') THEN NULL"
     "       WHEN t.typtype = 'e' THEN (SELECT 'AS ENUM (' || string_agg(quote_literal(enumlabel),"
     "            ', ' ORDER BY enumsortorder) || ')' FROM pg_enum WHERE enumtypid = t.oid)"
     "       WHEN t.typtype = 'd' THEN concat('AS ', format_type(t.typbasetype, t.typtypmod),"
@@ -279,6 +282,7 @@ static void read_columns(struct reading *reading, struct definition_table *table
             .sequence = oid_at(reading, COLUMNS, row, 3),
             .collation = text_at(reading, COLUMNS, row, 4),
             .comment = text_at(reading, COLUMNS, row, 5),
+            .domain_decides = bool_at(reading, COLUMNS, row, 6),
         };
     }
 }
@@ -503,7 +507,8 @@ bool ddl_source_read(struct session *session, const struct catalog *catalog,
     struct definitions *made = mem_zero(1, sizeof *made);
     struct reading reading = {.arena = &made->arena};
     arena_init(&made->arena, 0);
-    bool ok = session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+    bool ok = session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                                   "SET LOCAL lock_timeout = '5s'", err) &&
               ask(session, catalog, &reading, err) && session_run(session, "COMMIT", err);
     if (ok)
         assemble(&reading, made);
@@ -514,5 +519,6 @@ bool ddl_source_read(struct session *session, const struct catalog *catalog,
         return true;
     }
     definitions_free(made);
+    locks_explain(session, err);
     return err_wrap(err, "reading the definitions");
 }

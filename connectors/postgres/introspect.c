@@ -3,6 +3,7 @@
 #include "postgres/introspect.h"
 
 #include "base/mem.h"
+#include "postgres/locks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,10 @@ static const char TABLES_SQL[] =
     "       has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'),"
     "       has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE'),"
     "       has_table_privilege(c.oid, 'TRUNCATE'),"
-    "       row_security_active(c.oid), leaf.tuples, leaf.bytes, leaf.changed"
+    "       row_security_active(c.oid), leaf.tuples, leaf.bytes, leaf.changed,"
+    "       CASE WHEN NOT c.relispartition THEN"
+    "         (SELECT string_agg(i.inhparent::regclass::text, ', ' ORDER BY i.inhseqno)"
+    "          FROM pg_inherits i WHERE i.inhrelid = c.oid) END"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " CROSS JOIN LATERAL ("
     "   SELECT CASE WHEN bool_or(l.reltuples < 0) THEN -1"
@@ -60,25 +64,31 @@ static const char TABLES_SQL[] =
     " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 
 static const char COLUMNS_SQL[] =
-    "WITH RECURSIVE base(oid, base) AS ("
-    "   SELECT t.oid, t.oid FROM pg_type t WHERE t.typtype <> 'd'"
+    "WITH RECURSIVE base(oid, base, modifier, not_null, asks) AS ("
+    "   SELECT t.oid, t.oid, -1, false, NULL::text COLLATE \"C\" FROM pg_type t WHERE t.typtype <> 'd'"
     "   UNION ALL"
-    "   SELECT d.oid, b.base FROM pg_type d JOIN base b ON d.typbasetype = b.oid"
+    "   SELECT d.oid, b.base, CASE WHEN d.typtypmod < 0 THEN b.modifier ELSE d.typtypmod END,"
+    "          b.not_null OR d.typnotnull, nullif(concat_ws(' AND ', b.asks,"
+    "          (SELECT string_agg('(' || pg_get_expr(k.conbin, 0) || ')', ' AND '"
+    "                             ORDER BY k.conname)"
+    "           FROM pg_constraint k WHERE k.contypid = d.oid AND k.contype = 'c')), '')"
+    "          COLLATE \"C\""
+    "   FROM pg_type d JOIN base b ON d.typbasetype = b.oid"
     "   WHERE d.typtype = 'd')"
     " SELECT a.attrelid, a.attname, a.attnum, a.atttypid,"
     "        format_type(a.atttypid, a.atttypmod), tn.nspname || '.' || t.typname, t.oid,"
-    "        t.typtype, t.typelem <> 0 AND t.typcategory = 'A', coalesce(e.typtype, ''),"
-    "        coalesce(e.oid, 0), a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity,"
+    "        t.typtype, t.typelem <> 0 AND t.typcategory = 'A',"
+    "        CASE WHEN dt.typtype = 'd' THEN b.modifier ELSE a.atttypmod END,"
+    "        a.attnotnull OR b.not_null, a.atthasdef, a.attidentity,"
     "        a.attgenerated <> '', pg_get_expr(x.adbin, x.adrelid),"
     "        CASE WHEN a.attcollation <> dt.typcollation"
     "             THEN on_.nspname || '.' || o.collname END,"
-    "        col_description(c.oid, a.attnum)"
+    "        col_description(c.oid, a.attnum), b.asks"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " JOIN base b ON b.oid = a.atttypid JOIN pg_type t ON t.oid = b.base"
     " JOIN pg_namespace tn ON tn.oid = t.typnamespace"
     " JOIN pg_type dt ON dt.oid = a.atttypid"
-    " LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'"
     " LEFT JOIN pg_attrdef x ON x.adrelid = c.oid AND x.adnum = a.attnum"
     " LEFT JOIN pg_collation o ON o.oid = a.attcollation"
     " LEFT JOIN pg_namespace on_ ON on_.oid = o.collnamespace"
@@ -156,6 +166,52 @@ static const char ENUMS_SQL[] =
     " WHERE" OF_USERS
     " ORDER BY n.nspname COLLATE \"C\", t.typname COLLATE \"C\", e.enumsortorder";
 
+/* Types that columns have, and those that they are made of in turn. */
+#define REACHED_TYPES                                                                         \
+    "WITH RECURSIVE reached(oid) AS ("                                                        \
+    "   SELECT a.atttypid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"      \
+    "   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"    \
+    "   WHERE" OF_INTEREST                                                                    \
+    "   UNION"                                                                                \
+    "   SELECT made_of.oid FROM reached JOIN pg_type t ON t.oid = reached.oid"                \
+    "   CROSS JOIN LATERAL ("                                                                 \
+    "     SELECT " INNER_TYPE                                                                 \
+    "     UNION ALL"                                                                          \
+    "     SELECT a.atttypid FROM pg_attribute a"                                              \
+    "     WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped"              \
+    "   ) AS made_of(oid) WHERE made_of.oid <> 0)"
+
+/* What a type is made of; and its kind, an array's told from those of int2vector and the like,
+ * which have elements but not array_send()'s form. */
+#define INNER_TYPE                                                                            \
+    "CASE WHEN t.typtype = 'd' THEN t.typbasetype"                                            \
+    "     WHEN" IS_ARRAY "THEN t.typelem"                                                     \
+    "     WHEN t.typtype = 'r' THEN"                                                          \
+    "          (SELECT g.rngsubtype FROM pg_range g WHERE g.rngtypid = t.oid)"                \
+    "     WHEN t.typtype = 'm' THEN"                                                          \
+    "          (SELECT g.rngtypid FROM pg_range g WHERE g.rngmultitypid = t.oid)"             \
+    "     ELSE 0 END"
+#define IS_ARRAY " (t.typelem <> 0 AND t.typsend = 'pg_catalog.array_send'::regproc) "
+
+static const char TYPES_SQL[] =
+    REACHED_TYPES
+    " SELECT t.oid, n.nspname || '.' || t.typname, format_type(t.oid, NULL), x.extname,"
+    "        CASE WHEN" IS_ARRAY "AND t.typtype = 'b' THEN 'a' ELSE t.typtype END,"
+    "        t.typsend <> 0, t.typreceive <> 0, " INNER_TYPE
+    " FROM reached JOIN pg_type t ON t.oid = reached.oid"
+    " JOIN pg_namespace n ON n.oid = t.typnamespace"
+    " LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid"
+    "      AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'"
+    " LEFT JOIN pg_extension x ON x.oid = d.refobjid"
+    " ORDER BY t.oid";
+
+static const char FIELDS_SQL[] =
+    REACHED_TYPES
+    " SELECT t.oid, a.attname, a.atttypid"
+    " FROM reached JOIN pg_type t ON t.oid = reached.oid AND t.typtype = 'c'"
+    " JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped"
+    " ORDER BY t.oid, a.attnum";
+
 /* ---- reading results ---- */
 
 static const char *text_at(const PGresult *result, int row, int column)
@@ -221,6 +277,7 @@ static void read_table(const PGresult *r, int row, struct catalog_table *table)
         .estimated_rows = int_at(r, row, 14),
         .bytes = int_at(r, row, 15),
         .updates_deletes = int_at(r, row, 16),
+        .inherits = copy_at(r, row, 17),
     };
 }
 
@@ -242,16 +299,15 @@ static void read_columns(struct run_of_rows *rows, struct catalog_table *table)
             .base_type_oid = oid_at(r, row, 6),
             .type_kind = text_at(r, row, 7)[0],
             .array = bool_at(r, row, 8),
-            .element_kind = text_at(r, row, 9)[0],
-            .element_oid = oid_at(r, row, 10),
-            .type_modifier = (int32_t)int_at(r, row, 11),
-            .not_null = bool_at(r, row, 12),
-            .has_default = bool_at(r, row, 13) || text_at(r, row, 14)[0] != '\0',
-            .identity = text_at(r, row, 14)[0],
-            .generated = bool_at(r, row, 15),
-            .expression = copy_at(r, row, 16),
-            .collation = copy_at(r, row, 17),
-            .comment = copy_at(r, row, 18),
+            .type_modifier = (int32_t)int_at(r, row, 9),
+            .not_null = bool_at(r, row, 10),
+            .has_default = bool_at(r, row, 11) || text_at(r, row, 12)[0] != '\0',
+            .identity = text_at(r, row, 12)[0],
+            .generated = bool_at(r, row, 13),
+            .expression = copy_at(r, row, 14),
+            .collation = copy_at(r, row, 15),
+            .comment = copy_at(r, row, 16),
+            .domain = copy_at(r, row, 17),
         };
     }
 }
@@ -436,6 +492,34 @@ static void read_enums(const PGresult *r, struct catalog *catalog)
     }
 }
 
+static void read_types(const PGresult *r, struct run_of_rows *fields, struct catalog *catalog)
+{
+    catalog->type_count = (size_t)PQntuples(r);
+    catalog->types = mem_zero(catalog->type_count + 1, sizeof *catalog->types);
+    for (int i = 0; i < PQntuples(r); i++) {
+        struct catalog_type *type = &catalog->types[i];
+        *type = (struct catalog_type){
+            .oid = oid_at(r, i, 0),
+            .name = mem_string(text_at(r, i, 1)),
+            .shown = mem_string(text_at(r, i, 2)),
+            .extension = copy_at(r, i, 3),
+            .kind = text_at(r, i, 4)[0],
+            .sends = bool_at(r, i, 5),
+            .receives = bool_at(r, i, 6),
+            .inner_oid = oid_at(r, i, 7),
+        };
+        int first;
+        int count = rows_of(fields, type->oid, &first);
+        type->field_count = (uint16_t)count;
+        type->fields = mem_zero((size_t)count + 1, sizeof *type->fields);
+        for (int j = 0; j < count; j++)
+            type->fields[j] = (struct catalog_field){
+                .name = mem_string(text_at(fields->result, first + j, 1)),
+                .type_oid = oid_at(fields->result, first + j, 2),
+            };
+    }
+}
+
 static bool read_server(struct session *session, struct catalog *catalog, struct err *err)
 {
     PGresult *r = session_exec(session, SERVER_SQL, err);
@@ -466,7 +550,7 @@ static bool read_server(struct session *session, struct catalog *catalog, struct
 }
 
 enum query { TABLES, COLUMNS, INDEXES, FOREIGN_KEYS, CONSTRAINTS, TRIGGERS, SEQUENCES,
-             EXTENSIONS, ENUMS, QUERY_COUNT };
+             EXTENSIONS, ENUMS, TYPES, FIELDS, QUERY_COUNT };
 
 static const char *const QUERIES[QUERY_COUNT] = {
     [TABLES] = TABLES_SQL,
@@ -478,6 +562,8 @@ static const char *const QUERIES[QUERY_COUNT] = {
     [SEQUENCES] = SEQUENCES_SQL,
     [EXTENSIONS] = EXTENSIONS_SQL,
     [ENUMS] = ENUMS_SQL,
+    [TYPES] = TYPES_SQL,
+    [FIELDS] = FIELDS_SQL,
 };
 
 /* What the rows of a query say of a table. */
@@ -507,6 +593,8 @@ static void assemble(struct catalog *catalog, PGresult *const results[QUERY_COUN
     read_sequences(results[SEQUENCES], catalog);
     read_extensions(results[EXTENSIONS], catalog);
     read_enums(results[ENUMS], catalog);
+    read_types(results[TYPES], &(struct run_of_rows){.result = results[FIELDS]}, catalog);
+    catalog_link_types(catalog);
 }
 
 static bool read_all(struct session *session, struct catalog *catalog, struct err *err)
@@ -527,11 +615,14 @@ static bool read_all(struct session *session, struct catalog *catalog, struct er
 bool introspect(struct session *session, struct catalog **catalog, struct err *err)
 {
     struct catalog *made = mem_zero(1, sizeof *made);
-    if (session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+    /* Sizes and expressions of a table that somebody has for himself cannot be read. */
+    if (session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                             "SET LOCAL lock_timeout = '5s'", err) &&
         read_all(session, made, err) && session_run(session, "COMMIT", err)) {
         *catalog = made;
         return true;
     }
     catalog_free(made);
+    locks_explain(session, err);
     return err_wrap(err, "reading the catalogs");
 }

@@ -12,7 +12,8 @@
 static PGresult *count(struct session *source, const char *sql, struct err *err)
 {
     struct buf limited = {0};
-    buf_append_text(&limited, "BEGIN READ ONLY; SET LOCAL statement_timeout = '" TIME_LIMIT "';");
+    buf_append_text(&limited, "BEGIN READ ONLY; SET LOCAL lock_timeout = '1s';"
+                              "SET LOCAL statement_timeout = '" TIME_LIMIT "';");
     buf_append_format(&limited, "SELECT count(*) FROM (SELECT FROM (%s) AS all_of_them LIMIT %d)"
                                 " AS counted", sql, COUNT_MOST);
     PGresult *result = session_exec(source, limited.data, err);

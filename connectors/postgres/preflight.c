@@ -307,12 +307,12 @@ static void check_triggers(const struct preflight *p, const struct catalog_table
                       "row security holds for the role: its statements would be refused");
 }
 
-static bool has_unique(const struct catalog_table *table, bool immediate)
+static int count_unique(const struct catalog_table *table, bool immediate)
 {
+    int count = 0;
     for (uint16_t i = 0; i < table->index_count; i++)
-        if (table->indexes[i].unique && table->indexes[i].immediate == immediate)
-            return true;
-    return false;
+        count += table->indexes[i].unique && table->indexes[i].immediate == immediate;
+    return count;
 }
 
 /* Rows that swap their keys in one statement do so one after the other at the target. */
@@ -320,7 +320,8 @@ static void check_deferrable(const struct catalog_table *source,
                              const struct pg_target_table *target, const char *name,
                              struct findings *findings)
 {
-    if (has_unique(source, false) && has_unique(target->table, true))
+    if (count_unique(source, false) > count_unique(target->table, false) &&
+        count_unique(target->table, true) > 0)
         findings_addf(findings, "target.unique_not_deferrable", SEVERITY_POTENTIALLY_BREAKING,
                       name, "make the target's constraint DEFERRABLE as well",
                       "the source has a deferrable unique key, the target's unique keys are "

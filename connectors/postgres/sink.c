@@ -205,11 +205,14 @@ static bool key_changed(const struct change *change)
     return false;
 }
 
-/* Delete the old key, write the new one. What is not known moves along with the old row. */
+/* Delete the old key, write the new one. What is not known moves along with the old row, and so
+ * does what somebody else keeps there. */
 static bool send_key_change(struct pg_sink *s, const struct change *change, uint32_t index,
                             bool all_known, struct err *err)
 {
-    if (!all_known)
+    const struct relation *relation = change->relation;
+    if (!all_known ||
+        statement_keeps_columns(relation, s->config.tables[relation->table].table))
         return send_statement(s, change, index, STATEMENT_MOVE, s->known, err);
     return send_statement(s, change, index, STATEMENT_DELETE, s->known, err) &&
            send_statement(s, change, index, STATEMENT_UPSERT, s->known, err);

@@ -98,12 +98,12 @@ static bool any_known(const struct building *b)
     return false;
 }
 
-/* ("a", "b") for the columns that are known; or all of them. */
-static void column_list(struct building *b, bool all)
+/* ("a", "b") for the columns that are known. */
+static void column_list(struct building *b)
 {
     const char *separator = " (";
     for (uint16_t i = 0; i < b->relation->column_count; i++) {
-        if (!all && !is_known(b, i))
+        if (!is_known(b, i))
             continue;
         text(b, separator);
         column_name(b, i);
@@ -112,13 +112,56 @@ static void column_list(struct building *b, bool all)
     text(b, ")");
 }
 
+static bool writes_identity(const struct building *b)
+{
+    for (uint16_t i = 0; i < b->relation->column_count; i++)
+        if (b->relation->columns[i].identity_always)
+            return true;
+    return false;
+}
+
 static void overriding(struct building *b)
 {
-    for (uint16_t i = 0; i < b->relation->column_count; i++) {
-        if (b->relation->columns[i].identity_always) {
-            text(b, " OVERRIDING SYSTEM VALUE");
-            return;
+    text(b, writes_identity(b) ? " OVERRIDING SYSTEM VALUE" : "");
+}
+
+/* Columns of the target that no change fills, but for those that it computes itself. */
+static bool is_own(const struct relation *relation, const struct catalog_column *column)
+{
+    return !column->generated && relation_column(relation, column->name) < 0;
+}
+
+bool statement_keeps_columns(const struct relation *relation, const struct catalog_table *table)
+{
+    for (uint16_t i = 0; i < table->column_count; i++)
+        if (is_own(relation, &table->columns[i]))
+            return true;
+    return false;
+}
+
+static bool keeps_identity(const struct building *b)
+{
+    for (uint16_t i = 0; i < b->table->column_count; i++)
+        if (is_own(b->relation, &b->table->columns[i]) && b->table->columns[i].identity == 'a')
+            return true;
+    return false;
+}
+
+/* Their names behind the separator, then a comma each; with `excluded` "own" = EXCLUDED."own". */
+static void own_columns(struct building *b, const char *separator, bool excluded)
+{
+    for (uint16_t i = 0; i < b->table->column_count; i++) {
+        const struct catalog_column *column = &b->table->columns[i];
+        /* An UPDATE cannot set an identity column that is GENERATED ALWAYS. */
+        if (!is_own(b->relation, column) || (excluded && column->identity == 'a'))
+            continue;
+        text(b, separator);
+        ident_append(&b->sql, column->name);
+        if (excluded) {
+            text(b, " = EXCLUDED.");
+            ident_append(&b->sql, column->name);
         }
+        separator = ", ";
     }
 }
 
@@ -176,17 +219,15 @@ static void set_new(struct building *b)
     }
 }
 
-/* ON CONFLICT (key) DO UPDATE of the settable columns (every column not in the key if `all`),
- * or DO NOTHING when there is none. */
-static void on_conflict(struct building *b)
+/* ON CONFLICT (key) DO UPDATE of the settable columns, with `own` also of those that no change
+ * fills; or DO NOTHING when there is none. */
+static void on_conflict(struct building *b, bool own)
 {
     const char *separator = " DO UPDATE SET ";
+    size_t begun;
     text(b, " ON CONFLICT");
     key_list(b);
-    if (!any_settable(b)) {
-        text(b, " DO NOTHING");
-        return;
-    }
+    begun = b->sql.size;
     for (uint16_t i = 0; i < b->relation->column_count; i++) {
         if (!is_settable(b, i))
             continue;
@@ -196,6 +237,10 @@ static void on_conflict(struct building *b)
         column_name(b, i);
         separator = ", ";
     }
+    if (own)
+        own_columns(b, separator, true);
+    if (b->sql.size == begun)
+        text(b, " DO NOTHING");
 }
 
 static void insert_into(struct building *b)
@@ -204,7 +249,7 @@ static void insert_into(struct building *b)
     table_name(b);
     if (!any_known(b))
         return;
-    column_list(b, false);
+    column_list(b);
     overriding(b);
 }
 
@@ -272,7 +317,7 @@ static void build_upsert(struct building *b)
     text(b, " VALUES (");
     new_values(b);
     text(b, ")");
-    on_conflict(b);
+    on_conflict(b, false);
     b->statement->tells = TELLS_NO_ROW_EXISTED;
     if (!any_settable(b))
         return;
@@ -308,7 +353,7 @@ static void build_replace(struct building *b)
         text(b, ")");
         b->statement->tells = TELLS_INSERTED;
     }
-    on_conflict(b);
+    on_conflict(b, false);
 }
 
 static void build_patch(struct building *b)
@@ -325,8 +370,8 @@ static void build_patch(struct building *b)
     b->statement->tells = TELLS_MISSING;
 }
 
-/* The columns that are not known are taken from the row that goes. */
-static void build_move(struct building *b)
+/* (DELETE ... RETURNING what the new row does not bring). */
+static void delete_gone(struct building *b)
 {
     const char *separator = " RETURNING ";
     text(b, "WITH gone AS (DELETE FROM ");
@@ -339,10 +384,23 @@ static void build_move(struct building *b)
         column_name(b, i);
         separator = ", ";
     }
-    text(b, ") INSERT INTO ");
+    own_columns(b, separator, false);
+    text(b, ")");
+}
+
+static void insert_moved(struct building *b)
+{
+    const char *separator = " (";
+    text(b, "INSERT INTO ");
     table_name(b);
-    column_list(b, true);
-    overriding(b);
+    for (uint16_t i = 0; i < b->relation->column_count; i++) {
+        text(b, separator);
+        column_name(b, i);
+        separator = ", ";
+    }
+    own_columns(b, separator, false);
+    text(b, ")");
+    text(b, writes_identity(b) || keeps_identity(b) ? " OVERRIDING SYSTEM VALUE" : "");
     separator = " SELECT ";
     for (uint16_t i = 0; i < b->relation->column_count; i++) {
         text(b, separator);
@@ -352,11 +410,50 @@ static void build_move(struct building *b)
             column_name(b, i);
         separator = ", ";
     }
+    own_columns(b, separator, false);
     text(b, " FROM gone");
+}
+
+/* The row as a whole replaces what has the new key. */
+static void replace_moved(struct building *b)
+{
     static const bool ALL[1664] = {[0 ... 1663] = true};
-    b->known = ALL; /* the row as a whole replaces what has the new key */
-    on_conflict(b);
-    b->statement->tells = TELLS_MISSING;
+    const bool *known = b->known;
+    b->known = ALL;
+    on_conflict(b, true);
+    b->known = known;
+}
+
+static bool all_known(const struct building *b)
+{
+    for (uint16_t i = 0; i < b->relation->column_count; i++)
+        if (!is_known(b, i))
+            return false;
+    return true;
+}
+
+/* What the change does not bring is taken from the row that goes. When there is none, a row that
+ * is known in full is inserted all the same. */
+static void build_move(struct building *b)
+{
+    delete_gone(b);
+    if (!all_known(b)) {
+        text(b, " ");
+        insert_moved(b);
+        replace_moved(b);
+        b->statement->tells = TELLS_MISSING;
+        return;
+    }
+    text(b, ", moved AS (");
+    insert_moved(b);
+    replace_moved(b);
+    text(b, ") ");
+    insert_into(b);
+    text(b, " SELECT ");
+    new_values(b);
+    text(b, " WHERE NOT EXISTS (SELECT FROM gone)");
+    on_conflict(b, false);
+    b->statement->tells = TELLS_INSERTED;
 }
 
 static void build_delete(struct building *b)

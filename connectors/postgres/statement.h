@@ -19,7 +19,8 @@ enum statement_kind {
     STATEMENT_UPSERT,  /* insert, or overwrite what has the key */
     STATEMENT_REPLACE, /* update by key; a missing row is inserted in full */
     STATEMENT_PATCH,   /* update by key of the known columns only */
-    STATEMENT_MOVE,    /* key change with unknown columns: they go along from the old row */
+    STATEMENT_MOVE,    /* key change: what the change does not bring goes along from the old row; a
+                        * missing row is inserted if all is known */
     STATEMENT_DELETE,
     /* by whole row */
     STATEMENT_INSERT,
@@ -54,6 +55,8 @@ struct statement {
  * known (ignored by DELETE kinds). `table` is the relation's catalog entry at the target. */
 struct statement *statement_create(enum statement_kind kind, const struct relation *relation,
                                    const struct catalog_table *table, const bool *known);
+/* The table has columns that no change fills: a key change has to move its row. */
+bool statement_keeps_columns(const struct relation *relation, const struct catalog_table *table);
 void statement_free(struct statement *statement); /* NULL is accepted */
 
 #endif

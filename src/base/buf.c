@@ -8,6 +8,8 @@
 
 #include "base/mem.h"
 
+#include <assert.h>
+#include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +44,13 @@ void buf_reserve(struct buf *buf, size_t more)
         capacity = capacity > SIZE_MAX / 2 ? needed : capacity * 2;
     buf->data = mem_grow(buf->data, capacity, 1);
     buf->capacity = capacity;
+    buf->data[buf->size] = '\0';
+}
+
+void buf_written(struct buf *buf, size_t bytes)
+{
+    assert(bytes < buf->capacity - buf->size);
+    buf->size += bytes;
     buf->data[buf->size] = '\0';
 }
 
@@ -85,20 +94,20 @@ void buf_append_format(struct buf *buf, const char *format, ...)
 
 void buf_append_u16(struct buf *buf, uint16_t value)
 {
-    uint8_t bytes[] = {(uint8_t)(value >> 8), (uint8_t)value};
-    buf_append(buf, bytes, sizeof(bytes));
+    value = htobe16(value);
+    buf_append(buf, &value, sizeof(value));
 }
 
 void buf_append_u32(struct buf *buf, uint32_t value)
 {
-    buf_append_u16(buf, (uint16_t)(value >> 16));
-    buf_append_u16(buf, (uint16_t)value);
+    value = htobe32(value);
+    buf_append(buf, &value, sizeof(value));
 }
 
 void buf_append_u64(struct buf *buf, uint64_t value)
 {
-    buf_append_u32(buf, (uint32_t)(value >> 32));
-    buf_append_u32(buf, (uint32_t)value);
+    value = htobe64(value);
+    buf_append(buf, &value, sizeof(value));
 }
 
 char *buf_steal(struct buf *buf)

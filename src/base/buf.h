@@ -17,7 +17,9 @@ struct buf {
 
 void buf_free(struct buf *buf); /* frees the bytes, leaves an empty buffer */
 void buf_clear(struct buf *buf); /* size 0, memory kept */
+/* Room for `more` bytes behind data + size: write there, then say with buf_written() how many. */
 void buf_reserve(struct buf *buf, size_t more);
+void buf_written(struct buf *buf, size_t bytes);
 void buf_append(struct buf *buf, const void *data, size_t size);
 void buf_append_text(struct buf *buf, const char *text);
 void buf_append_char(struct buf *buf, char byte);

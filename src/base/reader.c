@@ -5,6 +5,7 @@
  * asked for more than was left, `failed` stays set and nothing is read any more. */
 #include "base/reader.h"
 
+#include <endian.h>
 #include <string.h>
 
 void reader_init(struct reader *reader, const void *data, size_t size)
@@ -25,33 +26,39 @@ const uint8_t *reader_bytes(struct reader *reader, size_t size)
     return bytes;
 }
 
-static uint64_t read_big_endian(struct reader *reader, size_t size)
-{
-    const uint8_t *bytes = reader_bytes(reader, size);
-    uint64_t value = 0;
-    for (size_t i = 0; bytes && i < size; i++)
-        value = value << 8 | bytes[i];
-    return value;
-}
-
 uint8_t reader_u8(struct reader *reader)
 {
-    return (uint8_t)read_big_endian(reader, 1);
+    const uint8_t *bytes = reader_bytes(reader, 1);
+    return bytes ? bytes[0] : 0;
 }
+
+/* Every field of every row passes here: one load each, not a loop over bytes. */
 
 uint16_t reader_u16(struct reader *reader)
 {
-    return (uint16_t)read_big_endian(reader, 2);
+    uint16_t value = 0;
+    const uint8_t *bytes = reader_bytes(reader, sizeof(value));
+    if (bytes)
+        memcpy(&value, bytes, sizeof(value));
+    return be16toh(value);
 }
 
 uint32_t reader_u32(struct reader *reader)
 {
-    return (uint32_t)read_big_endian(reader, 4);
+    uint32_t value = 0;
+    const uint8_t *bytes = reader_bytes(reader, sizeof(value));
+    if (bytes)
+        memcpy(&value, bytes, sizeof(value));
+    return be32toh(value);
 }
 
 uint64_t reader_u64(struct reader *reader)
 {
-    return read_big_endian(reader, 8);
+    uint64_t value = 0;
+    const uint8_t *bytes = reader_bytes(reader, sizeof(value));
+    if (bytes)
+        memcpy(&value, bytes, sizeof(value));
+    return be64toh(value);
 }
 
 const char *reader_string(struct reader *reader)

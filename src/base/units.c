@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 struct unit {
     const char *name;
@@ -105,6 +106,59 @@ bool units_parse_size(const char *text, uint64_t *bytes)
         return false;
     *bytes = value;
     return true;
+}
+
+/* Other words for the units, and their letters in another case. */
+struct unit_word {
+    const char *word;
+    const char *unit;
+};
+
+static const struct unit_word duration_words[] = {
+    {"usec", "us"},   {"msec", "ms"},   {"millisecond", "ms"}, {"sec", "s"},
+    {"second", "s"},  {"minute", "m"},  {"mins", "m"},         {"hr", "h"},
+    {"hour", "h"},    {"day", "d"},     {"ms", "ms"},          {"s", "s"},
+    {"m", "m"},       {"h", "h"},       {"d", "d"},            {NULL, NULL},
+};
+
+static const struct unit_word size_words[] = {
+    {"b", "B"},       {"byte", "B"},    {"k", "kB"},           {"kb", "kB"},
+    {"kilobyte", "kB"}, {"kib", "KiB"}, {"m", "MB"},           {"mb", "MB"},
+    {"megabyte", "MB"}, {"mib", "MiB"}, {"g", "GB"},           {"gb", "GB"},
+    {"gigabyte", "GB"}, {"gib", "GiB"}, {"t", "TB"},           {"tb", "TB"},
+    {"terabyte", "TB"}, {"tib", "TiB"}, {NULL, NULL},
+};
+
+/* One or more of them. */
+static bool is_word(const char *text, const char *word)
+{
+    size_t size = strlen(word);
+    return strncasecmp(text, word, size) == 0 &&
+           (text[size] == '\0' || strcasecmp(text + size, "s") == 0);
+}
+
+static bool nearest(const char *text, const struct unit_word *words, char *near, size_t size)
+{
+    struct decimal decimal;
+    const char *name = parse_decimal(text, &decimal);
+    if (!name)
+        return false;
+    int digits = (int)(name - text);
+    name += strspn(name, " ");
+    for (; words->word; words++)
+        if (is_word(name, words->word))
+            return snprintf(near, size, "%.*s%s", digits, text, words->unit) < (int)size;
+    return false;
+}
+
+bool units_nearest_duration(const char *text, char *near, size_t size)
+{
+    return nearest(text, duration_words, near, size);
+}
+
+bool units_nearest_size(const char *text, char *near, size_t size)
+{
+    return nearest(text, size_words, near, size);
 }
 
 /* "1.4 GB", "2 s": one place after the point below ten, when it says something. Rounds down, so

@@ -14,6 +14,11 @@
 bool units_parse_duration(const char *text, usec_t *duration);
 bool units_parse_size(const char *text, uint64_t *bytes);
 
+/* Of a text that is refused for its unit: with the unit that was meant ("5 seconds": "5s"), if
+ * that can be told. */
+bool units_nearest_duration(const char *text, char *near, size_t size);
+bool units_nearest_size(const char *text, char *near, size_t size);
+
 /* "1.5 s", "230 ms", "3 m 12 s", "2 h 5 m"; text has at least 32 bytes. Returns text. */
 char *units_format_duration(usec_t duration, char *text, size_t size);
 /* "1.4 GB", "12 kB"; text has at least 32 bytes. Returns text. */

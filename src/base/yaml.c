@@ -465,9 +465,9 @@ static void describe(const struct yaml_node *node, char *text, size_t size)
     if (!node)
         snprintf(text, size, "nothing");
     else if (node->kind == YAML_MAPPING)
-        snprintf(text, size, "a mapping");
+        snprintf(text, size, node->count ? "a mapping" : "an empty mapping");
     else if (node->kind == YAML_SEQUENCE)
-        snprintf(text, size, "a list");
+        snprintf(text, size, node->count ? "a list" : "an empty list");
     else if (node->expanded)
         snprintf(text, size, "a value from the environment");
     else if (yaml_is_null(node))
@@ -482,6 +482,61 @@ static bool unexpected(const struct yaml_node *node, const char *expected, struc
     describe(node, found, sizeof(found));
     yaml_error(node, err, "found %s; expected %s", found, expected);
     return false;
+}
+
+bool yaml_expected(const struct yaml_node *node, const char *what, const char *expected,
+                   struct err *err)
+{
+    char found[128];
+    describe(node, found, sizeof(found));
+    return yaml_error(node, err, "%s: found %s, expected %s", what, found, expected);
+}
+
+/* "a, b or c" */
+static void list_words(const char *const *words, const char *last, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; words[i] && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s",
+                                 i == 0          ? ""
+                                 : words[i + 1] ? ", "
+                                                : last,
+                                 words[i]);
+}
+
+bool yaml_choice(const struct yaml_node *node, const char *const *words, int *choice,
+                 struct err *err)
+{
+    const char *text, *near;
+    char known[256], found[128];
+    if (!yaml_text(node, &text, err))
+        return false;
+    for (int i = 0; words[i]; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *choice = i;
+            return true;
+        }
+    }
+    near = yaml_nearest(text, words);
+    list_words(words, " or ", known, sizeof(known));
+    describe(node, found, sizeof(found));
+    return yaml_error(node, err, "found %s; expected %s%s%s%s", found, known,
+                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+/* The keys that there are, where none of them is near. */
+static bool refuse_key(const struct yaml_node *key, const char *what, const char *const *known,
+                       struct err *err)
+{
+    const char *near = yaml_nearest(key->text, known);
+    char list[512];
+    if (near)
+        return yaml_error(key, err, "unknown key \"%.100s\" in %s; did you mean \"%s\"?",
+                          key->text, what, near);
+    list_words(known, " and ", list, sizeof(list));
+    return yaml_error(key, err, "unknown key \"%.100s\" in %s; known are %s", key->text, what,
+                      list);
 }
 
 bool yaml_check_keys(const struct yaml_node *mapping, const char *what,
@@ -499,9 +554,7 @@ bool yaml_check_keys(const struct yaml_node *mapping, const char *what,
             at++;
         if (known[at])
             continue;
-        const char *near = yaml_nearest(key->text, known);
-        return yaml_error(key, err, "unknown key \"%.100s\" in %s%s%s%s", key->text, what,
-                          near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        return refuse_key(key, what, known, err);
     }
     return true;
 }
@@ -570,12 +623,24 @@ bool yaml_real(const struct yaml_node *node, double min, double max, double *val
     return unexpected(node, expected, err);
 }
 
+static bool refuse_quantity(const struct yaml_node *node, const char *expected,
+                            bool (*nearest)(const char *text, char *near, size_t size),
+                            struct err *err)
+{
+    char found[128], near[64];
+    if (!is_scalar(node) || node->expanded || !nearest(node->text, near, sizeof(near)))
+        return unexpected(node, expected, err);
+    describe(node, found, sizeof(found));
+    return yaml_error(node, err, "found %s; expected %s; did you mean \"%s\"?", found, expected,
+                      near);
+}
+
 bool yaml_duration(const struct yaml_node *node, long long *usec, struct err *err)
 {
     usec_t duration;
     if (!is_scalar(node) || !units_parse_duration(node->text, &duration))
-        return unexpected(node, "a duration with its unit, such as 250ms, 5s, 2m, 1h or 1d",
-                          err);
+        return refuse_quantity(node, "a duration with its unit, such as 250ms, 5s, 2m, 1h or 1d",
+                               units_nearest_duration, err);
     *usec = duration;
     return true;
 }
@@ -584,7 +649,8 @@ bool yaml_size(const struct yaml_node *node, unsigned long long *bytes, struct e
 {
     uint64_t size;
     if (!is_scalar(node) || !units_parse_size(node->text, &size))
-        return unexpected(node, "a size, such as 64kB, 16MB or 1GB", err);
+        return refuse_quantity(node, "a size, such as 64kB, 16MB or 1GB", units_nearest_size,
+                               err);
     *bytes = size;
     return true;
 }

@@ -53,6 +53,13 @@ bool yaml_error(const struct yaml_node *node, struct err *err, const char *forma
 bool yaml_check_keys(const struct yaml_node *mapping, const char *what,
                      const char *const *known, struct err *err);
 
+/* ERR_CONFIG "what: found ..., expected ...", with the position. Returns false. */
+bool yaml_expected(const struct yaml_node *node, const char *what, const char *expected,
+                   struct err *err);
+/* One of the words of the NULL-terminated list; *choice is its index. */
+bool yaml_choice(const struct yaml_node *node, const char *const *words, int *choice,
+                 struct err *err);
+
 /* Typed scalars; the error says what was found and what was expected. Outputs borrowed. */
 bool yaml_text(const struct yaml_node *node, const char **text, struct err *err);
 bool yaml_bool(const struct yaml_node *node, bool *value, struct err *err);

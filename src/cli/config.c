@@ -75,25 +75,10 @@ static bool read_size(const struct yaml_node *node, int64_t *slot, struct err *e
     return true;
 }
 
-/* One of the words; *choice is its index. */
 static bool read_word(const struct yaml_node *node, const char *const *words, int *choice,
                       struct err *err)
 {
-    const char *text;
-    if (node == NULL)
-        return true;
-    if (!yaml_text(node, &text, err))
-        return false;
-    for (int i = 0; words[i] != NULL; i++) {
-        if (strcmp(text, words[i]) == 0) {
-            *choice = i;
-            return true;
-        }
-    }
-    const char *near = yaml_nearest(text, words);
-    return yaml_error(node, err, "\"%s\" is not a choice here%s%s%s", text,
-                      near ? "; did you mean \"" : "; the first of them is \"",
-                      near ? near : words[0], "\"");
+    return node == NULL || yaml_choice(node, words, choice, err);
 }
 
 /* ---- sections ---- */

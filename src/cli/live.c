@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/plain.h"
 #include "postgres/validate.h"
 #include "schema/compare.h"
 #include "schema/ident.h"
@@ -84,6 +85,7 @@ static struct table_pair bound_pair(struct arena *arena, const struct bound_tabl
                                .origins = origins,
                                .constants = constants,
                                .rows = rows_of(arena, table),
+                               .filtered = table->where != NULL || table->route != NULL,
                                .without_key = table->target_relation->match == MATCH_ROW};
 }
 
@@ -138,24 +140,65 @@ bool live_compare(struct migration *migration, struct err *err)
 
 /* ---- how values travel ---- */
 
+/* Frees the line, which names what others named. */
+static void print_line(char *line)
+{
+    plain_print(stdout, line);
+    putchar('\n');
+    free(line);
+}
+
+/* What neither goes as it is nor is made by a rule, and why; and what decides for the stream. */
+static void print_columns(const struct bound_table *table)
+{
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        const struct bound_column *column = &table->columns[i];
+        if (column->keeps_stream_text ||
+            (column->travels != PASSAGE_BINARY && column->travels != PASSAGE_MADE))
+            print_line(mem_format(
+                "    %s %s: %s (%s)%s", column->target->name, column->target->type_name,
+                passage_name(column->travels), column->why,
+                column->keeps_stream_text ? "; the stream is text because of it" : ""));
+    }
+}
+
+static void print_table(const struct bound_table *table)
+{
+    char *source = ident_display(table->source->schema, table->source->name);
+    char *target = ident_display(table->target->schema, table->target->name);
+    print_line(mem_format("  %s -> %s: copied as %s%s", source, target,
+                          table->copy_binary ? "binary" : "text, because of ",
+                          table->copy_binary ? "" : table->copy_text_reason));
+    print_columns(table);
+    free(source);
+    free(target);
+}
+
 void live_print_formats(const struct migration *migration)
 {
     const struct chain *chain = migration->chain;
     if (chain == NULL)
         return;
-    printf("%zu table(s); the stream carries values as %s%s\n", migration->source_count,
-           chain->stream_binary ? "binary" : "text, because of ",
-           chain->stream_binary ? "" : chain->stream_text_reason);
-    for (size_t i = 0; i < chain->table_count; i++) {
-        const struct bound_table *table = &chain->tables[i];
-        char *source = ident_display(table->source->schema, table->source->name);
-        char *target = ident_display(table->target->schema, table->target->name);
-        printf("  %s -> %s: copied as %s%s\n", source, target,
-               table->copy_binary ? "binary" : "text, because of ",
-               table->copy_binary ? "" : table->copy_text_reason);
-        free(source);
-        free(target);
+    print_line(mem_format("%zu table(s); the stream carries values as %s%s",
+                          migration->source_count,
+                          chain->stream_binary ? "binary" : "text, because of ",
+                          chain->stream_binary ? "" : chain->stream_text_reason));
+    for (size_t i = 0; i < chain->table_count; i++)
+        print_table(&chain->tables[i]);
+}
+
+static json_t *columns_json(const struct bound_table *table)
+{
+    json_t *columns = json_array();
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        const struct bound_column *column = &table->columns[i];
+        json_array_append_new(
+            columns, json_pack("{s:s, s:s, s:s, s:s, s:b}", "column", column->target->name,
+                               "type", column->target->type_name, "travels",
+                               passage_name(column->travels), "reason", column->why,
+                               "keeps_stream_text", column->keeps_stream_text));
     }
+    return columns;
 }
 
 static json_t *format_json(bool binary, const char *reason)
@@ -177,6 +220,7 @@ json_t *live_formats_json(const struct migration *migration)
         json_t *entry = format_json(table->copy_binary, table->copy_text_reason);
         json_object_set_new(entry, "source", json_string(source));
         json_object_set_new(entry, "target", json_string(target));
+        json_object_set_new(entry, "columns", columns_json(table));
         json_array_append_new(tables, entry);
         free(source);
         free(target);

@@ -3,6 +3,7 @@
 #include "cli/command.h"
 
 #include "base/log.h"
+#include "base/plain.h"
 #include "base/yaml.h"
 
 #include <curl/curl.h>
@@ -27,11 +28,19 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* Messages name what others named, and quote servers. */
+static void print_labelled(const char *label, const char *text)
+{
+    fputs(label, stderr);
+    plain_print(stderr, text);
+    fputc('\n', stderr);
+}
+
 void command_complain(const struct err *err)
 {
-    fprintf(stderr, "slackwater: %s\n", err->message);
+    print_labelled("slackwater: ", err->message);
     if (err->remedy[0] != '\0')
-        fprintf(stderr, "  what to do: %s\n", err->remedy);
+        print_labelled("  what to do: ", err->remedy);
 }
 
 static const struct {

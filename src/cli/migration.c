@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "postgres/claim.h"
 #include "postgres/formula.h"
 #include "postgres/introspect.h"
 #include "postgres/lookup.h"
@@ -10,6 +11,7 @@
 #include "postgres/preflight.h"
 #include "schema/ident.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,6 +137,28 @@ static void describe_targets(struct migration *m)
     }
 }
 
+static json_t *claim_of(const struct bound_table *table)
+{
+    char *target = ident_display(table->target->schema, table->target->name);
+    json_t *owner = json_object();
+    for (uint16_t i = 0; i < table->owner_count; i++)
+        json_object_set_new(
+            owner, table->target_relation->columns[table->owner_columns[i]].name,
+            json_string(table->owner_values[i]));
+    json_t *claim = json_pack("{s:s, s:o}", "target", target, "owner", owner);
+    free(target);
+    return claim;
+}
+
+static void describe_claims(struct migration *m)
+{
+    json_t *claims = json_array();
+    for (size_t i = 0; i < m->chain->table_count; i++)
+        json_array_append_new(claims, claim_of(&m->chain->tables[i]));
+    m->claims = json_dumps(claims, JSON_COMPACT);
+    json_decref(claims);
+}
+
 static void note_settings(struct migration *m)
 {
     for (int i = 0; i < m->config->ineffective_count; i++)
@@ -234,7 +258,10 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     }
     describe_sources(m);
     describe_targets(m);
-    return find_joining(m, err) && try_lookups(m, err) && look_at_tables(m, &servers, err) &&
+    describe_claims(m);
+    return find_joining(m, err) && try_lookups(m, err) &&
+           claim_check(&m->target, m->config->migration, m->claims, &m->findings, err) &&
+           look_at_tables(m, &servers, err) &&
            (!(migration_is_fresh(m) || m->joining_count > 0) || look_at_merges(m, err));
 }
 
@@ -256,6 +283,7 @@ void migration_close(struct migration *migration)
 {
     free_texts(migration->owner_conditions, migration->table_count);
     free_texts(migration->source_names, migration->source_count);
+    free(migration->claims);
     free(migration->targets);
     free(migration->slot_tables);
     free(migration->joining);

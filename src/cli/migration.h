@@ -42,6 +42,7 @@ struct migration {
     size_t table_count;
     struct pg_target_table *targets;
     char **owner_conditions;
+    char *claims; /* of the target's rows (postgres/claim.h) */
     bool insert_only; /* some table is */
 };
 

@@ -2,6 +2,7 @@
  * value. A dry run: rows are read in a read-only transaction, go through the very transform
  * that the stream uses, and are printed. Neither side is written. */
 #include "base/mem.h"
+#include "base/plain.h"
 #include "cli/command.h"
 #include "cli/migration.h"
 #include "cli/preview_view.h"
@@ -154,7 +155,10 @@ static void print_heading(const struct preview *preview, int number,
     char *from = ident_display(source->schema, source->name);
     char *to = ident_display(target->schema, target->name);
 
-    printf("%s -> %s, row %d\n", from, to, number);
+    plain_print(stdout, from);
+    fputs(" -> ", stdout);
+    plain_print(stdout, to);
+    printf(", row %d\n", number);
     free(from);
     free(to);
 }
@@ -170,8 +174,11 @@ static void print_row(const struct preview *preview, int number, enum transform_
         return;
     }
     print_heading(preview, number, preview->table->target_relation);
-    if (result == TRANSFORM_FAILED)
-        printf("  REFUSED: %s\n", err->message);
+    if (result == TRANSFORM_FAILED) {
+        fputs("  REFUSED: ", stdout);
+        plain_print(stdout, err->message);
+        putchar('\n');
+    }
     print_unwritten(preview, result == TRANSFORM_FAILED ? "refused" : "filtered");
 }
 
@@ -336,7 +343,7 @@ static struct relation *whole_relation(const struct catalog_table *table)
         if (!column->generated)
             columns[count++] = (struct column){.name = column->name,
                                                .type_oid = column->type_oid,
-                                               .type_modifier = column->type_modifier};
+                                               .type_modifier = catalog_shown_modifier(column)};
     }
     struct relation *relation = relation_create(table->schema, table->name, count, columns);
     relation->oid = table->oid;
@@ -362,8 +369,10 @@ static bool show_table(struct preview *preview, struct err *err)
     if (preview->tables)
         json_array_append_new(preview->tables,
                               json_pack("{s:s, s:o}", "source", name, "rows", preview->rows));
-    else if (ok && count == 0)
-        printf("%s: no rows\n\n", name);
+    else if (ok && count == 0) {
+        plain_print(stdout, name);
+        puts(": no rows\n");
+    }
     preview->rows = NULL;
     free(name);
     return ok;
@@ -413,11 +422,12 @@ static bool show_tables(struct preview *preview, struct err *err)
     return err_remedy(err, "name it as schema.table, as in the file");
 }
 
-static void print_json(const struct preview *preview)
+/* Also of a preview that failed: its rows so far, and the error. */
+static void print_json(const struct preview *preview, const char *error)
 {
     json_t *document =
-        json_pack("{s:s, s:O}", "migration", preview->invocation->config->migration, "tables",
-                  preview->tables);
+        json_pack("{s:s, s:o, s:O}", "migration", preview->invocation->config->migration,
+                  "error", text_json(error), "tables", preview->tables);
 
     json_dumpf(document, stdout, JSON_INDENT(2));
     putchar('\n');
@@ -487,8 +497,8 @@ int command_preview(const struct invocation *invocation)
     ok = show(&preview, &err);
     if (!ok)
         command_complain(&err);
-    else if (preview.tables)
-        print_json(&preview);
+    if (preview.tables)
+        print_json(&preview, ok ? NULL : err.message);
     json_decref(preview.tables);
     migration_close(&preview.migration);
     return !ok ? CANNOT_TELL : preview.failed > 0;

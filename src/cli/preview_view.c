@@ -7,6 +7,7 @@
  * of the side. */
 #include "cli/preview_view.h"
 
+#include "base/plain.h"
 #include "observe/text.h"
 
 #include <string.h>
@@ -54,22 +55,6 @@ static struct layout choose_layout(const struct preview_line *lines, size_t coun
 
 /* --- values as they are shown --- */
 
-static void append_escaped(struct buf *shown, const char *text)
-{
-    for (const char *at = text; *at; at++) {
-        unsigned char byte = (unsigned char)*at;
-
-        if (byte == '\n')
-            buf_append_text(shown, "\\n");
-        else if (byte == '\t')
-            buf_append_text(shown, "\\t");
-        else if (byte < 0x20 || byte == 0x7f)
-            buf_append_format(shown, "\\x%02x", byte);
-        else
-            buf_append_char(shown, (char)byte);
-    }
-}
-
 static void show(const struct preview_value *value, struct buf *shown)
 {
     bool quotes;
@@ -82,7 +67,7 @@ static void show(const struct preview_value *value, struct buf *shown)
     }
     quotes = value->text[0] == '\0' || strcmp(value->text, "NULL") == 0;
     buf_append_text(shown, quotes ? "\"" : "");
-    append_escaped(shown, value->text);
+    plain_append(shown, value->text);
     buf_append_text(shown, quotes ? "\"" : "");
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/plain.h"
 #include "schema/script.h"
 
 #include <stdio.h>
@@ -22,13 +23,20 @@ static const struct {
 
 static void print_line(const char *label, const char *text)
 {
-    if (text[0] != '\0')
-        printf("    %-9s %s\n", label, text);
+    if (text[0] == '\0')
+        return;
+    printf("    %-9s ", label);
+    plain_print(stdout, text);
+    putchar('\n');
 }
 
 static void print_finding(const struct finding *finding)
 {
-    printf("%s  %s: %s\n", SEVERITIES[finding->severity].title, finding->object, finding->what);
+    printf("%s  ", SEVERITIES[finding->severity].title);
+    plain_print(stdout, finding->object);
+    fputs(": ", stdout);
+    plain_print(stdout, finding->what);
+    putchar('\n');
     print_line("impact", finding->impact);
     print_line("fix", finding->fix);
     print_line("sql", finding->sql);
@@ -144,10 +152,9 @@ void report_findings_json(const struct findings *findings, json_t *more)
 /* A comment ends at its line, and others chose the names in it. */
 static void print_comment(const char *label, const char *text)
 {
-    const char *const parts[] = {"--", label, text};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        for (const char *at = parts[i]; *at != '\0'; at++)
-            putchar(*at == '\n' || *at == '\r' ? ' ' : *at);
+    fputs("--", stdout);
+    plain_print(stdout, label);
+    plain_print(stdout, text);
     putchar('\n');
 }
 

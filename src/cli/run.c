@@ -19,6 +19,7 @@
 #include "cli/report.h"
 #include "observe/http.h"
 #include "pipeline/stream.h"
+#include "postgres/claim.h"
 #include "postgres/continuity.h"
 #include "postgres/deferred_index.h"
 #include "postgres/probe.h"
@@ -151,6 +152,7 @@ static bool begin_migration(struct run *run, struct err *err)
     };
     bool ok = probe_stats_reset(&m->source, &facts.stats_reset, err) &&
               control_begin(&m->target, run->config->migration, &facts, err) &&
+              claim_take(&m->target, run->config->migration, m->claims, err) &&
               record_start(run, err);
     free(facts.stats_reset);
     if (ok)
@@ -384,8 +386,10 @@ static bool establish(struct run *run, struct err *err)
         (!begin_migration(run, err) || !reload_control(run, err)))
         return false;
     know_source(run);
+    /* The rules may have changed since, and with them what is claimed. */
     return control_end_copiers(&m->target, run->config->migration, err) &&
-           join_tables(run, err) && resume_migration(run, err) && note_rules(run, err) &&
+           join_tables(run, err) && resume_migration(run, err) &&
+           claim_take(&m->target, run->config->migration, m->claims, err) && note_rules(run, err) &&
            control_set_http_address(&m->target, run->config->migration,
                                     http_address(run->http), err) &&
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&

@@ -1,5 +1,6 @@
 /* slackwater schema: the target's DDL, derived from the source through the rules; printed as a
  * script, or run at the target. */
+#include "base/plain.h"
 #include "cli/command.h"
 #include "postgres/ddl_apply.h"
 #include "postgres/ddl_source.h"
@@ -7,6 +8,7 @@
 #include "postgres/introspect.h"
 #include "schema/ddl.h"
 #include "transforms/outline.h"
+#include "transforms/outline_merge.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,7 +90,7 @@ static bool plan(struct schema *schema, struct err *err)
         !introspect(&schema->source, &schema->catalog, err) ||
         !ddl_source_read(&schema->source, schema->catalog, &schema->definitions, err) ||
         !rules_outline(schema->rules, schema->catalog, &schema->outline, err) ||
-        !ask_types(schema, err))
+        !ask_types(schema, err) || !outline_merge(schema->outline, err))
         return false;
     schema->ddl =
         ddl_plan(schema->outline, schema->catalog, schema->definitions, is_live(invocation));
@@ -116,7 +118,8 @@ static void print_script(const struct schema *schema)
 static void print_done(const char *line, void *context)
 {
     (void)context;
-    puts(line);
+    plain_print(stdout, line);
+    putchar('\n');
     fflush(stdout);
 }
 

@@ -16,6 +16,7 @@ static void column_clear(struct catalog_column *column)
     free(column->base_type);
     free(column->expression);
     free(column->collation);
+    free(column->domain);
     free(column->comment);
 }
 
@@ -61,6 +62,7 @@ static void table_clear(struct catalog_table *table)
     free(table->foreign_keys);
     free(table->constraints);
     free(table->triggers);
+    free(table->inherits);
     free(table->schema);
     free(table->name);
 }
@@ -72,6 +74,16 @@ static void enum_clear(struct catalog_enum *type)
     free(type->labels);
     free(type->schema);
     free(type->name);
+}
+
+static void type_clear(struct catalog_type *type)
+{
+    for (uint16_t i = 0; type->fields && i < type->field_count; i++)
+        free(type->fields[i].name);
+    free(type->fields);
+    free(type->name);
+    free(type->shown);
+    free(type->extension);
 }
 
 static void clear_besides_tables(struct catalog *catalog)
@@ -90,6 +102,9 @@ static void clear_besides_tables(struct catalog *catalog)
         free(catalog->objects[i].name);
         free(catalog->objects[i].definition);
     }
+    for (size_t i = 0; catalog->types && i < catalog->type_count; i++)
+        type_clear(&catalog->types[i]);
+    free(catalog->types);
     free(catalog->sequences);
     free(catalog->extensions);
     free(catalog->enums);
@@ -139,6 +154,11 @@ int catalog_column_index(const struct catalog_table *table, const char *name)
     return -1;
 }
 
+int32_t catalog_shown_modifier(const struct catalog_column *column)
+{
+    return column->type_oid == column->base_type_oid ? column->type_modifier : -1;
+}
+
 const struct catalog_index *catalog_primary_key(const struct catalog_table *table)
 {
     for (uint16_t i = 0; i < table->index_count; i++)
@@ -155,6 +175,55 @@ const struct catalog_enum *catalog_find_enum(const struct catalog *catalog, cons
             strcmp(catalog->enums[i].schema, schema) == 0)
             return &catalog->enums[i];
     return NULL;
+}
+
+const struct catalog_type *catalog_find_type(const struct catalog *catalog, uint32_t oid)
+{
+    size_t low = 0, high = catalog->type_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (catalog->types[middle].oid < oid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < catalog->type_count && catalog->types[low].oid == oid ? &catalog->types[low]
+                                                                       : NULL;
+}
+
+const struct catalog_type *catalog_beneath_domains(const struct catalog_type *type)
+{
+    while (type && type->kind == 'd')
+        type = type->inner;
+    return type;
+}
+
+static const char *short_name(const char *qualified)
+{
+    const char *dot = strrchr(qualified, '.');
+    return dot ? dot + 1 : qualified;
+}
+
+bool catalog_same_type_name(const struct catalog_type *a, const struct catalog_type *b)
+{
+    if (a->extension && b->extension && strcmp(a->extension, b->extension) == 0)
+        return strcmp(short_name(a->name), short_name(b->name)) == 0;
+    return strcmp(a->name, b->name) == 0;
+}
+
+void catalog_link_types(struct catalog *catalog)
+{
+    for (size_t i = 0; i < catalog->type_count; i++) {
+        struct catalog_type *type = &catalog->types[i];
+        type->inner = catalog_find_type(catalog, type->inner_oid);
+        for (uint16_t j = 0; j < type->field_count; j++)
+            type->fields[j].type = catalog_find_type(catalog, type->fields[j].type_oid);
+    }
+    for (size_t i = 0; i < catalog->table_count; i++)
+        for (uint16_t j = 0; j < catalog->tables[i].column_count; j++) {
+            struct catalog_column *column = &catalog->tables[i].columns[j];
+            column->type = catalog_find_type(catalog, column->type_oid);
+        }
 }
 
 /* An index that the server itself takes as an identity is always immediate; one that was

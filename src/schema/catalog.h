@@ -10,26 +10,51 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct catalog_type;
+
+/* One attribute of a composite type. */
+struct catalog_field {
+    char *name;
+    uint32_t type_oid;
+    const struct catalog_type *type;
+};
+
+/* A type that columns reach, and what it is made of. */
+struct catalog_type {
+    uint32_t oid;
+    char *name;      /* schema-qualified: "public.mood" */
+    char *shown;     /* format_type() */
+    char *extension; /* that it belongs to; NULL: none */
+    char kind;       /* a array (in array_send()'s form), b base, c composite, d domain, e enum,
+                        r range, m multirange */
+    bool sends;      /* it has a binary output function, */
+    bool receives;   /* and an input function for that */
+    uint32_t inner_oid;
+    const struct catalog_type *inner; /* a: element, d: what it is over, r: subtype, m: range */
+    uint16_t field_count;             /* c: what is not dropped, in order */
+    struct catalog_field *fields;
+};
+
 struct catalog_column {
     char *name;
     int16_t number; /* attnum */
     uint32_t type_oid;
+    const struct catalog_type *type; /* NULL: not known (schema files) */
     char *type_name; /* format_type(): "numeric(12,2)" */
     char *base_type; /* schema-qualified name without modifier, of the base type for domains:
                         "pg_catalog.int8", "public.mood" */
     uint32_t base_type_oid;
     char type_kind; /* of the base type: b base, c composite, e enum, r range, m multirange */
-    bool array;     /* the base type is an array; then the element's kind is: */
-    char element_kind;
-    uint32_t element_oid;
-    int32_t type_modifier;
-    bool not_null;
+    bool array;     /* the base type is an array */
+    int32_t type_modifier; /* of the base type for domains */
+    bool not_null;         /* or its domain is */
     bool has_default; /* a default, identity or generation expression */
     char identity;    /* 0, a (ALWAYS), d (BY DEFAULT) */
     bool generated;   /* GENERATED ALWAYS AS (...) STORED or VIRTUAL: never written */
     char *expression; /* the default's, or the generation's; NULL: none (or not known) */
     char *collation;  /* "schema.name" where it is not the type's own; else NULL */
     char *comment;    /* NULL: none */
+    char *domain;     /* what its domains ask of a VALUE: "(VALUE > 0) AND (...)"; NULL: nothing */
 };
 
 struct catalog_index {
@@ -83,6 +108,7 @@ struct catalog_table {
     char persistence;      /* p permanent, u unlogged, t temporary */
     char replica_identity; /* d n f i */
     bool is_partition;
+    char *inherits; /* "public.a, public.b": tables that it inherits from; NULL: none, a partition */
     bool owned; /* the connected role owns it or is superuser */
     bool can_select, can_insert, can_update, can_delete, can_truncate;
     bool row_security_active;  /* it would filter what the connected role sees and writes */
@@ -149,6 +175,8 @@ struct catalog {
     struct catalog_extension *extensions;
     size_t enum_count;
     struct catalog_enum *enums;
+    size_t type_count;
+    struct catalog_type *types; /* ordered by OID */
     size_t object_count; /* of schema files only */
     struct catalog_object *objects;
     int64_t large_objects; /* how many there are */
@@ -162,10 +190,21 @@ const struct catalog_table *catalog_find(const struct catalog *catalog, const ch
 const struct catalog_table *catalog_find_oid(const struct catalog *catalog, uint32_t oid);
 /* The column's index, or -1. */
 int catalog_column_index(const struct catalog_table *table, const char *name);
+/* The modifier that the stream and queries show for the column: a domain's is none of theirs. */
+int32_t catalog_shown_modifier(const struct catalog_column *column);
 /* NULL when there is none. */
 const struct catalog_index *catalog_primary_key(const struct catalog_table *table);
 const struct catalog_enum *catalog_find_enum(const struct catalog *catalog, const char *schema,
                                              const char *name);
+
+/* NULL when no column reaches it. */
+const struct catalog_type *catalog_find_type(const struct catalog *catalog, uint32_t oid);
+/* The type itself, or what a domain is over in the end. */
+const struct catalog_type *catalog_beneath_domains(const struct catalog_type *type);
+/* The same qualified name; or of the same extension, which may be in another schema. */
+bool catalog_same_type_name(const struct catalog_type *a, const struct catalog_type *b);
+/* Fills the pointers between types, and from columns to types, by OID. */
+void catalog_link_types(struct catalog *catalog);
 
 /* The index that identifies a row in the source's stream: the immediate primary key for
  * identity d (and for f, where it names the row among its old values), the chosen index for i.

@@ -35,6 +35,7 @@ static void compare_pairs(struct comparison *c)
 {
     for (size_t i = 0; i < c->pair_count; i++) {
         const struct table_pair *pair = &c->pairs[i];
+        compare_inheritance(c, pair);
         compare_columns(c, pair);
         compare_keys(c, pair);
         compare_indexes(c, pair);

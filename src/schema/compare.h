@@ -31,6 +31,7 @@ struct table_pair {
                                      row, or NULL; NULL: none has one */
     const char *rows; /* what stands after FROM at the source to get after's columns: a quoted
                          table or a SELECT in parentheses */
+    bool filtered;    /* not all rows of before go there */
     bool without_key; /* rows are found by all their values (replica identity FULL, no key) */
 };
 

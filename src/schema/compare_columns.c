@@ -83,15 +83,24 @@ static void check_type(const struct column_pair *p)
             .validation_query = lossless ? NULL : count_misfits(p)});
 }
 
-/* Labels of the source's enum that the target's enum of the same name lacks: ', '-separated
- * literals, NULL when it has all. */
-static const char *missing_labels(const struct column_pair *p, const char *schema,
-                                  const char *name, const char **add)
+static const struct catalog_enum *find_enum(struct comparison *c,
+                                            const struct catalog *catalog,
+                                            const char *qualified)
 {
-    const struct catalog_enum *before = catalog_find_enum(p->c->before, schema, name);
-    const struct catalog_enum *after = catalog_find_enum(p->c->after, schema, name);
+    const char *dot = strchr(qualified, '.');
+    if (!dot)
+        return NULL;
+    return catalog_find_enum(
+        catalog, compare_say(c, "%.*s", (int)(dot - qualified), qualified), dot + 1);
+}
+
+/* Labels that the target's enum lacks: ', '-separated literals, NULL when it has all. */
+static const char *missing_labels(const struct column_pair *p,
+                                  const struct catalog_enum *before,
+                                  const struct catalog_enum *after, const char **add)
+{
     struct buf missing = {0}, sql = {0};
-    for (size_t i = 0; before && after && i < before->label_count; i++) {
+    for (size_t i = 0; i < before->label_count; i++) {
         const char *label = before->labels[i];
         bool found = false;
         for (size_t j = 0; j < after->label_count; j++)
@@ -101,7 +110,7 @@ static const char *missing_labels(const struct column_pair *p, const char *schem
         buf_append_text(&missing, missing.size ? ", " : "");
         literal_append(&missing, label, strlen(label));
         buf_append_text(&sql, "ALTER TYPE ");
-        ident_append_qualified(&sql, schema, name);
+        ident_append_qualified(&sql, after->schema, after->name);
         buf_append_text(&sql, " ADD VALUE ");
         literal_append(&sql, label, strlen(label));
         buf_append_text(&sql, "; ");
@@ -118,28 +127,62 @@ static const char *count_rows(const struct column_pair *p, const char *condition
     return compare_keep(p->c, validation_count(p->tables->rows, condition));
 }
 
-static void check_labels(const struct column_pair *p)
+/* An enum may be met several times within one column. */
+static bool is_said(const struct column_pair *p, const char *what)
 {
-    const char *dot = strchr(p->after->base_type, '.'), *add;
-    if (p->before->type_kind != 'e' || p->after->type_kind != 'e' || !dot)
-        return;
-    const char *schema =
-        compare_say(p->c, "%.*s", (int)(dot - p->after->base_type), p->after->base_type);
-    const char *missing = missing_labels(p, schema, dot + 1, &add);
-    if (!missing || strcmp(p->before->base_type, p->after->base_type) != 0)
+    for (size_t i = 0; i < p->c->findings->count; i++)
+        if (strcmp(p->c->findings->items[i].what, what) == 0)
+            return true;
+    return false;
+}
+
+/* `whole`: the column's values are the enum's; else they only hold some, which no query counts. */
+static void check_enum(const struct column_pair *p, const char *before_name,
+                       const char *after_name, bool whole)
+{
+    const struct catalog_enum *before = find_enum(p->c, p->c->before, before_name);
+    const struct catalog_enum *after = find_enum(p->c, p->c->after, after_name);
+    const char *add, *missing =
+                         before && after ? missing_labels(p, before, after, &add) : NULL;
+    if (!missing)
         return;
     const char *condition =
         compare_say(p->c, "%s::text IN (%s)", compare_ident(p->c, p->after->name), missing);
-    findings_put(p->c->findings,
-                 &(struct finding){.id = "column.enum_labels",
-                                   .severity = SEVERITY_POTENTIALLY_BREAKING,
-                                   .object = p->object,
-                                   .what = compare_say(p->c, "enum %s of column %s lacks %s",
-                                                       p->after->base_type, p->object, missing),
-                                   .impact = "a row with such a value is refused",
-                                   .fix = "add the labels",
-                                   .sql = add,
-                                   .validation_query = count_rows(p, condition)});
+    struct finding finding = {.id = "column.enum_labels",
+                              .severity = SEVERITY_POTENTIALLY_BREAKING,
+                              .object = p->object,
+                              .what = compare_say(p->c, "enum %s of column %s lacks %s",
+                                                  after_name, p->object, missing),
+                              .impact = "a row with such a value is refused",
+                              .fix = "add the labels",
+                              .sql = add,
+                              .validation_query = whole ? count_rows(p, condition) : NULL};
+    if (!is_said(p, finding.what))
+        findings_put(p->c->findings, &finding);
+}
+
+/* Enums that both types are made of, at the same places. */
+static void check_enums_within(const struct column_pair *p, const struct catalog_type *before,
+                               const struct catalog_type *after, bool whole)
+{
+    before = catalog_beneath_domains(before);
+    after = catalog_beneath_domains(after);
+    if (!before || !after || before->kind != after->kind)
+        return;
+    if (before->kind == 'e')
+        check_enum(p, before->name, after->name, whole);
+    else if (before->kind != 'c')
+        check_enums_within(p, before->inner, after->inner, false);
+    for (uint16_t i = 0; i < before->field_count && i < after->field_count; i++)
+        check_enums_within(p, before->fields[i].type, after->fields[i].type, false);
+}
+
+static void check_labels(const struct column_pair *p)
+{
+    if (p->before->type && p->after->type)
+        check_enums_within(p, p->before->type, p->after->type, true);
+    else if (p->before->type_kind == 'e' && p->after->type_kind == 'e')
+        check_enum(p, p->before->base_type, p->after->base_type, true);
 }
 
 /* ---- NULL ---- */

@@ -165,6 +165,31 @@ static void report_foreign_key(struct comparison *c, const struct table_pair *pa
                           .validation_query = count_orphans(c, pair, key)});
 }
 
+/* The reference holds at the source, but a parent may be left out on the way. */
+static void report_filtered_parent(struct comparison *c, const struct table_pair *pair,
+                                   const struct catalog_foreign_key *key)
+{
+    const struct table_pair *parent = compare_pair_of(c, key->parent_schema, key->parent_name);
+    const char *text = compare_table_text(c, pair->after);
+    if (!parent || !parent->filtered)
+        return;
+    findings_put(
+        c->findings,
+        &(struct finding){.id = "foreign_key.filtered",
+                          .severity = SEVERITY_NON_BREAKING,
+                          .object = text,
+                          .what = compare_say(c,
+                                              "table %s refers to %s by foreign key %s, and not "
+                                              "every row of %s goes there",
+                                              text, compare_table_text(c, parent->after),
+                                              key->name, compare_table_text(c, parent->before)),
+                          .impact = "a row whose parent is left out is refused, or refers to "
+                                    "nothing where foreign keys are not enforced",
+                          .fix = "give the table a condition that leaves the same rows out",
+                          .rollback_sql = drop_constraint(c, pair->after, key->name),
+                          .validation_query = count_orphans(c, pair, key)});
+}
+
 static void report_action(struct comparison *c, const struct table_pair *pair,
                           const struct catalog_foreign_key *before,
                           const struct catalog_foreign_key *after)
@@ -224,6 +249,8 @@ void compare_foreign_keys(struct comparison *c, const struct table_pair *pair)
         else if (match->on_delete != after->foreign_keys[i].on_delete ||
                  match->on_update != after->foreign_keys[i].on_update)
             report_action(c, pair, match, &after->foreign_keys[i]);
+        if (match)
+            report_filtered_parent(c, pair, &after->foreign_keys[i]);
     }
     for (uint16_t j = 0; j < before->foreign_key_count; j++) {
         bool kept = false;
@@ -266,6 +293,14 @@ static bool said_before(const struct table_pair *pair, const struct catalog_cons
     return false;
 }
 
+/* Of several tables each may keep to an exclusion by itself. */
+static bool holds_already(const struct comparison *c, const struct table_pair *pair,
+                          const struct catalog_constraint *after)
+{
+    return said_before(pair, after) &&
+           (after->kind == 'c' || !compare_is_merged(c, pair->after));
+}
+
 static bool said_after(const struct table_pair *pair, const struct catalog_constraint *before)
 {
     for (uint16_t i = 0; i < pair->after->constraint_count; i++)
@@ -274,12 +309,10 @@ static bool said_after(const struct table_pair *pair, const struct catalog_const
     return false;
 }
 
-/* The column's name in the text is reason enough not to count. */
 static bool reads_unsaid(const struct table_pair *pair, const char *expression)
 {
     for (uint16_t i = 0; i < pair->after->column_count; i++)
-        if (pair->origins[i] == ORIGIN_UNSAID &&
-            strstr(expression, pair->after->columns[i].name))
+        if (!compare_is_said(pair, i) && compare_reads(pair->after, i, expression))
             return true;
     return false;
 }
@@ -291,6 +324,18 @@ static const char *count_refused(struct comparison *c, const struct table_pair *
         return NULL;
     return compare_keep(
         c, validation_count(pair->rows, compare_say(c, "NOT (%s)", constraint->expression)));
+}
+
+/* Rows of all tables that go there: those of two may exclude each other. */
+static const char *count_excluded(struct comparison *c, const struct table_pair *pair,
+                                  const struct catalog_constraint *constraint)
+{
+    struct index_text index;
+    const char *rows;
+    if (!index_text_parse(constraint->definition, &c->arena, &index))
+        return NULL;
+    rows = compare_rows_of_text(c, pair->after, &index);
+    return rows ? compare_keep(c, validation_excluded(rows, &index)) : NULL;
 }
 
 static void report_constraint(struct comparison *c, const struct table_pair *pair,
@@ -326,7 +371,8 @@ static void report_constraint(struct comparison *c, const struct table_pair *pai
                     ? compare_say(c, "%s %s", drop,
                                   add_constraint(c, pair->before, old->name, old->definition))
                     : drop,
-            .validation_query = check ? count_refused(c, pair, constraint) : NULL});
+            .validation_query = check ? count_refused(c, pair, constraint)
+                                      : count_excluded(c, pair, constraint)});
 }
 
 static void report_constraint_lost(struct comparison *c, const struct table_pair *pair,
@@ -354,7 +400,7 @@ static void report_constraint_lost(struct comparison *c, const struct table_pair
 void compare_constraints(struct comparison *c, const struct table_pair *pair)
 {
     for (uint16_t i = 0; i < pair->after->constraint_count; i++)
-        if (!said_before(pair, &pair->after->constraints[i]))
+        if (!holds_already(c, pair, &pair->after->constraints[i]))
             report_constraint(c, pair, &pair->after->constraints[i]);
     for (uint16_t i = 0; i < pair->before->constraint_count; i++)
         if (!said_after(pair, &pair->before->constraints[i]))

@@ -4,6 +4,7 @@
  * Rows that are unique in some columns are so in more of them: such a key cannot be broken. */
 #include "schema/comparison.h"
 
+#include "schema/compatibility.h"
 #include "schema/validation.h"
 
 #include <string.h>
@@ -18,6 +19,19 @@ static bool has_column(const struct catalog_index *index, int column)
     return false;
 }
 
+static bool nulls_equal(const struct catalog_index *index)
+{
+    return index->definition && strstr(index->definition, " NULLS NOT DISTINCT");
+}
+
+/* Different values stay different: none is rounded, cut or made another. */
+static bool keeps_apart(const struct catalog_column *before, const struct catalog_column *after)
+{
+    const char *why;
+    enum type_change change = type_change(before, after, &why);
+    return change == TYPE_UNCHANGED || change == TYPE_WIDENED || change == TYPE_NARROWED;
+}
+
 /* Every column of the index of before is, as it is, a column of the index of after. */
 static bool image_within(const struct table_pair *pair, const struct catalog_index *before,
                          const struct catalog_index *after)
@@ -26,6 +40,21 @@ static bool image_within(const struct table_pair *pair, const struct catalog_ind
         if (!has_column(after, compare_image(pair, before->columns[i])))
             return false;
     return before->column_count > 0;
+}
+
+/* Two rows that the index of before tells apart are told apart by that of after. */
+static bool stay_apart(const struct table_pair *pair, const struct catalog_index *before,
+                       const struct catalog_index *after)
+{
+    bool stricter = nulls_equal(after) && !nulls_equal(before);
+    for (uint16_t i = 0; i < before->column_count; i++) {
+        const struct catalog_column *column = &pair->before->columns[before->columns[i]];
+        int image = compare_image(pair, before->columns[i]);
+        if (!keeps_apart(column, &pair->after->columns[image]) ||
+            (stricter && !column->not_null))
+            return false;
+    }
+    return true;
 }
 
 static bool same_columns(const struct table_pair *pair, const struct catalog_index *before,
@@ -75,10 +104,19 @@ static bool cannot_clash(const struct table_pair *pair, const struct catalog_ind
 {
     for (uint16_t i = 0; after->usable && i < pair->before->index_count; i++) {
         const struct catalog_index *before = &pair->before->indexes[i];
-        if (before->unique && before->usable && image_within(pair, before, after))
+        if (before->unique && before->usable && image_within(pair, before, after) &&
+            stay_apart(pair, before, after))
             return true;
     }
     return false;
+}
+
+/* Rows that are carried may become equal on the way: what counts is what the rules do. */
+static bool holds_already(const struct comparison *c, const struct table_pair *pair,
+                          const struct catalog_index *after)
+{
+    return c->carried && after->usable ? cannot_clash(pair, after)
+                                       : before_has(pair, after, true);
 }
 
 /* ---- words ---- */
@@ -92,23 +130,34 @@ static const char *index_columns(struct comparison *c, const struct catalog_tabl
                        compare_columns_text(c, table, index->columns, index->column_count));
 }
 
+/* Of a partitioned table the server builds and drops no index concurrently. */
+static const char *concurrently(const struct catalog_table *table)
+{
+    return table->kind == 'p' ? "" : "CONCURRENTLY ";
+}
+
 const char *compare_index_sql(struct comparison *c, const struct catalog_table *table,
                               const struct catalog_index *index)
 {
-    return compare_say(c, "CREATE %sINDEX CONCURRENTLY %s ON %s (%s);",
-                       index->unique ? "UNIQUE " : "", compare_ident(c, index->name),
+    return compare_say(c, "CREATE %sINDEX %s%s ON %s (%s);", index->unique ? "UNIQUE " : "",
+                       concurrently(table), compare_ident(c, index->name),
                        compare_table_sql(c, table),
                        compare_columns_sql(c, table, index->columns, index->column_count));
 }
 
-/* Built without a lock, then made a constraint. */
+/* Built without a lock, then made a constraint; of a partitioned table at once. */
 static const char *add_key(struct comparison *c, const struct catalog_table *table,
                            const struct catalog_index *index)
 {
     const char *name = compare_ident(c, index->name);
+    const char *words = index->primary ? "PRIMARY KEY" : "UNIQUE";
+    if (table->kind == 'p')
+        return compare_say(c, "ALTER TABLE %s ADD CONSTRAINT %s %s (%s);",
+                           compare_table_sql(c, table), name, words,
+                           compare_columns_sql(c, table, index->columns, index->column_count));
     return compare_say(c, "%s ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s;",
                        compare_index_sql(c, table, index), compare_table_sql(c, table), name,
-                       index->primary ? "PRIMARY KEY" : "UNIQUE", name);
+                       words, name);
 }
 
 static const char *drop_key(struct comparison *c, const struct catalog_table *table,
@@ -117,20 +166,34 @@ static const char *drop_key(struct comparison *c, const struct catalog_table *ta
     if (index->constraint || index->primary)
         return compare_say(c, "ALTER TABLE %s DROP CONSTRAINT %s;", compare_table_sql(c, table),
                            compare_ident(c, index->name));
-    return compare_say(c, "DROP INDEX CONCURRENTLY %s%s%s;",
+    return compare_say(c, "DROP INDEX %s%s%s%s;", concurrently(table),
                        *table->schema ? compare_ident(c, table->schema) : "",
                        *table->schema ? "." : "", compare_ident(c, index->name));
 }
 
-/* Duplicates can be looked for when every column of the key comes from the source's rows. */
+static const char *count_equal_elements(struct comparison *c, const struct table_pair *pair,
+                                        const struct catalog_index *index)
+{
+    struct index_text text;
+    const char *rows;
+    if (!index->definition || !index_text_parse(index->definition, &c->arena, &text))
+        return NULL;
+    rows = compare_rows_of_text(c, pair->after, &text);
+    return rows ? compare_keep(c, validation_equal_elements(rows, &text, nulls_equal(index)))
+                : NULL;
+}
+
+/* Duplicates can be looked for when all that the key is made of comes from the source's rows. */
 static const char *count_duplicates(struct comparison *c, const struct table_pair *pair,
                                     const struct catalog_index *index)
 {
-    const char *rows =
-        index->usable ? compare_rows_of(c, pair->after, index->columns, index->column_count)
-                      : NULL;
+    const char *rows;
+    if (!index->usable)
+        return count_equal_elements(c, pair, index);
+    rows = compare_rows_of(c, pair->after, index->columns, index->column_count);
     return rows ? compare_keep(c, validation_duplicates(rows, pair->after, index->columns,
-                                                        index->column_count))
+                                                        index->column_count,
+                                                        nulls_equal(index)))
                 : NULL;
 }
 
@@ -241,9 +304,11 @@ static void compare_primary_key(struct comparison *c, const struct table_pair *p
 {
     const struct catalog_index *before = catalog_primary_key(pair->before);
     const struct catalog_index *after = catalog_primary_key(pair->after);
-    if (before && after && same_columns(pair, before, after))
+    if (c->carried && after && cannot_clash(pair, after))
         return;
-    if (after && !(c->carried && cannot_clash(pair, after)))
+    if (!c->carried && before && after && same_columns(pair, before, after))
+        return;
+    if (after)
         report_key_new(c, pair, before, after);
     else if (before && !after && !c->carried)
         report_key_lost(c, pair, before);
@@ -292,8 +357,7 @@ void compare_keys(struct comparison *c, const struct table_pair *pair)
     compare_merged(c, pair);
     for (uint16_t i = 0; i < pair->after->index_count; i++) {
         const struct catalog_index *index = &pair->after->indexes[i];
-        if (index->unique && !index->primary && !before_has(pair, index, true) &&
-            !(c->carried && cannot_clash(pair, index)))
+        if (index->unique && !index->primary && !holds_already(c, pair, index))
             report_unique_new(c, pair, index);
     }
     for (uint16_t i = 0; i < pair->before->index_count; i++) {
@@ -379,7 +443,7 @@ static void check_reference(struct comparison *c, const struct table_pair *pair,
             .what = compare_say(c, "no index serves foreign key %s (%s)", key->name, columns),
             .impact = "where foreign keys are enforced, a delete of a parent reads the "
                       "whole table",
-            .sql = compare_say(c, "CREATE INDEX CONCURRENTLY ON %s (%s);",
+            .sql = compare_say(c, "CREATE INDEX %sON %s (%s);", concurrently(table),
                                compare_table_sql(c, table), columns)});
 }
 

@@ -2,6 +2,7 @@
 #include "schema/comparison.h"
 
 #include "base/mem.h"
+#include "schema/expression.h"
 #include "schema/ident.h"
 
 #include <ctype.h>
@@ -143,6 +144,44 @@ const char *compare_rows_of(struct comparison *c, const struct catalog_table *ta
     buf_append_char(&rows, ')');
     const char *all = compare_take(c, &rows);
     return pairs > 1 ? all : only;
+}
+
+bool compare_is_merged(const struct comparison *c, const struct catalog_table *table)
+{
+    size_t pairs = 0;
+    for (size_t i = 0; i < c->pair_count; i++)
+        pairs += c->pairs[i].after == table;
+    return pairs > 1;
+}
+
+bool compare_reads(const struct catalog_table *table, uint16_t column, const char *expression)
+{
+    const struct renaming gone = {.from = table->columns[column].name};
+    const char *missing;
+    struct buf rest = {0};
+    bool reads = !expression_rename(expression, &gone, 1, &rest, &missing);
+    buf_free(&rest);
+    return reads;
+}
+
+static bool text_reads(const struct catalog_table *table, uint16_t column,
+                       const struct index_text *index)
+{
+    bool reads = index->predicate && compare_reads(table, column, index->predicate);
+    for (size_t i = 0; i < index->count && !reads; i++)
+        reads = compare_reads(table, column, index->expressions[i]);
+    return reads;
+}
+
+const char *compare_rows_of_text(struct comparison *c, const struct catalog_table *table,
+                                 const struct index_text *index)
+{
+    uint16_t *columns = arena_alloc(&c->arena, (table->column_count + 1u) * sizeof *columns);
+    uint16_t count = 0;
+    for (uint16_t i = 0; i < table->column_count; i++)
+        if (text_reads(table, i, index))
+            columns[count++] = i;
+    return count ? compare_rows_of(c, table, columns, count) : NULL;
 }
 
 /* ---- expressions ---- */

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "schema/compare.h"
+#include "schema/index_text.h"
 
 #include <stdbool.h>
 
@@ -49,6 +50,14 @@ const struct table_pair *compare_pair_of(const struct comparison *c, const char 
 
 /* The pair's rows hold this column of after as it will be. */
 bool compare_is_said(const struct table_pair *pair, uint16_t column);
+/* The expression, as the server prints it, reads this column of the table. */
+bool compare_reads(const struct catalog_table *table, uint16_t column, const char *expression);
+/* What stands after FROM to get the columns that an index's or exclusion constraint's text reads,
+ * of all rows that go to the table; NULL when some pair does not make one of them. */
+const char *compare_rows_of_text(struct comparison *c, const struct catalog_table *table,
+                                 const struct index_text *index);
+/* Several pairs make this table. */
+bool compare_is_merged(const struct comparison *c, const struct catalog_table *table);
 /* What stands after FROM to get these columns of all rows that go to the table, of whichever
  * pair: NULL when some pair does not make one of them. */
 const char *compare_rows_of(struct comparison *c, const struct catalog_table *table,
@@ -62,6 +71,7 @@ bool compare_same_expression(const struct table_pair *pair, const char *before,
 /* ---- one noun a file ---- */
 
 void compare_tables(struct comparison *c); /* compare_tables.c: added, removed */
+void compare_inheritance(struct comparison *c, const struct table_pair *pair); /* the same */
 void compare_new_table(struct comparison *c, const struct catalog_table *table);
 void compare_columns(struct comparison *c, const struct table_pair *pair);
 void compare_keys(struct comparison *c, const struct table_pair *pair);

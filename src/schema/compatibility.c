@@ -367,12 +367,22 @@ static struct verdict judge_pair(const struct catalog_column *source,
     return verdict;
 }
 
+static bool same_extension_type(const struct catalog_column *source,
+                                const struct catalog_column *target)
+{
+    const struct catalog_type *from = catalog_beneath_domains(source->type);
+    const struct catalog_type *to = catalog_beneath_domains(target->type);
+
+    return from && to && from->extension && catalog_same_type_name(from, to);
+}
+
 static struct verdict judge(const struct catalog_column *source,
                             const struct catalog_column *target)
 {
     struct verdict verdict;
 
-    if (strcmp(source->base_type, target->base_type) != 0)
+    if (strcmp(source->base_type, target->base_type) != 0 &&
+        !same_extension_type(source, target))
         return judge_pair(source, target);
     verdict = fit_modifier(source, target);
     if (verdict.fit == FIT_ALWAYS)

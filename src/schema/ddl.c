@@ -1,14 +1,15 @@
 /* A plan of statements (ddl.h): keeping it and printing it. What is in it: ddl_plan.c. */
 #include "schema/ddl.h"
 
+#include "base/plain.h"
+
 #include <stdlib.h>
 
+/* A name may hold a line's end, which would end the comment. */
 static void print_note(const char *note, struct buf *script)
 {
     buf_append_text(script, "-- ");
-    /* A name may hold a line's end, which would end the comment. */
-    for (; *note; note++)
-        buf_append_char(script, *note == '\n' || *note == '\r' ? ' ' : *note);
+    plain_append(script, note);
     buf_append_char(script, '\n');
 }
 

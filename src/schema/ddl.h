@@ -41,6 +41,12 @@ struct ddl_column {
     char identity; /* 0 a d */
 };
 
+/* A check that is made with its table. */
+struct ddl_check {
+    const char *name;
+    const char *body; /* CHECK (...) */
+};
+
 struct ddl_statement {
     enum ddl_kind kind;
     enum ddl_phase phase;
@@ -48,12 +54,19 @@ struct ddl_statement {
     const char *name;
     const char *table; /* of an index or a constraint, in the same schema; else NULL */
     const char *sql;   /* without the semicolon */
-    const char *body;  /* DDL_TYPE: as definition_type.body */
-    /* DDL_TABLE: what a table that is there already must be like. */
+    bool waits;        /* its lock hinders no writer, however long it waits for it */
+    /* What an object that is there already must be like. DDL_TYPE: as definition_type.body;
+     * DDL_INDEX: USING btree (...); DDL_CONSTRAINT: as pg_get_constraintdef() has it. */
+    const char *body;
+    bool unique;        /* DDL_INDEX */
+    const char *parent; /* DDL_CONSTRAINT: of a foreign key, quoted and qualified; else NULL */
+    /* DDL_TABLE: the same. */
     size_t column_count;
     const struct ddl_column *columns;
     size_t key_count;
     const char *const *keys;
+    size_t check_count;
+    const struct ddl_check *checks;
 };
 
 struct ddl {

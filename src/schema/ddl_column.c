@@ -66,14 +66,14 @@ bool column_keeps_family(const struct outline_column *column)
 static const struct definition_column *definition_of(const struct ddl_table *table,
                                                      const struct outline_column *column)
 {
-    if (!table->definition || !column->source)
+    if (!table->definition || !column->source || column->borrowed)
         return NULL;
     return definitions_column(table->definition, column->source->number);
 }
 
 char column_identity(const struct outline_column *column)
 {
-    bool fits = column->source && (!column->type || family_of(column->type) == FAMILY_INTEGER);
+    bool fits = column->source && !column->lacking && (!column->type || family_of(column->type) == FAMILY_INTEGER);
 
     return fits ? column->source->identity : 0;
 }
@@ -84,7 +84,7 @@ const struct definition_sequence *column_sequence(struct planner *planner,
 {
     const struct definition_column *definition = definition_of(table, column);
 
-    if (!definition || !definition->sequence || table->root ||
+    if (!definition || !definition->sequence || table->root || column->lacking ||
         (column->type && !is_number(family_of(column->type))))
         return NULL;
     return definitions_sequence(planner->definitions, definition->sequence);
@@ -103,12 +103,36 @@ const char *sequence_schema(const struct planner *planner,
     return sequence->schema;
 }
 
+static const struct ddl_table *owner_of(const struct planner *planner,
+                                        const struct definition_sequence *sequence)
+{
+    for (size_t i = 0; i < planner->table_count; i++)
+        if (planner->tables[i].outline.source->oid == sequence->owner)
+            return &planner->tables[i];
+    return NULL;
+}
+
+/* One that no carried table owns keeps its schema, where its name is its own. */
+const char *sequence_name(struct planner *planner, const struct definition_sequence *sequence)
+{
+    const char **name =
+        &planner->sequence_names[sequence - planner->definitions->sequences];
+    const struct ddl_table *owner = owner_of(planner, sequence);
+
+    if (!*name)
+        *name = owner ? planner_new_name(planner, owner, sequence_schema(planner, sequence),
+                                         sequence->name)
+                      : sequence->name;
+    return *name;
+}
+
 static void append_nextval(struct planner *planner, const struct definition_sequence *sequence,
                            struct buf *sql)
 {
     struct buf name = {0};
 
-    ident_append_qualified(&name, sequence_schema(planner, sequence), sequence->name);
+    ident_append_qualified(&name, sequence_schema(planner, sequence),
+                           sequence_name(planner, sequence));
     buf_append_text(sql, " DEFAULT nextval(");
     literal_append(sql, buf_text(&name), name.size);
     buf_append_text(sql, "::regclass)");
@@ -153,6 +177,8 @@ static void append_source(struct planner *planner, const struct ddl_table *table
     const struct definition_column *definition = definition_of(table, column);
     const struct definition_sequence *sequence = column_sequence(planner, table, column);
 
+    if (column->lacking) /* rows without it are to have NULL, not what others would get */
+        return;
     if (column_identity(column))
         append_identity(planner, table, column, sql);
     else if (sequence)
@@ -171,8 +197,17 @@ static bool in_key(const struct ddl_table *table, const char *name)
 
 bool column_not_null(const struct ddl_table *table, const struct outline_column *column)
 {
-    return in_key(table, column->name) || (column->constant && column->value) ||
-           (column->source && column->source->not_null);
+    return in_key(table, column->name) ||
+           (!column->optional && ((column->constant && column->value) ||
+                                  (column->source && column->source->not_null)));
+}
+
+/* A domain that is carried brings its NOT NULL. */
+static bool type_says_not_null(const struct ddl_table *table, const struct outline_column *column,
+                               const struct definition_column *definition)
+{
+    return definition && definition->domain_decides && !column->type &&
+           !in_key(table, column->name) && !(column->constant && column->value);
 }
 
 void column_append(struct planner *planner, const struct ddl_table *table,
@@ -185,6 +220,6 @@ void column_append(struct planner *planner, const struct ddl_table *table,
     if (definition && definition->collation && column_keeps_family(column))
         buf_append_format(sql, " COLLATE %s", definition->collation);
     append_source(planner, table, column, sql);
-    if (column_not_null(table, column))
+    if (column_not_null(table, column) && !type_says_not_null(table, column, definition))
         buf_append_text(sql, " NOT NULL");
 }

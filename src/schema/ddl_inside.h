@@ -5,10 +5,22 @@
 #include "schema/ddl.h"
 #include "schema/expression.h"
 
+enum ddl_object { DDL_OBJECT_CHECK, DDL_OBJECT_INDEX, DDL_OBJECT_REFERENCE, DDL_OBJECT_COUNT };
+
+/* A name in a schema that is spoken for. */
+struct ddl_name {
+    const char *schema;
+    const char *name;
+    const struct ddl_name *next;
+};
+
 /* A table to make: one of the outline's, or a partition of one. */
 struct ddl_table {
     struct outline_table outline; /* without the columns that had to be left out */
     const struct definition_table *definition;
+    const struct ddl_table *first; /* of its target's tables; itself when it is alone */
+    bool merged;                   /* it is not alone: several sources go there */
+    const char **says[DDL_OBJECT_COUNT]; /* ddl_merge.c; NULL until it is asked */
     const struct ddl_table *root;  /* whose partition it is, in the end; NULL: none */
     bool partitioned;              /* it is to have partitions */
     const char *partition_by;      /* " PARTITION BY ...", or "" */
@@ -28,6 +40,8 @@ struct planner {
     const struct catalog *source;
     const struct definitions *definitions;
     bool live;
+    const struct ddl_name *names;  /* of tables, indexes and sequences to be made */
+    const char **sequence_names;   /* as definitions->sequences; NULL until it is asked */
     size_t table_count;
     struct ddl_table *tables;
 };
@@ -54,6 +68,21 @@ const char *planner_ident(struct planner *planner, const char *name);
 const char *planner_expression(struct planner *planner, const struct ddl_table *table,
                                const char *expression, const char **missing);
 
+/* --- ddl_name.c: tables, indexes and sequences share the names of a schema --- */
+/* The name, or where it is taken in the table's schema one made of it and the table's. */
+const char *planner_new_name(struct planner *planner, const struct ddl_table *table,
+                             const char *schema, const char *name);
+/* The name is another object's from now on. */
+void planner_reserve(struct planner *planner, const char *schema, const char *name);
+
+/* --- ddl_merge.c: several sources of one target --- */
+/* True if an earlier table of the same target has the same object: it was dealt with there. */
+bool merge_repeats(struct planner *planner, const struct ddl_table *table,
+                   enum ddl_object object, size_t i);
+/* A table of the same target whose rows need not obey what the object says; NULL: none. */
+const struct ddl_table *merge_lacking(struct planner *planner, const struct ddl_table *table,
+                                      enum ddl_object object, size_t i);
+
 /* --- ddl_type.c: schemas, extensions, types --- */
 void plan_surroundings(struct planner *planner);
 
@@ -62,6 +91,12 @@ void plan_surroundings(struct planner *planner);
 void plan_collect(struct planner *planner);
 void plan_sequences(struct planner *planner);
 void plan_tables(struct planner *planner);
+
+/* Appends " WITH (fillfactor=70)". */
+void table_append_options(const struct ddl_table *table, struct buf *sql);
+
+/* --- ddl_partition.c --- */
+void plan_partition(struct planner *planner, const struct ddl_table *table);
 
 /* --- ddl_column.c --- */
 const char *column_type(const struct outline_column *column);
@@ -81,13 +116,27 @@ const struct definition_sequence *column_sequence(struct planner *planner,
 /* Where the sequence is to be: beside the table whose column owns it. */
 const char *sequence_schema(const struct planner *planner,
                             const struct definition_sequence *sequence);
+/* What it is to be called there. */
+const char *sequence_name(struct planner *planner, const struct definition_sequence *sequence);
 
 /* --- ddl_index.c: indexes, and constraints other than foreign keys --- */
 void plan_identity_index(struct planner *planner, const struct ddl_table *table);
 void plan_indexes(struct planner *planner, const struct ddl_table *table);
 void plan_constraints(struct planner *planner, const struct ddl_table *table);
+/* What the i'th index or constraint says of the target, but for its name; "- name: reason" when
+ * it cannot be said there. */
+const char *index_says(struct planner *planner, const struct ddl_table *table, size_t i);
+const char *constraint_says(struct planner *planner, const struct ddl_table *table, size_t i);
+/* False, with a note, where not every source of the target obeys the i'th constraint, or without
+ * one where an earlier source has it. */
+bool constraint_is_shared(struct planner *planner, const struct ddl_table *table, size_t i,
+                          enum ddl_phase phase);
+/* True if the index of this name will be there. */
+bool index_is_made(struct planner *planner, const struct ddl_table *table, const char *name);
 
 /* --- ddl_reference.c: foreign keys --- */
 void plan_references(struct planner *planner, const struct ddl_table *table);
+/* As index_says(). */
+const char *reference_says(struct planner *planner, const struct ddl_table *table, size_t i);
 
 #endif

@@ -114,6 +114,15 @@ static void plan_all(struct planner *planner)
         plan_references(planner, &planner->tables[i]);
 }
 
+static const char **room(struct planner *planner, size_t count)
+{
+    const char **names = arena_alloc(planner->arena, (count + 1) * sizeof(*names));
+
+    for (size_t i = 0; i <= count; i++)
+        names[i] = NULL;
+    return names;
+}
+
 struct ddl *ddl_plan(const struct outline *outline, const struct catalog *source,
                      const struct definitions *definitions, bool live)
 {
@@ -126,6 +135,7 @@ struct ddl *ddl_plan(const struct outline *outline, const struct catalog *source
                               .live = live};
 
     arena_init(&ddl->arena, 0);
+    planner.sequence_names = room(&planner, definitions->sequence_count);
     plan_all(&planner);
     return ddl;
 }

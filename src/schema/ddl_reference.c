@@ -136,14 +136,15 @@ static bool is_of(const struct definition_reference *definition,
 }
 
 /* A unique index of the source is carried with the owners in front, as the reference is. */
-static bool has_unique_key(struct reference *reference)
+static bool has_unique_key(struct planner *planner, struct reference *reference)
 {
     const struct catalog_table *parent = reference->parent->outline.source;
 
     if (is_primary_key(reference))
         return true;
     for (uint16_t i = 0; i < parent->index_count; i++)
-        if (is_of(reference->definition, parent, &parent->indexes[i]))
+        if (is_of(reference->definition, parent, &parent->indexes[i]) &&
+            index_is_made(planner, reference->parent, parent->indexes[i].name))
             return true;
     buf_append_text(&reference->why, "the rules give its parent another key");
     return false;
@@ -187,6 +188,7 @@ static void append_reset(struct planner *planner, const struct reference *refere
     buf_append_text(sql, ")");
 }
 
+/* In the order of pg_get_constraintdef(). */
 static void append_actions(struct planner *planner, const struct reference *reference,
                            struct buf *sql)
 {
@@ -202,12 +204,13 @@ static void append_actions(struct planner *planner, const struct reference *refe
         append_reset(planner, reference, sql);
     }
     if (definition->deferrable)
-        buf_append_format(sql, " DEFERRABLE INITIALLY %s",
-                          definition->deferred ? "DEFERRED" : "IMMEDIATE");
+        buf_append_format(sql, " DEFERRABLE%s",
+                          definition->deferred ? " INITIALLY DEFERRED" : "");
 }
 
-static void add_statement(struct planner *planner, const struct reference *reference,
-                          enum ddl_kind kind, struct buf *sql)
+static struct ddl_statement *add_statement(struct planner *planner,
+                                           const struct reference *reference,
+                                           enum ddl_kind kind, struct buf *sql)
 {
     struct ddl_statement *statement =
         planner_add(planner, DDL_AFTER, kind, reference->child->outline.schema,
@@ -215,6 +218,7 @@ static void add_statement(struct planner *planner, const struct reference *refer
 
     statement->table = reference->child->outline.name;
     statement->sql = planner_take(planner, sql);
+    return statement;
 }
 
 static void plan_validation(struct planner *planner, const struct reference *reference)
@@ -224,7 +228,30 @@ static void plan_validation(struct planner *planner, const struct reference *ref
     buf_append_format(&sql, "ALTER TABLE %s VALIDATE CONSTRAINT %s",
                       planner_name(planner, reference->child),
                       planner_ident(planner, reference->definition->name));
-    add_statement(planner, reference, DDL_SETTING, &sql);
+    add_statement(planner, reference, DDL_SETTING, &sql)->waits = true;
+}
+
+static const char *reference_body(struct planner *planner, const struct reference *reference)
+{
+    struct buf body = {0};
+
+    buf_append_format(&body, "FOREIGN KEY (%s) REFERENCES %s (%s)",
+                      buf_text(&reference->columns), planner_name(planner, reference->parent),
+                      buf_text(&reference->parent_columns));
+    append_actions(planner, reference, &body);
+    return planner_take(planner, &body);
+}
+
+static void comment_on(struct planner *planner, const struct reference *reference)
+{
+    struct buf what = {0};
+
+    buf_append_format(&what, "CONSTRAINT %s ON %s",
+                      planner_ident(planner, reference->definition->name),
+                      planner_name(planner, reference->child));
+    planner_comment(planner, DDL_AFTER, reference->child, buf_text(&what),
+                    reference->definition->comment);
+    buf_free(&what);
 }
 
 static void plan_statement(struct planner *planner, const struct reference *reference)
@@ -233,60 +260,116 @@ static void plan_statement(struct planner *planner, const struct reference *refe
     /* The server cannot add one NOT VALID to a partitioned table. */
     bool may_wait = !reference->child->partitioned;
     bool not_valid = may_wait && (planner->live || !definition->validated);
+    const char *body = reference_body(planner, reference);
+    struct ddl_statement *statement;
     struct buf sql = {0};
 
-    buf_append_format(
-        &sql, "ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s (%s)",
-        planner_name(planner, reference->child), planner_ident(planner, definition->name),
-        buf_text(&reference->columns), planner_name(planner, reference->parent),
-        buf_text(&reference->parent_columns));
-    append_actions(planner, reference, &sql);
-    buf_append_text(&sql, not_valid ? " NOT VALID" : "");
-    add_statement(planner, reference, DDL_CONSTRAINT, &sql);
+    buf_append_format(&sql, "ALTER TABLE %s ADD CONSTRAINT %s %s%s",
+                      planner_name(planner, reference->child),
+                      planner_ident(planner, definition->name), body,
+                      not_valid ? " NOT VALID" : "");
+    statement = add_statement(planner, reference, DDL_CONSTRAINT, &sql);
+    statement->body = body;
+    statement->parent = planner_name(planner, reference->parent);
     if (not_valid && definition->validated)
         plan_validation(planner, reference);
-    if (definition->comment) {
-        struct buf what = {0};
+    comment_on(planner, reference);
+}
 
-        buf_append_format(&what, "CONSTRAINT %s ON %s",
-                          planner_ident(planner, definition->name),
-                          planner_name(planner, reference->child));
-        planner_comment(planner, DDL_AFTER, reference->child, buf_text(&what),
-                        definition->comment);
-        buf_free(&what);
+/* --- which table is the parent --- */
+
+static void forget(struct reference *reference)
+{
+    buf_free(&reference->columns);
+    buf_free(&reference->parent_columns);
+    buf_free(&reference->why);
+}
+
+/* Rows that are not carried are missing as parents. */
+static bool holds_all(struct reference *reference)
+{
+    if (!reference->parent->outline.partial)
+        return true;
+    buf_append_text(&reference->why,
+                    "its parent gets some of the rows only (where, route); add it yourself if "
+                    "those that it refers to are among them");
+    return false;
+}
+
+static bool resolve_with(struct planner *planner, const struct ddl_table *parent,
+                         struct reference *reference)
+{
+    *reference = (struct reference){
+        .definition = reference->definition, .child = reference->child, .parent = parent};
+    return holds_all(reference) && pair_owners(planner, reference) &&
+           pair_columns(planner, reference) && has_unique_key(planner, reference);
+}
+
+/* The first table made of the parent's rows that can be referred to; else reference->why is what
+ * the first of them lacks. */
+static bool resolve(struct planner *planner, const struct ddl_table *child,
+                    const struct definition_reference *definition, struct reference *found)
+{
+    struct reference first = {.definition = definition, .child = child};
+
+    for (size_t i = 0; i < planner->table_count; i++) {
+        struct reference reference = {.definition = definition, .child = child};
+
+        if (planner->tables[i].outline.source->oid != definition->parent)
+            continue;
+        if (resolve_with(planner, &planner->tables[i], &reference)) {
+            forget(&first);
+            *found = reference;
+            return true;
+        }
+        if (!first.parent)
+            first = reference;
+        else
+            forget(&reference);
     }
+    if (!first.parent)
+        buf_append_text(&first.why, "no rule carries its parent");
+    *found = first;
+    return false;
 }
 
-static const struct ddl_table *find_parent(const struct planner *planner, uint32_t oid)
+const char *reference_says(struct planner *planner, const struct ddl_table *table, size_t i)
 {
-    for (size_t i = 0; i < planner->table_count; i++)
-        if (planner->tables[i].outline.source->oid == oid)
-            return &planner->tables[i];
-    return NULL;
+    struct reference reference;
+    struct buf text = {0};
+
+    if (resolve(planner, table, &table->definition->references[i], &reference)) {
+        buf_append_text(&text, reference_body(planner, &reference));
+    } else {
+        buf_append_format(&text, "- %s: %s", reference.definition->name,
+                          buf_text(&reference.why));
+    }
+    forget(&reference);
+    return planner_take(planner, &text);
 }
 
-static void plan_reference(struct planner *planner, const struct ddl_table *table,
-                           const struct definition_reference *definition)
+static void plan_reference(struct planner *planner, const struct ddl_table *table, size_t i)
 {
-    struct reference reference = {.definition = definition,
-                                  .child = table,
-                                  .parent = find_parent(planner, definition->parent)};
+    const struct definition_reference *definition = &table->definition->references[i];
+    const struct ddl_table *other;
+    struct reference reference;
 
-    if (!reference.parent)
-        buf_append_text(&reference.why, "no rule carries its parent");
-    else if (pair_owners(planner, &reference) && pair_columns(planner, &reference) &&
-             has_unique_key(&reference))
-        plan_statement(planner, &reference);
+    if (merge_repeats(planner, table, DDL_OBJECT_REFERENCE, i))
+        return;
+    other = merge_lacking(planner, table, DDL_OBJECT_REFERENCE, i);
+    if (resolve(planner, table, definition, &reference) && other)
+        buf_append_format(&reference.why, "%s goes to %s too, and has none like it",
+                          planner_source(planner, other), planner_name(planner, table));
     if (reference.why.size)
         planner_note(planner, DDL_AFTER, "left out: foreign key %s of %s: %s", definition->name,
                      planner_source(planner, table), buf_text(&reference.why));
-    buf_free(&reference.columns);
-    buf_free(&reference.parent_columns);
-    buf_free(&reference.why);
+    else
+        plan_statement(planner, &reference);
+    forget(&reference);
 }
 
 void plan_references(struct planner *planner, const struct ddl_table *table)
 {
     for (size_t i = 0; table->definition && i < table->definition->reference_count; i++)
-        plan_reference(planner, table, &table->definition->references[i]);
+        plan_reference(planner, table, i);
 }

@@ -107,19 +107,9 @@ static void carry_key(struct planner *planner, struct ddl_table *table)
     }
 }
 
-/* A source that is split gives its key's name to the first of its tables. */
-static bool is_split_off(const struct planner *planner, const struct ddl_table *table)
-{
-    for (const struct ddl_table *other = planner->tables; other < table; other++)
-        if (other->outline.source == table->outline.source)
-            return true;
-    return false;
-}
-
 static void choose_key(struct planner *planner, struct ddl_table *table)
 {
-    const struct definition_index *index =
-        is_split_off(planner, table) ? NULL : source_key(table);
+    const struct definition_index *index = source_key(table);
     struct buf name = {0};
     size_t most = table->outline.key_count + table->outline.source->column_count + 1;
 
@@ -130,7 +120,8 @@ static void choose_key(struct planner *planner, struct ddl_table *table)
         carry_key(planner, table);
     buf_append_text(&name, index ? index->name : table->outline.name);
     buf_append_text(&name, index ? "" : "_pkey");
-    table->key_name = planner_take(planner, &name);
+    table->key_name =
+        planner_new_name(planner, table, table->outline.schema, planner_take(planner, &name));
 }
 
 /* --- partitions --- */
@@ -161,6 +152,7 @@ static struct ddl_table *add_table(struct planner *planner, const struct outline
 
     *table = (struct ddl_table){
         .outline = *outline,
+        .first = table,
         .definition = definitions_table(planner->definitions, outline->source->oid)};
     rename_all(planner, table);
     return table;
@@ -175,7 +167,8 @@ static void add_partition(struct planner *planner, size_t root, size_t parent,
     struct ddl_table *table;
 
     outline.schema = beside ? outline.schema : source->schema;
-    outline.name = source->name;
+    outline.name = planner_new_name(planner, &planner->tables[root], outline.schema,
+                                    source->name);
     outline.source = source;
     outline.key_count = 0;
     table = add_table(planner, &outline);
@@ -202,14 +195,71 @@ static void collect_partitions(struct planner *planner, size_t root, size_t pare
     }
 }
 
-/* Several sources may go into one table: the first that names it gives its shape. */
-static bool is_there(const struct planner *planner, const struct outline_table *outline)
+/* --- several sources of one target --- */
+
+static bool same_target(const struct outline_table *a, const struct outline_table *b)
+{
+    return strcmp(a->name, b->name) == 0 && strcmp(a->schema, b->schema) == 0;
+}
+
+static struct ddl_table *find_first(const struct planner *planner,
+                                    const struct outline_table *outline)
 {
     for (size_t i = 0; i < planner->table_count; i++)
-        if (strcmp(planner->tables[i].outline.name, outline->name) == 0 &&
-            strcmp(planner->tables[i].outline.schema, outline->schema) == 0)
-            return true;
-    return false;
+        if (!planner->tables[i].root && same_target(&planner->tables[i].outline, outline))
+            return &planner->tables[i];
+    return NULL;
+}
+
+/* What the first table decides for all. */
+static void join_first(struct ddl_table *first, struct ddl_table *table)
+{
+    first->merged = table->merged = true;
+    table->first = first;
+    table->key_name = first->key_name;
+    table->key_count = first->key_count;
+    table->keys = first->keys;
+    table->partition_by = "";
+}
+
+static bool is_alone(const struct planner *planner, const struct outline_table *outline)
+{
+    for (size_t i = 0; i < planner->outline->table_count; i++)
+        if (&planner->outline->tables[i] != outline &&
+            same_target(&planner->outline->tables[i], outline))
+            return false;
+    return true;
+}
+
+/* Bounds that hold for one source's rows need not hold for another's. */
+static void leave_plain(struct planner *planner, struct ddl_table *table)
+{
+    table->partition_by = "";
+    if (table->definition && table->definition->partition_key)
+        planner_note(planner, DDL_BEFORE,
+                     "left out: the partitions of %s: several sources go to %s",
+                     planner_source(planner, table), planner_name(planner, table));
+}
+
+static void collect(struct planner *planner, const struct outline_table *outline)
+{
+    struct ddl_table *first = find_first(planner, outline);
+    struct ddl_table *table = add_table(planner, outline);
+
+    leave_out_columns(planner, table);
+    rename_all(planner, table);
+    if (first) {
+        join_first(first, table);
+        return;
+    }
+    choose_key(planner, table);
+    if (!is_alone(planner, outline)) {
+        leave_plain(planner, table);
+        return;
+    }
+    choose_partitioning(planner, table);
+    collect_partitions(planner, (size_t)(table - planner->tables),
+                       (size_t)(table - planner->tables));
 }
 
 void plan_collect(struct planner *planner)
@@ -218,19 +268,10 @@ void plan_collect(struct planner *planner)
     size_t most = outline->table_count * (planner->source->table_count + 1) + 1;
 
     planner->tables = arena_alloc(planner->arena, most * sizeof(*planner->tables));
-    for (size_t i = 0; i < outline->table_count; i++) {
-        struct ddl_table *table;
-
-        if (is_there(planner, &outline->tables[i]))
-            continue;
-        table = add_table(planner, &outline->tables[i]);
-        leave_out_columns(planner, table);
-        rename_all(planner, table);
-        choose_key(planner, table);
-        choose_partitioning(planner, table);
-        collect_partitions(planner, (size_t)(table - planner->tables),
-                           (size_t)(table - planner->tables));
-    }
+    for (size_t i = 0; i < outline->table_count; i++)
+        planner_reserve(planner, outline->tables[i].schema, outline->tables[i].name);
+    for (size_t i = 0; i < outline->table_count; i++)
+        collect(planner, &outline->tables[i]);
 }
 
 /* --- sequences --- */
@@ -253,16 +294,17 @@ static void plan_sequence(struct planner *planner, const struct outline_column *
                           const struct definition_sequence *sequence)
 {
     const char *schema = sequence_schema(planner, sequence);
+    const char *name = sequence_name(planner, sequence);
     bool narrow = !column->type && strcmp(sequence->type, "bigint") != 0;
     struct buf sql = {0};
 
-    if (sequence_planned(planner, schema, sequence->name))
+    if (sequence_planned(planner, schema, name))
         return;
     buf_append_text(&sql, "CREATE SEQUENCE ");
-    ident_append_qualified(&sql, schema, sequence->name);
+    ident_append_qualified(&sql, schema, name);
     buf_append_format(&sql, "%s%s%s", narrow ? " AS " : "", narrow ? sequence->type : "",
                       sequence->options);
-    planner_add(planner, DDL_BEFORE, DDL_SEQUENCE, schema, sequence->name)->sql =
+    planner_add(planner, DDL_BEFORE, DDL_SEQUENCE, schema, name)->sql =
         planner_take(planner, &sql);
 }
 
@@ -271,7 +313,7 @@ void plan_sequences(struct planner *planner)
     for (size_t i = 0; i < planner->table_count; i++) {
         const struct ddl_table *table = &planner->tables[i];
 
-        for (size_t j = 0; j < table->outline.column_count; j++) {
+        for (size_t j = 0; table->first == table && j < table->outline.column_count; j++) {
             const struct outline_column *column = &table->outline.columns[j];
             const struct definition_sequence *sequence =
                 column_sequence(planner, table, column);
@@ -282,6 +324,17 @@ void plan_sequences(struct planner *planner)
     }
 }
 
+/* A source that goes to several tables: the first of them has the sequence, the others use it. */
+static bool owned_before(const struct planner *planner, const struct ddl_table *table,
+                         const struct catalog_column *source)
+{
+    for (const struct ddl_table *other = planner->tables; other < table; other++)
+        if (other->outline.source == table->outline.source &&
+            outline_heir(&other->outline, source->name))
+            return true;
+    return false;
+}
+
 static void own_sequences(struct planner *planner, const struct ddl_table *table)
 {
     for (size_t i = 0; i < table->outline.column_count; i++) {
@@ -290,10 +343,12 @@ static void own_sequences(struct planner *planner, const struct ddl_table *table
         struct buf sql = {0};
 
         if (!sequence || sequence->owner != table->outline.source->oid ||
-            sequence->owner_column != column->source->number)
+            sequence->owner_column != column->source->number ||
+            owned_before(planner, table, column->source))
             continue;
         buf_append_text(&sql, "ALTER SEQUENCE ");
-        ident_append_qualified(&sql, sequence_schema(planner, sequence), sequence->name);
+        ident_append_qualified(&sql, sequence_schema(planner, sequence),
+                               sequence_name(planner, sequence));
         buf_append_format(&sql, " OWNED BY %s.", planner_name(planner, table));
         ident_append(&sql, column->name);
         planner_add(planner, DDL_BEFORE, DDL_SETTING, table->outline.schema,
@@ -303,6 +358,29 @@ static void own_sequences(struct planner *planner, const struct ddl_table *table
 }
 
 /* --- the statements --- */
+
+/* INCLUDE columns of the source's own key, as far as they are carried. */
+static void append_included(struct planner *planner, const struct ddl_table *table,
+                            const struct definition_index *index, struct buf *sql)
+{
+    const char *separator = " INCLUDE (";
+    bool any = false;
+
+    for (size_t i = 0; i < index->part_count; i++) {
+        const char *missing;
+        const char *column =
+            index->parts[i].included
+                ? planner_expression(planner, table, index->parts[i].expression, &missing)
+                : NULL;
+
+        if (!column)
+            continue;
+        buf_append_format(sql, "%s%s", separator, column);
+        separator = ", ";
+        any = true;
+    }
+    buf_append_text(sql, any ? ")" : "");
+}
 
 static void append_key(struct planner *planner, const struct ddl_table *table, struct buf *sql)
 {
@@ -318,34 +396,50 @@ static void append_key(struct planner *planner, const struct ddl_table *table, s
         ident_append(sql, table->keys[i]);
     }
     buf_append_text(sql, ")");
+    if (index)
+        append_included(planner, table, index, sql);
     if (deferrable)
         buf_append_format(sql, " DEFERRABLE INITIALLY %s",
                           index->deferred ? "DEFERRED" : "IMMEDIATE");
 }
 
-/* What the source does not vouch for is added after the data, unvalidated as it was. */
-static void append_checks(struct planner *planner, const struct ddl_table *table,
-                          struct buf *sql)
+/* The target's checks, of every source that goes there. */
+static struct ddl_check *room_for_checks(struct planner *planner, const struct ddl_table *table)
 {
+    size_t most = 0;
+
+    for (size_t i = 0; i < planner->table_count; i++)
+        if (planner->tables[i].first == table && planner->tables[i].definition)
+            most += planner->tables[i].definition->constraint_count;
+    return arena_alloc(planner->arena, (most + 1) * sizeof(struct ddl_check));
+}
+
+/* What the source does not vouch for is added after the data, unvalidated as it was. */
+static size_t collect_checks(struct planner *planner, const struct ddl_table *table,
+                             struct ddl_check *checks)
+{
+    size_t count = 0;
+
     for (size_t i = 0; table->definition && i < table->definition->constraint_count; i++) {
         const struct definition_constraint *check = &table->definition->constraints[i];
         const char *missing, *renamed;
 
-        if (check->kind != 'c' || !check->validated)
+        if (check->kind != 'c' || !check->validated ||
+            !constraint_is_shared(planner, table, i, DDL_BEFORE))
             continue;
         renamed = planner_expression(planner, table, check->definition, &missing);
         if (renamed)
-            buf_append_format(sql, ",\n    CONSTRAINT %s %s",
-                              planner_ident(planner, check->name), renamed);
+            checks[count++] = (struct ddl_check){check->name, renamed};
         else
             planner_note(planner, DDL_BEFORE,
                          "left out: check constraint %s of %s: it reads %s, which is not "
                          "carried as it is",
                          check->name, planner_source(planner, table), missing);
     }
+    return count;
 }
 
-static void append_options(const struct ddl_table *table, struct buf *sql)
+void table_append_options(const struct ddl_table *table, struct buf *sql)
 {
     if (table->definition && table->definition->options && !table->partitioned)
         buf_append_format(sql, " WITH (%s)", table->definition->options);
@@ -369,8 +463,21 @@ static const struct ddl_column *shape_of(struct planner *planner, const struct d
     return columns;
 }
 
+/* Its rows are carried as its own; what they meant to the parent's readers is lost. */
+static void note_inheritance(struct planner *planner, const struct ddl_table *table)
+{
+    const char *parents = table->outline.source->inherits;
+
+    if (parents)
+        planner_note(planner, DDL_BEFORE,
+                     "left out: INHERITS (%s) of %s: who reads the parent will not see its rows",
+                     parents, planner_source(planner, table));
+}
+
 static void plan_root(struct planner *planner, const struct ddl_table *table)
 {
+    struct ddl_check *checks = room_for_checks(planner, table);
+    size_t check_count = 0;
     struct buf sql = {0};
     struct ddl_statement *statement;
 
@@ -380,9 +487,14 @@ static void plan_root(struct planner *planner, const struct ddl_table *table)
         column_append(planner, table, &table->outline.columns[i], &sql);
     }
     append_key(planner, table, &sql);
-    append_checks(planner, table, &sql);
+    for (size_t i = 0; i < planner->table_count; i++)
+        if (planner->tables[i].first == table)
+            check_count += collect_checks(planner, &planner->tables[i], checks + check_count);
+    for (size_t i = 0; i < check_count; i++)
+        buf_append_format(&sql, ",\n    CONSTRAINT %s %s",
+                          planner_ident(planner, checks[i].name), checks[i].body);
     buf_append_format(&sql, "\n)%s", table->partition_by);
-    append_options(table, &sql);
+    table_append_options(table, &sql);
     statement =
         planner_add(planner, DDL_BEFORE, DDL_TABLE, table->outline.schema, table->outline.name);
     statement->sql = planner_take(planner, &sql);
@@ -390,18 +502,8 @@ static void plan_root(struct planner *planner, const struct ddl_table *table)
     statement->column_count = table->outline.column_count;
     statement->keys = table->keys;
     statement->key_count = table->key_count;
-}
-
-static void plan_partition(struct planner *planner, const struct ddl_table *table)
-{
-    struct buf sql = {0};
-
-    buf_append_format(&sql, "CREATE TABLE %s PARTITION OF %s %s%s",
-                      planner_name(planner, table), table->of, table->definition->bound,
-                      table->partition_by);
-    append_options(table, &sql);
-    planner_add(planner, DDL_BEFORE, DDL_PARTITION, table->outline.schema, table->outline.name)
-        ->sql = planner_take(planner, &sql);
+    statement->checks = checks;
+    statement->check_count = check_count;
 }
 
 static void comment_columns(struct planner *planner, const struct ddl_table *table)
@@ -409,8 +511,9 @@ static void comment_columns(struct planner *planner, const struct ddl_table *tab
     for (size_t i = 0; i < table->outline.column_count; i++) {
         const struct outline_column *column = &table->outline.columns[i];
         const struct definition_column *definition =
-            column->source ? definitions_column(table->definition, column->source->number)
-                           : NULL;
+            column->source && !column->borrowed
+                ? definitions_column(table->definition, column->source->number)
+                : NULL;
         struct buf what = {0};
 
         if (!definition || !definition->comment)
@@ -441,7 +544,7 @@ static void plan_replica_identity(struct planner *planner, const struct ddl_tabl
     struct buf sql = {0};
 
     if (table->outline.source->replica_identity != 'f')
-        return;
+        return; /* of a merge the first table speaks for all */
     buf_append_format(&sql, "ALTER TABLE %s REPLICA IDENTITY FULL",
                       planner_name(planner, table));
     planner_add(planner, DDL_BEFORE, DDL_SETTING, table->outline.schema, table->outline.name)
@@ -453,6 +556,9 @@ void plan_tables(struct planner *planner)
     for (size_t i = 0; i < planner->table_count; i++) {
         const struct ddl_table *table = &planner->tables[i];
 
+        if (table->first != table)
+            continue;
+        note_inheritance(planner, table);
         (table->root ? plan_partition : plan_root)(planner, table);
         own_sequences(planner, table);
         plan_replica_identity(planner, table);

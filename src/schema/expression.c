@@ -11,7 +11,7 @@ struct walk {
     const struct renaming *renamings;
     size_t count;
     struct buf *out;
-    bool no_column; /* the next name is none: it follows "." or COLLATE */
+    bool no_column; /* the next name is none: it follows "." or a word of BEFORE_OTHERS */
     const char *missing;
 };
 
@@ -68,6 +68,18 @@ static char *plain_name(const char *at, const char *end)
     return buf_steal(&name);
 }
 
+/* Key words behind which stands a name that is no column's: EXTRACT(year FROM at),
+ * XMLELEMENT(NAME a, XMLATTRIBUTES(b AS c)). */
+static const char *const BEFORE_OTHERS[] = {"COLLATE", "EXTRACT", "NAME", "AS", NULL};
+
+static bool is_one_of(const char *const *words, const char *at, const char *end)
+{
+    for (; *words; words++)
+        if (strlen(*words) == (size_t)(end - at) && memcmp(*words, at, strlen(*words)) == 0)
+            return true;
+    return false;
+}
+
 static bool is_key_word(const char *at, const char *end)
 {
     for (; at < end; at++)
@@ -104,19 +116,26 @@ static void copy_column(struct walk *walk, const char *end)
     copy_to(walk, end);
 }
 
+/* Of a function or a type, a qualifier, or of an argument: make_interval(days => 1). */
+static bool is_of_other(const char *end)
+{
+    const char *next = skip_blanks(end);
+
+    return *next == '(' || *end == '.' || (next[0] == '=' && next[1] == '>');
+}
+
 static void copy_name(struct walk *walk)
 {
     bool quoted = *walk->at == '"';
     const char *end = quoted ? end_of_quoted(walk->at, false) : end_of_name(walk->at);
-    bool called = *skip_blanks(end) == '(' || *end == '.';
     bool key_word = !quoted && is_key_word(walk->at, end);
-    bool collate = key_word && end - walk->at == 7 && memcmp(walk->at, "COLLATE", 7) == 0;
+    bool before_other = key_word && is_one_of(BEFORE_OTHERS, walk->at, end);
 
-    if (walk->no_column || called || key_word)
+    if (walk->no_column || key_word || is_of_other(end))
         copy_to(walk, end);
     else
         copy_column(walk, end);
-    walk->no_column = collate;
+    walk->no_column = before_other;
 }
 
 static bool continues_type(const char *at, const char *end)
@@ -125,10 +144,7 @@ static bool continues_type(const char *at, const char *end)
                                         "zone",    "year",      "month",   "day",  "hour",
                                         "minute",  "second",    "to",      NULL};
 
-    for (const char *const *word = words; *word; word++)
-        if (strlen(*word) == (size_t)(end - at) && memcmp(*word, at, strlen(*word)) == 0)
-            return true;
-    return false;
+    return is_one_of(words, at, end);
 }
 
 /* Behind "::": schema."Type"(3) without time zone[] */
@@ -169,7 +185,7 @@ static void step(struct walk *walk)
     } else if (byte >= '0' && byte <= '9') {
         copy_to(walk, end_of_name(walk->at));
     } else {
-        walk->no_column = byte == '.' || (walk->no_column && byte == ' ');
+        walk->no_column = byte == '.' || (walk->no_column && (byte == ' ' || byte == '('));
         copy_to(walk, walk->at + 1);
     }
 }

@@ -3,7 +3,8 @@
  *
  * Works on such texts only, not on SQL that people write: key words are in capitals, other
  * names in small letters or quoted, there are no comments, and names that are not the table's
- * columns are qualified, called, or follow "::" or COLLATE. */
+ * columns are qualified, called, name an argument (=>), or follow "::", COLLATE, AS, NAME or
+ * EXTRACT(. */
 #ifndef SCHEMA_EXPRESSION_H
 #define SCHEMA_EXPRESSION_H
 

@@ -17,10 +17,10 @@ const struct outline_column *outline_heir(const struct outline_table *table,
 {
     const struct outline_column *same = outline_column(table, source_name);
 
-    if (same && same->source && strcmp(same->source->name, source_name) == 0)
+    if (same && same->source && !same->borrowed && strcmp(same->source->name, source_name) == 0)
         return same;
     for (size_t i = 0; i < table->column_count; i++)
-        if (table->columns[i].source &&
+        if (table->columns[i].source && !table->columns[i].borrowed &&
             strcmp(table->columns[i].source->name, source_name) == 0)
             return &table->columns[i];
     return NULL;

@@ -233,7 +233,6 @@ static bool take_known(const struct type_text *text, const struct alias *alias,
     column->base_type = mem_format("pg_catalog.%s%s", parts->array ? "_" : "", alias->base);
     column->type_kind = 'b';
     column->array = parts->array;
-    column->element_kind = parts->array ? 'b' : 0;
     column->type_modifier = modifier;
     return true;
 }
@@ -248,7 +247,6 @@ static void take_unknown(const struct type_text *text, const struct parts *parts
         mem_format("%s%s%s", strchr(name, '.') ? "" : "public.", parts->array ? "_" : "", name);
     column->type_kind = 'b';
     column->array = parts->array;
-    column->element_kind = parts->array ? 'b' : 0;
     column->type_modifier = -1;
 }
 

@@ -1,9 +1,9 @@
 /* The table of types whose binary form means the same in every PostgreSQL cluster.
  *
  * The problem: binary values are faster to carry and exact, but some hold OIDs of their cluster
- * (composites, arrays of user types, reg*) or are not promised to stay as they are (xid types).
+ * (reg*), and of others nothing is promised (types of unknown extensions).
  * The invariant: a type is in the table only if what its send function wrote on one server is
- * read as the same value by the receive function of any other, from version 10 on; what is not
+ * read as the same value by the receive function of any other, from version 14 on; what is not
  * in the table travels as text. Conversions produce what the type's output and send functions
  * produce, byte for byte, with ISO dates, and take what its input function takes.
  *
@@ -11,20 +11,20 @@
  * encoding of text, the labels that an enum has.
  *
  * Source: src/backend/utils/adt (bool.c int.c int8.c oid.c char.c name.c varlena.c varchar.c
- * uuid.c json.c jsonb.c enum.c date.c) and pg_type.dat of PostgreSQL 15. */
+ * uuid.c json.c jsonb.c enum.c date.c xml.c) and contrib (hstore, citext, ltree, cube) of
+ * PostgreSQL 15. */
 #include "schema/types.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#define NAME_BYTES 63            /* NAMEDATALEN - 1 */
-#define FIRST_UNPINNED_OID 10000 /* below: given by hand, the same in every cluster */
+#define NAME_BYTES 63 /* NAMEDATALEN - 1 */
 #define CATALOG_SCHEMA "pg_catalog."
 
 struct type_codec {
-    const char *name; /* schema-qualified; of the element for arrays */
-    uint32_t oid;     /* of the element for arrays; 0 for enums */
+    const char *extension; /* that the type is of; NULL: built in */
+    const char *name;      /* without schema */
     bool (*to_text)(const struct value *in, struct arena *arena, struct value *out);
     bool (*to_binary)(const struct value *in, struct arena *arena, struct value *out);
 };
@@ -65,24 +65,24 @@ static bool text_to_name(const struct value *in, struct arena *arena, struct val
     return in->size <= NAME_BYTES && text_to_bytes(in, arena, out);
 }
 
-/* jsonb's binary form is its text after a version byte. */
+/* The binary form of jsonb, ltree and its kin is their text after a version byte. */
 
-#define JSONB_VERSION '\1'
+#define FORM_VERSION '\1'
 
-static bool jsonb_to_text(const struct value *in, struct arena *arena, struct value *out)
+static bool versioned_to_text(const struct value *in, struct arena *arena, struct value *out)
 {
     (void)arena;
-    if (in->size < 1 || in->data[0] != JSONB_VERSION)
+    if (in->size < 1 || in->data[0] != FORM_VERSION)
         return false;
     return lend(VALUE_TEXT, in->data + 1, in->size - 1, out);
 }
 
-static bool text_to_jsonb(const struct value *in, struct arena *arena, struct value *out)
+static bool text_to_versioned(const struct value *in, struct arena *arena, struct value *out)
 {
     if (in->size == UINT32_MAX || (in->size && memchr(in->data, 0, in->size)))
         return false;
     char *data = arena_alloc(arena, (size_t)in->size + 1);
-    data[0] = JSONB_VERSION;
+    data[0] = FORM_VERSION;
     if (in->size)
         memcpy(data + 1, in->data, in->size);
     return lend(VALUE_BINARY, data, (size_t)in->size + 1, out);
@@ -388,102 +388,118 @@ static bool date_to_text(const struct value *in, struct arena *arena, struct val
     return give(VALUE_TEXT, text, (size_t)size, arena, out);
 }
 
-/* The table. First the types whose arrays travel too, then those whose arrays do not: the
- * elements of an array are base types. */
+/* The tables. What types are made of (arrays, composites, ranges) is passage.c's. Not
+ * in them are tsquery, int2vector and oidvector, which servers send when empty and do not
+ * read. */
 
-#define ELEMENT_TYPES(TYPE)                                                                    \
-    TYPE(bool, 16, bool_to_text, text_to_bool)                                                 \
-    TYPE(bytea, 17, NULL, NULL)                                                                \
-    TYPE(char, 18, char_to_text, text_to_char)                                                 \
-    TYPE(name, 19, bytes_to_text, text_to_name)                                                \
-    TYPE(int8, 20, int8_to_text, text_to_int8)                                                 \
-    TYPE(int2, 21, int2_to_text, text_to_int2)                                                 \
-    TYPE(int4, 23, int4_to_text, text_to_int4)                                                 \
-    TYPE(text, 25, bytes_to_text, text_to_bytes)                                               \
-    TYPE(oid, 26, oid_to_text, text_to_oid)                                                    \
-    TYPE(json, 114, bytes_to_text, text_to_bytes)                                              \
-    TYPE(point, 600, NULL, NULL)                                                               \
-    TYPE(lseg, 601, NULL, NULL)                                                                \
-    TYPE(path, 602, NULL, NULL)                                                                \
-    TYPE(box, 603, NULL, NULL)                                                                 \
-    TYPE(polygon, 604, NULL, NULL)                                                             \
-    TYPE(line, 628, NULL, NULL)                                                                \
-    TYPE(cidr, 650, NULL, NULL)                                                                \
-    TYPE(float4, 700, NULL, NULL)                                                              \
-    TYPE(float8, 701, NULL, NULL)                                                              \
-    TYPE(circle, 718, NULL, NULL)                                                              \
-    TYPE(macaddr8, 774, NULL, NULL)                                                            \
-    TYPE(money, 790, NULL, NULL)                                                               \
-    TYPE(macaddr, 829, NULL, NULL)                                                             \
-    TYPE(inet, 869, NULL, NULL)                                                                \
-    TYPE(bpchar, 1042, bytes_to_text, text_to_bytes)                                           \
-    TYPE(varchar, 1043, bytes_to_text, text_to_bytes)                                          \
-    TYPE(date, 1082, date_to_text, NULL)                                                       \
-    TYPE(time, 1083, NULL, NULL)                                                               \
-    TYPE(timestamp, 1114, NULL, NULL)                                                          \
-    TYPE(timestamptz, 1184, NULL, NULL)                                                        \
-    TYPE(interval, 1186, NULL, NULL)                                                           \
-    TYPE(timetz, 1266, NULL, NULL)                                                             \
-    TYPE(bit, 1560, NULL, NULL)                                                                \
-    TYPE(varbit, 1562, NULL, NULL)                                                             \
-    TYPE(numeric, 1700, NULL, NULL)                                                            \
-    TYPE(uuid, 2950, uuid_to_text, text_to_uuid)                                               \
-    TYPE(pg_lsn, 3220, NULL, NULL)                                                             \
-    TYPE(tsvector, 3614, NULL, NULL)                                                           \
-    TYPE(tsquery, 3615, NULL, NULL)                                                            \
-    TYPE(jsonb, 3802, jsonb_to_text, text_to_jsonb)                                            \
-    TYPE(jsonpath, 4072, NULL, NULL)
+static const struct type_codec built_ins[] = {
+    {NULL, "bool", bool_to_text, text_to_bool},
+    {NULL, "bytea", NULL, NULL},
+    {NULL, "char", char_to_text, text_to_char},
+    {NULL, "name", bytes_to_text, text_to_name},
+    {NULL, "int8", int8_to_text, text_to_int8},
+    {NULL, "int2", int2_to_text, text_to_int2},
+    {NULL, "int4", int4_to_text, text_to_int4},
+    {NULL, "text", bytes_to_text, text_to_bytes},
+    {NULL, "oid", oid_to_text, text_to_oid},
+    {NULL, "tid", NULL, NULL},
+    {NULL, "xid", NULL, NULL},
+    {NULL, "cid", NULL, NULL},
+    {NULL, "json", bytes_to_text, text_to_bytes},
+    {NULL, "xml", bytes_to_text, NULL}, /* read, an encoding that the text declares would count */
+    {NULL, "point", NULL, NULL},
+    {NULL, "lseg", NULL, NULL},
+    {NULL, "path", NULL, NULL},
+    {NULL, "box", NULL, NULL},
+    {NULL, "polygon", NULL, NULL},
+    {NULL, "line", NULL, NULL},
+    {NULL, "cidr", NULL, NULL},
+    {NULL, "float4", NULL, NULL},
+    {NULL, "float8", NULL, NULL},
+    {NULL, "circle", NULL, NULL},
+    {NULL, "macaddr8", NULL, NULL},
+    {NULL, "money", NULL, NULL},
+    {NULL, "macaddr", NULL, NULL},
+    {NULL, "inet", NULL, NULL},
+    {NULL, "bpchar", bytes_to_text, text_to_bytes},
+    {NULL, "varchar", bytes_to_text, text_to_bytes},
+    {NULL, "date", date_to_text, NULL},
+    {NULL, "time", NULL, NULL},
+    {NULL, "timestamp", NULL, NULL},
+    {NULL, "timestamptz", NULL, NULL},
+    {NULL, "interval", NULL, NULL},
+    {NULL, "timetz", NULL, NULL},
+    {NULL, "bit", NULL, NULL},
+    {NULL, "varbit", NULL, NULL},
+    {NULL, "numeric", NULL, NULL},
+    {NULL, "refcursor", bytes_to_text, text_to_bytes},
+    {NULL, "uuid", uuid_to_text, text_to_uuid},
+    {NULL, "txid_snapshot", NULL, NULL},
+    {NULL, "pg_lsn", NULL, NULL},
+    {NULL, "tsvector", NULL, NULL},
+    {NULL, "jsonb", versioned_to_text, text_to_versioned},
+    {NULL, "jsonpath", NULL, NULL},
+    {NULL, "pg_snapshot", NULL, NULL},
+    {NULL, "xid8", NULL, NULL},
+};
 
-#define SPAN_TYPES(TYPE)                                                                       \
-    TYPE(int4range, 3904, NULL, NULL)                                                          \
-    TYPE(numrange, 3906, NULL, NULL)                                                           \
-    TYPE(tsrange, 3908, NULL, NULL)                                                            \
-    TYPE(tstzrange, 3910, NULL, NULL)                                                          \
-    TYPE(daterange, 3912, NULL, NULL)                                                          \
-    TYPE(int8range, 3926, NULL, NULL)                                                          \
-    TYPE(int4multirange, 4451, NULL, NULL)                                                     \
-    TYPE(nummultirange, 4532, NULL, NULL)                                                      \
-    TYPE(tsmultirange, 4533, NULL, NULL)                                                       \
-    TYPE(tstzmultirange, 4534, NULL, NULL)                                                     \
-    TYPE(datemultirange, 4535, NULL, NULL)                                                     \
-    TYPE(int8multirange, 4536, NULL, NULL)
+/* Types of extensions may stand in any schema. Those of contrib that are not here (isn, seg,
+ * query_int) have no binary form. */
+static const struct type_codec of_extensions[] = {
+    {"hstore", "hstore", NULL, NULL},
+    {"citext", "citext", bytes_to_text, text_to_bytes},
+    {"ltree", "ltree", versioned_to_text, text_to_versioned},
+    {"ltree", "lquery", versioned_to_text, text_to_versioned},
+    {"ltree", "ltxtquery", versioned_to_text, text_to_versioned},
+    {"cube", "cube", NULL, NULL},
+};
 
-#define SCALAR_ROW(name, oid, to_text, to_binary)                                              \
-    {CATALOG_SCHEMA #name, oid, to_text, to_binary},
-#define ARRAY_ROW(name, oid, to_text, to_binary) {CATALOG_SCHEMA "_" #name, oid, NULL, NULL},
+static const struct type_codec enumeration = {NULL, "enum", bytes_to_text, text_to_name};
 
-static const struct type_codec scalars[] = {ELEMENT_TYPES(SCALAR_ROW) SPAN_TYPES(SCALAR_ROW)};
-static const struct type_codec arrays[] = {ELEMENT_TYPES(ARRAY_ROW)};
-static const struct type_codec enumeration = {"enum", 0, bytes_to_text, text_to_name};
-
-static const struct type_codec *find_scalar(const char *name)
+static const struct type_codec *find_built_in(const char *name)
 {
-    for (size_t i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++)
-        if (strcmp(scalars[i].name, name) == 0)
-            return &scalars[i];
+    for (size_t i = 0; i < sizeof(built_ins) / sizeof(built_ins[0]); i++)
+        if (strcmp(built_ins[i].name, name) == 0)
+            return &built_ins[i];
     return NULL;
 }
 
-/* By the element's OID, which an array's binary form names; and by the array's own name, since
- * int2vector and oidvector have such elements and another lower bound. */
-static const struct type_codec *find_array(const struct catalog_column *column)
+static const struct type_codec *find_of_extension(const char *extension, const char *name)
 {
-    if (column->element_kind != 'b' || column->element_oid >= FIRST_UNPINNED_OID)
-        return NULL;
-    for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
-        if (arrays[i].oid == column->element_oid &&
-            strcmp(arrays[i].name, column->base_type) == 0)
-            return &arrays[i];
+    for (size_t i = 0; i < sizeof(of_extensions) / sizeof(of_extensions[0]); i++)
+        if (strcmp(of_extensions[i].extension, extension) == 0 &&
+            strcmp(of_extensions[i].name, name) == 0)
+            return &of_extensions[i];
     return NULL;
+}
+
+static const struct type_codec *find_scalar(const char *qualified, const char *extension)
+{
+    size_t schema = sizeof(CATALOG_SCHEMA) - 1;
+    const char *dot = strrchr(qualified, '.');
+    if (extension)
+        return find_of_extension(extension, dot ? dot + 1 : qualified);
+    return strncmp(qualified, CATALOG_SCHEMA, schema) == 0 ? find_built_in(qualified + schema)
+                                                           : NULL;
+}
+
+const struct type_codec *type_codec_of(const struct catalog_type *type)
+{
+    type = catalog_beneath_domains(type);
+    if (!type || !type->sends || !type->receives)
+        return NULL;
+    if (type->kind == 'e')
+        return &enumeration;
+    return type->kind == 'b' ? find_scalar(type->name, type->extension) : NULL;
 }
 
 const struct type_codec *type_codec_for(const struct catalog_column *column)
 {
-    if (!column->base_type)
+    if (column->type)
+        return type_codec_of(column->type);
+    if (!column->base_type || column->array)
         return NULL;
-    if (column->array)
-        return find_array(column);
-    return column->type_kind == 'e' ? &enumeration : find_scalar(column->base_type);
+    return column->type_kind == 'e' ? &enumeration : find_scalar(column->base_type, NULL);
 }
 
 bool type_has_text(const struct type_codec *codec)
@@ -514,10 +530,4 @@ bool type_to_binary(const struct type_codec *codec, const struct value *in, stru
         return true;
     }
     return type_has_binary(codec) && codec->to_binary(in, arena, out);
-}
-
-bool type_same_binary(const struct catalog_column *source, const struct catalog_column *target)
-{
-    const struct type_codec *codec = type_codec_for(source);
-    return codec && codec == type_codec_for(target);
 }

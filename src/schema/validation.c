@@ -19,26 +19,87 @@ char *validation_count(const char *rows, const char *condition)
     return buf_steal(&sql);
 }
 
-char *validation_duplicates(const char *rows, const struct catalog_table *table,
-                            const uint16_t *columns, uint16_t count)
+static char *count_equal(const char *rows, const struct buf *list, const struct buf *present)
 {
-    struct buf sql = {0}, list = {0}, present = {0};
+    struct buf sql = {0};
+
+    buf_append_format(&sql, "SELECT count(*) FROM (SELECT FROM %s AS \"r\"", rows);
+    if (present->size)
+        buf_append_format(&sql, " WHERE %s", buf_text(present));
+    buf_append_format(&sql, " GROUP BY %s HAVING count(*) > 1 LIMIT %d) AS \"v\"",
+                      buf_text(list), VALIDATION_LIMIT);
+    return buf_steal(&sql);
+}
+
+char *validation_duplicates(const char *rows, const struct catalog_table *table,
+                            const uint16_t *columns, uint16_t count, bool nulls_equal)
+{
+    struct buf list = {0}, present = {0};
+    char *sql;
 
     for (uint16_t i = 0; i < count; i++) {
         const char *name = table->columns[columns[i]].name;
 
         buf_append_text(&list, i ? ", " : "");
         ident_append(&list, name);
+        if (nulls_equal)
+            continue;
         buf_append_text(&present, i ? " AND " : "");
         ident_append(&present, name);
         buf_append_text(&present, " IS NOT NULL");
     }
-    buf_append_format(&sql,
-                      "SELECT count(*) FROM (SELECT FROM %s AS \"r\" WHERE %s GROUP BY %s "
-                      "HAVING count(*) > 1 LIMIT %d) AS \"v\"",
-                      rows, buf_text(&present), buf_text(&list), VALIDATION_LIMIT);
+    sql = count_equal(rows, &list, &present);
     buf_free(&list);
     buf_free(&present);
+    return sql;
+}
+
+/* (SELECT first, expression AS "k0", ... FROM rows AS "r" WHERE predicate) */
+static void append_elements(const char *rows, const struct index_text *index, const char *first,
+                            struct buf *sql)
+{
+    buf_append_format(sql, "(SELECT %s", first);
+    for (size_t i = 0; i < index->count; i++)
+        buf_append_format(sql, "%s%s AS \"k%zu\"", i || *first ? ", " : "",
+                          index->expressions[i], i);
+    buf_append_format(sql, " FROM %s AS \"r\"", rows);
+    if (index->predicate)
+        buf_append_format(sql, " WHERE %s", index->predicate);
+    buf_append_char(sql, ')');
+}
+
+char *validation_equal_elements(const char *rows, const struct index_text *index,
+                                bool nulls_equal)
+{
+    struct buf elements = {0}, list = {0}, present = {0};
+    char *sql;
+
+    append_elements(rows, index, "", &elements);
+    for (size_t i = 0; i < index->count; i++) {
+        buf_append_format(&list, "%s\"k%zu\"", i ? ", " : "", i);
+        if (!nulls_equal)
+            buf_append_format(&present, "%s\"k%zu\" IS NOT NULL", i ? " AND " : "", i);
+    }
+    sql = count_equal(buf_text(&elements), &list, &present);
+    buf_free(&elements);
+    buf_free(&list);
+    buf_free(&present);
+    return sql;
+}
+
+/* The rows are numbered once, so that each pair of them is met once. */
+char *validation_excluded(const char *rows, const struct index_text *index)
+{
+    struct buf sql = {0};
+
+    buf_append_text(&sql, "WITH \"e\" AS MATERIALIZED ");
+    append_elements(rows, index, "row_number() OVER () AS \"n\"", &sql);
+    buf_append_text(&sql, " SELECT count(*) FROM (SELECT FROM \"e\" AS \"a\" JOIN \"e\" AS \"b\" "
+                          "ON \"a\".\"n\" < \"b\".\"n\"");
+    for (size_t i = 0; i < index->count; i++)
+        buf_append_format(&sql, " AND \"a\".\"k%zu\" %s \"b\".\"k%zu\"", i,
+                          index->operators[i], i);
+    buf_append_format(&sql, " LIMIT %d) AS \"v\"", VALIDATION_LIMIT);
     return buf_steal(&sql);
 }
 
@@ -93,6 +154,16 @@ static const struct {
     {"pg_catalog.int8", "-9223372036854775808", "9223372036854775807"},
 };
 
+/* CASE keeps the order: only a number is cast. */
+static void misfit_integer_text(const char *name, const char *min, const char *max,
+                                struct buf *condition)
+{
+    buf_append_format(condition,
+                      "CASE WHEN %s::text ~ '^\\s*[-+]?[0-9]+\\s*$' THEN %s::text::numeric NOT "
+                      "BETWEEN %s AND %s ELSE true END",
+                      name, name, min, max);
+}
+
 static bool misfit_integer(const struct catalog_column *source,
                            const struct catalog_column *target, const char *name,
                            struct buf *condition)
@@ -101,7 +172,7 @@ static bool misfit_integer(const struct catalog_column *source,
         if (strcmp(integers[i].name, target->base_type) != 0)
             continue;
         if (is_one_of(source->base_type, texts)) {
-            buf_append_format(condition, "%s::text !~ '^\\s*[-+]?[0-9]+\\s*$'", name);
+            misfit_integer_text(name, integers[i].min, integers[i].max, condition);
             return true;
         }
         if (!is_one_of(source->base_type, numbers))
@@ -139,9 +210,9 @@ static bool misfit_numeric(const struct catalog_column *source,
         return false;
     buf_append_format(
         condition,
-        "(%s::numeric <> round(%s::numeric, %d) OR abs(round(%s::numeric, %d)) >= "
-        "'1e%d'::numeric)",
-        name, name, scale, name, scale, precision - scale);
+        "(%s::numeric <> 'NaN' AND (%s::numeric <> round(%s::numeric, %d) OR "
+        "abs(round(%s::numeric, %d)) >= '1e%d'::numeric))",
+        name, name, name, scale, name, scale, precision - scale);
     return true;
 }
 
@@ -160,6 +231,8 @@ static bool misfit_time(const struct catalog_column *source,
     return true;
 }
 
+#define UUID_DIGITS "([0-9a-f]{4}-?){7}[0-9a-f]{4}"
+
 static bool misfit_uuid(const struct catalog_column *source,
                         const struct catalog_column *target, const char *name,
                         struct buf *condition)
@@ -167,8 +240,8 @@ static bool misfit_uuid(const struct catalog_column *source,
     if (strcmp(target->base_type, "pg_catalog.uuid") != 0 ||
         !is_one_of(source->base_type, texts))
         return false;
-    buf_append_format(condition, "%s::text !~* '^[{]?([0-9a-f]{4}-?){7}[0-9a-f]{4}[}]?$'",
-                      name);
+    buf_append_format(condition,
+                      "%s::text !~* '^(" UUID_DIGITS "|[{]" UUID_DIGITS "[}])$'", name);
     return true;
 }
 

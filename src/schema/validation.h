@@ -9,15 +9,24 @@
 
 #include "base/buf.h"
 #include "schema/catalog.h"
+#include "schema/index_text.h"
 
 #include <stdbool.h>
 
 /* Rows for which the condition holds. */
 char *validation_count(const char *rows, const char *condition);
 
-/* Groups of rows that are equal in these columns, none of them NULL. */
+/* Groups of rows that are equal in these columns, none of them NULL (`nulls_equal`: or NULL in
+ * the same ones). */
 char *validation_duplicates(const char *rows, const struct catalog_table *table,
-                            const uint16_t *columns, uint16_t count);
+                            const uint16_t *columns, uint16_t count, bool nulls_equal);
+
+/* The same of an index's expressions, in the rows of its predicate. */
+char *validation_equal_elements(const char *rows, const struct index_text *index,
+                                bool nulls_equal);
+
+/* Pairs of rows that an exclusion constraint does not let stand beside each other. */
+char *validation_excluded(const char *rows, const struct index_text *index);
 
 /* Rows whose reference leads to no row of `parents`. */
 char *validation_orphans(const char *rows, const struct catalog_table *child,

@@ -273,23 +273,89 @@ static void value_uuid(struct draw *draw, struct buf *out)
                       (unsigned long long)(b >> 16));
 }
 
+static void draw_day(struct draw *draw, struct buf *out)
+{
+    buf_append_format(out, "%04u-%02u-%02u", 1 + draw_below(draw, 9999), 1 + draw_below(draw, 12),
+                      1 + draw_below(draw, 28));
+}
+
+static void draw_edge(struct draw *draw, const char *const *edges, uint32_t count, struct buf *out)
+{
+    buf_append_text(out, edges[draw_below(draw, count)]);
+}
+
 static void value_date(struct draw *draw, struct buf *out)
 {
-    if (draw_chance(draw, 10))
-        buf_append_text(out, draw_chance(draw, 50) ? "infinity" : "-infinity");
+    static const char *const edges[] = {
+        "infinity",   "-infinity",  "4714-11-24 BC", "0001-12-31 BC", "0001-01-01",
+        "0005-02-29 BC", "2000-02-29", "1999-12-31",  "2000-01-01",    "10000-01-01",
+        "5874897-12-31", "1582-10-15"};
+
+    if (draw_chance(draw, 25)) {
+        draw_edge(draw, edges, COUNT(edges), out);
+        return;
+    }
+    if (draw_chance(draw, 80)) {
+        draw_day(draw, out);
+        return;
+    }
+    buf_append_format(out, "%04u-%02u-%02u BC", 1 + draw_below(draw, 4700),
+                      1 + draw_below(draw, 12), 1 + draw_below(draw, 28));
+}
+
+static void value_time(struct draw *draw, struct buf *out)
+{
+    static const char *const edges[] = {"00:00", "24:00", "24:00:00", "23:59:59.999999",
+                                        "00:00:00.000001", "12:00:00.5"};
+
+    if (draw_chance(draw, 30))
+        draw_edge(draw, edges, COUNT(edges), out);
     else
-        buf_append_format(out, "%04u-%02u-%02u%s", 1 + draw_below(draw, 4700),
-                          1 + draw_below(draw, 12), 1 + draw_below(draw, 28),
-                          draw_chance(draw, 10) ? " BC" : "");
+        buf_append_format(out, "%02u:%02u:%02u.%06u", draw_below(draw, 24), draw_below(draw, 60),
+                          draw_below(draw, 60), draw_below(draw, 1000000));
+}
+
+static void draw_moment(struct draw *draw, struct buf *out)
+{
+    draw_day(draw, out);
+    buf_append_char(out, draw_chance(draw, 50) ? 'T' : ' ');
+    value_time(draw, out);
+}
+
+static void value_timestamp(struct draw *draw, struct buf *out)
+{
+    static const char *const edges[] = {
+        "infinity", "-infinity", "4714-11-24 00:00:00 BC", "294276-12-31 23:59:59.999999",
+        "2000-01-01", "1999-12-31 24:00:00", "0044-03-15 12:00 BC", "0001-01-01 00:00"};
+
+    if (draw_chance(draw, 25))
+        draw_edge(draw, edges, COUNT(edges), out);
+    else
+        draw_moment(draw, out);
 }
 
 static void value_timestamptz(struct draw *draw, struct buf *out)
 {
-    buf_append_format(
-        out, "%04u-%02u-%02u %02u:%02u:%02u.%06u+%02u", 1 + draw_below(draw, 9999),
-        1 + draw_below(draw, 12), 1 + draw_below(draw, 28), draw_below(draw, 24),
-        draw_below(draw, 60), draw_below(draw, 60),
-        draw_chance(draw, 50) ? 0 : draw_below(draw, 1000000), draw_below(draw, 13));
+    static const char *const edges[] = {"infinity",
+                                        "-infinity",
+                                        "4714-11-24 00:00:00+00 BC",
+                                        "294276-12-31 23:59:59.999999+00",
+                                        "2000-01-01 00:00:00Z",
+                                        "2000-01-01 05:30+05:30",
+                                        "1999-12-31 12:00:00-12",
+                                        "0044-03-15 12:00:00+00:53:28 BC",
+                                        "1999-12-31T24:00Z"};
+
+    if (draw_chance(draw, 25)) {
+        draw_edge(draw, edges, COUNT(edges), out);
+        return;
+    }
+    draw_moment(draw, out);
+    if (draw_chance(draw, 30))
+        buf_append_char(out, 'Z');
+    else
+        buf_append_format(out, draw_chance(draw, 50) ? "%c%02u" : "%c%02u:15",
+                          draw_chance(draw, 50) ? '+' : '-', draw_below(draw, 16));
 }
 
 static void value_mood(struct draw *draw, struct buf *out)
@@ -387,58 +453,81 @@ static void value_jsonb(struct draw *draw, struct buf *out)
 }
 
 const struct draw_type draw_types[] = {
-    {"text", draw_text},
-    {"bool", value_bool},
-    {"int2", value_int2},
-    {"int4", value_int4},
-    {"int8", value_int8},
-    {"numeric", value_numeric},
-    {"numeric(10,3)", value_short_numeric},
-    {"float8", value_float8},
-    {"varchar(40)", value_varchar},
-    {"char(8)", value_char},
-    {"uuid", value_uuid},
-    {"date", value_date},
-    {"timestamptz", value_timestamptz},
-    {"bytea", value_bytea},
-    {"public.mood", value_mood},
-    {"json", value_json},
-    {"jsonb", value_jsonb},
-    {NULL, NULL},
+    {"text", draw_text, false},
+    {"bool", value_bool, true},
+    {"int2", value_int2, true},
+    {"int4", value_int4, true},
+    {"int8", value_int8, true},
+    {"numeric", value_numeric, true},
+    {"numeric(10,3)", value_short_numeric, true},
+    {"float8", value_float8, true},
+    {"varchar(40)", value_varchar, false},
+    {"char(8)", value_char, false},
+    {"text COLLATE \"C\"", draw_text, true},
+    {"char(8) COLLATE \"C\"", value_char, true},
+    {"uuid", value_uuid, true},
+    {"date", value_date, true},
+    {"time", value_time, true},
+    {"timestamp", value_timestamp, true},
+    {"timestamptz", value_timestamptz, true},
+    {"public.moment", value_timestamptz, true},
+    {"public.amount", value_numeric, true},
+    {"bytea", value_bytea, true},
+    {"public.mood", value_mood, false},
+    {"json", value_json, false},
+    {"jsonb", value_jsonb, false},
 };
 
 /* Texts and documents more often than the others: most rules work on them. */
-const struct draw_type *draw_type(struct draw *draw)
+static const struct draw_type *draw_type(struct draw *draw)
 {
     if (draw_chance(draw, 15))
-        return &draw_types[COUNT(draw_types) - 2 - draw_below(draw, 2)];
-    return &draw_types[draw_chance(draw, 30) ? 0 : draw_below(draw, COUNT(draw_types) - 1)];
+        return &draw_types[COUNT(draw_types) - 1 - draw_below(draw, 2)];
+    return &draw_types[draw_chance(draw, 30) ? 0 : draw_below(draw, COUNT(draw_types))];
+}
+
+void draw_column(struct draw *draw, uint32_t number, struct draw_column *column)
+{
+    snprintf(column->name, sizeof(column->name), "c%u", number);
+    column->type = draw_type(draw);
+    column->favourites = next(draw);
+}
+
+#define FAVOURITES 4
+
+void draw_value(struct draw *draw, const struct draw_column *column, struct buf *out)
+{
+    struct draw favourite = draw_seeded(column->favourites + draw_below(draw, FAVOURITES));
+
+    column->type->value(draw_chance(draw, 40) ? &favourite : draw, out);
 }
 
 /* --- rules --- */
 
-static void yaml_text_of(const struct draw_type *type, struct draw *draw, struct buf *out)
+/* A text that the column's type reads, as YAML. */
+static void yaml_value(struct draw *draw, const struct draw_column *column, struct buf *out)
 {
     struct buf text = {0};
 
-    type->value(draw, &text);
+    draw_value(draw, column, &text);
     text_append_yaml(out, buf_text(&text), text.size);
     buf_free(&text);
 }
 
-/* A text that the column's type reads, as YAML. */
-static void yaml_value(struct draw *draw, const struct draw_column *column, struct buf *out)
-{
-    yaml_text_of(column->type, draw, out);
-}
+/* What stands before the steps when no column does. */
+static const struct draw_column made = {.name = "", .type = &draw_types[0]};
 
 static void yaml_any(struct draw *draw, struct buf *out)
 {
-    yaml_text_of(&draw_types[0], draw, out);
+    struct buf text = {0};
+
+    draw_text(draw, &text);
+    text_append_yaml(out, buf_text(&text), text.size);
+    buf_free(&text);
 }
 
 static void entry_template(struct draw *draw, const struct draw_column *columns, uint32_t count,
-                           struct buf *out)
+                           uint32_t made_columns, struct buf *out)
 {
     struct buf text = {0};
     uint32_t parts = 1 + draw_below(draw, 4);
@@ -446,6 +535,8 @@ static void entry_template(struct draw *draw, const struct draw_column *columns,
     for (uint32_t i = 0; i < parts; i++) {
         if (draw_chance(draw, 50))
             buf_append_text(&text, "#'\\{{");
+        else if (made_columns && draw_chance(draw, 30))
+            buf_append_format(&text, "{r%u}", draw_below(draw, made_columns));
         else
             buf_append_format(&text, "{%s}", columns[draw_below(draw, count)].name);
     }
@@ -558,6 +649,12 @@ static void step_hash(struct draw *draw, const struct draw_column *column, struc
         buf_append_text(out, ", salt: \"p\\\\epp'er \xc3\xa9\"");
 }
 
+static void step_uuid5(struct draw *draw, const struct draw_column *column, struct buf *out)
+{
+    (void)column;
+    buf_append_format(out, ", uuid5: { namespace: %s }", draw_chance(draw, 50) ? "dns" : "url");
+}
+
 static void step_default(struct draw *draw, const struct draw_column *column, struct buf *out)
 {
     (void)column;
@@ -574,22 +671,20 @@ struct step {
 static const struct step steps[] = {
     {70, step_pick, false},    {20, step_null_if, false}, {25, step_map, true},
     {40, step_cast, false},    {20, step_mask, false},    {20, step_hash, false},
-    {20, step_default, false},
+    {3, step_uuid5, false},    {20, step_default, false},
 };
 
 void draw_entry(struct draw *draw, const struct draw_column *columns, uint32_t count,
-                struct buf *out)
+                uint32_t made_columns, struct buf *out)
 {
     const struct draw_column *column = &columns[draw_below(draw, count)];
     bool mapped = false;
 
     buf_append_text(out, "{ ");
     if (draw_chance(draw, 20)) {
-        static const struct draw_column made = {.name = "", .type = &draw_types[0]};
-        entry_template(draw, columns, count, out);
+        entry_template(draw, columns, count, made_columns, out);
         column = &made;
     } else if (draw_chance(draw, 10)) {
-        static const struct draw_column made = {.name = "", .type = &draw_types[0]};
         entry_build(draw, columns, count, out);
         column = &made;
     } else if (draw_chance(draw, 5)) {
@@ -605,4 +700,113 @@ void draw_entry(struct draw *draw, const struct draw_column *columns, uint32_t c
         mapped |= steps[i].takes_default;
     }
     buf_append_text(out, " }");
+}
+
+/* --- conditions --- */
+
+static void test_list(struct draw *draw, const struct draw_column *column, struct buf *out)
+{
+    uint32_t count = 1 + draw_below(draw, 3);
+
+    buf_append_format(out, ", %s: [", draw_chance(draw, 50) ? "in" : "not_in");
+    for (uint32_t i = 0; i < count; i++) {
+        buf_append_text(out, i ? ", " : "");
+        if (draw_chance(draw, 15))
+            buf_append_text(out, "~");
+        else
+            yaml_value(draw, column, out);
+    }
+    buf_append_text(out, "]");
+}
+
+static void test_equal(struct draw *draw, const struct draw_column *column, struct buf *out)
+{
+    buf_append_format(out, ", %s: ", draw_chance(draw, 50) ? "equals" : "not_equals");
+    yaml_value(draw, column, out);
+}
+
+static void test_null(struct draw *draw, const struct draw_column *column, struct buf *out)
+{
+    (void)column;
+    buf_append_format(out, ", %s: %s", draw_chance(draw, 50) ? "is_null" : "is_not_null",
+                      draw_chance(draw, 50) ? "true" : "false");
+}
+
+static void test_order(struct draw *draw, const struct draw_column *column, struct buf *out)
+{
+    static const char *const keys[] = {"greater", "greater_or_equal", "less", "less_or_equal"};
+    uint32_t first = draw_below(draw, 4);
+
+    for (uint32_t i = first; i < 4; i += 2) {
+        buf_append_format(out, ", %s: ", keys[i]);
+        yaml_value(draw, column, out);
+        if (draw_chance(draw, 70))
+            return;
+    }
+}
+
+static void draw_test(struct draw *draw, const struct draw_column *column, struct buf *out)
+{
+    uint32_t way = draw_below(draw, 10);
+
+    buf_append_format(out, "{ column: %s", column->name);
+    if (way < 5 && column->type->ordered)
+        test_order(draw, column, out);
+    else if (way < 7)
+        test_list(draw, column, out);
+    else if (way < 9)
+        test_equal(draw, column, out);
+    else
+        test_null(draw, column, out);
+    buf_append_text(out, " }");
+}
+
+void draw_condition(struct draw *draw, const struct draw_column *columns, uint32_t count,
+                    int depth, struct buf *out)
+{
+    uint32_t parts = 1 + draw_below(draw, 3);
+
+    if (depth == 0 || draw_chance(draw, 40)) {
+        draw_test(draw, &columns[draw_below(draw, count)], out);
+        return;
+    }
+    buf_append_format(out, "{ %s: [", draw_chance(draw, 50) ? "all" : "any");
+    for (uint32_t i = 0; i < parts; i++) {
+        buf_append_text(out, i ? ", " : "");
+        draw_condition(draw, columns, count, depth - 1, out);
+    }
+    buf_append_text(out, "] }");
+}
+
+void draw_route(struct draw *draw, const struct draw_column *column, struct buf *out)
+{
+    static const char *const targets[] = {"app.a", "app.b", "app.c", "drop"};
+    struct buf keys[FAVOURITES] = {0};
+    uint32_t count = 1 + draw_below(draw, FAVOURITES), used = 0;
+
+    buf_append_format(out, "{ column: %s, map: {", column->name);
+    for (uint32_t i = 0; i < count; i++) {
+        struct draw favourite = draw_seeded(column->favourites + i);
+        bool again = false;
+
+        column->type->value(&favourite, &keys[used]);
+        for (uint32_t j = 0; j < used; j++)
+            again |= strcmp(buf_text(&keys[j]), buf_text(&keys[used])) == 0;
+        buf_append_text(out, used && !again ? ", " : "");
+        if (!again)
+            text_append_yaml(out, buf_text(&keys[used]), keys[used].size);
+        if (!again)
+            buf_append_format(out, ": %s", targets[i ? draw_below(draw, 4) : 0]);
+        if (again)
+            buf_clear(&keys[used]);
+        used += !again;
+    }
+    if (draw_chance(draw, 50))
+        buf_append_format(out, ", ~: %s", targets[draw_below(draw, 4)]);
+    buf_append_text(out, "}");
+    if (draw_chance(draw, 60))
+        buf_append_format(out, ", default: %s", targets[draw_below(draw, 4)]);
+    buf_append_text(out, " }");
+    for (uint32_t i = 0; i < FAVOURITES; i++)
+        buf_free(&keys[i]);
 }

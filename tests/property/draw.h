@@ -22,10 +22,9 @@ bool draw_chance(struct draw *draw, uint32_t percent);
 struct draw_type {
     const char *name;
     void (*value)(struct draw *draw, struct buf *out);
+    bool ordered; /* conditions may compare */
 };
 
-extern const struct draw_type draw_types[]; /* the last has a NULL name */
-const struct draw_type *draw_type(struct draw *draw);
 /* Any text: of letters of every kind, or one that is nearly a number, a date, a word... */
 void draw_text(struct draw *draw, struct buf *out);
 
@@ -33,10 +32,21 @@ void draw_text(struct draw *draw, struct buf *out);
 struct draw_column {
     char name[16];
     const struct draw_type *type;
+    uint64_t favourites; /* the seed of some values that are drawn more than once */
 };
 
-/* A column entry over the columns, as YAML in flow style. */
+void draw_column(struct draw *draw, uint32_t number, struct draw_column *column);
+void draw_value(struct draw *draw, const struct draw_column *column, struct buf *out);
+
+/* A column entry over the columns and the target's columns r0 to r`made - 1`, as YAML in flow
+ * style. */
 void draw_entry(struct draw *draw, const struct draw_column *columns, uint32_t count,
-                struct buf *out);
+                uint32_t made, struct buf *out);
+
+/* A condition over the columns, with `all` and `any` up to this depth. */
+void draw_condition(struct draw *draw, const struct draw_column *columns, uint32_t count,
+                    int depth, struct buf *out);
+/* A route by this column to app.a, app.b, app.c and drop. */
+void draw_route(struct draw *draw, const struct draw_column *column, struct buf *out);
 
 #endif

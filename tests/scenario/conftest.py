@@ -3,17 +3,15 @@ import concurrent.futures
 import itertools
 import os
 import pathlib
-import shutil
 import signal
 import sys
-import tempfile
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from world import compare, wait  # noqa: E402
-from world.cluster import Cluster  # noqa: E402
+from world.cluster import Cluster, scratch_folder  # noqa: E402
 from world.product import BINARY, SANITIZER, Product  # noqa: E402
 
 TEST_SECONDS = 90
@@ -48,12 +46,8 @@ def nightly(request):
 
 @pytest.fixture(scope="session")
 def folder():
-    """A short path (Unix sockets want that) that the server's user may enter."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="sw", dir="/tmp"))
-    path.chmod(0o755)
-    yield path
-    if not os.environ.get("SLACKWATER_KEEP"):
-        shutil.rmtree(path, ignore_errors=True)
+    with scratch_folder() as path:
+        yield path
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +99,7 @@ class World:
         self.source, self.target = both_at_once(
             (source_cluster.create_database, f"source{number}"),
             (target_cluster.create_database, f"target{number}"))
+        self.further = []  # sources beside the first
         self.products = []
         self.roles = []
 
@@ -127,8 +122,14 @@ class World:
         """A program with the usual configuration; keywords replace top-level members."""
         return self.product_from(self.config(**config))
 
-    def product_from(self, config, **options):
-        product = Product(self.folder / f"p{len(self.products)}", self.source, config,
+    def further_source(self, cluster=None):
+        """One more source database, on the source's server or on another."""
+        cluster = cluster or self.source.cluster
+        self.further.append(cluster.create_database(f"{self.source.name}_{len(self.further) + 2}"))
+        return self.further[-1]
+
+    def product_from(self, config, source=None, **options):
+        product = Product(self.folder / f"p{len(self.products)}", source or self.source, config,
                           **options)
         self.products.append(product)
         return product
@@ -154,8 +155,8 @@ class World:
     def leftovers(self):
         """What a migration left behind on either side, as a list of words."""
         found = []
-        for side in (self.source, self.target):
-            name = "source" if side is self.source else "target"
+        for side in (self.source, self.target, *self.further):
+            name = "target" if side is self.target else "source"
             for what, query in (
                     ("slot", "SELECT slot_name FROM pg_replication_slots "
                              "WHERE database = current_database()"),
@@ -172,6 +173,8 @@ class World:
         for product in self.products:
             product.kill9()
         both_at_once((self._drop, self.source), (self._drop, self.target))
+        for side in self.further:
+            self._drop(side)
         for cluster, name in self.roles:
             cluster.database("postgres").run(f"DROP ROLE {name}")
 

@@ -245,3 +245,37 @@ def test_an_unknown_command_and_help(ready):
     assert result.status == 0
     for command in ("run", "check", "status", "ready", "cleanup"):
         assert command in result.out
+
+
+# -- names and labels ---------------------------------------------------------------------------
+
+@pytest.mark.parametrize("rule, words", [
+    ({"value": "actve"}, r'"actve" is no label of public\.state.*did you mean "active"'),
+    ({"map": {"actve": "gone"}, "default": "gone"},
+     r'"actve" is no label of public\.state.*did you mean "active"'),
+    ({"map": {"active": "gonne"}, "default": "gone"},
+     r'"gonne" is no label of public\.state.*did you mean "gone"'),
+    ({"null_if": "Active"}, r'"Active" is no label of public\.state.*did you mean "active"'),
+    ({"lookup": {"table": "pubic.lokup", "key": "a", "value": "b"}},
+     r'no table pubic\.lokup; did you mean "public\.lookup"'),
+])
+def test_a_misspelt_name_is_told_the_nearest(world, rule, words):
+    """With the place in the file, before the server could refuse a row for it."""
+    world.both("CREATE TYPE state AS ENUM ('active', 'gone')",
+               "CREATE TABLE t (id int PRIMARY KEY, state state)",
+               "CREATE TABLE lookup (a state PRIMARY KEY, b state)")
+    product = world.product(tables=[{"source": "public.t", "columns": {"state": rule}}])
+    assert_refused(world, product, r"slackwater\.yaml:\d+:\d+", words, commands=("check",))
+
+
+@pytest.mark.parametrize("entry, words", [
+    ({"source": "pubic.*"}, r'matches pubic\.\*; did you mean "public"'),
+    ({"source": "(*).tt"}, r'matches \(\*\)\.tt; did you mean "t"'),
+    ({"source": "public.t", "where": {"column": "idd", "equals": 1}}, r'no column "idd"; did you mean "id"'),
+])
+def test_schema_tells_it_too(world, entry, words):
+    """Where the target is still to be made."""
+    world.source.run(T)
+    result = world.product(tables=[entry]).command("schema")
+    assert result.status == 2 and re.search(words, result.err), result.text
+    assert re.search(r"slackwater\.yaml:\d+:\d+", result.err)

@@ -1,6 +1,8 @@
 """`check` on two live databases: the comparison through the rules, and today's rows."""
 import json
 
+import pytest
+
 IDENTITY = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 
 
@@ -121,6 +123,17 @@ def test_values_that_do_not_fit_are_counted(world):
     assert one(found, "column.null")["validation"] == "nothing is in its way today"
 
 
+def test_run_does_not_count(world):
+    """What only the comparison finds is for the reader of `check`: the run rounds, as docs say."""
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, v numeric(10,4))",
+                     "INSERT INTO t VALUES (1, 1.2345)")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, v numeric(10,1))")
+    _, found = check(world, 2)
+    assert one(found, "column.precision_lost")["severity"] == "breaking"
+    world.product().run_until_caught_up()
+    assert str(world.target.value("SELECT v FROM t")) == "1.2"
+
+
 def test_a_query_that_takes_too_long_is_not_known(world):
     world.source.run("CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'x')")
     world.target.run("CREATE FUNCTION slow(text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true'",
@@ -231,33 +244,279 @@ def test_one_missing_column_does_not_hide_the_rest(world):
 
 
 def test_how_types_travel(world):
-    world.both("CREATE TABLE t (id int PRIMARY KEY, x xml)", "CREATE TABLE u (id int PRIMARY KEY)")
+    world.both("CREATE TABLE t (id int PRIMARY KEY, x tsquery)", "CREATE TABLE u (id int PRIMARY KEY)")
     document, _ = check(world, 0)
     tables = {entry["source"]: entry for entry in document["formats"]["tables"]}
     assert tables["public.u"]["format"] == "binary"
     assert tables["public.t"]["format"] == "text"
-    assert "x (type xml)" in tables["public.t"]["reason"]
+    assert "x (tsquery: no server reads" in tables["public.t"]["reason"]
     assert document["formats"]["stream"]["format"] in ("binary", "text")
     text = world.product().command("check").out
-    assert "public.t -> public.t: copied as text, because of column x (type xml)" in text
+    assert "public.t -> public.t: copied as text, because of column x (tsquery: " in text
+
+
+def run_suggestions(world, status):
+    """Runs what --sql prints where it says, as people do."""
+    result = world.product().command("check", "--sql")
+    assert result.status == status, result.text
+    side = None
+    for line in result.out.splitlines():
+        if line.startswith("-- run at: "):
+            side = getattr(world, line.split(": ")[1])
+        elif line and not line.startswith("--"):
+            side.script(line)
+    return result.out
 
 
 def test_suggested_statements_run_as_they_are_printed(world):
     """--sql: the statements for each side, which make `check` content."""
     world.source.run("CREATE TABLE t (id int PRIMARY KEY, amount int)", "CREATE TABLE n (a int)")
     world.target.run("CREATE TABLE t (id int, amount int)", "CREATE TABLE n (a int)")
-    result = world.product().command("check", "--sql")
-    assert result.status == 2, result.text
-    side = None
-    for line in result.out.splitlines():
-        if line.startswith("-- run at: "):
-            side = getattr(world, line.split(": ")[1])
-        elif line and not line.startswith("--"):
-            side.run(line)
+    run_suggestions(world, 2)
     assert world.product().command("check").status == 0
+
+
+def test_suggestions_for_a_partitioned_table(world):
+    """The server builds no index of one concurrently."""
+    world.both("CREATE TABLE parent (x int PRIMARY KEY)",
+               "CREATE TABLE p (id int, at date, x int REFERENCES parent) PARTITION BY RANGE (at)",
+               "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')")
+    world.source.run("ALTER TABLE p ADD PRIMARY KEY (id, at)", "CREATE INDEX ON p (x)")
+    out = run_suggestions(world, 2)
+    assert "PRIMARY KEY (\"id\", \"at\")" in out and "CREATE INDEX ON \"public\".\"p\"" in out
+    result = world.product().command("check", "--sql")
+    assert result.status == 0 and "0 suggested" in result.out, result.text
+
+
+def test_a_missing_key_is_built_beside_writers(world):
+    """Both ways: as the primary key, and beside another one."""
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int PRIMARY KEY, x int)")
+    world.target.run("CREATE TABLE t (id int)", "CREATE TABLE u (id int, x int PRIMARY KEY)")
+    out = run_suggestions(world, 2)
+    assert "CREATE UNIQUE INDEX CONCURRENTLY \"t_pkey\"" in out
+    assert "PRIMARY KEY USING INDEX \"t_pkey\"" in out
+    assert "CREATE UNIQUE INDEX CONCURRENTLY \"u_slackwater_key\"" in out
+    assert world.product().command("check").status < 2
+
+
+@pytest.mark.parametrize("command", ("check", "schema", "preview"))
+def test_a_table_that_somebody_locks_is_named(world, command):
+    """Its size and its expressions cannot be read; nobody waits for ever in silence."""
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v int)", "CREATE TABLE u (id int PRIMARY KEY)")
+    with world.source.session() as holder:
+        holder.execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        result = world.product().command(command, timeout=30)
+        assert result.status == 2, result.text
+        assert (f"locked: public.t by pid {holder.connection.get_backend_pid()} (" in result.err
+                and "let that transaction end" in result.err), result.text
+        holder.execute("ROLLBACK")
+    assert world.product().command(command).status < 2
+
+
+def test_names_cannot_speak_to_the_terminal(world):
+    """A table's name may hold an escape sequence, or the end of a line."""
+    world.source.run('CREATE TABLE "a\x1b[31mred\nline" (id int PRIMARY KEY)',
+                     'CREATE TABLE t (id int PRIMARY KEY, "b\x1b[2J\x9bc" int)')
+    world.target.run('CREATE TABLE t (id int PRIMARY KEY)')
+    for command in ("check", "preview", "run"):
+        said = world.product().command(command)
+        assert "\x1b" not in said.text and "\x9b" not in said.text, said.text
+    assert r"public.a\x1b[31mred\nline" in world.product().command("check").out
+    for command in (["check", "--sql"], ["schema"]):
+        script = world.product().command(*command).out
+        assert not [line for line in script.splitlines() if line.startswith("--") and "\x1b" in line]
 
 
 def test_nothing_is_written(world):
     world.both(IDENTITY)
     assert world.product().command("check").status == 0
     assert world.leftovers() == []
+
+
+# ---- rows that are counted: through rules, where and route ----
+
+PAIR = ("CREATE TABLE t (id int PRIMARY KEY, kind text, v text)",
+        "INSERT INTO t VALUES (1, 'a', 'x'), (2, 'a', NULL), (3, 'b', 'much too long'), (4, 'c', NULL)")
+
+
+def test_only_rows_that_go_there_are_counted(world):
+    world.source.run(*PAIR)
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, kind text, v varchar(5) NOT NULL)")
+    for where, null, length in (({"column": "kind", "equals": "a"}, "1 in", "nothing is in"),
+                                ({"column": "kind", "equals": "b"}, "nothing is in", "1 in"),
+                                ({"column": "kind", "not_in": ["a", "c", "b"]}, "nothing is in", "nothing is in")):
+        status = 1 if null == length else 2
+        _, found = check(world, status, tables=[{"source": "t", "where": where}])
+        assert one(found, "column.null")["validation"].startswith(null), where
+        assert one(found, "column.type_narrowed")["validation"].startswith(length), where
+
+
+def test_rows_are_counted_for_each_table_of_a_route(world):
+    world.source.run(*PAIR)
+    world.target.run("CREATE TABLE a (id int PRIMARY KEY, kind text, v text NOT NULL)",
+                     "CREATE TABLE b (id int PRIMARY KEY, kind text, v text NOT NULL)")
+    _, found = check(world, 2, tables=[{"source": "t", "route": {
+        "column": "kind", "map": {"a": "public.a", "b": "public.b", "c": "drop"}}}])
+    counts = {f["what"].split(" ")[2]: f["validation"] for f in found["column.null"]}
+    assert counts == {"public.a.v": "1 in its way today",
+                      "public.b.v": "nothing is in its way today"}
+
+
+def test_rows_of_inheriting_tables_are_not_the_tables(world):
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, v text)",
+                     "CREATE TABLE child (PRIMARY KEY (id)) INHERITS (t)",
+                     "INSERT INTO child VALUES (1, NULL)", "INSERT INTO t VALUES (1, 'x')")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, v text NOT NULL)")
+    _, found = check(world, 1, tables=[{"source": "t"}])
+    assert one(found, "column.null")["validation"] == "nothing is in its way today"
+
+
+def test_what_rules_make_is_counted(world):
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, a text NOT NULL, b text NOT NULL,"
+                     " c text NOT NULL)",
+                     "INSERT INTO t VALUES (1, 'n/a', 'long', '5'), (2, 'x', 'b', '3000000000'),"
+                     " (3, 'y', 'b', 'z')")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, a text NOT NULL, b varchar(6), c int)")
+    _, found = check(world, 2, tables=[{"source": "t", "columns": {
+        "a": {"null_if": "n/a", "hash": "md5"}, "b": {"template": "{b}-{id}:"}, "c": {"template": "{c}"}}}])
+    assert one(found, "column.null")["validation"] == "1 in its way today"
+    by_column = {f["what"].split(" ")[5]: f for f in found["column.type_narrowed"]
+                 + found.get("column.type_converted", [])}
+    assert by_column["public.t.b"]["validation"] == "1 in its way today"
+    assert by_column["public.t.c"]["validation"] == "2 in its way today"
+
+
+def test_a_key_that_a_rule_makes_null(world):
+    world.source.run("CREATE TABLE t (code text PRIMARY KEY)", "INSERT INTO t VALUES (''), ('a')")
+    world.target.run("CREATE TABLE t (code text UNIQUE)")
+    rules = [{"source": "t", "key": ["code"], "columns": {"code": {"from": "code", "null_if": ""}}}]
+    _, found = check(world, 2, tables=rules)
+    finding = one(found, "column.null")
+    assert finding["validation"] == "1 in its way today"
+    assert "is in the key" in finding["what"]
+    world.source.run("DELETE FROM t WHERE code = ''")
+    _, found = check(world, 1, tables=rules)
+    assert one(found, "column.null")["severity"] == "non_breaking"
+
+
+def test_domains_are_counted(world):
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, n bigint NOT NULL, v text)",
+                     "INSERT INTO t VALUES (1, 5, 'abc'), (2, -5, 'abcdef'), (3, 11, NULL)")
+    world.target.run("CREATE DOMAIN positive AS bigint CHECK (VALUE > 0)",
+                     "CREATE DOMAIN small AS positive CONSTRAINT ten CHECK (VALUE < 10 OR VALUE = 12)",
+                     "CREATE DOMAIN short AS varchar(3) NOT NULL",
+                     "CREATE TABLE t (id int PRIMARY KEY, n small, v short)")
+    _, found = check(world, 2)
+    assert one(found, "column.domain")["validation"] == "2 in its way today"
+    assert one(found, "column.type_narrowed")["validation"] == "1 in its way today"
+    assert one(found, "column.null")["validation"] == "1 in its way today"
+    world.source.run("DELETE FROM t WHERE id <> 1")
+    check(world, 1)
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t VALUES (7, 9, 'x')")
+    product.wait_caught_up()
+    assert world.target.value("SELECT count(*) FROM t") == 2
+
+
+def test_an_exclusion_that_rows_break(world):
+    """Ends that touch, NULL, an empty range and a row outside the predicate exclude nothing."""
+    world.both("CREATE EXTENSION IF NOT EXISTS btree_gist")
+    world.source.run(
+        "CREATE TABLE t (id int PRIMARY KEY, \"the room\" int, during tsrange, gone bool)",
+        "INSERT INTO t VALUES (1, 1, '[2024-01-01,2024-01-05)', false),"
+        " (2, 1, '[2024-01-04,2024-01-06)', false), (3, 1, '[2024-01-05,2024-01-06)', true),"
+        " (4, 2, '[2024-01-01,2024-01-05)', false), (5, NULL, '[2024-01-01,2024-01-05)', false),"
+        " (6, 2, '[2024-01-05,2024-01-06)', false), (7, 1, 'empty', false), (8, 1, NULL, false)")
+    world.target.run(
+        "CREATE TABLE t (id int PRIMARY KEY, room int, during tsrange, gone bool,"
+        " CONSTRAINT one_guest EXCLUDE USING gist (room WITH =, during WITH &&) WHERE (NOT gone))")
+    rules = {"source": "t", "columns": {"room": {"from": "the room"}}, "drop": ["the room"]}
+    _, found = check(world, 2, tables=[rules])
+    finding = one(found, "exclusion.added")
+    assert finding["validation"] == "1 in its way today"
+    assert world.source.value(finding["validation_query"]) == 1
+    _, found = check(world, 1, tables=[{**rules, "where": {"column": "id", "not_equals": 2}}])
+    assert one(found, "exclusion.added")["validation"] == "nothing is in its way today"
+
+
+def test_an_exclusion_over_the_rows_of_two_tables(world):
+    exclude = ", EXCLUDE USING gist (during WITH &&)"
+    columns = "id int PRIMARY KEY, during int4range"
+    world.source.run(f"CREATE TABLE a ({columns}{exclude})", f"CREATE TABLE b ({columns}{exclude})",
+                     "INSERT INTO a VALUES (1, '[1,5]')", "INSERT INTO b VALUES (2, '[5,9]')")
+    world.target.run(f"CREATE TABLE t (origin text, id int, during int4range{exclude},"
+                     " PRIMARY KEY (origin, id))")
+    tables = [{"source": name, "target": "t", "columns": {"origin": {"value": name}}}
+              for name in ("a", "b")]
+    _, found = check(world, 2, tables=tables)
+    assert {f["validation"] for f in found["exclusion.added"]} == {"1 in its way today"}
+
+
+def test_unique_indexes_of_expressions_and_of_a_part(world):
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, email text, gone bool NOT NULL)",
+                     "INSERT INTO t VALUES (1, 'A@b', false), (2, 'a@b', false), (3, 'a@B', true),"
+                     " (4, NULL, false), (5, NULL, false)")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, email text, gone bool NOT NULL)",
+                     "CREATE UNIQUE INDEX email_once ON t (lower(email) DESC, (gone IS NULL)) "
+                     "INCLUDE (id) WHERE NOT gone")
+    _, found = check(world, 2)
+    assert one(found, "unique.added")["validation"] == "1 in its way today"
+    world.source.run("DELETE FROM t WHERE id = 2")
+    _, found = check(world, 1)
+    assert one(found, "unique.added")["validation"] == "nothing is in its way today"
+
+
+def test_nulls_that_are_equal_at_the_target(world):
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, v text UNIQUE)",
+                     "INSERT INTO t VALUES (1, NULL), (2, NULL), (3, 'x')")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, v text UNIQUE NULLS NOT DISTINCT)")
+    _, found = check(world, 2)
+    assert one(found, "unique.added")["validation"] == "1 in its way today"
+
+
+def test_keys_that_meet_when_they_are_rounded(world):
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, n numeric(9,4) UNIQUE)",
+                     "INSERT INTO t VALUES (1, 1.001), (2, 1.002)")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, n numeric(9,1) UNIQUE)")
+    _, found = check(world, 2)
+    assert one(found, "unique.added")["validation"] == "1 in its way today"
+
+
+def test_a_parent_that_is_left_out(world):
+    both = ("CREATE TABLE parent (id int PRIMARY KEY, kind text)",
+            "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent, kind text)",
+            "CREATE INDEX ON child (parent)")
+    world.both(*both)
+    world.source.run("INSERT INTO parent VALUES (1, 'live'), (2, 'old')",
+                     "INSERT INTO child VALUES (1, 1, 'live'), (2, 2, 'old'), (3, NULL, 'live')")
+    live = {"column": "kind", "equals": "live"}
+    _, found = check(world, 2, tables=[{"source": "parent", "where": live}, {"source": "child"}])
+    assert one(found, "foreign_key.filtered")["validation"] == "1 in its way today"
+    _, found = check(world, 0, tables=[{"source": "parent", "where": live},
+                                       {"source": "child", "where": live}])
+    assert one(found, "foreign_key.filtered")["validation"] == "nothing is in its way today"
+
+
+def test_a_check_through_the_rules(world):
+    """NULL passes; the column is the rule's, not the source's; rows left out do not count."""
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, status text, n int)",
+                     "INSERT INTO t VALUES (1, 'a', 1), (2, 'b', NULL), (3, 'c', -1), (4, 'd', -1)")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, status text CHECK (status <> 'bad'),"
+                     " n int CHECK (n > 0))")
+    _, found = check(world, 2, tables=[{
+        "source": "t", "where": {"column": "status", "not_equals": "d"},
+        "columns": {"status": {"map": {"b": "bad", "c": "bad"}, "default": "good"}}}])
+    counts = {f["what"]: f["validation"] for f in found["check.added"]}
+    assert sorted(counts.values()) == ["1 in its way today", "2 in its way today"], counts
+
+
+def test_numbers_at_the_edge_of_a_type(world):
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, f float8, n numeric)",
+                     "INSERT INTO t VALUES (1, 'NaN', 'NaN'), (2, 'Infinity', 1.25),"
+                     " (3, 2147483647, 99.95), (4, 1.5, 0)")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, f int, n numeric(3,1))")
+    _, found = check(world, 2)
+    counts = {f["what"].split(" ")[2]: f["validation"]
+              for name in ("column.type_narrowed", "column.precision_lost") for f in found.get(name, [])}
+    assert counts["public.t.f"] == "3 in its way today"
+    assert counts["public.t.n"] == "2 in its way today"

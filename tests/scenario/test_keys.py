@@ -21,6 +21,24 @@ def test_a_key_change_moves_the_row(world):
     world.assert_equal()
 
 
+def test_a_key_change_takes_the_columns_of_others_along(world):
+    """The application has a column of its own at the target; a missing row is still inserted."""
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    world.target.run("""CREATE TABLE t (id int PRIMARY KEY, v text, own text DEFAULT 'new',
+                        number int GENERATED ALWAYS AS IDENTITY, twice int GENERATED ALWAYS AS (id * 2) STORED)""")
+    fill(world, 5)
+    product = world.product().start_streaming()
+    world.target.run("UPDATE t SET own = 'of ' || id", "DELETE FROM t WHERE id = 4")
+    numbers = dict(world.target.rows("SELECT id, number FROM t"))
+    world.source.run("UPDATE t SET id = 100 + id", "UPDATE t SET id = 300, v = 'w' WHERE id = 103")
+    product.wait_caught_up()
+    rows = world.target.rows("SELECT id, v, own, number, twice FROM t WHERE id <> 104 ORDER BY id")
+    assert rows == [(101, "v1", "of 1", numbers[1], 202), (102, "v2", "of 2", numbers[2], 204),
+                    (105, "v5", "of 5", numbers[5], 210), (300, "w", "of 3", numbers[3], 600)]
+    assert world.target.rows("SELECT v, own FROM t WHERE id = 104") == [("v4", "new")]
+    assert product.table("public.t")["conflicts"]["update_missing"] == 1
+
+
 def test_a_chain_of_key_changes_that_walks_over_the_places_just_left(world):
     world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
     fill(world)

@@ -1,4 +1,5 @@
 """`preview`: real rows before and after the rules, with what made each value; nothing written."""
+import json
 import re
 
 import pytest
@@ -86,6 +87,26 @@ def test_a_row_that_the_rules_refuse(people):
     result = preview(people, tables=rules)
     assert result.status == 1, result.text
     assert "row 1" in result.out and "REFUSED" in result.out
+
+
+def test_rows_before_one_that_cannot_be_read(world, source_cluster):
+    """The database knows no encoding, and the second row is no UTF-8."""
+    name = f"{world.source.name}_ascii"
+    source_cluster.create_database(name, "ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    try:
+        database = source_cluster.database(name)
+        database.run("CREATE TABLE t (id int PRIMARY KEY, v text)",
+                     r"INSERT INTO t VALUES (1, 'x'), (2, convert_from('\xff41', 'SQL_ASCII'))")
+        world.target.run("CREATE TABLE t (id int PRIMARY KEY, v text)")
+        config = world.config()
+        config["source"]["dsn"] = database.url()
+        result = world.product_from(config).command("preview", "--json")
+        assert result.status == 2, result.text
+        document = json.loads(result.out)
+        assert [row["before"] for row in document["tables"][0]["rows"]] == [{"id": "1", "v": "x"}]
+        assert "0xff" in document["error"] and "0xff" in result.err
+    finally:
+        source_cluster.drop_database(name)
 
 
 def test_nothing_is_written(people):

@@ -134,3 +134,75 @@ def test_check_says_what_a_condition_outside_the_identity_costs(world):
     result = world.product(tables=rules(condition)).command("check")
     assert "an old row cannot be judged" in result.text
     assert "REPLICA IDENTITY FULL" in result.text
+
+
+# -- types that have an order -------------------------------------------------------------------
+
+ORDERED = {  # column: (type, condition, the same in SQL, values)
+    "d": ("date", {"greater": "0044-03-15 BC", "less_or_equal": "2024-02-29"},
+          "d > '0044-03-15 BC' AND d <= '2024-02-29'",
+          ("'infinity'", "'-infinity'", "'2024-02-29'", "'2024-03-01'", "'0044-03-15 BC'",
+           "'0044-03-16 BC'", "'5874897-12-31'", "NULL")),
+    "t": ("time", {"greater_or_equal": "23:59:59.999999"}, "t >= '23:59:59.999999'",
+          ("'24:00'", "'23:59:59.999999'", "'23:59:59.999998'", "'00:00'", "NULL")),
+    "ts": ("timestamp(3)", {"less": "2024-02-29T12:00:00.001"}, "ts < '2024-02-29 12:00:00.001'",
+           ("'-infinity'", "'2024-02-29 12:00:00.0005'", "'2024-02-29 12:00'", "'infinity'", "NULL")),
+    "tz": ("timestamptz", {"greater_or_equal": "2024-02-29 01:00+05:30", "not_equals": "infinity"},
+           "tz >= '2024-02-29 01:00+05:30' AND tz <> 'infinity'",
+           ("'2024-02-28 19:30+00'", "'2024-02-28 19:29:59+00'", "'2024-02-28 12:00-08'",
+            "'infinity'", "'294276-12-31 00:00+00'", "NULL")),
+    "u": ("uuid", {"less": "80000000-0000-0000-0000-000000000000"},
+          "u < '80000000-0000-0000-0000-000000000000'",
+          ("'7fffffff-ffff-ffff-ffff-ffffffffffff'", "'80000000000000000000000000000000'", "NULL")),
+    "b": ("bytea", {"greater": r"\x00ff"}, r"b > '\x00ff'",
+          (r"'\x00ff'", r"'\x00ff00'", r"'\x'", r"'\xff'", "NULL")),
+    "f": ("bool", {"greater": False}, "f > false", ("true", "false", "NULL")),
+    "c": ('text COLLATE "C"', {"less": "a"}, "c < 'a'", ("'Z'", "'a'", "'ä'", "''", "'B'", "NULL")),
+    "m": ("moment", {"in": ["2024-01-01 02:00+02", None]},
+          "m = '2024-01-01 00:00+00' OR m IS NULL",
+          ("'2023-12-31 19:00-05'", "'2024-01-01 00:00:00.000001+00'", "NULL")),
+}
+
+
+@pytest.mark.parametrize("stream", ["binary", "text"])
+def test_types_that_have_an_order(world, stream):
+    """A target for each type; copied, inserted, and updated into and out of each."""
+    odd = ", x xml" if stream == "text" else ""
+    columns = ", ".join(f"{name} {kind[0]}" for name, kind in ORDERED.items())
+    most = max(len(kind[3]) for kind in ORDERED.values())
+    row = ["(" + ", ".join([str(i), *(kind[3][i % len(kind[3])] for kind in ORDERED.values())]) + ")"
+           for i in range(most)]
+    world.both("CREATE DOMAIN moment AS timestamptz")
+    world.source.run(f"CREATE TABLE items (id int PRIMARY KEY, {columns}{odd})",
+                     f"INSERT INTO items VALUES {', '.join(row)}")
+    tables, expected = [], {}
+    for name, (kind, condition, sql, _) in ORDERED.items():
+        world.target.run(f"CREATE TABLE t_{name} (id int PRIMARY KEY, v {kind}{odd})")
+        tables.append({"source": "items", "target": f"t_{name}", "columns": {"v": {"from": name}},
+                       "drop": list(ORDERED), "where": {"column": name, **condition}})
+        expected[f"t_{name}"] = f"SELECT id, {name}{', x' if odd else ''} FROM items WHERE {sql}"
+    product = world.product(tables=tables)
+    assert f"the stream carries values as {stream}" in product.command("check").out
+    product.start_streaming()
+    product.wait_caught_up()
+    compare.assert_equal_by(world.source, world.target, expected)
+    world.source.run("INSERT INTO items SELECT id + 100, "
+                     f"{', '.join(ORDERED)}{', x' if odd else ''} FROM items")
+    for name, (kind, _, _, values) in ORDERED.items():
+        turned = " ".join(f"WHEN {i} THEN {value}" for i, value in enumerate(values[1:] + values[:1]))
+        world.source.run(f"UPDATE items SET {name} = CAST(CASE id % {len(values)} {turned} END"
+                         f" AS {kind.split(' ')[0]}) WHERE id < 100")
+    product.wait_caught_up()
+    compare.assert_equal_by(world.source, world.target, expected)
+
+
+@pytest.mark.parametrize("condition, message", [
+    ({"column": "at", "greater": "2024-01-01"}, "write a moment with its zone"),
+    ({"column": "at", "less": "yesterday"}, '"yesterday" is no value of source column "at"'),
+    ({"column": "state", "less": "m"}, 'COLLATE "C"'),
+    ({"column": "span", "greater": "1 day"}, "have no order that is known here"),
+])
+def test_what_cannot_be_compared_is_refused(world, condition, message):
+    world.both("CREATE TABLE items (id int PRIMARY KEY, state text, at timestamptz, span interval)")
+    result = world.product(tables=[{"source": "items", "where": condition}]).command("check")
+    assert result.status == 2 and message in result.text, result.text

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from world import wait
 from world.cluster import BIN
 
 RICH = [
@@ -53,6 +54,11 @@ RICH = [
     "CREATE UNIQUE INDEX keyless_b ON keyless (b)",
     "ALTER TABLE keyless REPLICA IDENTITY USING INDEX keyless_b",
     "CREATE TABLE nothing ()",
+    "CREATE DOMAIN moods AS mood[] DEFAULT '{so so}'",
+    """CREATE TABLE wide (a int, b text, moods moods, PRIMARY KEY (b, a) INCLUDE (moods),
+        EXCLUDE (a WITH =) DEFERRABLE INITIALLY DEFERRED)""",
+    "ALTER TABLE events_24 ALTER what SET DEFAULT 'then'",
+    "ALTER TABLE events_25_x ALTER room SET DEFAULT 1",
 ]
 
 
@@ -72,11 +78,6 @@ def assert_same_dump(world):
     assert (lost, strange) == ("", ""), f"at the source:\n{lost}\nat the target:\n{strange}"
 
 
-def psql(database, script):
-    return subprocess.run([BIN / "psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", database.local()],
-                          input=script, check=True, capture_output=True, text=True).stdout
-
-
 def printed(product, *flags):
     result = product.command("schema", *flags)
     assert result.status == 0, result.text
@@ -85,7 +86,7 @@ def printed(product, *flags):
 
 def test_the_script_makes_the_same_tables(world):
     world.source.run(*RICH)
-    psql(world.target, printed(world.product()))
+    world.target.script(printed(world.product()))
     assert_same_dump(world)
 
 
@@ -93,10 +94,10 @@ def test_in_two_phases(world):
     """Also what is built on live tables ends up the same."""
     world.source.run(*RICH)
     product = world.product()
-    psql(world.target, printed(product, "--phase", "before"))
+    world.target.script(printed(product, "--phase", "before"))
     after = printed(product, "--phase", "after")
     assert "CONCURRENTLY" in after and "VALIDATE CONSTRAINT" in after
-    psql(world.target, after)
+    world.target.script(after)
     assert_same_dump(world)
 
 
@@ -188,7 +189,7 @@ def test_the_rules_shape(shop):
             "gained tenant_id, and it has no such column"):
         assert words in out, f"{words}\n-- not in --\n{out}"
     assert "public\".\"state\"" not in out
-    psql(shop.target, out)
+    shop.target.script(out)
 
 
 def test_schema_and_run_are_a_whole_migration(shop):
@@ -226,6 +227,44 @@ def test_schema_and_run_are_a_whole_migration(shop):
     assert shop.target.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
 
 
+def test_the_fields_of_extract_are_no_columns(world):
+    """Printed they look like one, and here there is one, which gets another name."""
+    world.source.run(
+        """CREATE TABLE t (id int PRIMARY KEY, at timestamp, year int,
+           y int GENERATED ALWAYS AS (EXTRACT(year FROM at)) STORED,
+           CHECK (at + make_interval(years => year) > at))""",
+        "INSERT INTO t VALUES (1, '2024-03-04', 7)")
+    product = world.product(tables=[
+        {"source": "t", "columns": {"month": {"from": "year"}}, "drop": ["year"]}])
+    applied = product.command("schema", "--apply")
+    assert applied.status == 0, applied.text
+    product.run_until_caught_up()
+    assert world.target.rows("SELECT id, y, month FROM t") == [(1, 2024, 7)]
+    assert "(years => month)" in world.target.value(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'c'"
+        " AND conrelid = 't'::regclass")
+
+
+def test_inheritance_is_left_out_and_said(world):
+    """The child becomes a table of its own, with the checks that it had from its parents."""
+    world.source.run("CREATE TABLE parent (id int PRIMARY KEY, v text, CONSTRAINT filled CHECK (v <> ''))",
+                     "CREATE TABLE other (w int)",
+                     "CREATE TABLE child (PRIMARY KEY (id)) INHERITS (parent, other)",
+                     "INSERT INTO parent VALUES (1, 'p')", "INSERT INTO child VALUES (2, 'c', 3)")
+    product = world.product()
+    made = product.command("schema", "--apply")
+    assert made.status == 0, made.text
+    assert "left out: INHERITS (public.parent, public.other) of public.child" in made.out
+    assert world.target.value("SELECT count(*) FROM pg_constraint WHERE conname = 'filled'"
+                              " AND conrelid = 'child'::regclass") == 1
+    found = product.command("check", "--json").json["findings"]
+    said = [finding for finding in found if finding["id"] == "table.not_inherited"]
+    assert [finding["object"] for finding in said] == ["public.child"]
+    assert "public.parent, public.other" in said[0]["what"]
+    world.target.run("ALTER TABLE child INHERIT parent", "ALTER TABLE child INHERIT other")
+    assert "table.not_inherited" not in product.command("check", "--json").out
+
+
 @pytest.mark.parametrize("there, words", (
     ("CREATE TABLE logs (id int PRIMARY KEY, device text)", "lacks column user_id"),
     ("CREATE TABLE logs (id int PRIMARY KEY, device text, user_id int)", "another type"),
@@ -245,6 +284,65 @@ def test_a_type_that_is_another_is_refused(shop):
     shop.target.run("CREATE TYPE state AS ENUM ('a')")
     result = shop.product(tables=[{"source": "users"}]).command("schema", "--apply")
     assert result.status == 2 and "public.state" in result.err
+
+
+KIN = [
+    """CREATE TABLE a (id int PRIMARY KEY, x int, y text, CONSTRAINT positive CHECK (x > 0),
+       CONSTRAINT doubtful CHECK (x < 9) NOT VALID, CONSTRAINT u UNIQUE (x, y))""",
+    "CREATE INDEX i ON a (x, lower(y)) WHERE x > 1",
+    "CREATE TABLE b (id int PRIMARY KEY, a int CONSTRAINT fk REFERENCES a ON DELETE CASCADE)",
+]
+
+
+@pytest.mark.parametrize("change, words", (
+    ("DROP INDEX i; CREATE INDEX i ON a (x, upper(y)) WHERE x > 1", ("index i", "upper(y)")),
+    ("DROP INDEX i; CREATE UNIQUE INDEX i ON a (x, lower(y)) WHERE x > 1", ("index i", "UNIQUE")),
+    ("DROP INDEX i; CREATE INDEX i ON a (x, lower(y)) WHERE x > 2", ("index i", "x > 2")),
+    ("ALTER TABLE a DROP CONSTRAINT positive, ADD CONSTRAINT positive CHECK (x > 5)",
+     ("constraint positive", "x > 5")),
+    ("ALTER TABLE a DROP CONSTRAINT positive", ("public.a", "lacks check constraint positive")),
+    ("ALTER TABLE a DROP CONSTRAINT doubtful, ADD CONSTRAINT doubtful CHECK (y <> '') NOT VALID",
+     ("constraint doubtful", "y <> ''")),
+    ("ALTER TABLE a DROP CONSTRAINT u, ADD CONSTRAINT u UNIQUE (y)", ("constraint u of target table public.a", "UNIQUE (y)")),
+    ("ALTER TABLE b DROP CONSTRAINT fk, ADD CONSTRAINT fk CHECK (a > 7)",
+     ("constraint fk", "a > 7")),
+    ("ALTER TABLE b DROP CONSTRAINT fk, ADD CONSTRAINT fk FOREIGN KEY (a) REFERENCES a",
+     ("constraint fk", "ON DELETE CASCADE")),
+))
+def test_an_index_or_constraint_that_is_another_is_refused(world, change, words):
+    """Of the same name, it would else pass for the one that the rules make."""
+    world.source.run(*KIN)
+    product = world.product()
+    for flags in (["--phase", "before"], ["--phase", "after"], []):
+        assert product.command("schema", "--apply", *flags).status == 0
+    world.target.run(change, "DROP TABLE IF EXISTS later")
+    world.source.run("CREATE TABLE later (id int PRIMARY KEY)")
+    result = product.command("schema", "--apply")
+    assert result.status == 2, result.text
+    for word in words:
+        assert word in result.err, result.text
+    assert world.target.value("SELECT to_regclass('later')") is None
+
+
+def test_a_foreign_key_waits_without_holding_writers_up(world):
+    """One transaction is open on the parent; the application goes on writing meanwhile."""
+    world.source.run("CREATE TABLE a (id int PRIMARY KEY)",
+                     "CREATE TABLE b (id int PRIMARY KEY, a int CONSTRAINT fk REFERENCES a)")
+    product = world.product()
+    assert product.command("schema", "--apply", "--phase", "before").status == 0
+    with world.target.session() as holder:
+        holder.execute("BEGIN; INSERT INTO a VALUES (1)")
+        product.launch("--apply", "--phase", "after", command=["schema"])
+        line = wait.until(lambda: next((line for line in product.lines()
+                                        if "waits for a lock" in line), None),
+                          "schema to say that it waits")
+        assert "constraint fk of public.b" in line
+        assert f"public.a by pid {holder.connection.get_backend_pid()}" in line
+        world.target.run("SET lock_timeout = '10s'", "INSERT INTO a VALUES (2)")
+        assert product.alive()
+        holder.execute("COMMIT")
+    assert product.wait_end() == 0
+    assert world.target.value("SELECT convalidated FROM pg_constraint WHERE conname = 'fk'")
 
 
 def test_a_statement_that_fails_leaves_nothing(shop):

@@ -1,5 +1,6 @@
 /* Buffers: the bytes, the NUL behind them, and who owns them. */
 #include "base/buf.h"
+#include "base/plain.h"
 #include "unit.h"
 
 #include <string.h>
@@ -102,6 +103,15 @@ START_TEST(stolen_bytes_belong_to_the_thief)
 }
 END_TEST
 
+START_TEST(plain_text_shows_control_characters)
+{
+    struct buf out = {0};
+    plain_append(&out, "Łódź\n\t\x1b[31m\x7f\xc2\x9b!\xc2\xa0\xc2");
+    ck_assert_str_eq(buf_text(&out), "Łódź\\n\\t\\x1b[31m\\x7f\\u009b!\xc2\xa0\xc2");
+    buf_free(&out);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -112,6 +122,7 @@ int main(void)
         integers_are_big_endian,
         clearing_keeps_the_memory_and_reserving_keeps_the_bytes,
         stolen_bytes_belong_to_the_thief,
+        plain_text_shows_control_characters,
     };
     return unit_run("buf", tests, UNIT_COUNT(tests));
 }

@@ -623,10 +623,10 @@ START_TEST(a_text_copy_yields_text_values_only)
     world_open(&users.world);
     users.in = batch_create();
     world_table(&users.world.source, "public", "users",
-                COLUMNS({"id", "int8", NULLABLE}, {"x", "xml", NULLABLE}));
+                COLUMNS({"id", "int8", NULLABLE}, {"x", "public.hstore", NULLABLE}));
     world_table(
         &users.world.target, "public", "users",
-        COLUMNS({"id", "int8", NULLABLE}, {"x", "xml", NULLABLE}, {"y", "int4", NULLABLE}));
+        COLUMNS({"id", "int8", NULLABLE}, {"x", "public.hstore", NULLABLE}, {"y", "int4", NULLABLE}));
     ck_assert(world_bind(&users.world,
                          "tables:\n  - source: users\n    columns: { y: { value: 5 } }\n"));
     const struct bound_table *table = &users.world.chain->tables[0];

@@ -141,34 +141,35 @@ START_TEST(an_unknown_key_is_refused_with_the_nearest)
         {"migratoin: x\n",
          ":1:1: unknown key \"migratoin\" in the file; did you mean \"migration\"?"},
         {"source:\n  dns: x\n", ":2:3: unknown key \"dns\" in source; did you mean \"dsn\"?"},
-        {"target: { heartbeat: 1s }\n", ":1:11: unknown key \"heartbeat\" in target"},
+        {"target: { heartbeat: 1s }\n", ":1:11: unknown key \"heartbeat\" in target; known are dsn"},
         {"backfill: { worker: 2 }\n",
          ":1:13: unknown key \"worker\" in backfill; did you mean \"workers\"?"},
         {"apply: { conflicts: source_wins }\n",
          ":1:10: unknown key \"conflicts\" in apply; did you mean \"conflict\"?"},
         {"readiness: { max_lags: 1s }\n",
          ":1:14: unknown key \"max_lags\" in readiness; did you mean \"max_lag\"?"},
-        {"http: { address: x }\n", ":1:9: unknown key \"address\" in http"},
+        {"http: { address: x }\n", ":1:9: unknown key \"address\" in http; known are listen"},
     };
     for (size_t i = 0; i < UNIT_COUNT(rows); i++)
         expect_refusal(rows[i].text, rows[i].message);
 }
 END_TEST
 
+#define DURATION "expected a duration with its unit, such as 250ms, 5s, 2m, 1h or 1d"
+
 START_TEST(a_bad_unit_or_number_is_refused_where_it_stands)
 {
-    static const char DURATION[] = "expected a duration with its unit, such as 250ms, 5s, 2m, "
-                                   "1h or 1d";
     static const struct {
         const char *text, *place, *expected;
     } rows[] = {
         {"source:\n  heartbeat: 5\n", ":2:14: found \"5\"; ", DURATION},
-        {"readiness: { max_lag: 1 second }\n", ":1:23: found \"1 second\"; ", DURATION},
+        {"readiness: { max_lag: 1 second }\n", ":1:23: found \"1 second\"; ",
+         DURATION "; did you mean \"1s\"?"},
         {"readiness: { hold: -1s }\n", ":1:20: found \"-1s\"; ", DURATION},
-        {"readiness: { max_transaction: [] }\n", ":1:31: found a list; ", DURATION},
+        {"readiness: { max_transaction: [] }\n", ":1:31: found an empty list; ", DURATION},
         {"backfill: { max_replica_lag: soon }\n", ":1:30: found \"soon\"; ", DURATION},
         {"readiness: { max_lag_bytes: 16 Mb }\n", ":1:29: found \"16 Mb\"; ",
-         "expected a size, such as 64kB, 16MB or 1GB"},
+         "expected a size, such as 64kB, 16MB or 1GB; did you mean \"16MB\"?"},
         {"readiness: { max_lag_bytes: 9000000TB }\n",
          ":1:29: ", "a size below 8388608TB is expected"},
         {"readiness: { max_error_rate: 1.5 }\n", ":1:30: found \"1.5\"; ",
@@ -192,15 +193,15 @@ END_TEST
 START_TEST(a_word_that_is_no_choice_is_refused)
 {
     expect_refusal("backfill: { order: parent_first }\n",
-                   ":1:20: \"parent_first\" is not a choice here; did you mean "
-                   "\"parents_first\"");
-    expect_refusal("backfill: { order: x }\n", ":1:20: \"x\" is not a choice here; the first "
-                                               "of them is \"largest_first\"");
+                   ":1:20: found \"parent_first\"; expected largest_first or parents_first; did "
+                   "you mean \"parents_first\"?");
+    expect_refusal("backfill: { order: x }\n",
+                   ":1:20: found \"x\"; expected largest_first or parents_first");
     expect_refusal("apply: { conflict: newest }\n",
-                   ":1:20: \"newest\" is not a choice here; the first of them is "
-                   "\"source_wins\"");
-    expect_refusal("apply: { on_bad_row: skip }\n",
-                   ":1:22: \"skip\" is not a choice here; did you mean \"stop\"");
+                   ":1:20: found \"newest\"; expected source_wins");
+    expect_refusal("apply: { on_bad_row: quarantin }\n",
+                   ":1:22: found \"quarantin\"; expected stop or quarantine; did you mean "
+                   "\"quarantine\"?");
 }
 END_TEST
 

@@ -54,6 +54,19 @@ START_TEST(literals_stay)
 }
 END_TEST
 
+/* EXTRACT prints its field, and a call its arguments' names, as a column is printed. */
+START_TEST(names_of_fields_and_arguments_stay)
+{
+    ck_assert_str_eq(renamed("EXTRACT(zone FROM total)"), "EXTRACT(zone FROM \"amount\")");
+    ck_assert_str_eq(renamed("(EXTRACT(total FROM total) > zone)"),
+                     "(EXTRACT(total FROM \"amount\") > \"area\")");
+    ck_assert_str_eq(renamed("make_interval(total => total)"),
+                     "make_interval(total => \"amount\")");
+    ck_assert_str_eq(renamed("XMLELEMENT(NAME total, XMLATTRIBUTES(total AS total), zone)"),
+                     "XMLELEMENT(NAME total, XMLATTRIBUTES(\"amount\" AS total), \"area\")");
+}
+END_TEST
+
 START_TEST(exclusions_and_partition_keys)
 {
     ck_assert_str_eq(
@@ -67,6 +80,8 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {columns_are_renamed, a_column_that_is_gone_is_named,
-                            other_names_stay, literals_stay, exclusions_and_partition_keys};
+                            other_names_stay, literals_stay,
+                            names_of_fields_and_arguments_stay,
+                            exclusions_and_partition_keys};
     return unit_run("expression", tests, UNIT_COUNT(tests));
 }

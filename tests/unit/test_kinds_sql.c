@@ -98,7 +98,7 @@ START_TEST(the_column_carries_the_formula_and_the_copy_is_text)
     ck_assert(relation_has_formula(kind.world.chain->tables[0].target_relation));
     ck_assert(!kind.world.chain->tables[0].copy_binary);
     ck_assert_str_eq(kind.world.chain->tables[0].copy_text_reason,
-                     "column y (sql: made by the target)");
+                     "column y (text: sql: made by the target)");
     ck_assert_uint_eq(kind.world.chain->tables[0].source_relation->column_count, 3);
     kind_close(&kind);
 }

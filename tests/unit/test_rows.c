@@ -167,7 +167,11 @@ START_TEST(a_condition_is_checked_against_the_source)
                  "in: \"maybe\" is no value of source column \"flag\" (bool)");
     ck_assert(!world_bind(&items.world, WHERE("{ column: kind, less: 3 }")));
     world_expect(&items.world, SEVERITY_BREAKING, "rule.condition_type", "rules.yaml:4:34",
-                 "less: source column \"kind\" is text, no number");
+                 "less: the order of source column \"kind\" (text) is its collation's, which only "
+                 "PostgreSQL knows; it can be compared here where the column has COLLATE \"C\"");
+    ck_assert(!world_bind(&items.world, WHERE("{ column: n, less: x }")));
+    world_expect(&items.world, SEVERITY_BREAKING, "rule.condition_value", "rules.yaml:4:31",
+                 "less: \"x\" is no value of source column \"n\" (numeric)");
     close_items(&items);
 }
 END_TEST
@@ -642,6 +646,68 @@ START_TEST(a_pattern_merges_with_what_its_group_took_as_the_discriminator)
 }
 END_TEST
 
+/* Names and texts may hold it; what is compared may not. */
+START_TEST(a_group_stands_wherever_an_entry_makes_a_text)
+{
+    static const char *const expected[] = {"T1", "T2"};
+    static const char *const rules[] = {
+        "{ template: 'T\\1' }", "{ value: 'T\\1' }", "{ value: x, map: { x: 'T\\1' } }",
+        "{ value: y, map: { x: z }, default: 'T\\1' }",
+        "{ value: x, null_if: x, default: 'T\\1' }"};
+    struct world world;
+
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        char file[512];
+
+        make_tenants(&world);
+        snprintf(file, sizeof(file),
+                 "tables:\n  - source: tenant_(*).orders\n    target: app.orders\n"
+                 "    columns: { tenant: %s }\n",
+                 rules[i]);
+        ck_assert_msg(world_bind(&world, file), "%s: %s", rules[i], world.err.message);
+        for (size_t table = 0; table < 2; table++)
+            ck_assert_str_eq(world.chain->tables[table].owner_values[0], expected[table]);
+        world_close(&world);
+    }
+}
+END_TEST
+
+START_TEST(a_lookup_may_ask_the_table_of_its_own_schema)
+{
+    struct world world;
+
+    make_tenants(&world);
+    ck_assert_msg(
+        world_bind(&world, "tables:\n  - source: tenant_(*).orders\n    target: app.orders\n"
+                           "    columns: { tenant: { from: id, lookup: { table: tenant_\\1.orders, "
+                           "key: id, value: id } } }\n"),
+        "%s", world.err.message);
+    ck_assert_uint_eq(world.chain->lookup_count, 2);
+    ck_assert_ptr_nonnull(strstr(world.chain->lookups[0].sql, "\"tenant_1\".\"orders\""));
+    ck_assert_ptr_nonnull(strstr(world.chain->lookups[1].sql, "\"tenant_2\".\"orders\""));
+    world_close(&world);
+}
+END_TEST
+
+START_TEST(a_group_that_the_pattern_lacks_is_refused)
+{
+    struct world world;
+
+    make_tenants(&world);
+    ck_assert(!world_bind(&world, "tables:\n  - source: tenant_(*).orders\n"
+                                  "    target: app.orders\n"
+                                  "    columns: { tenant: { template: 'T\\2' } }\n"));
+    world_expect(&world, SEVERITY_BREAKING, "rule.value", "rules.yaml:4:36",
+                 "template: \\2, but the source's pattern has 1 group(s)");
+    ck_assert(!world_bind(&world, "tables:\n  - source: tenant_*.orders\n"
+                                  "    target: app.orders\n"
+                                  "    columns: { tenant: { value: 'T\\1' } }\n"));
+    world_expect(&world, SEVERITY_BREAKING, "rule.value", "rules.yaml:4:33",
+                 "value: \\1, but the source's pattern has 0 group(s)");
+    world_close(&world);
+}
+END_TEST
+
 START_TEST(patterns_that_take_nothing_or_the_same_are_refused)
 {
     struct world world;
@@ -688,6 +754,9 @@ int main(void)
         merged_keys_without_sql_are_not_counted,
         entries_that_look_up_the_same_share_the_lookup,
         a_pattern_merges_with_what_its_group_took_as_the_discriminator,
+        a_group_stands_wherever_an_entry_makes_a_text,
+        a_lookup_may_ask_the_table_of_its_own_schema,
+        a_group_that_the_pattern_lacks_is_refused,
         patterns_that_take_nothing_or_the_same_are_refused,
     };
     return unit_run("rows", tests, UNIT_COUNT(tests));

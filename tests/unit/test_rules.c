@@ -8,21 +8,21 @@ struct fault {
 
 static const struct fault faults[] = {
     {"tables: none\n",
-     "rules.yaml:1:9: tables: expected a list of entries such as - source: public.users; leave "
+     "rules.yaml:1:9: tables: found \"none\", expected a list of entries such as - source: public.users; leave "
      "it out to carry every table unchanged"},
     {"tables: []\n",
-     "rules.yaml:1:9: tables: expected a list of entries such as - source: public.users; leave "
+     "rules.yaml:1:9: tables: found an empty list, expected a list of entries such as - source: public.users; leave "
      "it out to carry every table unchanged"},
     {"tables:\n  - target: a\n",
      "rules.yaml:2:5: tables entry: \"source\" is missing; expected source: schema.table"},
     {"tables:\n  - source: a\n    colums: {}\n",
      "rules.yaml:3:5: unknown key \"colums\" in tables entry; did you mean \"columns\"?"},
-    {"tables:\n  - source: a\n    where: { column: x, not: [y] }\n",
-     "rules.yaml:3:25: unknown key \"not\" in where"},
+    {"tables:\n  - source: a\n    where: { column: x, not_inn: [y] }\n",
+     "rules.yaml:3:25: unknown key \"not_inn\" in where; did you mean \"not_in\"?"},
     {"tables:\n  - source: a\n    where: { column: x }\n",
      "rules.yaml:3:12: where: no test of column \"x\"; expected one such as in: [a, b]"},
-    {"tables:\n  - source: a\n    where: { column: x, greater: b }\n",
-     "rules.yaml:3:34: greater: found \"b\", expected a number"},
+    {"tables:\n  - source: a\n    where: { column: x, greater: ~ }\n",
+     "rules.yaml:3:34: greater: found null, expected a value to compare with"},
     {"tables:\n  - source: a\n    where: { all: [], column: x }\n",
      "rules.yaml:3:12: where: expected one of { column: name, in: [a, b] }, { all: [...] } and "
      "{ any: [...] }"},
@@ -49,18 +49,18 @@ static const struct fault faults[] = {
      "rules.yaml:3:13: target: found \"public.*\", expected the name of one table; patterns "
      "stand in source: and exclude:, and names with *, ?, ( or ) in double quotes"},
     {"tables:\n  - source: a\n    key: id\n",
-     "rules.yaml:3:10: key: expected a list of columns such as [id, name]"},
+     "rules.yaml:3:10: key: found \"id\", expected a list of columns such as [id, name]"},
     {"tables:\n  - source: a\n    key: [id, id]\n",
      "rules.yaml:3:15: key: \"id\" is listed twice"},
     {"tables:\n  - source: a\n    drop: []\n",
-     "rules.yaml:3:11: drop: expected a list of columns such as [id, name]"},
+     "rules.yaml:3:11: drop: found an empty list, expected a list of columns such as [id, name]"},
     {"tables:\n  - source: a\n    columns: [b]\n",
-     "rules.yaml:3:14: columns: expected target columns with a rule each, such as full_name: { "
+     "rules.yaml:3:14: columns: found a list, expected target columns with a rule each, such as full_name: { "
      "from: name }"},
     {"tables:\n  - source: a\n    columns: { b: c }\n",
-     "rules.yaml:3:19: column \"b\": expected a rule such as { from: name }"},
+     "rules.yaml:3:19: column \"b\": found \"c\", expected a rule such as { from: name }"},
     {"tables:\n  - source: a\n    columns: { b: {} }\n",
-     "rules.yaml:3:19: column \"b\": expected a rule such as { from: name }"},
+     "rules.yaml:3:19: column \"b\": found an empty mapping, expected a rule such as { from: name }"},
     {"tables:\n  - source: a\n    columns:\n      b: { form: c }\n",
      "rules.yaml:4:12: unknown key \"form\" in column \"b\"; did you mean \"from\"?"},
     {"tables:\n  - source: a\n    columns:\n      b: { from: c, sql: x }\n",
@@ -69,7 +69,7 @@ static const struct fault faults[] = {
     {"tables:\n  - source: a\n    columns:\n      b: { default: ~ }\n",
      "rules.yaml:4:21: default: NULL for NULL changes nothing; leave it out"},
     {"tables:\n  - source: a\n    columns:\n      b: { null_if: [] }\n",
-     "rules.yaml:4:21: null_if: expected a value or a list such as [\"\", n/a]"},
+     "rules.yaml:4:21: null_if: found an empty list, expected a value or a list such as [\"\", n/a]"},
     {"tables:\n  - source: a\n    columns:\n      b: { null_if: [x, ~] }\n",
      "rules.yaml:4:25: null_if: NULL is NULL already; name the values that are to become "
      "NULL"},
@@ -77,7 +77,7 @@ static const struct fault faults[] = {
      "rules.yaml:4:18: mask: found \"emial\", expected email, fixed, { keep_last: 4 } or "
      "{ fixed: \"***\" }; did you mean \"email\"?"},
     {"tables:\n  - source: a\n    columns:\n      b: { mask: { keep: 4 } }\n",
-     "rules.yaml:4:20: unknown key \"keep\" in mask"},
+     "rules.yaml:4:20: unknown key \"keep\" in mask; known are fixed and keep_last"},
     {"tables:\n  - source: a\n    columns:\n      b: { mask: { keep_last: 4, fixed: x } }\n",
      "rules.yaml:4:18: mask: expected one of fixed and keep_last"},
     {"tables:\n  - source: a\n    columns:\n      b: { from: c, value: 1 }\n",
@@ -85,15 +85,15 @@ static const struct fault faults[] = {
      "keep "
      "one"},
     {"tables:\n  - source: a\n    columns:\n      b: { value: [1] }\n",
-     "rules.yaml:4:19: value: expected a text, a number, a bool or null"},
+     "rules.yaml:4:19: value: found a list, expected a text, a number, a bool or null"},
     {"tables:\n  - source: a\n    columns:\n      b: { map: {} }\n",
-     "rules.yaml:4:17: map: expected entries such as { a: active, d: deleted }"},
+     "rules.yaml:4:17: map: found an empty mapping, expected entries such as { a: active, d: deleted }"},
     {"tables:\n  - source: a\n    columns:\n      b: { map: { x: [1] } }\n",
-     "rules.yaml:4:22: map: expected a text, a number, a bool or null"},
+     "rules.yaml:4:22: map: found a list, expected a text, a number, a bool or null"},
     {"tables:\n  - source: a\n    columns:\n      b: { map: { ~: 1, null: 2 } }\n",
      "rules.yaml:4:25: map: a second entry for null"},
     {"tables:\n  - source: a\n    columns:\n      b: { map: { x: 1 }, default: {} }\n",
-     "rules.yaml:4:36: default: expected a text, a number, a bool or null"},
+     "rules.yaml:4:36: default: found an empty mapping, expected a text, a number, a bool or null"},
     {"tables:\n  - source: a\n    columns:\n      b: { template: 'x}y' }\n",
      "rules.yaml:4:22: template: \"}\" without \"{\" before it; write }} for a brace"},
     {"tables:\n  - source: a\n    columns:\n      b: { template: 'x{y' }\n",

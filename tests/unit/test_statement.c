@@ -174,6 +174,47 @@ START_TEST(a_move_carries_what_is_not_known_along)
 }
 END_TEST
 
+/* The target's table has three columns more: one for others, an identity, a computed one. */
+START_TEST(a_move_carries_what_no_change_fills_along)
+{
+    struct table lines;
+    make_table(&lines, 'r', "lines", LINES, 3);
+    lines.catalog.columns =
+        mem_grow(lines.catalog.columns, 6, sizeof(struct catalog_column));
+    lines.catalog.columns[3] = (struct catalog_column){.name = (char[]){"own"}};
+    lines.catalog.columns[4] = (struct catalog_column){.name = (char[]){"no"}, .identity = 'a'};
+    lines.catalog.columns[5] = (struct catalog_column){.name = (char[]){"sum"}, .generated = true};
+    ck_assert(!statement_keeps_columns(lines.relation, &lines.catalog));
+    lines.catalog.column_count = 6;
+    ck_assert(statement_keeps_columns(lines.relation, &lines.catalog));
+    expect(&lines, STATEMENT_MOVE, "111",
+           (struct expected){
+               "WITH gone AS (DELETE FROM ONLY \"app\".\"lines\""
+               " WHERE \"order_id\" = $1 AND \"line\" = $2 RETURNING \"own\", \"no\"),"
+               " moved AS (INSERT INTO \"app\".\"lines\""
+               " (\"order_id\", \"line\", \"note\", \"own\", \"no\") OVERRIDING SYSTEM VALUE"
+               " SELECT $3, $4, $5, \"own\", \"no\" FROM gone"
+               " ON CONFLICT (\"order_id\", \"line\") DO UPDATE SET"
+               " \"note\" = EXCLUDED.\"note\", \"own\" = EXCLUDED.\"own\")"
+               " INSERT INTO \"app\".\"lines\" (\"order_id\", \"line\", \"note\")"
+               " SELECT $3, $4, $5 WHERE NOT EXISTS (SELECT FROM gone)"
+               " ON CONFLICT (\"order_id\", \"line\") DO UPDATE SET"
+               " \"note\" = EXCLUDED.\"note\"",
+               "o0:20 o1:23 n0:20 n1:23 n2:25", TELLS_INSERTED});
+    expect(&lines, STATEMENT_MOVE, "110",
+           (struct expected){
+               "WITH gone AS (DELETE FROM ONLY \"app\".\"lines\""
+               " WHERE \"order_id\" = $1 AND \"line\" = $2 RETURNING \"note\", \"own\", \"no\")"
+               " INSERT INTO \"app\".\"lines\""
+               " (\"order_id\", \"line\", \"note\", \"own\", \"no\") OVERRIDING SYSTEM VALUE"
+               " SELECT $3, $4, \"note\", \"own\", \"no\" FROM gone"
+               " ON CONFLICT (\"order_id\", \"line\") DO UPDATE SET"
+               " \"note\" = EXCLUDED.\"note\", \"own\" = EXCLUDED.\"own\"",
+               "o0:20 o1:23 n0:20 n1:23", TELLS_MISSING});
+    free_table(&lines);
+}
+END_TEST
+
 START_TEST(a_delete_goes_by_the_old_key)
 {
     struct table lines;
@@ -514,6 +555,7 @@ int main(void)
         a_replace_updates_or_inserts_in_full,
         a_patch_writes_only_what_is_known,
         a_move_carries_what_is_not_known_along,
+        a_move_carries_what_no_change_fills_along,
         a_delete_goes_by_the_old_key,
         a_table_of_nothing_but_its_key_has_nothing_to_overwrite,
         an_always_identity_is_inserted_but_never_set,

@@ -32,6 +32,32 @@ START_TEST(durations_name_their_unit)
 }
 END_TEST
 
+START_TEST(another_word_for_a_unit_is_told)
+{
+    static const struct {
+        const char *text, *duration, *size;
+    } rows[] = {
+        {"5sec", "5s", NULL},          {"5 seconds", "5s", NULL}, {"1.5 Hours", "1.5h", NULL},
+        {"2 Minutes", "2m", NULL},    {"16Mb", NULL, "16MB"},    {"1 gigabyte", NULL, "1GB"},
+        {"64KIB", NULL, "64KiB"},      {"7 bytes", NULL, "7B"},   {"5x", NULL, NULL},
+        {"five s", NULL, NULL},        {"5", NULL, NULL},
+    };
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        char near[32] = "";
+        bool told = units_nearest_duration(rows[i].text, near, sizeof(near));
+        ck_assert_msg(told == (rows[i].duration != NULL), "%s gave %s", rows[i].text, near);
+        if (told)
+            ck_assert_str_eq(near, rows[i].duration);
+        if (rows[i].duration)
+            continue;
+        told = units_nearest_size(rows[i].text, near, sizeof(near));
+        ck_assert_msg(told == (rows[i].size != NULL), "%s gave %s", rows[i].text, near);
+        if (told)
+            ck_assert_str_eq(near, rows[i].size);
+    }
+}
+END_TEST
+
 START_TEST(a_duration_without_or_with_a_strange_unit_is_refused)
 {
     static const char *const texts[] = {
@@ -167,7 +193,8 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {
-        durations_name_their_unit,        a_duration_without_or_with_a_strange_unit_is_refused,
+        durations_name_their_unit,
+        another_word_for_a_unit_is_told,        a_duration_without_or_with_a_strange_unit_is_refused,
         sizes_are_powers_of_1024,         a_size_that_nobody_can_mean_is_refused,
         durations_are_printed_for_people, sizes_are_printed_for_people,
     };

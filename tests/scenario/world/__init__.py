@@ -6,4 +6,7 @@
     load.py      writers that keep the source busy, and ways to hold the target up
     wait.py      conditions with deadlines (nothing here sleeps and hopes)
     process.py   child processes that end with the test run, whatever happens
+
+The benches (bench/kit) use cluster, product, process and wait as well: what they need of these
+belongs here, what only they need there.
 """

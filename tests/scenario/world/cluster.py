@@ -1,12 +1,14 @@
 """A private PostgreSQL server and its databases."""
 import contextlib
 import io
+import os
 import pathlib
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 import psycopg2
 
@@ -48,6 +50,19 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def scratch_folder():
+    """A short path (Unix sockets want that) that the server's user may enter. Gone at the end,
+    unless SLACKWATER_KEEP is set."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="sw", dir="/tmp"))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        if not os.environ.get("SLACKWATER_KEEP"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 class Cluster:
@@ -185,6 +200,13 @@ class Database:
         with self.session() as cursor:
             for statement in statements:
                 cursor.execute(statement)
+
+    def script(self, text):
+        """Runs a script as people do, with psql; what it prints."""
+        done = subprocess.run([BIN / "psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", self.local()],
+                              input=text, capture_output=True, text=True)
+        assert done.returncode == 0, f"{done.stderr}\nof the script\n{text}"
+        return done.stdout
 
     def rows(self, query, *values):
         with self.session() as cursor:

@@ -28,7 +28,14 @@ def whole_rows(table):
 
 def assert_same_rows(source, source_query, target, target_query, what):
     """Both queries give the same rows, counted with their multiplicity, in any order."""
-    expected = collections.Counter(source.dump(source_query))
+    assert_same_rows_as_all([(source, source_query)], target, target_query, what)
+
+
+def assert_same_rows_as_all(sources, target, target_query, what):
+    """The same of several sources, [(database, query)], whose rows are taken together."""
+    expected = collections.Counter()
+    for source, query in sources:
+        expected.update(source.dump(query))
     found = collections.Counter(target.dump(target_query))
     if expected == found:
         return

@@ -51,6 +51,15 @@ class Result:
         return json.loads(self.out)
 
 
+def start_together(products):
+    """Starts `run` of several programs at the same time, and waits until all of them stream."""
+    for product in products:
+        product.launch()
+    for product in products:
+        product.wait_listening()
+        product.wait_streaming()
+
+
 class Product:
     """One migration's program: at most one `run` at a time, and commands beside it.
 
@@ -114,22 +123,24 @@ class Product:
 
     # -- the long run -----------------------------------------------------------------------
 
-    def launch(self, *flags):
-        """Starts `run` and returns at once."""
+    def launch(self, *flags, command=("run", "--log-format", "json")):
+        """Starts `run`, or another command, and returns at once."""
         assert self.child is None, "it runs already"
         self.address = None
         self.log_start = self.log.stat().st_size
         with open(self.log, "ab") as log:
             self.child = process.spawn(
-                self.arguments("run", "--log-format", "json", *flags), env=self.env,
-                stdout=log, stderr=log)
+                self.arguments(*command, *flags), env=self.env, stdout=log, stderr=log)
         return self
 
     def start(self, *flags):
         """Starts `run` and waits until it answers over HTTP."""
         self.launch(*flags)
-        self.address = self.event("listening")["address"]
+        self.wait_listening()
         return self
+
+    def wait_listening(self):
+        self.address = self.event("listening")["address"]
 
     def start_streaming(self, *flags):
         """Starts `run` and waits until the backfill is complete and it streams."""

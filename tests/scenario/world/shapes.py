@@ -12,10 +12,29 @@ PREPARE = [
     "CREATE DOMAIN positive AS int CHECK (VALUE > 0)",
     "CREATE DOMAIN short AS varchar(9) NOT NULL",
     "CREATE DOMAIN moods AS mood[]",
+    "CREATE DOMAIN few_moods AS moods CHECK (cardinality(VALUE) < 4)",
     "CREATE TYPE pair AS (a int, b text)",
+    "CREATE DOMAIN good_pair AS pair CHECK ((VALUE).a IS DISTINCT FROM 13)",
     "CREATE TYPE nested AS (p pair, m mood, l int[], d date)",
+    "CREATE TYPE deep AS (n nested[], g good_pair, gs good_pair[], f few_moods, r int4range[])",
     "CREATE TYPE float_range AS RANGE (subtype = float8, subtype_diff = float8mi)",
+    "CREATE TYPE mood_range AS RANGE (subtype = mood)",
+    "CREATE TYPE pair_range AS RANGE (subtype = pair)",
+    "CREATE TYPE moods_range AS RANGE (subtype = mood[])",
+    "CREATE TYPE ranges AS (f float_range, m mood_range[], p pair_multirange)",
 ]
+
+# What only some families need.
+PREPARE_FAMILY = {
+    "contrib": ["CREATE EXTENSION ltree", "CREATE EXTENSION cube",
+                "CREATE EXTENSION earthdistance", "CREATE EXTENSION isn",
+                "CREATE EXTENSION seg", "CREATE EXTENSION intarray", "CREATE EXTENSION lo",
+                "CREATE TYPE of_contrib AS (h hstore, l ltree[], c citext)"],
+    "contrib_as_text": ["CREATE EXTENSION isn", "CREATE EXTENSION seg",
+                        "CREATE EXTENSION intarray",
+                        "CREATE TYPE with_seg AS (s seg, m mood)"],
+    "local": ["CREATE TYPE with_class AS (c regclass, m mood)"],
+}
 
 FAMILIES = {
     "numbers": {
@@ -89,11 +108,20 @@ FAMILIES = {
         "hstore": ["''", "'a=>1, \"b c\"=>NULL, \"\"=>\"q\\\"uote\"'"],
         "tsvector": ["''", "'fat:3A cat:2,5C'", "to_tsvector('english', 'The fat rats, O''Neil')",
                      "'''a b'':1 ''it''''s'''"],
+    },
+    "empties": {  # no server reads an empty one in binary
+        "int2vector": ["'1 2 3'", "''"],
+        "oidvector": ["'1 4294967295'", "''"],
+        "oidvector[]": ["ARRAY['1 2', '', NULL]::oidvector[]"],
         "tsquery": ["''", "'fat & (rat:A* | !cat:BC) <-> dog'", "'''it''''s'''"],
+        "tsquery[]": ["ARRAY['', 'a & b', NULL]::tsquery[]"],
     },
     "xml": {
         "xml": ["'<a b=\"c\">text &amp; more</a>'", "''", "'<?xml version=\"1.0\"?><r/>'",
-                "'just text'"],
+                "'just text'", "'<?xml version=\"1.0\" encoding=\"UTF-8\"?><r>\u00e9</r>'",
+                "'<?xml version=\"1.0\" standalone=\"yes\"?><r/>'",
+                "'<?xml version=\"1.1\"?><r/>'"],
+        "xml[]": ["ARRAY['<a/>'::xml, NULL, '']"],
     },
     "networks": {
         "inet": ["'192.168.1.5/24'", "'10.0.0.1'", "'::1/128'", "'2001:db8::ff/64'", "'0.0.0.0/0'"],
@@ -137,31 +165,120 @@ FAMILIES = {
         "box[]": ["'{(1,1),(0,0);(3,3),(2,2)}'"],
         "int4range[]": ["'{\"[1,5)\",empty}'"],
         "hstore[]": ["ARRAY['a=>1'::hstore, '']"],
-        "int2vector": ["'1 2 3'"],
-        "oidvector": ["'1 4294967295'"],
+        "date[]": ["'[-3:-2]={0044-03-15 BC,infinity}'"],
+        "interval[]": ["'{-1 mon,178000000 years}'"],
+        "\"char\"[]": ["'{a,NULL,\"\"}'"],
+        "name[][]": ["'{{a,b},{c,NULL}}'"],
+        "int4multirange[]": ["ARRAY['{[1,3),[5,7)}', '{}', NULL]::int4multirange[]"],
+        "citext[]": ["'{Ann,ann,NULL,\"\"}'", "'[3:4]={a,B}'"],
+        "int[][][]": ["'[1:2][0:0][-1:1]={{{1,2,3}},{{4,5,NULL}}}'"],
+        "bit(3)[]": ["'{101,NULL}'"],
     },
     "users": {
         "mood": ["'sad'", "'very happy'", "'O''Neil, \"q\" \\ {x}'"],
         "mood[]": ["ARRAY['ok', NULL, 'O''Neil, \"q\" \\ {x}']::mood[]", "'{}'"],
         "positive": ["1", "2147483647"],
         "positive[]": ["'{1,2}'"],
-        "moods": ["'{sad,ok}'"],
+        "moods": ["'{sad,ok}'", "'[0:1][2:2]={{sad},{NULL}}'", "'{}'"],
+        "moods[]": ["ARRAY['{sad,ok}', NULL, '{}']::moods[]"],
+        "few_moods": ["'{sad,ok,ok}'"],
         "pair": ["ROW(1, 'a')", "ROW(NULL, NULL)", "ROW(-1, '')", "ROW(0, 'q\"u(o),\\te')"],
-        "pair[]": ["ARRAY[ROW(1, 'a,b'), NULL, ROW(NULL, '')]::pair[]"],
+        "pair[]": ["ARRAY[ROW(1, 'a,b'), NULL, ROW(NULL, '')]::pair[]", "'{}'",
+                   "'[0:0][5:6]={{\"(1,x)\",\"(2,y)\"}}'"],
+        "good_pair": ["ROW(1, 'a')", "ROW(NULL, NULL)"],
+        "good_pair[]": ["ARRAY[ROW(1, 'a,b'), NULL]::good_pair[]"],
         "nested": ["ROW(ROW(1, 'x'), 'ok', ARRAY[1, NULL], 'infinity')::nested",
-                   "ROW(NULL, NULL, NULL, NULL)::nested"],
+                   "ROW(NULL, NULL, NULL, NULL)::nested",
+                   "ROW(ROW(NULL, NULL), NULL, '{}', '0044-03-15 BC')::nested"],
         "nested[]": ["ARRAY[ROW(ROW(1, '\"'), 'sad', '{}', '2024-01-01')]::nested[]"],
+        "deep": ["ROW(ARRAY[ROW(ROW(1, '\"'), 'sad', '{}', '2024-01-01'), NULL]::nested[], "
+                 "ROW(2, 'g'), ARRAY[ROW(3, ''), NULL]::good_pair[], '[7:8]={ok,sad}', "
+                 "ARRAY['[1,2)', 'empty']::int4range[])::deep",
+                 "ROW(NULL, NULL, NULL, NULL, NULL)::deep"],
+        "deep[]": ["ARRAY[ROW(ARRAY[ROW(ROW(1, '\"'), 'sad', '{}', '2024-01-01')]::nested[], "
+                   "NULL, NULL, '{}', '{}')::deep, NULL]"],
+        "mood_range": ["'[sad,ok]'", "'empty'", "'(,)'", "'[\"very happy\",)'"],
+        "mood_range[]": ["ARRAY['[sad,ok]', NULL, 'empty']::mood_range[]"],
+        "mood_multirange": ["'{[sad,ok),[\"very happy\",)}'", "'{}'"],
+        "pair_range": ["pair_range(ROW(1, 'a'), ROW(2, 'b'))", "pair_range(NULL, ROW(2, 'b'))",
+                       "pair_range(ROW(1, 'a'), NULL, '(]')", "'empty'", "'(,)'"],
+        "pair_multirange": ["pair_multirange(pair_range(ROW(1, 'a'), ROW(2, 'b')), "
+                            "pair_range(ROW(3, NULL), NULL))", "'{}'"],
+        "moods_range": ["moods_range('{sad}', '{sad,ok}')", "moods_range(NULL, '{ok}')"],
+        "ranges": ["ROW('[1.5,NaN)', ARRAY['[sad,ok]', NULL]::mood_range[], "
+                   "pair_multirange(pair_range(ROW(1, 'a'), ROW(2, 'b'))))::ranges"],
     },
     "system": {
-        "regclass": ["'pg_class'::regclass", "'-'"],
-        "regtype": ["'int4'::regtype"],
-        "regproc": ["'now'::regproc"],
         "aclitem": ["'postgres=r/postgres'"],
-        "txid_snapshot": ["'10:20:10,14,15'"],
-        "pg_snapshot": ["'10:20:10,14,15'"],
-        "refcursor": ["'c'"],
+        "txid_snapshot": ["'10:20:10,14,15'", "'1:1:'"],
+        "pg_snapshot": ["'10:20:10,14,15'", "'1:1:'"],
+        "pg_snapshot[]": ["ARRAY['10:20:10,14', NULL]::pg_snapshot[]"],
+        "refcursor": ["'c'", "''"],
+        "xid8[]": ["'{1,18446744073709551615}'"],
+        "tid[]": ["ARRAY['(1,2)'::tid]"],
+    },
+    "local": {
+        "regclass": ["'pg_class'::regclass", "'-'", "'pair'::regclass"],
+        "regtype": ["'int4'::regtype", "'mood'::regtype", "'mood[]'::regtype"],
+        "regproc": ["'now'::regproc"],
+        "regprocedure": ["'lower(text)'::regprocedure"],
+        "regoper": ["'||/'::regoper"],
+        "regoperator": ["'+(int4,int4)'::regoperator"],
+        "regrole": ["'postgres'::regrole"],
+        "regnamespace": ["'public'::regnamespace"],
+        "regconfig": ["'english'::regconfig"],
+        "regdictionary": ["'english_stem'::regdictionary"],
+        "regcollation": ["'\"C\"'::regcollation"],
+        "regtype[]": ["ARRAY['mood', 'int4', NULL]::regtype[]"],
+        "with_class": ["ROW('pg_class', 'ok')::with_class"],
+        "with_class[]": ["ARRAY[ROW('pg_type', 'ok'), NULL]::with_class[]"],
+        "aclitem[]": ["ARRAY['postgres=r/postgres'::aclitem, NULL]"],
+    },
+    "contrib": {
+        "hstore": ["''", "'a=>1, \"b c\"=>NULL, \"\"=>\"q\\\"uote\"'"],
+        "hstore[]": ["ARRAY['a=>1'::hstore, '', NULL]"],
+        "citext": ["'MiXed'", "'mixed'", "''"],
+        "citext[]": ["'{Ann,ann,NULL}'"],
+        "ltree": ["''", "'Top.Science.Astronomy'"],
+        "ltree[]": ["'{Top,NULL,Top.A}'"],
+        "lquery": ["'*.Science|Art@*.!x{1,2}'"],
+        "lquery[]": ["ARRAY['a.*', 'b']::lquery[]"],
+        "ltxtquery": ["'Europe & Russia*@ & !Transportation'"],
+        "ltxtquery[]": ["ARRAY['a & b']::ltxtquery[]"],
+        "cube": ["'(1,2),(3,4)'", "'(1e-300)'", "'()'", "'(NaN,Infinity)'"],
+        "cube[]": ["ARRAY['(1,2)', NULL]::cube[]"],
+        "earth": ["ll_to_earth(48.2, 16.4)"],
+        "lo": ["4294967295::oid"],
+        "ean13": ["'978-0-393-04002-9'"],
+        "isbn": ["'0-393-04002-X'"],
+        "isbn13": ["'978-0-393-04002-9'"],
+        "issn": ["'1436-4522'"],
+        "issn13": ["'977-1436-452-00-8'"],
+        "ismn": ["'M-2306-7118-7'"],
+        "ismn13": ["'979-0-2306-7118-7'"],
+        "upc": ["'220356483481'"],
+        "seg": ["'1.50 .. 2e3'", "'~5'", "'<3'", "'1(+-)0.5'"],
+        "query_int": ["'1&(2|!3)'"],
+        "of_contrib": ["ROW('a=>1', '{Top.A}', 'Ann')::of_contrib"],
+    },
+    "contrib_as_text": {
+        "isbn[]": ["ARRAY['0-393-04002-X'::isbn, NULL]"],
+        "seg[]": ["ARRAY['1.50 .. 2e3'::seg]"],
+        "query_int[]": ["ARRAY['1&2'::query_int]"],
+        "with_seg": ["ROW('1.50 .. 2', 'ok')::with_seg"],
     },
 }
+
+TEXT_FAMILIES = {"empties", "local", "contrib_as_text"}  # the others' streams are binary
+
+
+def prepare(world, *families):
+    """The types, with OIDs at the target that no type of the source has."""
+    world.target.run(*(f"CREATE TYPE earlier_{number} AS (of_other int, oids text)"
+                       for number in range(50)))
+    statements = [*PREPARE, *(one for family in families
+                              for one in PREPARE_FAMILY.get(family, ()))]
+    world.both(*dict.fromkeys(statements))
 
 
 def ddl(family):
