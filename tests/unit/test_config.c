@@ -104,7 +104,7 @@ START_TEST(every_key_is_taken)
                           "source: { dsn: host=s, heartbeat: 250ms }\n"
                           "target: { dsn: host=t }\n"
                           "tables: [ { source: users } ]\n"
-                          "backfill: { workers: 7, order: parents_first }\n"
+                          "backfill: { workers: 7, order: parents_first, defer_indexes: true }\n"
                           "apply: { on_bad_row: stop, conflict: source_wins }\n"
                           "readiness:\n"
                           "  max_lag: 5s\n"
@@ -122,6 +122,7 @@ START_TEST(every_key_is_taken)
     ck_assert_uint_eq(config->tables->count, 1);
     ck_assert_int_eq(config->backfill_workers, 7);
     ck_assert_int_eq(config->backfill_order, COPY_PARENTS_FIRST);
+    ck_assert(config->defer_indexes);
     ck_assert_int_eq(config->max_lag, 5 * USEC_PER_SEC);
     ck_assert_int_eq(config->max_lag_bytes, 1 << 20);
     ck_assert_int_eq(config->hold, 120 * USEC_PER_SEC);
