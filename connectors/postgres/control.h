@@ -8,6 +8,8 @@
  *   copy       one row a source table: whether and how it is copied
  *   chunk      one row a loaded chunk of a table: its last key, snapshot and counts; written in
  *              the same target transaction as the copied rows
+ *   deferred_index  one row an index that a copy dropped: how to make it again, and whether that is
+ *              done (postgres/deferred_index.h)
  *   claim      which rows of which target tables are the migration's (claim.h)
  *
  * Life of a migration row:
@@ -84,6 +86,13 @@ bool control_begin(struct session *session, const char *migration,
 bool control_started(struct session *session, const char *migration, const char *snapshot,
                      lsn_t consistent_lsn, size_t copy_count,
                      const struct control_copy *copies, struct err *err);
+/* The same rows for tables that join a migration that has started, with their `copy.covers`; what
+ * is there already stays. */
+bool control_join(struct session *session, const char *migration, size_t copy_count,
+                  const struct control_copy *copies, struct err *err);
+/* The source tables of a migration: the copy rows' names. Free with text_array_free(). */
+bool control_sources(struct session *session, const char *migration, char ***names,
+                     size_t *count, struct err *err);
 /* Compares the rules (any text that says what they do) with those the migration began with, and
  * remembers the present ones. */
 bool control_note_rules(struct session *session, const char *migration, const char *rules,
@@ -97,6 +106,10 @@ bool control_set_paused(struct session *session, const char *migration, bool pau
                         bool *changed, struct err *err);
 bool control_read_paused(struct session *session, const char *migration, bool *paused,
                          struct err *err);
+/* From here on the source table is measured against the present partitions, and updates and
+ * deletes: what came before is in the copy that begins now. */
+bool control_set_baselines(struct session *session, const char *migration,
+                           const struct control_copy *copy, struct err *err);
 
 /* The copy rows of a migration, with their chunks by lane and number. Caller frees with control_copies_free(). */
 bool control_load_copies(struct session *session, const char *migration,

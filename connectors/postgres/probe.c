@@ -29,6 +29,29 @@ bool probe_insert_position(struct session *session, lsn_t *lsn, struct err *err)
     return ask_position(session, "SELECT pg_current_wal_insert_lsn()", lsn, err);
 }
 
+bool probe_visible(struct session *session, char **snapshot, struct err *err)
+{
+    PGresult *r = session_exec(session, "SELECT pg_current_snapshot()", err);
+    if (r == NULL)
+        return err_wrap(err, "taking a snapshot at the source");
+    *snapshot = mem_string(PQgetvalue(r, 0, 0));
+    PQclear(r);
+    return true;
+}
+
+bool probe_begun(struct session *session, char **snapshot, struct err *err)
+{
+    PGresult *r = session_exec(session,
+                               "SELECT n || ':' || n || ':'"
+                               " FROM (SELECT pg_current_xact_id()::text AS n OFFSET 0) now",
+                               err);
+    if (r == NULL)
+        return err_wrap(err, "taking a transaction's number at the source");
+    *snapshot = mem_string(PQgetvalue(r, 0, 0));
+    PQclear(r);
+    return true;
+}
+
 bool probe_emit(struct session *session, const char *prefix, const char *content,
                 struct err *err)
 {

@@ -16,6 +16,7 @@
 #define RETRY_MOST (10 * USEC_PER_SEC)
 #define COVER_FIRST (20 * USEC_PER_MS)
 #define COVER_MOST USEC_PER_SEC
+#define COVER_SAID (2 * USEC_PER_SEC) /* a wait that long is told */
 #define BUSY_PAUSE (20 * USEC_PER_MS) /* others are at all that is left */
 #define IDLE_PAUSE (100 * USEC_PER_MS) /* nothing is left for now */
 #define HELD_PAUSE (100 * USEC_PER_MS) /* between two looks at the brake, or at a failure */
@@ -298,12 +299,24 @@ static bool wait_for_commits(struct worker *worker, struct backoff *backoff)
     return leave;
 }
 
+/* Once, when it has come to be long. */
+static void tell_of_waiting(const struct chunk_work *work, bool *told)
+{
+    if (*told || clock_monotonic() - work->began < COVER_SAID)
+        return;
+    *told = true;
+    log_event(LOG_INFO, "a copy waits for transactions that are open at the source",
+              log_text("schema", work->task->parts[0].source->schema),
+              log_text("table", work->task->parts[0].source->name));
+}
+
 /* Opens the lane's next chunk and takes its snapshot, waiting until one sees all it must. */
 static enum opened open_chunk(struct worker *worker, struct chunk_work *work, struct err *err)
 {
     struct table_handoff *handoff = worker->copier->config.handoff;
     struct backoff backoff = backoff_between(COVER_FIRST, COVER_MOST);
     uint32_t table = work->task->table;
+    bool told = false;
     for (;;) {
         const char *snapshot;
         if (!handoff_open(handoff, table, work->lane, &work->place))
@@ -324,6 +337,7 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
             break;
         }
         worker->reader->ops->end(worker->reader);
+        tell_of_waiting(work, &told);
         if (wait_for_commits(worker, &backoff)) {
             stopped(err);
             return OPEN_FAILED;
@@ -465,12 +479,15 @@ static enum chunk_end give_back(struct worker *worker, struct chunk_work *work)
 static enum chunk_end end_chunk(struct worker *worker, struct chunk_work *work, bool ask,
                                 struct err *err)
 {
+    const struct err lost = *err; /* how the reply was */
     for (;;) {
         bool committed = true;
         if (ask && !learn_outcome(worker, work, &committed, err))
             return CHUNK_FAILED; /* still in flight, for all that is known */
         if (!committed) {
             err_set(err, ERR_RETRY, "the target does not have the chunk");
+            if (lost.class != ERR_NONE)
+                *err = lost;
             return give_back(worker, work);
         }
         switch (handoff_loaded(worker->copier->config.handoff, work->task->table,
@@ -585,9 +602,39 @@ static void note_finished(struct worker *worker, const struct copy_task *task)
               log_uint("bytes", counter_get(&counters->copied_bytes)));
 }
 
+static bool build_index(struct worker *worker, const struct copy_task *task, const char *name,
+                        struct err *err)
+{
+    usec_t began = clock_monotonic();
+    atomic_store(&worker->copier->config.states[task->table], COPIER_INDEXING);
+    log_event(LOG_INFO, "building an index that was dropped for the copy",
+              log_text("index", name));
+    if (!worker->writer->ops->build_index(worker->writer,
+                                          worker->copier->config.beside_stream, err))
+        return false;
+    log_event(LOG_INFO, "index built", log_text("index", name),
+              log_real("seconds", (double)(clock_monotonic() - began) / USEC_PER_SEC));
+    disconnect_worker(worker);
+    return true;
+}
+
+static bool build_indexes(struct worker *worker, const struct copy_task *task, struct err *err)
+{
+    for (;;) {
+        const char *name;
+        if (!connect_worker(worker, err) ||
+            !worker->writer->ops->next_index(worker->writer, task->table, &name, err))
+            return false;
+        if (name == NULL)
+            return true;
+        if (!build_index(worker, task, name, err))
+            return false;
+    }
+}
+
 static bool finish_table(struct worker *worker, const struct copy_task *task, struct err *err)
 {
-    if (connect_worker(worker, err) &&
+    if (build_indexes(worker, task, err) &&
         worker->writer->ops->finish(worker->writer, task->table, err)) {
         note_finished(worker, task);
         return true;
@@ -600,6 +647,17 @@ static bool finish_table(struct worker *worker, const struct copy_task *task, st
 
 enum found { FOUND_WORK, FOUND_BUSY, FOUND_NOTHING };
 
+/* Nobody waits for the stream: other tables can be copied meanwhile. */
+static bool is_too_early(const struct copier *copier, const struct copy_task *task,
+                         enum claim claim)
+{
+    const struct copier_config *config = &copier->config;
+    if (claim != CLAIM_LAST || !config->builds_indexes || !config->beside_stream)
+        return false;
+    lsn_t applied = counter_get(&config->progress->applied);
+    return applied < config->build_from || applied < handoff_last(config->handoff, task->table);
+}
+
 /* The first work in the order of the tasks. */
 static enum found find_work(const struct copier *copier, const struct copy_task **task,
                             enum claim *claim, uint32_t *lane)
@@ -608,6 +666,10 @@ static enum found find_work(const struct copier *copier, const struct copy_task 
     for (size_t i = 0; i < copier->config.task_count; i++) {
         *task = &copier->config.tasks[i];
         *claim = handoff_claim(copier->config.handoff, (*task)->table, lane);
+        if (is_too_early(copier, *task, *claim)) {
+            handoff_release(copier->config.handoff, (*task)->table, *claim, *lane);
+            *claim = CLAIM_BUSY;
+        }
         if (*claim == CLAIM_BUSY)
             found = FOUND_BUSY;
         else if (*claim != CLAIM_DONE)
@@ -662,7 +724,7 @@ static bool survive(struct worker *worker, struct backoff *backoff, struct err *
 /* Until the stream has passed the last snapshot it may find that a copy must begin anew. */
 static bool may_come_back(const struct copier *copier)
 {
-    return copier->config.beside_stream && !handoff_is_complete(copier->config.handoff);
+    return copier->config.beside_stream && !handoff_is_settled(copier->config.handoff);
 }
 
 static void work_until_done(struct worker *worker)

@@ -46,6 +46,9 @@ struct copier_config { /* borrowed; outlives the copier */
     const struct copy_task *tasks; /* in the order to begin them */
     struct table_handoff *handoff;
     bool beside_stream; /* the stream runs meanwhile */
+    bool builds_indexes; /* a table is finished when the stream has passed its snapshots: only then
+                            are its rows of one time, and its unique indexes can be built */
+    lsn_t build_from;    /* and this position: what the source held when the run began */
     int workers;
     uint64_t chunk_rows;         /* of a lane's first chunk */
     usec_t chunk_time;           /* that a chunk should take */
@@ -61,7 +64,14 @@ struct copier_config { /* borrowed; outlives the copier */
     void *context;
 };
 
-enum copier_state { COPIER_WAITING, COPIER_COPYING, COPIER_DONE };
+/* COPIER_HELD: the copier has no task for it. */
+enum copier_state {
+    COPIER_WAITING,
+    COPIER_COPYING,
+    COPIER_DONE,
+    COPIER_HELD,
+    COPIER_INDEXING,
+};
 
 struct copier;
 

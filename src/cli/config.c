@@ -163,7 +163,7 @@ static bool read_limits(struct config *config, const struct yaml_node *node, str
 
 static bool read_backfill(struct config *config, const struct yaml_node *node, struct err *err)
 {
-    static const char *const KEYS[] = {"workers", "chunk_rows", "chunk_time", "order",
+    static const char *const KEYS[] = {"workers", "chunk_rows", "chunk_time", "order", "defer_indexes",
                                        "max_rows_per_second", "max_bytes_per_second",
                                        "max_replica_lag", "max_target_latency",
                                        "max_source_load", NULL};
@@ -177,11 +177,13 @@ static bool read_backfill(struct config *config, const struct yaml_node *node, s
         return false;
     const struct yaml_node *workers_node = yaml_get(node, "workers");
     const struct yaml_node *chunk_node = yaml_get(node, "chunk_rows");
+    const struct yaml_node *defer_node = yaml_get(node, "defer_indexes");
     if ((workers_node != NULL && !yaml_int(workers_node, 1, 64, &workers, err)) ||
         (chunk_node != NULL && !yaml_int(chunk_node, 1, 100000000, &chunk_rows, err)) ||
         !read_duration(yaml_get(node, "chunk_time"), &config->chunk_time, err) ||
         !read_limits(config, node, err) ||
-        !read_word(yaml_get(node, "order"), ORDERS, &order, err))
+        !read_word(yaml_get(node, "order"), ORDERS, &order, err) ||
+        (defer_node != NULL && !yaml_bool(defer_node, &config->defer_indexes, err)))
         return false;
     config->backfill_workers = (int)workers;
     config->backfill_order = (enum copy_order)order;

@@ -27,6 +27,7 @@ struct config {
     usec_t max_replica_lag;
     usec_t max_target_latency;
     int64_t max_source_load;      /* active sessions at the source beside ours */
+    bool defer_indexes;
     char *http_listen;
     usec_t max_lag;
     int64_t max_lag_bytes;

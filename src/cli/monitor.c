@@ -244,6 +244,21 @@ static bool probe_seldom(struct monitor *m, usec_t now, struct err *err)
     return probe_unseen(m, err) && probe_continuity(m, now, err);
 }
 
+/* So that what the handoff keeps stays small when no chunk is read for long. */
+static bool probe_snapshot(struct monitor *m, struct err *err)
+{
+    bool ok = true;
+    char *snapshot = NULL;
+    pthread_mutex_lock(&m->lock);
+    struct table_handoff *handoff = m->handoff; /* it outlives this thread */
+    pthread_mutex_unlock(&m->lock);
+    if (handoff == NULL || handoff_is_complete(handoff))
+        return true;
+    ok = probe_visible(&m->session, &snapshot, err) && handoff_seen(handoff, snapshot, err);
+    free(snapshot);
+    return ok;
+}
+
 static void take_sample(struct monitor *m, usec_t now)
 {
     struct progress *p = m->config.progress;
@@ -277,7 +292,7 @@ static bool probe_all(struct monitor *m, usec_t now, struct err *err)
     if (now - m->probed_at < PROBE_EVERY)
         return true;
     m->probed_at = now;
-    return probe_source_lsn(m, now, err) && probe_slot(m, now, err) &&
+    return probe_source_lsn(m, now, err) && probe_snapshot(m, err) && probe_slot(m, now, err) &&
            probe_open_transactions(m, now, err) && probe_seldom(m, now, err);
 }
 
@@ -317,6 +332,10 @@ static enum copy_state copy_state(int state)
         return COPY_RUNNING;
     case COPIER_DONE:
         return COPY_DONE;
+    case COPIER_HELD:
+        return COPY_HELD;
+    case COPIER_INDEXING:
+        return COPY_INDEXING;
     default:
         return COPY_NOT_NEEDED;
     }

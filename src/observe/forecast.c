@@ -52,8 +52,10 @@ static void fill_table(struct table_status *table)
 {
     int64_t copied = (int64_t)table->copied_rows;
     if (!is_to_come(table)) {
-        table->estimated_rows = table->copy == COPY_DONE ? copied : table->estimated_rows;
-        table->copy_share = 1;
+        bool held = table->copy == COPY_HELD;
+        if (table->copy == COPY_DONE || table->copy == COPY_INDEXING)
+            table->estimated_rows = copied;
+        table->copy_share = held ? 0 : 1;
         table->copy_eta = 0;
         return;
     }

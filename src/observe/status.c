@@ -82,6 +82,10 @@ const char *copy_state_name(enum copy_state state)
         return "done";
     case COPY_NOT_NEEDED:
         return "not_needed";
+    case COPY_HELD:
+        return "held";
+    case COPY_INDEXING:
+        return "indexing";
     }
     return "unknown";
 }

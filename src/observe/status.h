@@ -24,7 +24,14 @@ enum phase {
     PHASE_STOPPING,
 };
 
-enum copy_state { COPY_WAITING, COPY_RUNNING, COPY_DONE, COPY_NOT_NEEDED };
+enum copy_state {
+    COPY_WAITING,
+    COPY_RUNNING,
+    COPY_DONE,
+    COPY_NOT_NEEDED,
+    COPY_HELD,     /* not in this run (--backfill-only) */
+    COPY_INDEXING, /* copied; indexes dropped for that are being built */
+};
 
 /* Why the backfill is slower than it could be, or stands. */
 enum backfill_wait {

@@ -395,7 +395,7 @@ static void show_backfill(struct pen *pen, const json_t *status)
 /* --- tables --- */
 
 /* What is being copied is what one looks for: first running, then waiting, then the rest. */
-static const char *const copy_order[] = {"running", "waiting", NULL};
+static const char *const copy_order[] = {"indexing", "running", "waiting", "held", NULL};
 
 static double changes_of(const json_t *table)
 {
@@ -478,7 +478,7 @@ static void show_table_copy(struct pen *pen, const json_t *table)
     const char *state = text_at(table, "copy.state");
     bool done = strcmp(state, "done") == 0, running = strcmp(state, "running") == 0;
     double estimated = number_at(table, "copy.estimated_rows");
-    double share = done ? 1 : share_at(table, "copy.share");
+    double share = done || strcmp(state, "indexing") == 0 ? 1 : share_at(table, "copy.share");
     char percent[SHORT_TEXT];
     snprintf(percent, sizeof percent, "%.0f %%", floor(share * 100));
     if (strcmp(state, "not_needed") == 0) {

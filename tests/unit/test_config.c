@@ -109,7 +109,7 @@ START_TEST(every_key_is_taken)
                           "source: { dsn: host=s, heartbeat: 250ms }\n"
                           "target: { dsn: host=t }\n"
                           "tables: [ { source: users } ]\n"
-                          "backfill: { workers: 7, order: parents_first,\n"
+                          "backfill: { workers: 7, order: parents_first, defer_indexes: true,\n"
                           "            max_rows_per_second: 5000, max_bytes_per_second: 2MB,\n"
                           "            max_replica_lag: 5s, max_target_latency: 250ms,\n"
                           "            max_source_load: 40 }\n"
@@ -135,6 +135,7 @@ START_TEST(every_key_is_taken)
     ck_assert_int_eq(config->max_replica_lag, 5 * USEC_PER_SEC);
     ck_assert_int_eq(config->max_target_latency, 250 * USEC_PER_MS);
     ck_assert_int_eq(config->max_source_load, 40);
+    ck_assert(config->defer_indexes);
     ck_assert_int_eq(config->max_lag, 5 * USEC_PER_SEC);
     ck_assert_int_eq(config->max_lag_bytes, 1 << 20);
     ck_assert_int_eq(config->hold, 120 * USEC_PER_SEC);

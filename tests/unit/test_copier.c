@@ -27,6 +27,7 @@ enum call {
     WRITER_OPEN,
     WRITER_PLAN,
     WRITER_OUTCOME,
+    WRITER_BUILD,
     WRITER_FINISH,
     WRITER_BEGIN,
     WRITER_WRITE,
@@ -42,6 +43,7 @@ struct side {
     char snapshot[32]; /* of the newest chunk */
     bool staged;       /* as the newest chunk was */
     bool finished;
+    int indexes;       /* to build before it is */
     int reads;         /* times that reading a chunk began */
     int next_key;      /* that the next chunk must begin with */
 };
@@ -349,6 +351,31 @@ static bool writer_outcome(struct table_writer *contract, uint32_t table,
     return true;
 }
 
+static bool writer_next_index(struct table_writer *contract, uint32_t table, const char **name,
+                              struct err *err)
+{
+    struct writer *writer = (struct writer *)(void *)contract;
+    (void)err;
+    require(writer->world, writer->is_open && !writer->writing);
+    pthread_mutex_lock(&writer->world->lock);
+    *name = writer->world->sides[table].indexes > 0 ? "an index" : NULL;
+    pthread_mutex_unlock(&writer->world->lock);
+    writer->table = table;
+    return true;
+}
+
+static bool writer_build_index(struct table_writer *contract, bool beside, struct err *err)
+{
+    struct writer *writer = (struct writer *)(void *)contract;
+    require(writer->world, beside == writer->world->config.beside_stream);
+    if (!allow(writer->world, WRITER_BUILD, writer->table, err))
+        return false;
+    pthread_mutex_lock(&writer->world->lock);
+    writer->world->sides[writer->table].indexes--;
+    pthread_mutex_unlock(&writer->world->lock);
+    return true;
+}
+
 static bool writer_finish(struct table_writer *contract, uint32_t table, struct err *err)
 {
     struct writer *writer = (struct writer *)(void *)contract;
@@ -357,6 +384,7 @@ static bool writer_finish(struct table_writer *contract, uint32_t table, struct 
         return false;
     pthread_mutex_lock(&writer->world->lock);
     require(writer->world, !writer->world->sides[table].finished);
+    require(writer->world, writer->world->sides[table].indexes == 0);
     writer->world->sides[table].finished = true;
     pthread_mutex_unlock(&writer->world->lock);
     return true;
@@ -388,6 +416,8 @@ static struct table_writer *make_writer(void *context)
         .open = writer_open,
         .plan = writer_plan,
         .outcome = writer_outcome,
+        .next_index = writer_next_index,
+        .build_index = writer_build_index,
         .finish = writer_finish,
         .begin = writer_begin,
         .load = writer_load,
@@ -862,6 +892,28 @@ START_TEST(planning_and_finishing_are_tried_again)
 }
 END_TEST
 
+static bool trouble_with_an_index(struct world *world, enum call call, uint32_t table,
+                                  struct err *err)
+{
+    (void)table;
+    return once(world, call == WRITER_BUILD, ERR_RETRY, err);
+}
+
+START_TEST(what_was_dropped_for_the_copy_is_built_before_a_table_is_finished)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    open_world_of(&world, 1, 1, &rule, true);
+    world.config.builds_indexes = true;
+    world.sides[0].indexes = 3;
+    world.allow = trouble_with_an_index;
+    run(&world);
+    ck_assert_int_eq(world.sides[0].indexes, 0);
+    expect_done(&world, 0, COVERS);
+    close_world(&world);
+}
+END_TEST
+
 static bool reply_and_outcome_lost(struct world *world, enum call call, uint32_t table,
                                    struct err *err)
 {
@@ -1211,6 +1263,7 @@ int main(void)
         a_chunk_that_meets_a_row_goes_by_the_stage,
         a_worker_that_waits_for_the_stream_lets_go_of_a_table_that_begins_anew,
         planning_and_finishing_are_tried_again,
+        what_was_dropped_for_the_copy_is_built_before_a_table_is_finished,
         a_chunk_of_unknown_outcome_stays_in_flight,
         a_chunk_is_asked_for_when_the_target_was_compared_meanwhile,
         a_lost_commit_is_found_done_and_not_copied_again,

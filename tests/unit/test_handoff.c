@@ -20,6 +20,7 @@ struct world {
     struct copy_key key;
     struct table_copy copy;
     struct snapshot initial;
+    bool waits;
     struct stop stop;
     lsn_t started_at;
     struct relation *relation;
@@ -84,6 +85,7 @@ static bool create(struct world *world, const char *note)
         .note = note,
         .initial = &world->initial,
         .started_at = world->started_at,
+        .waits = &world->waits,
         .stop = &world->stop,
         .reset = reset,
         .load = load_kept,
@@ -301,6 +303,28 @@ START_TEST(a_chunk_must_see_what_the_slot_starts_after)
                      SNAPSHOT_TOO_OLD);
     ck_assert(handoff_open(world.handoff, 0, 0, &place));
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "nonsense", &world.err), SNAPSHOT_BAD);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_copy_made_again_must_see_all_that_had_begun_before_it)
+{
+    struct world world;
+    struct chunk_place place;
+    open_world(&world);
+    world.copy.covers = mem_string("760:760:");
+    ck_assert(create(&world, ""));
+    plan(&world, false, false);
+    claim(&world, 0);
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "755:760:755", &world.err),
+                     SNAPSHOT_TOO_OLD); /* committed, and waiting to be seen */
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "758:758:", &world.err),
+                     SNAPSHOT_TOO_OLD); /* the newest ones, still running */
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "760:765:761", &world.err),
+                     SNAPSHOT_TAKEN);
     close_world(&world);
 }
 END_TEST
@@ -798,6 +822,28 @@ START_TEST(a_change_without_its_key_is_refused)
 }
 END_TEST
 
+START_TEST(a_table_that_waits_is_neither_copied_nor_waited_for)
+{
+    struct world world;
+    struct arena arena;
+    open_world(&world);
+    world.waits = true;
+    arena_init(&arena, 1 << 16);
+    ck_assert(create(&world, ""));
+    ck_assert(handoff_is_settled(world.handoff));
+    ck_assert(handoff_all_copied(world.handoff));
+    ck_assert(!handoff_is_complete(world.handoff));
+    ck_assert_int_eq(judge(&world, 740, "5"), 'd');
+    ck_assert_int_eq(judge(&world, 750, "5"), 'd');
+    ck_assert_str_eq(world.contract->ops->note(world.contract, &arena), "740,750");
+    ck_assert(handoff_seen(world.handoff, "745:745:", &world.err)); /* some session's */
+    ck_assert_str_eq(world.contract->ops->note(world.contract, &arena), "750");
+    ck_assert(!handoff_seen(world.handoff, "nothing", &world.err));
+    arena_free(&arena);
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(what_is_kept_is_taken_up_again)
 {
     struct world world;
@@ -865,6 +911,7 @@ int main(void)
         a_chunk_must_see_what_was_dropped_for_it,
         a_chunk_must_see_what_was_kept_with_the_position,
         a_chunk_must_see_what_the_slot_starts_after,
+        a_copy_made_again_must_see_all_that_had_begun_before_it,
         one_workers_snapshot_does_not_speak_for_anothers,
         what_a_lost_snapshot_saw_is_not_taken_for_seen,
         a_change_in_flight_waits_and_is_applied_behind_its_chunk,
@@ -892,6 +939,7 @@ int main(void)
         a_passed_chunk_judges_no_more,
         a_whole_table_needs_no_key,
         a_change_without_its_key_is_refused,
+        a_table_that_waits_is_neither_copied_nor_waited_for,
         what_is_kept_is_taken_up_again,
         what_does_not_fit_together_is_refused,
         without_a_copy_nothing_is_judged,
