@@ -91,15 +91,22 @@ static bool check_publications(struct session *session, const struct continuity 
             difference);
     free(difference);
     return err_remedy(err, "changes may be missing if it was altered while it was in use. A "
-                           "migration's tables cannot change in this version: run `slackwater "
-                           "cleanup`, empty the target tables, and begin again");
+                           "table that is to join is added by `slackwater run` itself. Run "
+                           "`slackwater cleanup`, empty the target tables, and begin again");
+}
+
+bool continuity_check_source(struct session *session, const struct continuity *known,
+                             lsn_t applied, struct err *err)
+{
+    return check_identity(session, known, applied, err) &&
+           check_slot(session, known, applied, err);
 }
 
 bool continuity_check(struct session *session, const struct continuity *known, lsn_t applied,
                       struct err *err)
 {
-    return check_identity(session, known, applied, err) &&
-           check_slot(session, known, applied, err) && check_publications(session, known, err);
+    return continuity_check_source(session, known, applied, err) &&
+           check_publications(session, known, err);
 }
 
 bool continuity_fingerprint(struct session *session, uint32_t table_oid, char **fingerprint,

@@ -21,8 +21,10 @@ struct continuity { /* all borrowed; as recorded when the migration began */
 };
 
 /* System, timeline and database; the slot, which must not be ahead of `applied` (what the target
- * has; LSN_NONE while the stream is connected, when nobody else can move it); the publications' tables and what they publish. ERR_SOURCE_LOST, or ERR_CONFIG for the
- * publications, with a remedy. */
+ * has; LSN_NONE while the stream is connected, when nobody else can move it). ERR_SOURCE_LOST. */
+bool continuity_check_source(struct session *session, const struct continuity *known,
+                             lsn_t applied, struct err *err);
+/* The same, and the publications' tables and what they publish: ERR_CONFIG, with a remedy. */
 bool continuity_check(struct session *session, const struct continuity *known, lsn_t applied,
                       struct err *err);
 

@@ -36,6 +36,7 @@ static const char INSTALL_SQL[] =
     "  stats_reset text NOT NULL,"
     "  rules_digest text,"
     "  http_address text,"
+    "  paused boolean NOT NULL DEFAULT false," /* the backfill begins no new chunk */
     "  created_at timestamptz NOT NULL DEFAULT now());"
     "CREATE TABLE IF NOT EXISTS slackwater.progress ("
     "  migration text PRIMARY KEY REFERENCES slackwater.migration ON DELETE CASCADE,"
@@ -49,6 +50,7 @@ static const char INSTALL_SQL[] =
     "  needed boolean NOT NULL,"
     "  updates_deletes bigint NOT NULL DEFAULT 0,"
     "  partitions text NOT NULL,"
+    "  covers text," /* NULL: nothing besides the slot's start */
     "  plan_made boolean NOT NULL DEFAULT false,"
     "  whole boolean NOT NULL DEFAULT false,"
     "  staged boolean NOT NULL DEFAULT false,"
@@ -69,6 +71,22 @@ static const char INSTALL_SQL[] =
     "  finished_at timestamptz NOT NULL DEFAULT now(),"
     "  PRIMARY KEY (migration, source, lane, number),"
     "  FOREIGN KEY (migration, source) REFERENCES slackwater.copy ON DELETE CASCADE);"
+    "CREATE TABLE IF NOT EXISTS slackwater.deferred_index ("
+    "  migration text NOT NULL,"
+    "  source text NOT NULL,"
+    "  position bigint NOT NULL GENERATED ALWAYS AS IDENTITY,"
+    "  target text NOT NULL,"
+    "  name text NOT NULL,"
+    "  removal text NOT NULL,"
+    "  definition text NOT NULL,"
+    "  tablespace text NOT NULL,"
+    "  attach text NOT NULL,"
+    "  rest text NOT NULL,"
+    "  beside boolean NOT NULL,"
+    "  dropped_at timestamptz NOT NULL DEFAULT now(),"
+    "  built_at timestamptz,"
+    "  PRIMARY KEY (migration, name),"
+    "  FOREIGN KEY (migration, source) REFERENCES slackwater.copy ON DELETE CASCADE);"
     "CREATE TABLE IF NOT EXISTS slackwater.claim ("
     "  migration text NOT NULL REFERENCES slackwater.migration ON DELETE CASCADE,"
     "  target text NOT NULL,"
@@ -79,7 +97,7 @@ static const char INSTALL_SQL[] =
 static const char LOAD_SQL[] =
     "SELECT m.state, m.system_identifier, m.timeline, m.source_database, m.initial_snapshot,"
     "       m.consistent_lsn, p.lsn, m.http_address, m.stats_reset,"
-    "       coalesce(p.note, '')"
+    "       coalesce(p.note, ''), m.paused"
     " FROM slackwater.migration m LEFT JOIN slackwater.progress p ON p.migration = m.name"
     " WHERE m.name = $1";
 
@@ -162,6 +180,7 @@ bool control_load(struct session *session, const char *migration,
             .http_address = optional_text(r, 0, 7),
             .stats_reset = optional_text(r, 0, 8),
             .note = optional_text(r, 0, 9),
+            .paused = PQgetvalue(r, 0, 10)[0] == 't',
         };
     PQclear(r);
     return true;
@@ -282,12 +301,12 @@ static bool insert_copy(struct session *session, const char *migration,
     char changed[32];
     snprintf(changed, sizeof changed, "%lld", (long long)copy->updates_deletes);
     const char *values[] = {migration, copy->source, changed, copy->copy.needed ? "t" : "f",
-                            copy->partitions};
+                            copy->partitions, copy->copy.covers};
     return run_query(session,
                      "INSERT INTO slackwater.copy (migration, source, updates_deletes, needed,"
-                     "                             partitions)"
-                     " VALUES ($1, $2, $3, $4, $5)",
-                     5, values, err);
+                     "                             partitions, covers)"
+                     " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+                     6, values, err);
 }
 
 static bool record_start(struct session *session, const char *migration, const char *snapshot,
@@ -319,6 +338,28 @@ bool control_started(struct session *session, const char *migration, const char 
     return err_wrap(err, "recording the migration's start");
 }
 
+bool control_join(struct session *session, const char *migration, size_t copy_count,
+                  const struct control_copy *copies, struct err *err)
+{
+    bool ok = session_run(session, "BEGIN", err);
+    for (size_t i = 0; ok && i < copy_count; i++)
+        ok = insert_copy(session, migration, &copies[i], err);
+    return (ok && session_run(session, "COMMIT", err)) ||
+           err_wrap(err, "recording the tables that join");
+}
+
+bool control_sources(struct session *session, const char *migration, char ***names,
+                     size_t *count, struct err *err)
+{
+    PGresult *r = session_query(session,
+                                "SELECT coalesce(array_agg(source), '{}')"
+                                " FROM slackwater.copy WHERE migration = $1",
+                                1, &migration, err);
+    bool ok = r != NULL && text_array_parse(PQgetvalue(r, 0, 0), names, count, err);
+    PQclear(r);
+    return ok || err_wrap(err, "reading the migration's tables");
+}
+
 bool control_note_rules(struct session *session, const char *migration, const char *rules,
                         bool *same, struct err *err)
 {
@@ -344,9 +385,61 @@ bool control_set_http_address(struct session *session, const char *migration,
                      (const char *[]){migration, address}, err);
 }
 
+bool control_set_baselines(struct session *session, const char *migration,
+                           const struct control_copy *copy, struct err *err)
+{
+    char changed[32];
+    snprintf(changed, sizeof changed, "%lld", (long long)copy->updates_deletes);
+    return run_query(session,
+                     "UPDATE slackwater.copy SET updates_deletes = $3, partitions = $4"
+                     " WHERE migration = $1 AND source = $2",
+                     4, (const char *[]){migration, copy->source, changed, copy->partitions},
+                     err) ||
+           err_wrap(err, "recording what %s is measured against", copy->source);
+}
+
 static bool flag(const PGresult *r, int row, int column)
 {
     return PQgetvalue(r, row, column)[0] == 't';
+}
+
+static bool no_migration(const char *migration, struct err *err)
+{
+    err_set(err, ERR_CONFIG, "no migration \"%s\" was begun at this target", migration);
+    return err_remedy(err, "begin it with `slackwater run`, or name the right one");
+}
+
+bool control_set_paused(struct session *session, const char *migration, bool paused,
+                        bool *changed, struct err *err)
+{
+    PGresult *r = session_query(session,
+                                "UPDATE slackwater.migration m SET paused = $2::boolean"
+                                " FROM (SELECT paused FROM slackwater.migration"
+                                "       WHERE name = $1 FOR UPDATE) before"
+                                " WHERE m.name = $1 RETURNING before.paused <> m.paused",
+                                2, (const char *[]){migration, paused ? "t" : "f"}, err);
+    if (r == NULL)
+        return err_wrap(err, "recording the pause");
+    bool found = PQntuples(r) == 1;
+    if (found)
+        *changed = flag(r, 0, 0);
+    PQclear(r);
+    return found || no_migration(migration, err);
+}
+
+bool control_read_paused(struct session *session, const char *migration, bool *paused,
+                         struct err *err)
+{
+    PGresult *r = session_query(session,
+                                "SELECT paused FROM slackwater.migration WHERE name = $1", 1,
+                                &migration, err);
+    if (r == NULL)
+        return err_wrap(err, "reading whether the backfill is paused");
+    bool found = PQntuples(r) == 1;
+    if (found)
+        *paused = flag(r, 0, 0);
+    PQclear(r);
+    return found || no_migration(migration, err);
 }
 
 static bool read_copy(const PGresult *r, int row, struct control_copy *found, struct err *err)
@@ -361,6 +454,7 @@ static bool read_copy(const PGresult *r, int row, struct control_copy *found, st
     plan->whole = flag(r, row, 6);
     plan->staged = flag(r, row, 7);
     found->copy.begun = (uint32_t)strtoul(PQgetvalue(r, row, 9), NULL, 10);
+    found->copy.covers = optional_text(r, row, 10);
     return PQgetisnull(r, row, 8) ||
            text_array_parse(PQgetvalue(r, row, 8), &plan->bounds, &plan->bound_count, err);
 }
@@ -370,7 +464,8 @@ static bool read_copies(struct session *session, const char *migration,
 {
     PGresult *r = session_query(session,
                                 "SELECT source, updates_deletes, partitions, needed,"
-                                " finished_at IS NOT NULL, plan_made, whole, staged, bounds, begun"
+                                " finished_at IS NOT NULL, plan_made, whole, staged, bounds, begun,"
+                                " covers"
                                 " FROM slackwater.copy WHERE migration = $1"
                                 " ORDER BY source COLLATE \"C\"",
                                 1, &migration, err);

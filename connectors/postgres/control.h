@@ -1,12 +1,15 @@
 /* The control tables at the target: schema `slackwater`, shared by all migrations there.
  *
- *   migration  one row: whose source, which slot, where it stands, who runs it
+ *   migration  one row: whose source, which slot, where it stands, who runs it, whether its
+ *              backfill is paused
  *   progress   one row: the end LSN of the last source transaction applied, and the backfill's
  *              note at that position; written in the same target transaction as the rows
  *              (delivery rule 1)
  *   copy       one row a source table: whether and how it is copied
  *   chunk      one row a loaded chunk of a table: its last key, snapshot and counts; written in
  *              the same target transaction as the copied rows
+ *   deferred_index  one row an index that a copy dropped: how to make it again, and whether that is
+ *              done (postgres/deferred_index.h)
  *   claim      which rows of which target tables are the migration's (claim.h)
  *
  * Life of a migration row:
@@ -42,6 +45,7 @@ struct control_migration {
     lsn_t applied;          /* progress */
     char *note;             /* what the backfill keeps with it; "" when there is none */
     char *http_address;     /* of the running or last instance */
+    bool paused;            /* the backfill begins no new chunk */
 };
 
 struct control_copy {
@@ -82,12 +86,30 @@ bool control_begin(struct session *session, const char *migration,
 bool control_started(struct session *session, const char *migration, const char *snapshot,
                      lsn_t consistent_lsn, size_t copy_count,
                      const struct control_copy *copies, struct err *err);
+/* The same rows for tables that join a migration that has started, with their `copy.covers`; what
+ * is there already stays. */
+bool control_join(struct session *session, const char *migration, size_t copy_count,
+                  const struct control_copy *copies, struct err *err);
+/* The source tables of a migration: the copy rows' names. Free with text_array_free(). */
+bool control_sources(struct session *session, const char *migration, char ***names,
+                     size_t *count, struct err *err);
 /* Compares the rules (any text that says what they do) with those the migration began with, and
  * remembers the present ones. */
 bool control_note_rules(struct session *session, const char *migration, const char *rules,
                         bool *same, struct err *err);
 bool control_set_http_address(struct session *session, const char *migration,
                               const char *address, struct err *err);
+
+/* Pauses the backfill or lets it go on; *changed: it was not so before. ERR_CONFIG when there is no
+ * such migration, or no control schema. Needs no lock: the running instance looks for it. */
+bool control_set_paused(struct session *session, const char *migration, bool paused,
+                        bool *changed, struct err *err);
+bool control_read_paused(struct session *session, const char *migration, bool *paused,
+                         struct err *err);
+/* From here on the source table is measured against the present partitions, and updates and
+ * deletes: what came before is in the copy that begins now. */
+bool control_set_baselines(struct session *session, const char *migration,
+                           const struct control_copy *copy, struct err *err);
 
 /* The copy rows of a migration, with their chunks by lane and number. Caller frees with control_copies_free(). */
 bool control_load_copies(struct session *session, const char *migration,

@@ -177,6 +177,46 @@ bool preflight_servers(const struct preflight *preflight, struct findings *findi
 
 /* ---- tables ---- */
 
+/* What is about to begin is looked at more closely. */
+static bool is_new(const struct preflight *p, size_t source)
+{
+    return p->fresh || p->joining[source];
+}
+
+/* Before these releases a walsender that decodes a transaction which wrote to the table before and
+ * after it was published could go on to leave the table out (invalidations were not given to
+ * transactions in progress). */
+static bool publishes_late(int version)
+{
+    static const int FIXED[] = {140018, 150013, 160009, 170005};
+    for (size_t i = 0; i < sizeof FIXED / sizeof FIXED[0]; i++)
+        if (version / 10000 == FIXED[i] / 10000)
+            return version >= FIXED[i];
+    return true;
+}
+
+static void check_joining(const struct preflight *p, struct findings *findings)
+{
+    int version = p->source_catalog->server_version;
+    for (size_t i = 0; i < p->source_count; i++) {
+        if (!p->joining[i])
+            continue;
+        char *name = ident_display(p->source_tables[i]->schema, p->source_tables[i]->name);
+        if (!publishes_late(version))
+            findings_addf(findings, "source.join_version", SEVERITY_BREAKING, name,
+                          "upgrade the source to its newest minor release",
+                          "PostgreSQL %d.%d may lose changes of a table that is published while "
+                          "it is written: it cannot join a migration under way",
+                          version / 10000, version % 10000);
+        if (!p->backfill)
+            findings_addf(findings, "source.join_without_copy", SEVERITY_BREAKING, name,
+                          "run without --no-backfill",
+                          "the table joins a migration under way, and needs a copy for what was "
+                          "written before it was published");
+        free(name);
+    }
+}
+
 static void check_source_table(const struct catalog_table *table, bool fresh,
                                struct findings *findings)
 {
@@ -293,7 +333,7 @@ static bool check_emptiness(const struct preflight *p, size_t i, const char *nam
 {
     const struct pg_target_table *table = &p->target_tables[i];
     bool has_rows = false;
-    if (!p->fresh || !p->backfill || !table->table->can_select)
+    if (!is_new(p, table->source) || !p->backfill || !table->table->can_select)
         return true;
     if (!pg_table_has_rows(p->target, table, &has_rows, err))
         return false;
@@ -319,6 +359,15 @@ static bool is_first(const struct preflight *p, size_t i)
     return true;
 }
 
+static void check_deferring(const struct preflight *p, const struct pg_target_table *table,
+                            const char *name, struct findings *findings)
+{
+    if (p->defer_indexes && is_new(p, table->source) && !table->table->owned)
+        findings_addf(findings, "target.defer_indexes", SEVERITY_NON_BREAKING, name,
+                      "use the owner's role, or a superuser",
+                      "the role does not own the table, so its indexes stay during the copy");
+}
+
 static bool check_target_table(const struct preflight *p, size_t i, struct findings *findings,
                                struct err *err)
 {
@@ -328,6 +377,7 @@ static bool check_target_table(const struct preflight *p, size_t i, struct findi
     if (is_first(p, i)) {
         check_target_rights(target, name, findings);
         check_triggers(p, target, name, findings);
+        check_deferring(p, &p->target_tables[i], name, findings);
     }
     check_deferrable(p->source_tables[p->target_tables[i].source], &p->target_tables[i], name,
                      findings);
@@ -341,8 +391,9 @@ static bool stages(const struct preflight *p)
 {
     bool formula = false;
     for (size_t i = 0; i < p->table_count; i++)
-        formula = formula || relation_has_formula(p->target_tables[i].relation);
-    return formula && p->fresh && p->backfill;
+        formula = formula || (is_new(p, p->target_tables[i].source) &&
+                              relation_has_formula(p->target_tables[i].relation));
+    return formula && p->backfill;
 }
 
 /* Tables with columns that the target makes are copied through a temporary one. */
@@ -367,7 +418,8 @@ bool preflight_tables(const struct preflight *preflight, struct findings *findin
 {
     bool ok = true;
     for (size_t i = 0; i < preflight->source_count; i++)
-        check_source_table(preflight->source_tables[i], preflight->fresh, findings);
+        check_source_table(preflight->source_tables[i], is_new(preflight, i), findings);
+    check_joining(preflight, findings);
     for (size_t i = 0; ok && i < preflight->table_count; i++)
         ok = check_target_table(preflight, i, findings, err);
     ok = ok && check_temporary_right(preflight, findings, err);

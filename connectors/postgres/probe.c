@@ -29,6 +29,29 @@ bool probe_insert_position(struct session *session, lsn_t *lsn, struct err *err)
     return ask_position(session, "SELECT pg_current_wal_insert_lsn()", lsn, err);
 }
 
+bool probe_visible(struct session *session, char **snapshot, struct err *err)
+{
+    PGresult *r = session_exec(session, "SELECT pg_current_snapshot()", err);
+    if (r == NULL)
+        return err_wrap(err, "taking a snapshot at the source");
+    *snapshot = mem_string(PQgetvalue(r, 0, 0));
+    PQclear(r);
+    return true;
+}
+
+bool probe_begun(struct session *session, char **snapshot, struct err *err)
+{
+    PGresult *r = session_exec(session,
+                               "SELECT n || ':' || n || ':'"
+                               " FROM (SELECT pg_current_xact_id()::text AS n OFFSET 0) now",
+                               err);
+    if (r == NULL)
+        return err_wrap(err, "taking a transaction's number at the source");
+    *snapshot = mem_string(PQgetvalue(r, 0, 0));
+    PQclear(r);
+    return true;
+}
+
 bool probe_emit(struct session *session, const char *prefix, const char *content,
                 struct err *err)
 {
@@ -71,6 +94,65 @@ bool probe_transactions(struct session *session, usec_t threshold,
         .prepared = strtoll(PQgetvalue(r, 0, 3), NULL, 10),
         .oldest_prepared = strtoll(PQgetvalue(r, 0, 4), NULL, 10),
     };
+    PQclear(r);
+    return true;
+}
+
+/* A walsender of logical decoding has a slot, and is no standby. Without the right to see them the
+ * details of walsenders are null, so also the state. */
+static const char STANDBYS_SQL[] =
+    "WITH sender AS ("
+    "   SELECT r.state, r.replay_lsn, r.replay_lag, r.application_name"
+    "   FROM pg_stat_replication r"
+    "   WHERE NOT EXISTS (SELECT FROM pg_replication_slots s"
+    "                     WHERE s.active_pid = r.pid AND s.slot_type = 'logical')"
+    " ), standby AS (SELECT * FROM sender WHERE replay_lsn IS NOT NULL),"
+    " at AS (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+    "                    ELSE pg_current_wal_lsn() END AS position)"
+    " SELECT (SELECT coalesce(bool_or(state IS NULL), false) FROM sender),"
+    "        (SELECT count(*) FROM standby), at.position,"
+    "        coalesce((SELECT min(replay_lsn) FROM standby), '0/0'),"
+    "        (SELECT coalesce(max(extract(epoch FROM replay_lag) * 1000000), 0)::bigint"
+    "         FROM standby WHERE replay_lsn < at.position),"
+    "        coalesce((SELECT application_name FROM standby ORDER BY replay_lsn LIMIT 1), '')"
+    " FROM at";
+
+bool probe_standbys(struct session *session, struct probe_standbys *found, struct err *err)
+{
+    struct probe_standbys s = {0};
+    PGresult *r = session_exec(session, STANDBYS_SQL, err);
+    if (r == NULL)
+        return false;
+    s.hidden = PQgetvalue(r, 0, 0)[0] == 't';
+    s.count = strtoll(PQgetvalue(r, 0, 1), NULL, 10);
+    s.lag = strtoll(PQgetvalue(r, 0, 4), NULL, 10);
+    snprintf(s.name, sizeof s.name, "%s", PQgetvalue(r, 0, 5));
+    bool ok = lsn_parse(PQgetvalue(r, 0, 2), &s.position) &&
+              lsn_parse(PQgetvalue(r, 0, 3), &s.replayed);
+    PQclear(r);
+    if (!ok)
+        return err_set(err, ERR_BUG, "source: unexpected answer to the standby question");
+    *found = s;
+    return true;
+}
+
+/* A session of another role is shown without its state to who may not look at it. */
+static const char LOAD_SQL[] =
+    "SELECT coalesce(bool_or(state IS NULL AND usesysid IS NOT NULL"
+    "                        AND NOT pg_has_role(usesysid, 'USAGE')"
+    "                        AND NOT pg_has_role('pg_read_all_stats', 'USAGE')), false),"
+    "       count(*) FILTER (WHERE state IN ('active', 'fastpath function call'))"
+    " FROM pg_stat_activity"
+    " WHERE coalesce(backend_type, 'client backend') = 'client backend'"
+    "   AND pid <> pg_backend_pid() AND application_name <> 'slackwater'";
+
+bool probe_load(struct session *session, struct probe_load *found, struct err *err)
+{
+    PGresult *r = session_exec(session, LOAD_SQL, err);
+    if (r == NULL)
+        return false;
+    *found = (struct probe_load){.hidden = PQgetvalue(r, 0, 0)[0] == 't',
+                                 .active = strtoll(PQgetvalue(r, 0, 1), NULL, 10)};
     PQclear(r);
     return true;
 }

@@ -67,14 +67,6 @@ static void append_publication(struct buf *sql, const char *name, const char *op
                       " WITH (publish = '%s', publish_via_partition_root = true)", operations);
 }
 
-static bool any_insert_only(size_t count, const struct slot_table *tables)
-{
-    for (size_t i = 0; i < count; i++)
-        if (tables[i].insert_only)
-            return true;
-    return false;
-}
-
 static void append_drops(struct buf *sql, const char *slot)
 {
     char insert_only[SLOT_NAME_SIZE + 16];
@@ -95,12 +87,57 @@ bool slot_create_publications(struct session *session, const char *slot, size_t 
     buf_append_text(&sql, "BEGIN; ");
     append_drops(&sql, slot);
     append_publication(&sql, slot, "insert, update, delete, truncate", false, count, tables);
-    if (any_insert_only(count, tables)) {
-        buf_append_text(&sql, "; ");
-        append_publication(&sql, insert_only, "insert, truncate", true, count, tables);
-    }
+    buf_append_text(&sql, "; ");
+    append_publication(&sql, insert_only, "insert, truncate", true, count, tables);
     buf_append_text(&sql, "; COMMIT");
     bool ok = session_run(session, sql.data, err) || err_wrap(err, "creating the publication");
+    buf_free(&sql);
+    return ok;
+}
+
+static bool is_published(struct session *session, const char *publication,
+                         const struct slot_table *table, bool *published, struct err *err)
+{
+    const char *values[] = {publication, table->schema, table->name};
+    PGresult *r = session_query(session,
+                                "SELECT FROM pg_publication_tables WHERE pubname = $1"
+                                " AND schemaname = $2 AND tablename = $3",
+                                3, values, err);
+    *published = r != NULL && PQntuples(r) == 1;
+    PQclear(r);
+    return r != NULL;
+}
+
+static bool append_addition(struct session *session, const char *publication,
+                            const struct slot_table *table, struct buf *sql, struct err *err)
+{
+    bool published;
+    if (!is_published(session, publication, table, &published, err))
+        return false;
+    if (published)
+        return true;
+    buf_append_text(sql, "ALTER PUBLICATION ");
+    ident_append(sql, publication);
+    buf_append_text(sql, " ADD TABLE ONLY ");
+    ident_append_qualified(sql, table->schema, table->name);
+    buf_append_text(sql, "; ");
+    return true;
+}
+
+bool slot_publish(struct session *session, const char *slot, size_t count,
+                  const struct slot_table *tables, struct err *err)
+{
+    char insert_only[SLOT_NAME_SIZE + 16];
+    struct buf sql = {0};
+    bool ok = true;
+    slot_insert_only_name(slot, insert_only);
+    buf_append_text(&sql, "BEGIN; ");
+    for (size_t i = 0; ok && i < count; i++)
+        ok = append_addition(session, tables[i].insert_only ? insert_only : slot, &tables[i],
+                             &sql, err);
+    buf_append_text(&sql, "COMMIT");
+    ok = (ok && session_run(session, buf_text(&sql), err)) ||
+         err_wrap(err, "adding to the publication");
     buf_free(&sql);
     return ok;
 }

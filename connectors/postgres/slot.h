@@ -30,10 +30,15 @@ struct slot_table {
     bool insert_only;
 };
 
-/* Makes both publications (the second only when needed), with partitions published as their
- * root. Existing ones of the same name are replaced. */
+/* Makes both publications, with partitions published as their root; also the second when no table
+ * is in it yet: one that is made after the slot cannot be read. Existing ones of the same name are
+ * replaced. */
 bool slot_create_publications(struct session *session, const char *slot, size_t count,
                               const struct slot_table *tables, struct err *err);
+/* Adds tables to the publications, in one transaction; those that are published already are
+ * accepted. The lock this takes (SHARE UPDATE EXCLUSIVE) lets the application write. */
+bool slot_publish(struct session *session, const char *slot, size_t count,
+                  const struct slot_table *tables, struct err *err);
 bool slot_drop_publications(struct session *session, const char *slot, struct err *err);
 /* False in *same when what is published is not what is wanted; `difference` (caller frees)
  * then names the first table that is missing or too much. */

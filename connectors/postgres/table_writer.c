@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "postgres/control.h"
 #include "postgres/copy_format.h"
+#include "postgres/deferred_index.h"
 #include "postgres/ghost.h"
 #include "postgres/text_array.h"
 #include "postgres/truncation.h"
@@ -28,6 +29,7 @@ struct pg_table_writer {
     const struct relation *relation; /* being loaded */
     bool binary;
     struct buf out; /* rows not yet given to libpq */
+    struct deferred_index index; /* that next_index() found */
 };
 
 static struct pg_table_writer *self(struct table_writer *writer)
@@ -149,13 +151,25 @@ static bool keep_plan(struct pg_table_writer *w, uint32_t source, const struct c
     return ok;
 }
 
+static bool drop_indexes(struct pg_table_writer *w, uint32_t source, struct err *err)
+{
+    const struct pg_target_table *table;
+    size_t at = 0;
+    bool ok = true;
+    while (ok && w->config.defer_indexes && (table = next_target(w, source, &at)) != NULL)
+        ok = deferred_index_drop(&w->session, w->config.migration, w->config.sources[source],
+                                 table, err);
+    return ok;
+}
+
 static bool pg_writer_plan(struct table_writer *writer, uint32_t source,
                            struct copy_plan *plan, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
     struct copy_plan made = *plan;
     made.made = true;
-    if (!must_stage(w, source, &made.staged, err) || !keep_plan(w, source, &made, err))
+    if (!drop_indexes(w, source, err) || !must_stage(w, source, &made.staged, err) ||
+        !keep_plan(w, source, &made, err))
         return err_wrap(err, "planning the copy of %s", w->config.sources[source]);
     *plan = made;
     return true;
@@ -600,6 +614,24 @@ static void analyze(struct pg_table_writer *w, const struct relation *relation)
     buf_free(&sql);
 }
 
+static bool pg_writer_next_index(struct table_writer *writer, uint32_t source, const char **name,
+                                 struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    deferred_index_free(&w->index);
+    if (!deferred_index_next(&w->session, w->config.migration, w->config.sources[source], 0,
+                             &w->index, err))
+        return false;
+    *name = w->index.name;
+    return true;
+}
+
+static bool pg_writer_build_index(struct table_writer *writer, bool beside, struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    return deferred_index_build(&w->session, w->config.migration, &w->index, beside, err);
+}
+
 static bool pg_writer_finish(struct table_writer *writer, uint32_t source, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
@@ -647,25 +679,26 @@ static bool empty_targets(struct pg_table_writer *w, uint32_t source, struct err
 }
 
 static bool forget_chunks(struct pg_table_writer *w, uint32_t source, bool whole,
-                          struct err *err)
+                          const char *covers, struct err *err)
 {
-    const char *values[] = {w->config.migration, w->config.sources[source], whole ? "t" : "f"};
+    const char *values[] = {w->config.migration, w->config.sources[source], whole ? "t" : "f",
+                            covers};
     return run_query(w, "DELETE FROM slackwater.chunk WHERE migration = $1 AND source = $2", 2,
                      values, err) &&
            update_copy(w,
                        "UPDATE slackwater.copy SET needed = true, plan_made = false,"
                        " whole = $3, staged = false, bounds = NULL, begun = begun + 1,"
-                       " finished_at = NULL"
+                       " finished_at = NULL, covers = coalesce($4, covers)"
                        " WHERE migration = $1 AND source = $2",
-                       3, values, err);
+                       4, values, err);
 }
 
 static bool pg_writer_reset(struct table_writer *writer, uint32_t source, bool whole,
-                            struct err *err)
+                            const char *covers, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
     return (begin_transaction(w, err) && empty_targets(w, source, err) &&
-            forget_chunks(w, source, whole, err) && session_run(&w->session, "COMMIT", err)) ||
+            forget_chunks(w, source, whole, covers, err) && session_run(&w->session, "COMMIT", err)) ||
            err_wrap(err, "emptying the targets of %s", w->config.sources[source]);
 }
 
@@ -685,6 +718,7 @@ static void pg_writer_destroy(struct table_writer *writer)
     struct pg_table_writer *w = self(writer);
     session_close(&w->session);
     buf_free(&w->out);
+    deferred_index_free(&w->index);
     free(w);
 }
 
@@ -699,6 +733,8 @@ struct table_writer *pg_table_writer_create(const struct pg_writer_config *confi
         .loaded = pg_writer_loaded,
         .commit = pg_writer_commit,
         .outcome = pg_writer_outcome,
+        .next_index = pg_writer_next_index,
+        .build_index = pg_writer_build_index,
         .finish = pg_writer_finish,
         .reset = pg_writer_reset,
         .rollback = pg_writer_rollback,

@@ -26,6 +26,7 @@ struct pg_writer_config { /* all borrowed */
     size_t table_count;
     const char *const *sources; /* by source table: the copy records' names */
     bool use_replica_role;
+    bool defer_indexes; /* drop indexes before a copy (postgres/deferred_index.h) */
     const struct stop *stop;
 };
 

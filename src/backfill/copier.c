@@ -16,13 +16,16 @@
 #define RETRY_MOST (10 * USEC_PER_SEC)
 #define COVER_FIRST (20 * USEC_PER_MS)
 #define COVER_MOST USEC_PER_SEC
+#define COVER_SAID (2 * USEC_PER_SEC) /* a wait that long is told */
 #define BUSY_PAUSE (20 * USEC_PER_MS) /* others are at all that is left */
 #define IDLE_PAUSE (100 * USEC_PER_MS) /* nothing is left for now */
+#define HELD_PAUSE (100 * USEC_PER_MS) /* between two looks at the brake, or at a failure */
 #define ROW_ARENA_KEEP (1 << 20)
 #define LANES_PER_WORKER 4 /* so that no worker is left with a long one at the end */
 #define CLASHES_MOST 5     /* of one chunk, before its table is copied as one */
 #define PASS_PAUSE (50 * USEC_PER_MS)
 #define CHUNK_ROWS_LEAST 500
+#define CHUNK_ROWS_LEAST_LIMITED 10 /* where a limit makes rows slow */
 #define CHUNK_ROWS_MOST (10U << 20)
 #define COUNT_EVERY 1024 /* rows between two looks at the stop, and two updates of the counters */
 
@@ -61,12 +64,19 @@ struct worker {
     struct transform *transform;
     struct arena arena; /* of the row in work */
     bool connected;
-    uint64_t chunk_rows; /* of the next chunk */
+    const struct copy_task *sized_for; /* the table that chunk_rows was found at */
+    uint64_t chunk_rows;               /* of the next chunk */
+    struct throttle_account account;
 };
 
 static bool leaving(const struct copier *copier)
 {
     return atomic_load(&copier->failed) || stop_requested(copier->config.stop);
+}
+
+static bool held_back(const struct copier *copier)
+{
+    return copier->config.brake != NULL && brake_is_on(copier->config.brake);
 }
 
 /* Pauses before the next attempt. True if there shall be none: the stop came, or another worker
@@ -97,6 +107,49 @@ static void disconnect_worker(struct worker *worker)
     worker->writer->ops->close(worker->writer);
     worker->reader->ops->close(worker->reader);
     worker->connected = false;
+}
+
+/* ---- limits ---- */
+
+/* Waits until what was read is within the limits. */
+static bool keep_to_limits(struct worker *worker, struct err *err)
+{
+    struct copier *copier = worker->copier;
+    usec_t now = clock_monotonic();
+    if (copier->config.throttle == NULL)
+        return true;
+    usec_t until = throttle_take(copier->config.throttle, &worker->account, now);
+    for (; now < until; now = clock_monotonic()) {
+        usec_t look = now + HELD_PAUSE;
+        if (stop_wait(copier->config.stop, look < until ? look : until) || leaving(copier))
+            return stopped(err);
+    }
+    return true;
+}
+
+static bool is_limited(const struct copier *copier)
+{
+    return copier->config.throttle != NULL && throttle_limits(copier->config.throttle);
+}
+
+static uint64_t least_rows(const struct copier *copier)
+{
+    return is_limited(copier) ? CHUNK_ROWS_LEAST_LIMITED : CHUNK_ROWS_LEAST;
+}
+
+/* Not more than the limit lets through while a chunk should take, for all that wait in it wait
+ * with a transaction open. How large rows are is not known before the first. */
+static uint64_t first_rows(const struct copier *copier)
+{
+    const struct copier_config *config = &copier->config;
+    uint64_t rows = config->chunk_rows;
+    if (!is_limited(copier))
+        return rows;
+    uint64_t within = throttle_rows_in(config->throttle, config->chunk_time) /
+                      (uint64_t)config->workers;
+    rows = rows > CHUNK_ROWS_LEAST ? CHUNK_ROWS_LEAST : rows;
+    rows = rows > within ? within : rows;
+    return rows < CHUNK_ROWS_LEAST_LIMITED ? CHUNK_ROWS_LEAST_LIMITED : rows;
 }
 
 /* ---- the rows of a chunk ---- */
@@ -172,13 +225,14 @@ static bool note_key(const struct copy_task *task, const struct relation *relati
 static bool copy_rows(struct worker *worker, struct chunk_work *work,
                       const struct copy_part *part, struct last_key *last, struct err *err)
 {
+    const struct copier *copier = worker->copier;
     uint64_t bound = work->place.range.most_rows;
     for (uint64_t read = 1;; read++) {
         struct row row;
         size_t bytes = 0;
         if (read % COUNT_EVERY == 0) {
             count_rows(worker, work);
-            if (leaving(worker->copier))
+            if (leaving(copier))
                 return stopped(err);
         }
         switch (worker->reader->ops->next(worker->reader, &row, &bytes, err)) {
@@ -190,6 +244,10 @@ static bool copy_rows(struct worker *worker, struct chunk_work *work,
             break;
         }
         work->record.bytes += bytes;
+        if (copier->config.throttle != NULL &&
+            throttle_count(copier->config.throttle, &worker->account, bytes) &&
+            !keep_to_limits(worker, err))
+            return false;
         if (last != NULL && bound > 0 && ++last->rows >= bound &&
             !note_key(work->task, part->source, &row, last, err))
             return false;
@@ -231,12 +289,34 @@ static bool copy_parts(struct worker *worker, struct chunk_work *work, struct er
 
 enum opened { OPENED, OPEN_NOT, OPEN_FAILED };
 
+/* A commit that the stream has brought is not visible yet. True when the copy is to end. */
+static bool wait_for_commits(struct worker *worker, struct backoff *backoff)
+{
+    counter_t *waiting = &worker->copier->config.progress->copiers_waiting;
+    counter_add(waiting, 1);
+    bool leave = pause_or_leave(worker->copier, backoff);
+    counter_add(waiting, (uint64_t)-1);
+    return leave;
+}
+
+/* Once, when it has come to be long. */
+static void tell_of_waiting(const struct chunk_work *work, bool *told)
+{
+    if (*told || clock_monotonic() - work->began < COVER_SAID)
+        return;
+    *told = true;
+    log_event(LOG_INFO, "a copy waits for transactions that are open at the source",
+              log_text("schema", work->task->parts[0].source->schema),
+              log_text("table", work->task->parts[0].source->name));
+}
+
 /* Opens the lane's next chunk and takes its snapshot, waiting until one sees all it must. */
 static enum opened open_chunk(struct worker *worker, struct chunk_work *work, struct err *err)
 {
     struct table_handoff *handoff = worker->copier->config.handoff;
     struct backoff backoff = backoff_between(COVER_FIRST, COVER_MOST);
     uint32_t table = work->task->table;
+    bool told = false;
     for (;;) {
         const char *snapshot;
         if (!handoff_open(handoff, table, work->lane, &work->place))
@@ -257,7 +337,8 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
             break;
         }
         worker->reader->ops->end(worker->reader);
-        if (pause_or_leave(worker->copier, &backoff)) {
+        tell_of_waiting(work, &told);
+        if (wait_for_commits(worker, &backoff)) {
             stopped(err);
             return OPEN_FAILED;
         }
@@ -291,13 +372,13 @@ static void adapt_size(struct worker *worker, const struct chunk_work *work, use
         return;
     factor = factor > 2.0 ? 2.0 : factor < 0.5 ? 0.5 : factor;
     worker->chunk_rows = (uint64_t)((double)worker->chunk_rows * factor);
-    if (worker->chunk_rows < CHUNK_ROWS_LEAST)
-        worker->chunk_rows = CHUNK_ROWS_LEAST;
+    if (worker->chunk_rows < least_rows(worker->copier))
+        worker->chunk_rows = least_rows(worker->copier);
     if (worker->chunk_rows > CHUNK_ROWS_MOST)
         worker->chunk_rows = CHUNK_ROWS_MOST;
 }
 
-static bool note_loaded(struct worker *worker, struct chunk_work *work, struct err *err)
+static void note_loaded(struct worker *worker, struct chunk_work *work)
 {
     usec_t took = clock_monotonic() - work->began;
     count_rows(worker, work);
@@ -308,7 +389,6 @@ static bool note_loaded(struct worker *worker, struct chunk_work *work, struct e
               log_uint("lane", work->lane), log_uint("number", work->place.number),
               log_uint("rows", work->record.rows),
               log_real("seconds", (double)took / USEC_PER_SEC));
-    return handoff_loaded(worker->copier->config.handoff, work->task->table, &work->record, err);
 }
 
 /* After a COMMIT without answer, on new connections: what came of it. Until that is known the
@@ -319,11 +399,13 @@ static bool learn_outcome(struct worker *worker, struct chunk_work *work, bool *
     struct copier *copier = worker->copier;
     struct backoff backoff = backoff_between(RETRY_FIRST, RETRY_MOST);
     for (;;) {
-        if (connect_worker(worker, err) &&
+        disconnect_worker(worker); /* the source may be away, and is not asked */
+        if (worker->writer->ops->open(worker->writer, err) &&
             worker->writer->ops->outcome(worker->writer, work->task->table, &work->record,
-                                         committed, err))
+                                         committed, err)) {
+            worker->writer->ops->close(worker->writer);
             return true;
-        disconnect_worker(worker);
+        }
         if (err->class != ERR_RETRY)
             return false;
         if (pause_or_leave(copier, &backoff))
@@ -385,25 +467,45 @@ static void forget_record(struct chunk_work *work)
     work->record = (struct chunk_record){0};
 }
 
-static enum chunk_end after_lost_reply(struct worker *worker, struct chunk_work *work,
-                                       struct err *err)
+/* The chunk was surely not committed. */
+static enum chunk_end give_back(struct worker *worker, struct chunk_work *work)
 {
-    bool committed = false;
-    const struct err lost = *err;
-    if (!learn_outcome(worker, work, &committed, err))
-        return CHUNK_FAILED; /* still in flight, for all that is known */
-    if (committed)
-        return note_loaded(worker, work, err) ? CHUNK_LOADED : CHUNK_FAILED;
-    *err = lost;
     uncount_rows(worker, work);
     handoff_failed(worker->copier->config.handoff, work->task->table, work->lane);
     return CHUNK_FAILED;
 }
 
+/* Asks, as long as there is something to ask: whoever answers may be gone by then. */
+static enum chunk_end end_chunk(struct worker *worker, struct chunk_work *work, bool ask,
+                                struct err *err)
+{
+    const struct err lost = *err; /* how the reply was */
+    for (;;) {
+        bool committed = true;
+        if (ask && !learn_outcome(worker, work, &committed, err))
+            return CHUNK_FAILED; /* still in flight, for all that is known */
+        if (!committed) {
+            err_set(err, ERR_RETRY, "the target does not have the chunk");
+            if (lost.class != ERR_NONE)
+                *err = lost;
+            return give_back(worker, work);
+        }
+        switch (handoff_loaded(worker->copier->config.handoff, work->task->table,
+                               &work->record, err)) {
+        case CHUNK_IS_LOADED:
+            note_loaded(worker, work);
+            return CHUNK_LOADED;
+        case CHUNK_BAD:
+            return CHUNK_FAILED;
+        case CHUNK_TO_ASK:
+            ask = true;
+        }
+    }
+}
+
 /* One attempt at the lane's next chunk. */
 static enum chunk_end try_chunk(struct worker *worker, struct chunk_work *work, struct err *err)
 {
-    struct table_handoff *handoff = worker->copier->config.handoff;
     work->began = clock_monotonic();
     work->committing = false;
     work->counted_rows = work->counted_bytes = 0;
@@ -419,14 +521,12 @@ static enum chunk_end try_chunk(struct worker *worker, struct chunk_work *work, 
     }
     if (read_and_write(worker, work, err)) {
         worker->reader->ops->end(worker->reader);
-        return note_loaded(worker, work, err) ? CHUNK_LOADED : CHUNK_FAILED;
+        return end_chunk(worker, work, false, err);
     }
     disconnect_worker(worker);
-    if (work->committing && err->class == ERR_RETRY)
-        return after_lost_reply(worker, work, err);
-    uncount_rows(worker, work);
-    handoff_failed(handoff, work->task->table, work->lane);
-    return CHUNK_FAILED;
+    if (work->committing && (err->class == ERR_RETRY || err->class == ERR_STOPPED))
+        return end_chunk(worker, work, true, err);
+    return give_back(worker, work);
 }
 
 /* The lane's next chunk until it is there, or a failure that does not pass. */
@@ -442,6 +542,8 @@ static enum chunk_end copy_chunk(struct worker *worker, const struct copy_task *
         if (!again)
             return end;
         disconnect_worker(worker);
+        if (held_back(worker->copier))
+            return CHUNK_NONE; /* it is begun again later */
     }
 }
 
@@ -453,9 +555,11 @@ static bool copy_lane(struct worker *worker, const struct copy_task *task, uint3
 {
     struct copier *copier = worker->copier;
     enum chunk_end end = CHUNK_LOADED;
-    worker->chunk_rows = copier->config.chunk_rows;
-    while (end == CHUNK_LOADED && !leaving(copier))
-        end = copy_chunk(worker, task, lane, err);
+    if (worker->sized_for != task)
+        worker->chunk_rows = first_rows(copier);
+    worker->sized_for = task;
+    while (end == CHUNK_LOADED && !leaving(copier) && !held_back(copier))
+        end = keep_to_limits(worker, err) ? copy_chunk(worker, task, lane, err) : CHUNK_FAILED;
     handoff_release(copier->config.handoff, task->table, CLAIM_LANE, lane);
     return end != CHUNK_FAILED;
 }
@@ -498,9 +602,39 @@ static void note_finished(struct worker *worker, const struct copy_task *task)
               log_uint("bytes", counter_get(&counters->copied_bytes)));
 }
 
+static bool build_index(struct worker *worker, const struct copy_task *task, const char *name,
+                        struct err *err)
+{
+    usec_t began = clock_monotonic();
+    atomic_store(&worker->copier->config.states[task->table], COPIER_INDEXING);
+    log_event(LOG_INFO, "building an index that was dropped for the copy",
+              log_text("index", name));
+    if (!worker->writer->ops->build_index(worker->writer,
+                                          worker->copier->config.beside_stream, err))
+        return false;
+    log_event(LOG_INFO, "index built", log_text("index", name),
+              log_real("seconds", (double)(clock_monotonic() - began) / USEC_PER_SEC));
+    disconnect_worker(worker);
+    return true;
+}
+
+static bool build_indexes(struct worker *worker, const struct copy_task *task, struct err *err)
+{
+    for (;;) {
+        const char *name;
+        if (!connect_worker(worker, err) ||
+            !worker->writer->ops->next_index(worker->writer, task->table, &name, err))
+            return false;
+        if (name == NULL)
+            return true;
+        if (!build_index(worker, task, name, err))
+            return false;
+    }
+}
+
 static bool finish_table(struct worker *worker, const struct copy_task *task, struct err *err)
 {
-    if (connect_worker(worker, err) &&
+    if (build_indexes(worker, task, err) &&
         worker->writer->ops->finish(worker->writer, task->table, err)) {
         note_finished(worker, task);
         return true;
@@ -513,6 +647,17 @@ static bool finish_table(struct worker *worker, const struct copy_task *task, st
 
 enum found { FOUND_WORK, FOUND_BUSY, FOUND_NOTHING };
 
+/* Nobody waits for the stream: other tables can be copied meanwhile. */
+static bool is_too_early(const struct copier *copier, const struct copy_task *task,
+                         enum claim claim)
+{
+    const struct copier_config *config = &copier->config;
+    if (claim != CLAIM_LAST || !config->builds_indexes || !config->beside_stream)
+        return false;
+    lsn_t applied = counter_get(&config->progress->applied);
+    return applied < config->build_from || applied < handoff_last(config->handoff, task->table);
+}
+
 /* The first work in the order of the tasks. */
 static enum found find_work(const struct copier *copier, const struct copy_task **task,
                             enum claim *claim, uint32_t *lane)
@@ -521,6 +666,10 @@ static enum found find_work(const struct copier *copier, const struct copy_task 
     for (size_t i = 0; i < copier->config.task_count; i++) {
         *task = &copier->config.tasks[i];
         *claim = handoff_claim(copier->config.handoff, (*task)->table, lane);
+        if (is_too_early(copier, *task, *claim)) {
+            handoff_release(copier->config.handoff, (*task)->table, *claim, *lane);
+            *claim = CLAIM_BUSY;
+        }
         if (*claim == CLAIM_BUSY)
             found = FOUND_BUSY;
         else if (*claim != CLAIM_DONE)
@@ -575,7 +724,7 @@ static bool survive(struct worker *worker, struct backoff *backoff, struct err *
 /* Until the stream has passed the last snapshot it may find that a copy must begin anew. */
 static bool may_come_back(const struct copier *copier)
 {
-    return copier->config.beside_stream && !handoff_is_complete(copier->config.handoff);
+    return copier->config.beside_stream && !handoff_is_settled(copier->config.handoff);
 }
 
 static void work_until_done(struct worker *worker)
@@ -587,6 +736,11 @@ static void work_until_done(struct worker *worker)
         enum claim claim;
         uint32_t lane = 0;
         struct err err = {0};
+        if (held_back(copier)) { /* with nothing claimed, for the stream may want a table anew */
+            disconnect_worker(worker);
+            (void)stop_wait(copier->config.stop, clock_monotonic() + HELD_PAUSE);
+            continue;
+        }
         switch (find_work(copier, &task, &claim, &lane)) {
         case FOUND_NOTHING:
             if (!may_come_back(copier))

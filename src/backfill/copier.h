@@ -5,7 +5,8 @@
  * its chunks one after the other, each in a read-only transaction of its own at the source and a
  * transaction at the target that also keeps the chunk's record. So a kill loses at most the
  * chunks in flight, and no transaction at the source is older than one chunk. The size of chunks
- * follows the time they take.
+ * follows the time they take. Limits slow the reading between rows (throttle.h); pressure and a
+ * pause hold back the begin of new chunks (brake.h).
  *
  * Passing failures are retried with pauses. A duplicate key in a chunk that went straight into
  * its table makes it go by a stage and an upsert (the application writes both sides); one in a
@@ -15,7 +16,9 @@
 #ifndef BACKFILL_COPIER_H
 #define BACKFILL_COPIER_H
 
+#include "backfill/brake.h"
 #include "backfill/handoff.h"
+#include "backfill/throttle.h"
 #include "base/err.h"
 #include "base/stop.h"
 #include "pipeline/progress.h"
@@ -43,6 +46,9 @@ struct copier_config { /* borrowed; outlives the copier */
     const struct copy_task *tasks; /* in the order to begin them */
     struct table_handoff *handoff;
     bool beside_stream; /* the stream runs meanwhile */
+    bool builds_indexes; /* a table is finished when the stream has passed its snapshots: only then
+                            are its rows of one time, and its unique indexes can be built */
+    lsn_t build_from;    /* and this position: what the source held when the run began */
     int workers;
     uint64_t chunk_rows;         /* of a lane's first chunk */
     usec_t chunk_time;           /* that a chunk should take */
@@ -50,13 +56,22 @@ struct copier_config { /* borrowed; outlives the copier */
     struct progress *progress;   /* counters, failures; how far the stream is */
     _Atomic int *states;         /* by table index: enum copier_state, for the view */
     const struct stop *stop;
+    struct throttle *throttle; /* NULL: as fast as it goes */
+    const struct brake *brake; /* NULL: nothing holds it back */
     /* Make a reader and a writer for one worker; destroyed by the copier. */
     struct table_reader *(*make_reader)(void *context);
     struct table_writer *(*make_writer)(void *context);
     void *context;
 };
 
-enum copier_state { COPIER_WAITING, COPIER_COPYING, COPIER_DONE };
+/* COPIER_HELD: the copier has no task for it. */
+enum copier_state {
+    COPIER_WAITING,
+    COPIER_COPYING,
+    COPIER_DONE,
+    COPIER_HELD,
+    COPIER_INDEXING,
+};
 
 struct copier;
 

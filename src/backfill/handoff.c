@@ -19,6 +19,8 @@ enum anew { ANEW_NOT, ANEW_CHUNKED, ANEW_WHOLE };
 struct copied_table {
     const struct copy_key *key;
     struct lanes lanes;
+    struct snapshot covers; /* what every chunk's snapshot must cover besides the slot's start */
+    bool waits;         /* for another run */
     bool finished;      /* no copy is needed, or all of it is there and that is kept */
     bool planning;      /* a worker is at it */
     bool finishing;
@@ -36,12 +38,14 @@ struct table_handoff {
     struct handoff_config config; /* set at creation */
     size_t count;
     struct copied_table *tables;
-    atomic_bool complete;
+    atomic_bool complete; /* all tables are passed */
+    atomic_bool settled;  /* those that do not wait are */
     struct buf key; /* owned by the apply thread: of the image being judged */
 
     pthread_mutex_t lock; /* guards lanes, flags and the unseen set */
     pthread_cond_t changed;
     struct unseen unseen;
+    uint64_t compares; /* how often what is kept at the target was looked at */
     bool given_up;
     bool reloading; /* the workers keep off every table */
 };
@@ -289,6 +293,7 @@ static void stream_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
 {
     struct table_handoff *h = self(handoff);
     bool all = true;
+    bool settled = true;
     if (atomic_load(&h->complete))
         return;
     pthread_mutex_lock(&h->lock);
@@ -299,7 +304,9 @@ static void stream_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
         if (is_passed(t, durable, applied))
             atomic_store(&t->passed, true);
         all = all && atomic_load(&t->passed);
+        settled = settled && (t->waits || atomic_load(&t->passed));
     }
+    atomic_store(&h->settled, settled);
     if (all) {
         atomic_store(&h->complete, true);
         log_event(LOG_INFO, "backfill complete", log_lsn("durable", durable));
@@ -307,9 +314,9 @@ static void stream_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
     pthread_mutex_unlock(&h->lock);
 }
 
-static bool is_complete(const struct handoff *handoff)
+static bool is_settled(const struct handoff *handoff)
 {
-    return atomic_load(&self((struct handoff *)(uintptr_t)handoff)->complete);
+    return atomic_load(&self((struct handoff *)(uintptr_t)handoff)->settled);
 }
 
 /* ---- beginning anew ---- */
@@ -397,6 +404,9 @@ static bool load_table(struct copied_table *t, const struct copy_key *key,
     t->begun = copy->begun;
     t->behind = LSN_NONE;
     atomic_store(&t->passed, !copy->needed);
+    snapshot_free(&t->covers);
+    if (copy->covers != NULL && !snapshot_parse(copy->covers, &t->covers, err))
+        return false;
     if (!copy->needed || !copy->plan.made)
         return true;
     if (!lanes_plan(&t->lanes, key, &copy->plan, err))
@@ -494,6 +504,7 @@ static bool compare_kept(struct table_handoff *h, bool *lost, struct err *err)
 {
     struct known *known = mem_zero(h->count + 1, sizeof *known);
     *lost = false;
+    h->compares++;
     for (size_t i = 0; i < h->count; i++)
         known[i] = count_chunks(&h->tables[i]);
     struct table_copy *kept = load_kept(h, err);
@@ -539,7 +550,7 @@ static bool check_kept(struct table_handoff *h, struct err *err)
 static bool resume(struct handoff *handoff, struct err *err)
 {
     struct table_handoff *h = self(handoff);
-    if (is_complete(handoff))
+    if (atomic_load(&h->complete))
         return true;
     pthread_mutex_lock(&h->lock);
     bool ok = check_kept(h, err);
@@ -605,6 +616,14 @@ void handoff_release(struct table_handoff *handoff, uint32_t table, enum claim c
         t->finishing = false;
     notify(handoff);
     pthread_mutex_unlock(&handoff->lock);
+}
+
+lsn_t handoff_last(struct table_handoff *handoff, uint32_t table)
+{
+    pthread_mutex_lock(&handoff->lock);
+    lsn_t last = handoff->tables[table].lanes.last;
+    pthread_mutex_unlock(&handoff->lock);
+    return last;
 }
 
 bool handoff_must_be_whole(struct table_handoff *handoff, uint32_t table)
@@ -679,15 +698,18 @@ static void close_chunk(struct table_handoff *h, struct lane *lane)
 enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table, uint32_t lane,
                                    const char *snapshot, struct err *err)
 {
-    struct lane *l = &handoff->tables[table].lanes.items[lane];
+    const struct copied_table *t = &handoff->tables[table];
+    struct lane *l = &t->lanes.items[lane];
     struct snapshot parsed;
     if (!snapshot_parse(snapshot, &parsed, err))
         return SNAPSHOT_BAD;
     pthread_mutex_lock(&handoff->lock);
     bool taken = snapshot_covers(&parsed, handoff->config.initial) &&
+                 snapshot_covers(&parsed, &t->covers) &&
                  unseen_is_covered(&l->required, &parsed);
     if (taken) {
         l->snapshot = parsed;
+        l->compares = handoff->compares;
         l->state = LANE_READING;
         notify(handoff);
     } else {
@@ -698,18 +720,30 @@ enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table
     return taken ? SNAPSHOT_TAKEN : SNAPSHOT_TOO_OLD;
 }
 
-bool handoff_loaded(struct table_handoff *handoff, uint32_t table,
-                    const struct chunk_record *record, struct err *err)
+/* Lock held. */
+static enum loaded_verdict loaded_locked(struct table_handoff *h, struct lanes *lanes,
+                                         const struct chunk_record *record, struct err *err)
 {
-    struct copied_table *t = &handoff->tables[table];
-    pthread_mutex_lock(&handoff->lock);
-    bool ok = lanes_add(&t->lanes, record, err);
-    if (ok) {
-        unseen_prune(&handoff->unseen, &t->lanes.items[record->lane].snapshot);
-        close_chunk(handoff, &t->lanes.items[record->lane]);
+    struct lane *lane = &lanes->items[record->lane];
+    if (lane->compares != h->compares) {
+        lane->compares = h->compares;
+        return CHUNK_TO_ASK;
     }
+    if (!lanes_add(lanes, record, err))
+        return CHUNK_BAD;
+    unseen_prune(&h->unseen, &lane->snapshot);
+    close_chunk(h, lane);
+    return CHUNK_IS_LOADED;
+}
+
+enum loaded_verdict handoff_loaded(struct table_handoff *handoff, uint32_t table,
+                                   const struct chunk_record *record, struct err *err)
+{
+    pthread_mutex_lock(&handoff->lock);
+    enum loaded_verdict verdict =
+        loaded_locked(handoff, &handoff->tables[table].lanes, record, err);
     pthread_mutex_unlock(&handoff->lock);
-    return ok;
+    return verdict;
 }
 
 void handoff_failed(struct table_handoff *handoff, uint32_t table, uint32_t lane)
@@ -743,7 +777,7 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
         .read_again = read_again,
         .note = note,
         .passed = stream_passed,
-        .complete = is_complete,
+        .complete = is_settled,
     };
     struct table_handoff *h = mem_zero(1, sizeof *h);
     h->handoff.ops = &OPS;
@@ -755,6 +789,7 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
     bool ok = unseen_parse(config->note, &h->unseen, err);
     for (size_t i = 0; ok && i < h->count; i++) {
         h->tables[i].read_to = config->started_at;
+        h->tables[i].waits = config->waits != NULL && config->waits[i];
         ok = load_table(&h->tables[i], &config->keys[i], &config->copies[i], err) ||
              err_wrap(err, "what is kept of table %zu's copy", i);
     }
@@ -771,8 +806,10 @@ void handoff_destroy(struct table_handoff *handoff)
 {
     if (handoff == NULL)
         return;
-    for (size_t i = 0; i < handoff->count; i++)
+    for (size_t i = 0; i < handoff->count; i++) {
         lanes_free(&handoff->tables[i].lanes);
+        snapshot_free(&handoff->tables[i].covers);
+    }
     unseen_free(&handoff->unseen);
     buf_free(&handoff->key);
     pthread_cond_destroy(&handoff->changed);
@@ -791,12 +828,39 @@ bool handoff_is_complete(const struct table_handoff *handoff)
     return atomic_load(&((struct table_handoff *)(uintptr_t)handoff)->complete);
 }
 
+bool handoff_is_settled(const struct table_handoff *handoff)
+{
+    return is_settled(&handoff->handoff);
+}
+
+bool handoff_seen(struct table_handoff *handoff, const char *snapshot, struct err *err)
+{
+    struct snapshot parsed;
+    if (!snapshot_parse(snapshot, &parsed, err))
+        return false;
+    pthread_mutex_lock(&handoff->lock);
+    unseen_prune(&handoff->unseen, &parsed);
+    pthread_mutex_unlock(&handoff->lock);
+    snapshot_free(&parsed);
+    return true;
+}
+
 bool handoff_all_copied(struct table_handoff *handoff)
 {
     bool all = true;
     pthread_mutex_lock(&handoff->lock);
-    for (size_t i = 0; i < handoff->count; i++)
-        all = all && handoff->tables[i].finished && handoff->tables[i].anew == ANEW_NOT;
+    for (size_t i = 0; i < handoff->count; i++) {
+        const struct copied_table *t = &handoff->tables[i];
+        all = all && (t->waits || (t->finished && t->anew == ANEW_NOT));
+    }
     pthread_mutex_unlock(&handoff->lock);
     return all;
+}
+
+int64_t handoff_expected_rows(struct table_handoff *handoff, uint32_t table, int64_t expected)
+{
+    pthread_mutex_lock(&handoff->lock);
+    int64_t rows = lanes_expected_rows(&handoff->tables[table].lanes, expected);
+    pthread_mutex_unlock(&handoff->lock);
+    return rows;
 }

@@ -21,6 +21,14 @@
  * behind) is taken at its word: before each run of the stream what is known here is held against
  * what is kept there.
  *
+ * A copy that begins when the stream has long passed the table (a copy made again, a table that
+ * waited or joined) must also see what was applied, or was not even published, before any of that
+ * was judged. Such a transaction may be in the WAL and not be visible yet. So, with the stream at
+ * rest, an xid N is taken at the source, and every snapshot of the copy must cover "N:N:": all
+ * transactions before N have ended in it. One whose commit the stream has read had its xid before
+ * that commit, so before N. It is kept with the copy, for a restart. Its price is the slot's own:
+ * it waits for the transactions that are open at the source.
+ *
  * A table is passed when all chunks are loaded and the stream is durably past the last S, by a
  * commit that came behind the last chunk: a target that comes back without the chunk comes back
  * without that commit, and is behind what the source was told. The
@@ -46,6 +54,7 @@ struct handoff_config {
     const char *note;                 /* as kept with the position; "" none */
     const struct snapshot *initial;   /* what every chunk's snapshot must cover; borrowed */
     lsn_t started_at; /* the source's position now: the last run has read no row again past it */
+    const bool *waits; /* by table: not to be copied in this run; NULL: none; borrowed */
     const struct stop *stop;
     /* Called in resume(). Empties the table at the target (table_writer_ops.reset). */
     bool (*reset)(void *context, uint32_t table, bool whole, struct err *err);
@@ -62,8 +71,16 @@ void handoff_destroy(struct table_handoff *handoff); /* NULL is accepted */
 struct handoff *handoff_contract(struct table_handoff *handoff);
 /* True when the stream has passed every table's last snapshot. Any thread. */
 bool handoff_is_complete(const struct table_handoff *handoff);
-/* True when every table's copy is there. Any thread. */
+/* The same, of the tables that do not wait. */
+bool handoff_is_settled(const struct table_handoff *handoff);
+/* True when the copy of every table that does not wait is there. Any thread. */
 bool handoff_all_copied(struct table_handoff *handoff);
+/* Some session at the source has taken this snapshot: every later one sees what it sees, so what
+ * must be kept of the transactions judged becomes less, also while no chunk is read. Any thread. */
+bool handoff_seen(struct table_handoff *handoff, const char *snapshot, struct err *err);
+
+/* How many rows the table's copy will have, corrected by what is loaded (lane.h). Any thread. */
+int64_t handoff_expected_rows(struct table_handoff *handoff, uint32_t table, int64_t expected);
 
 /* ---- for the copy's workers ---- */
 
@@ -83,6 +100,8 @@ bool handoff_must_be_whole(struct table_handoff *handoff, uint32_t table);
 bool handoff_planned(struct table_handoff *handoff, uint32_t table, struct copy_plan *plan,
                      struct err *err);
 void handoff_finished(struct table_handoff *handoff, uint32_t table);
+/* The greatest position of the table's snapshots so far. */
+lsn_t handoff_last(struct table_handoff *handoff, uint32_t table);
 void handoff_release(struct table_handoff *handoff, uint32_t table, enum claim claim,
                      uint32_t lane);
 
@@ -106,9 +125,14 @@ enum snapshot_verdict { SNAPSHOT_TAKEN, SNAPSHOT_TOO_OLD, SNAPSHOT_BAD };
 enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table, uint32_t lane,
                                    const char *snapshot, struct err *err);
 /* The chunk is committed at the target, or surely not. While that is not known neither is said,
- * and changes of its rows wait; so they do when loaded() fails. */
-bool handoff_loaded(struct table_handoff *handoff, uint32_t table,
-                    const struct chunk_record *record, struct err *err);
+ * and changes of its rows wait; so they do when loaded() fails.
+ *
+ * CHUNK_TO_ASK: what is kept at the target was compared since the chunk's snapshot was taken, and
+ * perhaps the target that had committed it was gone by then: its record is to be looked for, and
+ * loaded() or failed() to be said after that. */
+enum loaded_verdict { CHUNK_IS_LOADED, CHUNK_TO_ASK, CHUNK_BAD };
+enum loaded_verdict handoff_loaded(struct table_handoff *handoff, uint32_t table,
+                                   const struct chunk_record *record, struct err *err);
 void handoff_failed(struct table_handoff *handoff, uint32_t table, uint32_t lane);
 
 /* True while the workers are to keep off the table: whoever waits at it for the stream waits in

@@ -90,6 +90,7 @@ bool lanes_add(struct lanes *lanes, const struct chunk_record *record, struct er
     }
     lane->chunks = mem_grow(lane->chunks, lane->chunk_count + 1, sizeof *lane->chunks);
     lane->chunks[lane->chunk_count++] = chunk;
+    lane->rows += record->rows;
     note_after(lanes, lane, record);
     if (record->lsn > lanes->last)
         lanes->last = record->lsn;
@@ -123,6 +124,39 @@ const struct chunk *lane_find(const struct lane *lane, const struct buf *key)
             high = middle;
     }
     return low < lane->chunk_count ? &lane->chunks[low] : NULL;
+}
+
+/* The mean of the ended lanes; of only one, it counts as much as what was thought before. -1:
+ * not known. */
+static double rows_of_a_lane(const struct lanes *lanes, int64_t expected)
+{
+    double before = expected < 0 ? -1.0 : (double)expected / (double)lanes->count;
+    double rows = 0;
+    size_t ended = 0;
+    for (size_t i = 0; i < lanes->count; i++) {
+        if (!lanes->items[i].ended)
+            continue;
+        ended++;
+        rows += (double)lanes->items[i].rows;
+    }
+    if (ended == 0)
+        return before;
+    return ended > 1 || before < 0 ? rows / (double)ended : (rows + before) / 2.0;
+}
+
+int64_t lanes_expected_rows(const struct lanes *lanes, int64_t expected)
+{
+    if (lanes->count == 0)
+        return expected;
+    double each = rows_of_a_lane(lanes, expected);
+    double sum = 0;
+    bool told = true;
+    for (size_t i = 0; i < lanes->count; i++) {
+        const struct lane *lane = &lanes->items[i];
+        told = told && (lane->ended || each >= 0);
+        sum += lane->ended || (double)lane->rows > each ? (double)lane->rows : each;
+    }
+    return told ? (int64_t)sum : -1;
 }
 
 bool lanes_all_ended(const struct lanes *lanes)

@@ -35,12 +35,14 @@ struct lane {
     struct chunk *chunks;
     size_t chunk_count;
     size_t first_judging; /* all chunks before it are passed */
+    uint64_t rows;        /* of its chunks */
     char **after;         /* the last chunk's key as texts; NULL: no chunk yet */
     bool ended;           /* its last chunk reaches its end */
     bool claimed;         /* a worker is at it */
     enum lane_state state;
     struct snapshot snapshot; /* of the chunk in flight */
     struct unseen required;   /* what that must see */
+    uint64_t compares;        /* the handoff's, when it was taken */
 };
 
 struct lanes {
@@ -64,6 +66,11 @@ bool lanes_add(struct lanes *lanes, const struct chunk_record *record, struct er
 struct lane *lanes_find(struct lanes *lanes, const struct buf *key);
 /* The loaded chunk of the lane that holds the key; NULL: it is not loaded yet. */
 const struct chunk *lane_find(const struct lane *lane, const struct buf *key);
+
+/* How many rows the copy will have, seen from what is loaded: lanes were made to be of about
+ * equal size, so those at their end tell of the others. `expected`: what was thought before, or
+ * -1. The result is -1 while nothing tells. */
+int64_t lanes_expected_rows(const struct lanes *lanes, int64_t expected);
 
 bool lanes_all_ended(const struct lanes *lanes);
 bool lanes_any_claimed(const struct lanes *lanes);

@@ -2,6 +2,7 @@
  * at the source, origin and control rows at the target. The migrated tables stay. */
 #include "cli/command.h"
 #include "postgres/control.h"
+#include "postgres/deferred_index.h"
 #include "postgres/session.h"
 #include "postgres/slot.h"
 
@@ -45,10 +46,57 @@ static bool take(const struct invocation *invocation, struct session *target, st
     return err_remedy(err, "stop it first");
 }
 
+/* Once the control tables are gone nobody knows of it any more: what cannot be built is printed. */
+static void build_or_print(const struct invocation *invocation, struct session *target,
+                           const struct deferred_index *index)
+{
+    struct err err = {0};
+    printf("building index %s of %s, which was dropped for the copy\n", index->name,
+           index->target);
+    fflush(stdout);
+    if (deferred_index_build(target, invocation->config->migration, index, true, &err))
+        return;
+    (void)session_run(target, "ROLLBACK", &(struct err){0});
+    printf("that failed: %s\nmake it yourself:\n  %s;\n", err.message, index->definition);
+    if (index->attach[0] != '\0')
+        printf("  %s;\n", index->attach);
+    if (index->rest[0] != '\0')
+        printf("  %s;\n", index->rest);
+}
+
+static bool build_indexes(const struct invocation *invocation, struct session *target,
+                          struct err *err)
+{
+    struct deferred_index index = {0};
+    do {
+        long behind = index.position;
+        deferred_index_free(&index);
+        if (!deferred_index_next(target, invocation->config->migration, NULL, behind, &index, err))
+            return false;
+        if (index.name != NULL)
+            build_or_print(invocation, target, &index);
+    } while (index.name != NULL && session_is_open(target));
+    deferred_index_free(&index);
+    return true;
+}
+
+static bool give_back_indexes(const struct invocation *invocation, struct session *target,
+                              struct err *err)
+{
+    struct control_migration found;
+    if (!control_load(target, invocation->config->migration, &found, err))
+        return false;
+    bool started = found.state == CONTROL_STARTED;
+    control_migration_free(&found);
+    return !started || (control_end_copiers(target, invocation->config->migration, err) &&
+                        build_indexes(invocation, target, err));
+}
+
 static bool remove_all(const struct invocation *invocation, const char *slot,
                        struct session *source, struct session *target, struct err *err)
 {
-    return take(invocation, target, err) && slot_drop(source, slot, err) &&
+    return take(invocation, target, err) && give_back_indexes(invocation, target, err) &&
+           slot_drop(source, slot, err) &&
            slot_drop_publications(source, slot, err) &&
            control_drop_origin(target, slot, err) &&
            control_remove(target, invocation->config->migration, err);

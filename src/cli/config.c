@@ -127,14 +127,49 @@ static bool read_target(struct config *config, const struct yaml_node *node, str
            read_dsn(yaml_get(node, "dsn"), &config->target_dsn, err);
 }
 
+/* A limit of 0 would let nothing through, so it is refused: left out, there is none. */
+static bool read_limit(const struct yaml_node *node, int64_t *slot, struct err *err)
+{
+    long limit = 0;
+    if (node == NULL)
+        return true;
+    if (!yaml_int(node, 1, 1000000000, &limit, err))
+        return false;
+    *slot = limit;
+    return true;
+}
+
+static bool is_more_than_zero(const struct yaml_node *node, int64_t value, struct err *err)
+{
+    return node == NULL || value > 0 ||
+           yaml_error(node, err, "more than 0 is expected; leave it out for no limit");
+}
+
+static bool read_limits(struct config *config, const struct yaml_node *node, struct err *err)
+{
+    const struct yaml_node *bytes = yaml_get(node, "max_bytes_per_second");
+    const struct yaml_node *lag = yaml_get(node, "max_replica_lag");
+    const struct yaml_node *latency = yaml_get(node, "max_target_latency");
+    return read_limit(yaml_get(node, "max_rows_per_second"), &config->max_rows_per_second,
+                      err) &&
+           read_limit(yaml_get(node, "max_source_load"), &config->max_source_load, err) &&
+           read_size(bytes, &config->max_bytes_per_second, err) &&
+           is_more_than_zero(bytes, config->max_bytes_per_second, err) &&
+           read_duration(lag, &config->max_replica_lag, err) &&
+           is_more_than_zero(lag, config->max_replica_lag, err) &&
+           read_duration(latency, &config->max_target_latency, err) &&
+           is_more_than_zero(latency, config->max_target_latency, err);
+}
+
 static bool read_backfill(struct config *config, const struct yaml_node *node, struct err *err)
 {
-    static const char *const KEYS[] = {"workers", "chunk_rows", "chunk_time",
-                                       "max_replica_lag", "order", NULL};
+    static const char *const KEYS[] = {"workers", "chunk_rows", "chunk_time", "order", "defer_indexes",
+                                       "max_rows_per_second", "max_bytes_per_second",
+                                       "max_replica_lag", "max_target_latency",
+                                       "max_source_load", NULL};
     static const char *const ORDERS[] = {"largest_first", "parents_first", NULL};
     long workers = config->backfill_workers;
     long chunk_rows = config->chunk_rows;
-    usec_t max_replica_lag = 0;
     int order = config->backfill_order;
     if (node == NULL)
         return true;
@@ -142,18 +177,17 @@ static bool read_backfill(struct config *config, const struct yaml_node *node, s
         return false;
     const struct yaml_node *workers_node = yaml_get(node, "workers");
     const struct yaml_node *chunk_node = yaml_get(node, "chunk_rows");
-    const struct yaml_node *lag_node = yaml_get(node, "max_replica_lag");
+    const struct yaml_node *defer_node = yaml_get(node, "defer_indexes");
     if ((workers_node != NULL && !yaml_int(workers_node, 1, 64, &workers, err)) ||
         (chunk_node != NULL && !yaml_int(chunk_node, 1, 100000000, &chunk_rows, err)) ||
         !read_duration(yaml_get(node, "chunk_time"), &config->chunk_time, err) ||
-        !read_duration(lag_node, &max_replica_lag, err) ||
-        !read_word(yaml_get(node, "order"), ORDERS, &order, err))
+        !read_limits(config, node, err) ||
+        !read_word(yaml_get(node, "order"), ORDERS, &order, err) ||
+        (defer_node != NULL && !yaml_bool(defer_node, &config->defer_indexes, err)))
         return false;
     config->backfill_workers = (int)workers;
     config->backfill_order = (enum copy_order)order;
     config->chunk_rows = chunk_rows;
-    note_ineffective(config, lag_node,
-                     "backfill.max_replica_lag: this version does not throttle the copy");
     return true;
 }
 

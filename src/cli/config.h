@@ -22,6 +22,12 @@ struct config {
     int64_t chunk_rows; /* of a lane's first chunk */
     usec_t chunk_time;  /* that a chunk should take */
     enum copy_order backfill_order;
+    int64_t max_rows_per_second;  /* of the copy; 0: no limit, as the next four */
+    int64_t max_bytes_per_second;
+    usec_t max_replica_lag;
+    usec_t max_target_latency;
+    int64_t max_source_load;      /* active sessions at the source beside ours */
+    bool defer_indexes;
     char *http_listen;
     usec_t max_lag;
     int64_t max_lag_bytes;

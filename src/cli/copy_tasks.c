@@ -180,11 +180,21 @@ static void list_parts(const struct migration *m, const struct bound_source *sou
     }
 }
 
-/* How many rows a table has is an estimate, old or missing; how many bytes is known. */
+/* What goes through a limit while a chunk should take; `most` where that is less. */
+static int64_t within(int64_t per_second, usec_t time, int64_t most)
+{
+    double through = (double)per_second * (double)time / USEC_PER_SEC;
+    return per_second > 0 && through < (double)most ? (int64_t)through : most;
+}
+
+/* How many rows a table has is an estimate, old or missing; how many bytes is known. Under a limit
+ * a small table is one that is not read for long. */
 static bool is_large(const struct migration *m, const struct catalog_table *table)
 {
+    const struct config *config = m->config;
     int64_t rows = table->estimated_rows < 0 ? table->bytes / NARROW_ROW : table->estimated_rows;
-    return table->bytes > LARGE_BYTES || rows > m->config->chunk_rows;
+    return table->bytes > within(config->max_bytes_per_second, config->chunk_time, LARGE_BYTES) ||
+           rows > within(config->max_rows_per_second, config->chunk_time, config->chunk_rows);
 }
 
 /* Small tables, those without a usable key, and all where foreign keys are enforced (their rows

@@ -12,6 +12,7 @@
 #include <string.h>
 
 static struct stop stop; /* requested by SIGTERM and SIGINT */
+static _Atomic int pause_wish; /* SIGUSR1 and SIGUSR2; lock-free, so a handler may set it */
 
 static void on_signal(int signal_number)
 {
@@ -19,12 +20,21 @@ static void on_signal(int signal_number)
     stop_request(&stop);
 }
 
+static void on_pause_signal(int signal_number)
+{
+    pause_wish = signal_number == SIGUSR1 ? WISH_PAUSE : WISH_RESUME;
+}
+
 static void catch_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction pause = {.sa_handler = on_pause_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
+    sigemptyset(&pause.sa_mask);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGUSR1, &pause, NULL);
+    sigaction(SIGUSR2, &pause, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
@@ -49,7 +59,8 @@ static const struct {
 } COMMANDS[] = {
     {"run", command_run_migration}, {"check", command_check},     {"status", command_status},
     {"ready", command_ready},       {"cleanup", command_cleanup},
-    {"schema", command_schema},     {"preview", command_preview},
+    {"schema", command_schema},     {"preview", command_preview}, {"pause", command_pause},
+    {"resume", command_resume},
 };
 #define COMMAND_COUNT (sizeof COMMANDS / sizeof COMMANDS[0])
 
@@ -93,7 +104,8 @@ static int run_command(int argc, char **argv, const struct options *options, str
     stop_init(&stop);
     catch_signals();
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    int status = run(&(struct invocation){.options = options, .config = &config, .stop = &stop});
+    int status = run(&(struct invocation){
+        .options = options, .config = &config, .stop = &stop, .pause_wish = &pause_wish});
     curl_global_cleanup();
     config_free(&config);
     stop_free(&stop);

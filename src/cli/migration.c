@@ -9,6 +9,7 @@
 #include "postgres/lookup.h"
 #include "postgres/merge_check.h"
 #include "postgres/preflight.h"
+#include "postgres/probe.h"
 #include "postgres/type_reader.h"
 #include "postgres/validate.h"
 #include "schema/ident.h"
@@ -45,6 +46,13 @@ bool migration_is_fresh(const struct migration *migration)
     return migration->control.state != CONTROL_STARTED;
 }
 
+static void free_texts(char **texts, size_t count)
+{
+    for (size_t i = 0; texts != NULL && i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
 /* "tenant_id" = '...' AND ...; NULL when every row of the table is ours. */
 static char *owner_condition(const struct bound_table *table)
 {
@@ -75,6 +83,44 @@ static void describe_sources(struct migration *m)
                                                 .insert_only = source->insert_only};
         m->insert_only = m->insert_only || source->insert_only;
     }
+}
+
+static bool is_among(const char *name, char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void refuse_removal(struct migration *m, const char *name)
+{
+    if (is_among(name, m->source_names, m->source_count))
+        return;
+    findings_addf(&m->findings, "migration.table_removed", SEVERITY_BREAKING, name,
+                  "restore its rule (a table cannot be taken out), or run `slackwater cleanup`, "
+                  "empty the target tables, and begin again",
+                  "the table takes part in the migration, and no rule reads it any more");
+}
+
+/* Tables that the rules name and a migration under way does not know, and the other way round. */
+static bool find_joining(struct migration *m, struct err *err)
+{
+    char **names = NULL;
+    size_t count = 0;
+    m->joining = mem_zero(m->source_count + 1, sizeof *m->joining);
+    if (migration_is_fresh(m))
+        return true;
+    if (!control_sources(&m->target, m->config->migration, &names, &count, err))
+        return false;
+    for (size_t i = 0; i < m->source_count; i++) {
+        m->joining[i] = !is_among(m->source_names[i], names, count);
+        m->joining_count += m->joining[i];
+    }
+    for (size_t i = 0; i < count; i++)
+        refuse_removal(m, names[i]);
+    free_texts(names, count);
+    return true;
 }
 
 static void describe_targets(struct migration *m)
@@ -124,6 +170,22 @@ static void note_settings(struct migration *m)
                      "");
 }
 
+/* What the backfill is to be held back by must be seen. */
+static bool look_at_limits(struct migration *m, struct err *err)
+{
+    struct probe_standbys standbys = {0};
+    struct probe_load load = {0};
+    if ((m->config->max_replica_lag > 0 && !probe_standbys(&m->source, &standbys, err)) ||
+        (m->config->max_source_load > 0 && !probe_load(&m->source, &load, err)))
+        return false;
+    if (standbys.hidden || load.hidden)
+        findings_addf(&m->findings, "source.pressure_hidden", SEVERITY_POTENTIALLY_BREAKING,
+                      "source", "GRANT pg_monitor to the role, or leave the limit out",
+                      "backfill.%s cannot be measured by this role: the copy is held back",
+                      standbys.hidden ? "max_replica_lag" : "max_source_load");
+    return true;
+}
+
 static bool look_at_tables(struct migration *m, const struct preflight *servers, struct err *err)
 {
     struct preflight preflight = *servers;
@@ -132,6 +194,7 @@ static bool look_at_tables(struct migration *m, const struct preflight *servers,
         sources[i] = m->chain->sources[i].table;
     preflight.source_count = m->source_count;
     preflight.source_tables = sources;
+    preflight.joining = m->joining;
     preflight.table_count = m->table_count;
     preflight.target_tables = m->targets;
     bool ok = preflight_tables(&preflight, &m->findings, err);
@@ -200,11 +263,12 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
         .slot = m->slot,
         .fresh = migration_is_fresh(m) && m->control.state == CONTROL_NONE,
         .backfill = backfill,
+        .defer_indexes = m->config->defer_indexes,
     };
     if (!rules_load(m->config->tables, &m->rules, err))
         return false;
     note_settings(m);
-    if (!preflight_servers(&servers, &m->findings, err))
+    if (!preflight_servers(&servers, &m->findings, err) || !look_at_limits(m, err))
         return false;
     if (!migration_bind_rules(m, &binding)) {
         m->chain = NULL;
@@ -216,10 +280,10 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     describe_sources(m);
     describe_targets(m);
     describe_claims(m);
-    return try_lookups(m, err) &&
+    return find_joining(m, err) && try_lookups(m, err) &&
            claim_check(&m->target, m->config->migration, m->claims, &m->findings, err) &&
            look_at_tables(m, &servers, err) &&
-           (!migration_is_fresh(m) ||
+           (!(migration_is_fresh(m) || m->joining_count > 0) ||
             (look_at_merges(m, err) && validate_keys(&m->source, &m->findings, err)));
 }
 
@@ -237,13 +301,6 @@ struct lookup_maker migration_lookups(struct migration *migration)
     return (struct lookup_maker){.make = make_lookup, .context = migration};
 }
 
-static void free_texts(char **texts, size_t count)
-{
-    for (size_t i = 0; texts != NULL && i < count; i++)
-        free(texts[i]);
-    free(texts);
-}
-
 void migration_close(struct migration *migration)
 {
     free_texts(migration->owner_conditions, migration->table_count);
@@ -251,6 +308,7 @@ void migration_close(struct migration *migration)
     free(migration->claims);
     free(migration->targets);
     free(migration->slot_tables);
+    free(migration->joining);
     if (migration->chain != NULL)
         chain_free(migration->chain);
     if (migration->rules != NULL)

@@ -37,6 +37,8 @@ struct migration {
     size_t source_count;
     char **source_names; /* quoted and qualified: the copy records' names */
     struct slot_table *slot_tables;
+    bool *joining; /* the migration has started without it */
+    size_t joining_count;
     /* by the chain's table index */
     size_t table_count;
     struct pg_target_table *targets;

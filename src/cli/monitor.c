@@ -4,8 +4,10 @@
 #include "backfill/copier.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "observe/forecast.h"
 #include "observe/gates.h"
 #include "observe/lag.h"
+#include "observe/pace.h"
 #include "postgres/probe.h"
 #include "postgres/source.h"
 #include "schema/ident.h"
@@ -40,6 +42,8 @@ struct monitor {
     /* guarded by lock */
     pthread_mutex_t lock;
     struct table_handoff *handoff;
+    struct governor *governor;
+    struct pace *paces; /* of the copy: by table, then of all */
     struct lag lag;
     lsn_t source_lsn;
     struct slot_status slot;
@@ -240,6 +244,21 @@ static bool probe_seldom(struct monitor *m, usec_t now, struct err *err)
     return probe_unseen(m, err) && probe_continuity(m, now, err);
 }
 
+/* So that what the handoff keeps stays small when no chunk is read for long. */
+static bool probe_snapshot(struct monitor *m, struct err *err)
+{
+    bool ok = true;
+    char *snapshot = NULL;
+    pthread_mutex_lock(&m->lock);
+    struct table_handoff *handoff = m->handoff; /* it outlives this thread */
+    pthread_mutex_unlock(&m->lock);
+    if (handoff == NULL || handoff_is_complete(handoff))
+        return true;
+    ok = probe_visible(&m->session, &snapshot, err) && handoff_seen(handoff, snapshot, err);
+    free(snapshot);
+    return ok;
+}
+
 static void take_sample(struct monitor *m, usec_t now)
 {
     struct progress *p = m->config.progress;
@@ -259,6 +278,10 @@ static void take_sample(struct monitor *m, usec_t now)
     };
     pthread_mutex_lock(&m->lock);
     lag_sample(&m->lag, &sample);
+    for (size_t i = 0; i < p->table_count; i++)
+        pace_sample(&m->paces[i], now, counter_get(&p->tables[i].copied_rows),
+                    counter_get(&p->tables[i].copied_bytes));
+    pace_sample(&m->paces[p->table_count], now, copied, copied_bytes);
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -269,7 +292,7 @@ static bool probe_all(struct monitor *m, usec_t now, struct err *err)
     if (now - m->probed_at < PROBE_EVERY)
         return true;
     m->probed_at = now;
-    return probe_source_lsn(m, now, err) && probe_slot(m, now, err) &&
+    return probe_source_lsn(m, now, err) && probe_snapshot(m, err) && probe_slot(m, now, err) &&
            probe_open_transactions(m, now, err) && probe_seldom(m, now, err);
 }
 
@@ -309,6 +332,10 @@ static enum copy_state copy_state(int state)
         return COPY_RUNNING;
     case COPIER_DONE:
         return COPY_DONE;
+    case COPIER_HELD:
+        return COPY_HELD;
+    case COPIER_INDEXING:
+        return COPY_INDEXING;
     default:
         return COPY_NOT_NEEDED;
     }
@@ -351,6 +378,8 @@ static void fill_table(const struct monitor *m, size_t i, struct table_status *t
         .copy = copy_state(atomic_load(&m->config.copy_states[i])),
         .copied_rows = counter_get(&from->copied_rows),
         .copied_bytes = counter_get(&from->copied_bytes),
+        .chunks = counter_get(&from->chunks_copied),
+        .chunks_retried = counter_get(&from->chunks_retried),
         .estimated_rows = expected(source->table->estimated_rows, source),
         .estimated_bytes = expected(source->table->bytes, source),
         .received = counter_get(&from->received),
@@ -366,29 +395,36 @@ static void fill_table(const struct monitor *m, size_t i, struct table_status *t
         .conflict_update_missing = counter_get(&from->conflict_update_missing),
         .conflict_delete_missing = counter_get(&from->conflict_delete_missing),
     };
-    if (to->copy == COPY_DONE) /* now it is known */
-        to->estimated_rows = (int64_t)to->copied_rows;
+    if (to->estimated_rows < 0)
+        to->estimated_rows = forecast_rows_by_size(to);
+    if (m->handoff != NULL)
+        to->estimated_rows = handoff_expected_rows(m->handoff, (uint32_t)i, to->estimated_rows);
+    pace_rates(&m->paces[i], &to->copy_rows_per_second, &to->copy_bytes_per_second);
 }
 
 static void fill_tables(const struct monitor *m, struct status *status)
 {
     size_t count = m->config.migration->source_count;
-    int64_t left = 0;
     status->tables = mem_zero(count + 1, sizeof *status->tables);
     status->table_count = count;
-    for (size_t i = 0; i < count; i++) {
-        struct table_status *table = &status->tables[i];
-        fill_table(m, i, table);
-        status->backfill_rows += table->copied_rows;
-        status->backfill_bytes += table->copied_bytes;
-        if (table->estimated_rows > 0 && table->copy != COPY_NOT_NEEDED)
-            status->backfill_estimated_rows += table->estimated_rows;
-        if (table->copy != COPY_DONE && table->estimated_rows > (int64_t)table->copied_rows)
-            left += table->estimated_rows - (int64_t)table->copied_rows;
-    }
-    status->backfill_eta = -1;
-    if (status->phase == PHASE_BACKFILL && status->rows_per_second > 1)
-        status->backfill_eta = (usec_t)((double)left / status->rows_per_second * USEC_PER_SEC);
+    for (size_t i = 0; i < count; i++)
+        fill_table(m, i, &status->tables[i]);
+    pace_rates(&m->paces[count], &status->backfill_rows_per_second,
+               &status->backfill_bytes_per_second);
+    forecast_fill(status);
+}
+
+/* Only while something is left to copy does anything wait. */
+static void fill_waits(const struct monitor *m, struct status *status)
+{
+    status->pressure = (struct pressure_status){-1, -1, -1, -1};
+    if (m->governor != NULL)
+        governor_fill(m->governor, status);
+    status_wait(status, WAIT_COMMITS, counter_get(&m->config.progress->copiers_waiting) > 0,
+                "commits at the source are not visible to new snapshots yet");
+    for (enum backfill_wait wait = 0; wait < BACKFILL_WAITS; wait++)
+        if (m->handoff == NULL || handoff_all_copied(m->handoff))
+            status_wait(status, wait, false, "");
 }
 
 static void fill_counts(const struct monitor *m, struct status *status)
@@ -444,10 +480,14 @@ static enum phase phase_of(struct monitor *m, const struct status *status)
     case STAGE_STREAM:
         break;
     }
-    if (!atomic_load(&p->streaming) || atomic_load(&p->apply_waiting))
+    bool connected = atomic_load(&p->streaming);
+    bool in_trouble = counter_get(&p->errors) > 0 || counter_get(&p->reconnects) > 0;
+    if (atomic_load(&p->apply_waiting) || (!connected && in_trouble))
         return PHASE_WAITING;
-    if (m->handoff != NULL && !handoff_all_copied(m->handoff))
+    if (m->handoff != NULL && !handoff_all_copied(m->handoff)) /* also before it first streams */
         return PHASE_BACKFILL;
+    if (!connected)
+        return PHASE_WAITING;
     return status->lag.known && status->lag.time <= status->limits.max_lag &&
                    status->lag.bytes <= status->limits.max_lag_bytes
                ? PHASE_STREAMING
@@ -507,7 +547,9 @@ static void fill_settings(const struct monitor *m, struct status *status)
                    .max_lag_bytes = config->max_lag_bytes,
                    .hold = config->hold,
                    .max_error_rate = config->max_error_rate,
-                   .max_transaction = config->max_transaction},
+                   .max_transaction = config->max_transaction,
+                   .copy_rows_per_second = config->max_rows_per_second,
+                   .copy_bytes_per_second = config->max_bytes_per_second},
     };
 }
 
@@ -539,6 +581,7 @@ void monitor_collect(void *monitor, struct status *status)
     status->backfill_complete = m->handoff != NULL && handoff_is_complete(m->handoff);
     fill_lag(m, status, streaming);
     status->phase = phase_of(m, status);
+    fill_waits(m, status);
     fill_tables(m, status);
     pthread_mutex_unlock(&m->lock);
     status->note = mem_string(note_of(m));
@@ -555,6 +598,7 @@ bool monitor_start(const struct monitor_config *config, struct monitor **monitor
     m->config = *config;
     m->started_at = clock_wall();
     m->unseen = mem_zero(tables + 1, sizeof *m->unseen);
+    m->paces = mem_zero(tables + 1, sizeof *m->paces);
     for (size_t i = 0; i < tables; i++)
         m->unseen[i] = UNSEEN_NOT_ASKED;
     snprintf(m->source.error, sizeof m->source.error, "not asked yet");
@@ -565,6 +609,7 @@ bool monitor_start(const struct monitor_config *config, struct monitor **monitor
     if (pthread_create(&m->thread, NULL, monitor_thread, m) != 0) {
         stop_free(&m->stop);
         free(m->unseen);
+        free(m->paces);
         free(m);
         return err_set(err, ERR_RETRY, "cannot start the monitor thread");
     }
@@ -584,6 +629,13 @@ void monitor_set_handoff(struct monitor *monitor, struct table_handoff *handoff)
     pthread_mutex_unlock(&monitor->lock);
 }
 
+void monitor_set_governor(struct monitor *monitor, struct governor *governor)
+{
+    pthread_mutex_lock(&monitor->lock);
+    monitor->governor = governor;
+    pthread_mutex_unlock(&monitor->lock);
+}
+
 void monitor_stop(struct monitor *monitor)
 {
     if (monitor == NULL)
@@ -593,5 +645,6 @@ void monitor_stop(struct monitor *monitor)
     stop_free(&monitor->stop);
     pthread_mutex_destroy(&monitor->lock);
     free(monitor->unseen);
+    free(monitor->paces);
     free(monitor);
 }

@@ -8,6 +8,7 @@
 
 #include "backfill/handoff.h"
 #include "base/stop.h"
+#include "cli/governor.h"
 #include "cli/migration.h"
 #include "observe/status.h"
 #include "pipeline/progress.h"
@@ -35,6 +36,8 @@ bool monitor_start(const struct monitor_config *config, struct monitor **monitor
 void monitor_set_stage(struct monitor *monitor, enum monitor_stage stage);
 /* From here on completeness of the backfill is the handoff's. NULL takes it away. */
 void monitor_set_handoff(struct monitor *monitor, struct table_handoff *handoff);
+/* From here on the pause and the pressure are the governor's. NULL takes it away. */
+void monitor_set_governor(struct monitor *monitor, struct governor *governor);
 /* A new picture, gates evaluated. The caller frees with status_free(). */
 void monitor_collect(void *monitor, struct status *status);
 void monitor_stop(struct monitor *monitor); /* NULL is accepted */

@@ -21,6 +21,9 @@ static const char HELP[] =
     "  preview   real source rows before and after the rules; writes nothing\n"
     "  status    where a running migration stands (--watch: live)\n"
     "  ready     every gate with its reason; exit 0 GO, 1 NO-GO, 2 cannot tell\n"
+    "  pause     the backfill begins no new chunk, also after a restart; the stream goes on\n"
+    "            (so does SIGUSR1 to a run)\n"
+    "  resume    the backfill goes on (so does SIGUSR2)\n"
     "  cleanup   drops slot, publication, origin and control rows\n"
     "\n"
     "options\n"
@@ -37,6 +40,10 @@ static const char HELP[] =
     "      --until-lsn LSN   run: stop when this position is applied\n"
     "      --no-backfill     run: the target holds the data already; stream only\n"
     "      --no-stream       run: stop after the backfill\n"
+    "      --backfill-only T run: copy table T now, and leave those that are not copied yet for\n"
+    "                        another run; may be given several times\n"
+    "      --redo T          run: empty table T's target and copy it anew, beside the stream;\n"
+    "                        may be given several times\n"
     "      --apply           schema: run the statements at the target\n"
     "      --phase P         schema: only what comes before, or after, the data\n"
     "      --rows N          preview: rows of each table (default 5)\n"
@@ -52,6 +59,7 @@ static const char HELP[] =
 enum long_only { OPT_SOURCE = 256, OPT_TARGET, OPT_JSON, OPT_LOG_LEVEL, OPT_LOG_FORMAT,
                  OPT_CAUGHT_UP, OPT_UNTIL_LSN, OPT_NO_BACKFILL, OPT_NO_STREAM, OPT_WATCH,
                  OPT_YES, OPT_SQL, OPT_BEFORE, OPT_AFTER, OPT_APPLY, OPT_PHASE, OPT_ROWS, OPT_TABLE,
+                 OPT_REDO, OPT_BACKFILL_ONLY,
                  OPT_HELP, OPT_VERSION };
 
 static const struct option OPTIONS[] = {
@@ -74,6 +82,8 @@ static const struct option OPTIONS[] = {
     {"phase", required_argument, NULL, OPT_PHASE},
     {"rows", required_argument, NULL, OPT_ROWS},
     {"table", required_argument, NULL, OPT_TABLE},
+    {"redo", required_argument, NULL, OPT_REDO},
+    {"backfill-only", required_argument, NULL, OPT_BACKFILL_ONLY},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {NULL, 0, NULL, 0},
@@ -101,6 +111,16 @@ static bool take_rows(const char *value, struct options *options, struct err *er
         return err_set(err, ERR_CONFIG, "--rows %s: expected a number from 1 to %d", value,
                        MOST_ROWS);
     options->rows = (int)rows;
+    return true;
+}
+
+static bool take_table(const char *option, const char *value, struct option_tables *tables,
+                       struct err *err)
+{
+    if (tables->count == OPTIONS_TABLES_MOST)
+        return err_set(err, ERR_CONFIG, "%s: at most %d tables can be named", option,
+                       OPTIONS_TABLES_MOST);
+    tables->names[tables->count++] = value;
     return true;
 }
 
@@ -140,6 +160,10 @@ static bool take_value(int option, const char *value, struct options *options, s
     case OPT_TABLE:
         options->table = value;
         return true;
+    case OPT_REDO:
+        return take_table("--redo", value, &options->redo, err);
+    case OPT_BACKFILL_ONLY:
+        return take_table("--backfill-only", value, &options->backfill_only, err);
     default:
         return false;
     }
@@ -177,7 +201,8 @@ static bool refuse_option(int result, char **argv, struct err *err)
         "--config",          "--source",    "--target",      "--json",      "--log-level",
         "--log-format",      "--until-lsn", "--no-backfill", "--no-stream", "--watch",
         "--sql",             "--before",    "--after",     "--apply",     "--phase",
-        "--rows",            "--table",
+        "--rows",            "--table",     "--redo",
+        "--backfill-only",
         "--until-caught-up", "--yes",       "--help",        "--version",   NULL};
     const char *given = argv[optind - 1];
     char word[64];
@@ -203,6 +228,17 @@ static bool refuse_argument(const char *argument, const char *command, struct er
                        "unexpected argument behind \"%s\" (see slackwater --help)", command);
     return err_set(err, ERR_CONFIG, "unexpected argument \"%s\" (see slackwater --help)",
                    argument);
+}
+
+static bool check_together(const struct options *options, struct err *err)
+{
+    const char *copying = options->redo.count > 0            ? "--redo"
+                          : options->backfill_only.count > 0 ? "--backfill-only"
+                                                             : NULL;
+    return !options->no_backfill || copying == NULL ||
+           err_set(err, ERR_CONFIG,
+                   "%s copies a table, --no-backfill copies none: leave one of them out",
+                   copying);
 }
 
 enum options_result options_parse(int argc, char **argv, struct options *options,
@@ -234,7 +270,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
         return OPTIONS_HELP;
     options->command = argv[optind];
     if (optind + 1 == argc)
-        return OPTIONS_RUN;
+        return check_together(options, err) ? OPTIONS_RUN : OPTIONS_BAD;
     refuse_argument(argv[optind + 1], options->command, err);
     return OPTIONS_BAD;
 }

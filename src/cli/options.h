@@ -8,6 +8,14 @@
 
 #include <stdbool.h>
 
+#define OPTIONS_TABLES_MOST 64
+
+/* An option that may be given several times. */
+struct option_tables {
+    size_t count;
+    const char *names[OPTIONS_TABLES_MOST];
+};
+
 struct options {
     const char *command;
     const char *config_file; /* NULL: from two DSNs alone */
@@ -25,6 +33,8 @@ struct options {
     bool no_backfill;
     bool no_stream;
     lsn_t until_lsn; /* LSN_NONE: none */
+    struct option_tables redo; /* run: to be copied anew */
+    struct option_tables backfill_only; /* run: no others are copied; none: all */
     bool apply;        /* schema */
     const char *phase; /* schema: "before" or "after" the data; NULL: both */
     const char *table; /* preview: of the source or the target; NULL: all */

@@ -12,7 +12,9 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/choice.h"
 #include "cli/copy_tasks.h"
+#include "cli/governor.h"
 #include "cli/migration.h"
 #include "cli/monitor.h"
 #include "cli/report.h"
@@ -20,6 +22,7 @@
 #include "pipeline/stream.h"
 #include "postgres/claim.h"
 #include "postgres/continuity.h"
+#include "postgres/deferred_index.h"
 #include "postgres/probe.h"
 #include "postgres/row_reader.h"
 #include "postgres/source.h"
@@ -40,6 +43,7 @@ struct run {
     const struct invocation *invocation;
     const struct config *config;
     struct migration migration;
+    struct choice choice;
     struct progress progress;
     char instance[17];
     char heartbeat_prefix[96];
@@ -52,6 +56,8 @@ struct run {
     struct continuity continuity;
     struct snapshot initial;
     lsn_t started_at; /* the source's position at the start */
+    bool indexes_left; /* an earlier run has dropped some */
+    lsn_t began_at;    /* the source's position */
 
     struct sink *sink;
     struct source *source;
@@ -61,6 +67,9 @@ struct run {
     struct copy_tasks tasks;
     struct stop copy_stop; /* the copiers': ends them with the run, also when that fails */
     struct table_handoff *handoff;
+    struct throttle throttle;
+    struct brake brake;
+    struct governor *governor;
     struct copier *copier;
     struct monitor *monitor;
     struct http_server *http;
@@ -68,28 +77,34 @@ struct run {
 
 /* ---- beginning ---- */
 
-/* What the migration is measured against later. The copies' texts are freed by forget_copies(). */
+/* What a table is measured against later. Free copy->partitions. */
+static bool read_baseline(struct run *run, size_t i, struct control_copy *copy, struct err *err)
+{
+    const struct bound_source *source = &run->migration.chain->sources[i];
+    copy->source = run->migration.source_names[i];
+    copy->copy.needed = !run->invocation->options->no_backfill;
+    return continuity_fingerprint(&run->migration.source, source->table->oid, &copy->partitions,
+                                  err) &&
+           (!source->insert_only ||
+            probe_updates_deletes(&run->migration.source, source->table->oid,
+                                  &copy->updates_deletes, err));
+}
+
+/* The copies' texts are freed by forget_copies(). */
 static bool read_baselines(struct run *run, struct control_copy *copies, struct err *err)
 {
-    for (size_t i = 0; i < run->migration.source_count; i++) {
-        const struct bound_source *source = &run->migration.chain->sources[i];
-        copies[i].source = run->migration.source_names[i];
-        copies[i].copy.needed = !run->invocation->options->no_backfill;
-        if (!continuity_fingerprint(&run->migration.source, source->table->oid,
-                                    &copies[i].partitions, err))
+    for (size_t i = 0; i < run->migration.source_count; i++)
+        if (!read_baseline(run, i, &copies[i], err))
             return false;
-        if (source->insert_only &&
-            !probe_updates_deletes(&run->migration.source, source->table->oid,
-                                   &copies[i].updates_deletes, err))
-            return false;
-    }
     return true;
 }
 
 static void forget_copies(struct control_copy *copies, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         free(copies[i].partitions);
+        free(copies[i].copy.covers);
+    }
     free(copies);
 }
 
@@ -152,6 +167,51 @@ static bool begin_migration(struct run *run, struct err *err)
     return false;
 }
 
+/* ---- joining ---- */
+
+/* Published first, then known: a kill in between leaves a publication that the next start finds
+ * as it wants it. The copy's snapshots must see whatever began before the table was published. */
+static bool publish_joining(struct run *run, const struct slot_table *tables, char **covers,
+                            struct err *err)
+{
+    struct migration *m = &run->migration;
+    log_event(LOG_INFO, "tables join the migration", log_uint("tables", m->joining_count));
+    return continuity_check_source(&m->source, &run->continuity, m->control.applied, err) &&
+           slot_publish(&m->source, m->slot, m->joining_count, tables, err) &&
+           probe_begun(&m->source, covers, err);
+}
+
+static bool record_joining(struct run *run, struct control_copy *copies, const char *covers,
+                           struct err *err)
+{
+    for (size_t i = 0; i < run->migration.joining_count; i++)
+        copies[i].copy.covers = mem_string(covers);
+    return control_join(&run->migration.target, run->config->migration,
+                        run->migration.joining_count, copies, err);
+}
+
+static bool join_tables(struct run *run, struct err *err)
+{
+    struct migration *m = &run->migration;
+    struct control_copy *copies = mem_zero(m->joining_count + 1, sizeof *copies);
+    struct slot_table *tables = mem_zero(m->joining_count + 1, sizeof *tables);
+    char *covers = NULL;
+    bool ok = true;
+    size_t count = 0;
+    for (size_t i = 0; ok && i < m->source_count; i++) {
+        if (!m->joining[i])
+            continue;
+        tables[count] = m->slot_tables[i];
+        ok = read_baseline(run, i, &copies[count++], err);
+    }
+    ok = ok && (count == 0 || (publish_joining(run, tables, &covers, err) &&
+                               record_joining(run, copies, covers, err)));
+    free(covers);
+    free(tables);
+    forget_copies(copies, m->joining_count);
+    return ok;
+}
+
 /* ---- resuming ---- */
 
 static bool resume_migration(struct run *run, struct err *err)
@@ -169,6 +229,21 @@ static void know_source(struct run *run)
     run->continuity.system_identifier = control->system_identifier;
     run->continuity.timeline = control->timeline;
     run->continuity.database = control->source_database;
+}
+
+static struct table_writer *make_writer_until(struct run *run, const struct stop *stop)
+{
+    return pg_table_writer_create(&(struct pg_writer_config){
+        .dsn = run->config->target_dsn,
+        .migration = run->config->migration,
+        .catalog = run->migration.target_catalog,
+        .tables = run->migration.targets,
+        .table_count = run->migration.table_count,
+        .sources = (const char *const *)run->migration.source_names,
+        .use_replica_role = run->migration.target_catalog->can_set_replica_role,
+        .defer_indexes = run->config->defer_indexes,
+        .stop = stop,
+    });
 }
 
 /* ---- what is copied already ---- */
@@ -189,10 +264,13 @@ static void take_copy(struct run *run, int table, struct control_copy *copy)
     copy->partitions = NULL; /* moved */
     run->copies[table] = copy->copy;
     copy->copy = (struct table_copy){0}; /* moved */
+    run->choice.left_out[table] &= run->copies[table].needed && !run->copies[table].finished;
     if (!run->copies[table].needed)
         atomic_store(&run->copy_states[table], -1);
     else if (run->copies[table].finished)
         atomic_store(&run->copy_states[table], COPIER_DONE);
+    else if (run->choice.left_out[table])
+        atomic_store(&run->copy_states[table], COPIER_HELD);
     for (size_t i = 0; i < run->copies[table].chunk_count; i++) {
         counter_add(&counters->copied_rows, run->copies[table].chunks[i].rows);
         counter_add(&counters->copied_bytes, run->copies[table].chunks[i].bytes);
@@ -218,8 +296,8 @@ static bool load_copies(struct run *run, struct err *err)
     control_copies_free(copies, count);
     if (known == run->migration.source_count && count == known)
         return true;
-    err_set(err, ERR_CONFIG, "the rules name other tables than the migration began with");
-    return err_remedy(err, "restore the rules, or run `slackwater cleanup` and begin again");
+    err_set(err, ERR_CONFIG, "another instance has begun the migration with other tables");
+    return err_remedy(err, "start again");
 }
 
 static bool reload_control(struct run *run, struct err *err)
@@ -237,26 +315,69 @@ static void append_formulas(const struct relation *target, struct buf *rules)
             buf_append_format(rules, " / %s", target->columns[i].formula);
 }
 
+static bool note_rules_of(struct run *run, bool joining, bool *same, struct err *err)
+{
+    const struct migration *m = &run->migration;
+    struct buf rules = {0};
+    for (size_t i = 0; i < m->chain->table_count; i++) {
+        const struct bound_table *table = &m->chain->tables[i];
+        if (m->joining[table->source_index] && !joining)
+            continue;
+        bound_table_select(table, &rules);
+        append_formulas(table->target_relation, &rules);
+        buf_append_text(&rules, "; ");
+    }
+    bool ok = control_note_rules(&run->migration.target, run->config->migration,
+                                 buf_text(&rules), same, err);
+    buf_free(&rules);
+    return ok;
+}
+
 /* Rows that are at the target already were made by the rules of their time. Mending a rule that
  * stopped the run is what a change is for; anything else makes old and new rows differ. */
 static bool note_rules(struct run *run, struct err *err)
 {
-    const struct chain *chain = run->migration.chain;
-    struct buf rules = {0};
     bool same = true;
-    for (size_t i = 0; i < chain->table_count; i++) {
-        bound_table_select(&chain->tables[i], &rules);
-        append_formulas(chain->tables[i].target_relation, &rules);
-        buf_append_text(&rules, "; ");
-    }
-    bool ok = control_note_rules(&run->migration.target, run->config->migration,
-                                 buf_text(&rules), &same, err);
-    buf_free(&rules);
+    bool larger = true;
+    bool ok = note_rules_of(run, false, &same, err) &&
+              (run->migration.joining_count == 0 || note_rules_of(run, true, &larger, err));
     if (ok && !same)
         log_event(LOG_WARN, "the rules have changed since the last run",
                   log_text("impact", "rows carried before keep what the old rules made of them"),
                   log_text("fix", "if that is not meant: cleanup, empty the target tables, begin "
                                   "again"));
+    return ok;
+}
+
+/* The new copy holds what happened unseen before it. */
+static bool redo_table(struct run *run, struct table_writer *writer, uint32_t i,
+                       const char *covers, struct err *err)
+{
+    struct migration *m = &run->migration;
+    struct control_copy baseline = {0};
+    bool ok = read_baseline(run, i, &baseline, err) &&
+              writer->ops->reset(writer, i, false, covers, err) &&
+              control_set_baselines(&m->target, run->config->migration, &baseline, err);
+    free(baseline.partitions);
+    if (ok)
+        log_event(LOG_WARN, "a table is emptied at the target and copied anew",
+                  log_text("table", m->source_names[i]));
+    return ok;
+}
+
+/* The stream is at rest: what it has applied is known, and all of it has begun by now. */
+static bool redo_tables(struct run *run, struct err *err)
+{
+    struct migration *m = &run->migration;
+    struct table_writer *writer = make_writer_until(run, m->stop);
+    char *covers = NULL;
+    bool ok = writer->ops->open(writer, err) && probe_begun(&m->source, &covers, err);
+    for (uint32_t i = 0; ok && i < m->source_count; i++)
+        if (run->choice.redo[i])
+            ok = redo_table(run, writer, i, covers, err);
+    free(covers);
+    writer->ops->close(writer);
+    writer->ops->destroy(writer);
     return ok;
 }
 
@@ -272,13 +393,16 @@ static bool establish(struct run *run, struct err *err)
     know_source(run);
     /* The rules may have changed since, and with them what is claimed. */
     return control_end_copiers(&m->target, run->config->migration, err) &&
-           resume_migration(run, err) &&
+           join_tables(run, err) && resume_migration(run, err) &&
            claim_take(&m->target, run->config->migration, m->claims, err) && note_rules(run, err) &&
            control_set_http_address(&m->target, run->config->migration,
                                     http_address(run->http), err) &&
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&
            probe_insert_position(&m->source, &run->started_at, err) &&
-           load_copies(run, err);
+           (run->invocation->options->redo.count == 0 || redo_tables(run, err)) &&
+           load_copies(run, err) &&
+           deferred_index_any(&m->target, run->config->migration, &run->indexes_left, err) &&
+           probe_position(&m->source, &run->began_at, err);
 }
 
 /* ---- backfill ---- */
@@ -288,20 +412,6 @@ static struct table_reader *make_reader(void *context)
     struct run *run = context;
     return pg_table_reader_create(run->config->source_dsn, run->migration.source_catalog,
                                   &run->copy_stop);
-}
-
-static struct table_writer *make_writer_until(struct run *run, const struct stop *stop)
-{
-    return pg_table_writer_create(&(struct pg_writer_config){
-        .dsn = run->config->target_dsn,
-        .migration = run->config->migration,
-        .catalog = run->migration.target_catalog,
-        .tables = run->migration.targets,
-        .table_count = run->migration.table_count,
-        .sources = (const char *const *)run->migration.source_names,
-        .use_replica_role = run->migration.target_catalog->can_set_replica_role,
-        .stop = stop,
-    });
 }
 
 static struct table_writer *make_writer(void *context)
@@ -316,13 +426,15 @@ static bool reset_copy(void *context, uint32_t table, bool whole, struct err *er
 {
     struct run *run = context;
     struct table_writer *writer = make_writer_until(run, run->migration.stop);
-    bool ok = writer->ops->open(writer, err) && writer->ops->reset(writer, table, whole, err);
+    bool ok = writer->ops->open(writer, err) &&
+              writer->ops->reset(writer, table, whole, NULL, err);
     struct table_counters *counters = &run->progress.tables[table];
     if (ok) {
         counter_set(&counters->copied_rows, 0);
         counter_set(&counters->copied_bytes, 0);
         counter_set(&counters->chunks_copied, 0);
-        atomic_store(&run->copy_states[table], COPIER_WAITING);
+        atomic_store(&run->copy_states[table],
+                     run->choice.left_out[table] ? COPIER_HELD : COPIER_WAITING);
     }
     writer->ops->close(writer);
     writer->ops->destroy(writer);
@@ -360,7 +472,7 @@ static void make_tasks(struct run *run)
 {
     bool *wanted = mem_zero(run->migration.source_count + 1, sizeof *wanted);
     for (size_t i = 0; i < run->migration.source_count; i++)
-        wanted[i] = run->copies[i].needed;
+        wanted[i] = run->copies[i].needed && !run->choice.left_out[i];
     copy_tasks_make(&run->migration, wanted, &run->tasks);
     free(wanted);
 }
@@ -374,6 +486,7 @@ static bool make_handoff(struct run *run, struct err *err)
         .note = run->migration.control.note,
         .initial = &run->initial,
         .started_at = run->started_at,
+        .waits = run->choice.left_out,
         .stop = run->migration.stop,
         .reset = reset_copy,
         .load = load_kept_copies,
@@ -382,6 +495,23 @@ static bool make_handoff(struct run *run, struct err *err)
     if (!handoff_create(&config, &run->handoff, err))
         return false;
     monitor_set_handoff(run->monitor, run->handoff);
+    return true;
+}
+
+/* Before the first chunk: it may be paused. */
+static bool start_governor(struct run *run, struct err *err)
+{
+    const struct governor_config config = {
+        .config = run->config,
+        .wish = run->invocation->pause_wish,
+        .paused = run->migration.control.paused,
+        .handoff = run->handoff,
+        .brake = &run->brake,
+        .throttle = &run->throttle,
+    };
+    if (!governor_start(&config, &run->governor, err))
+        return false;
+    monitor_set_governor(run->monitor, run->governor);
     return true;
 }
 
@@ -397,6 +527,8 @@ static bool start_copier(struct run *run, struct err *err)
         .tasks = run->tasks.tasks,
         .handoff = run->handoff,
         .beside_stream = runs_beside_stream(run),
+        .builds_indexes = run->config->defer_indexes || run->indexes_left,
+        .build_from = run->began_at,
         .workers = run->tasks.enforced ? 1 : run->config->backfill_workers,
         .chunk_rows = (uint64_t)run->config->chunk_rows,
         .chunk_time = run->config->chunk_time,
@@ -404,6 +536,8 @@ static bool start_copier(struct run *run, struct err *err)
         .progress = &run->progress,
         .states = run->copy_states,
         .stop = &run->copy_stop,
+        .throttle = throttle_limits(&run->throttle) ? &run->throttle : NULL,
+        .brake = &run->brake,
         .make_reader = make_reader,
         .make_writer = make_writer,
         .context = run,
@@ -431,7 +565,7 @@ static bool copy_first(struct run *run, struct err *err)
 static bool backfill(struct run *run, struct err *err)
 {
     make_tasks(run);
-    if (!make_handoff(run, err) || !start_copier(run, err))
+    if (!make_handoff(run, err) || !start_governor(run, err) || !start_copier(run, err))
         return false;
     if (runs_beside_stream(run))
         return true;
@@ -555,6 +689,9 @@ static bool run_bound(struct run *run, struct err *err)
     size_t tables = run->migration.source_count;
     progress_init(&run->progress, tables);
     stop_init(&run->copy_stop);
+    throttle_init(&run->throttle, (uint64_t)run->config->max_rows_per_second,
+                  (uint64_t)run->config->max_bytes_per_second);
+    brake_init(&run->brake);
     run->copies = mem_zero(tables + 1, sizeof *run->copies);
     run->copy_states = mem_zero(tables + 1, sizeof *run->copy_states);
     run->baselines = mem_zero(tables + 1, sizeof *run->baselines);
@@ -588,6 +725,7 @@ static void destroy_run(struct run *run)
     monitor_stop(run->monitor);
     stop_request(&run->copy_stop);
     copier_join(run->copier);
+    governor_stop(run->governor);
     run->source->ops->destroy(run->source);
     run->sink->ops->destroy(run->sink);
     run->transform->ops->destroy(run->transform);
@@ -602,6 +740,8 @@ static void destroy_run(struct run *run)
     free(run->copies);
     copy_tasks_free(&run->tasks);
     stop_free(&run->copy_stop);
+    brake_free(&run->brake);
+    throttle_free(&run->throttle);
     free(run->copy_states);
     free(run->baselines);
     snapshot_free(&run->initial);
@@ -628,6 +768,17 @@ static int refuse(const struct err *err)
     return err->class == ERR_STOPPED ? 0 : 2;
 }
 
+static int choose_and_run(struct run *run, struct err *err)
+{
+    if (!choice_make(&run->migration, run->invocation->options, &run->choice, err))
+        return refuse(err);
+    bool ok = run_bound(run, err);
+    int status = conclude(run, ok, err);
+    destroy_run(run);
+    choice_free(&run->choice);
+    return status;
+}
+
 int command_run_migration(const struct invocation *invocation)
 {
     struct run run = {.invocation = invocation, .config = invocation->config};
@@ -640,11 +791,8 @@ int command_run_migration(const struct invocation *invocation)
     } else {
         report_findings_log(&run.migration.findings);
         if (run.migration.chain != NULL &&
-            findings_worst(&run.migration.findings) < SEVERITY_BREAKING) {
-            bool ok = run_bound(&run, &err);
-            status = conclude(&run, ok, &err);
-            destroy_run(&run);
-        }
+            findings_worst(&run.migration.findings) < SEVERITY_BREAKING)
+            status = choose_and_run(&run, &err);
     }
     migration_close(&run.migration);
     return status;

@@ -44,13 +44,12 @@ static const char *plural(int64_t count)
     return count == 1 ? "" : "s";
 }
 
-static size_t tables_to_copy(const struct status *status)
+static size_t tables_in(const struct status *status, enum copy_state state)
 {
-    size_t left = 0;
+    size_t count = 0;
     for (size_t i = 0; i < status->table_count; i++)
-        left +=
-            status->tables[i].copy == COPY_WAITING || status->tables[i].copy == COPY_RUNNING;
-    return left;
+        count += status->tables[i].copy == state;
+    return count;
 }
 
 static enum gate_verdict probe_backfill(const struct status *status, struct gate_status *gate)
@@ -61,17 +60,30 @@ static enum gate_verdict probe_backfill(const struct status *status, struct gate
         say(gate->value, "complete");
         return GATE_GO;
     }
-    size_t left = tables_to_copy(status);
+    size_t held = tables_in(status, COPY_HELD);
+    size_t indexing = tables_in(status, COPY_INDEXING);
+    size_t left =
+        held + indexing + tables_in(status, COPY_WAITING) + tables_in(status, COPY_RUNNING);
     say(gate->value, "%zu of %zu tables copied", status->table_count - left,
         status->table_count);
-    if (left)
+    if (held)
+        say(gate->reason, "%zu table%s still to copy, of which this run leaves out %zu "
+                          "(--backfill-only)", left, plural((int64_t)left), held);
+    else if (indexing)
+        say(gate->reason, "%zu table%s still to copy, of which %zu only builds its indexes", left,
+            plural((int64_t)left), indexing);
+    else if (left)
         say(gate->reason, "%zu table%s still to copy", left, plural((int64_t)left));
     else if (status->table_count)
         say(gate->reason, "every row is copied, but the stream has not yet passed the last "
                           "snapshot that rows were read under");
     else
         say(gate->reason, "the copy has not begun");
-    if (status->backfill_eta >= 0)
+    if (held && held == left)
+        say(gate->remedy, "run again without --backfill-only");
+    else if (left && status->paused)
+        say(gate->remedy, "the backfill is paused: `slackwater resume` lets it go on");
+    else if (status->backfill_eta > 0)
         say(gate->remedy, "wait: about %s to go", duration(status->backfill_eta, text));
     else
         say(gate->remedy, "wait until the copy is complete");

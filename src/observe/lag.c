@@ -3,13 +3,13 @@
 
 #include <string.h>
 
-static void add_mark(struct lag_marks *marks, uint64_t position, usec_t at)
+void lag_marks_add(struct lag_marks *marks, uint64_t position, usec_t at)
 {
     size_t index = marks->count < LAG_MARKS ? marks->count++ : LAG_MARKS - 1;
     marks->items[index] = (struct lag_mark){.position = position, .at = at};
 }
 
-static void pass_marks(struct lag_marks *marks, uint64_t position)
+void lag_marks_pass(struct lag_marks *marks, uint64_t position)
 {
     size_t passed = 0;
     while (passed < marks->count && marks->items[passed].position <= position)
@@ -19,20 +19,19 @@ static void pass_marks(struct lag_marks *marks, uint64_t position)
     marks->count -= passed;
 }
 
-/* The oldest mark's age, or what was measured last when none is under way. */
-static usec_t age_or(const struct lag_marks *marks, usec_t now, usec_t measured)
+usec_t lag_marks_age(const struct lag_marks *marks, usec_t now, usec_t otherwise)
 {
-    return marks->count > 0 ? now - marks->items[0].at : measured;
+    return marks->count > 0 ? now - marks->items[0].at : otherwise;
 }
 
 void lag_mark_position(struct lag *lag, lsn_t source, usec_t now)
 {
-    add_mark(&lag->positions, source, now);
+    lag_marks_add(&lag->positions, source, now);
 }
 
 void lag_mark_heartbeat(struct lag *lag, usec_t emitted)
 {
-    add_mark(&lag->heartbeats, (uint64_t)emitted, emitted);
+    lag_marks_add(&lag->heartbeats, (uint64_t)emitted, emitted);
 }
 
 void lag_sample(struct lag *lag, const struct lag_sample *sample)
@@ -95,14 +94,14 @@ static bool below_limits(const struct status *status)
 void lag_fill(struct lag *lag, const struct lag_reading *reading, usec_t now,
               struct status *status)
 {
-    pass_marks(&lag->positions, reading->applied);
-    pass_marks(&lag->heartbeats, (uint64_t)reading->heartbeat_applied);
+    lag_marks_pass(&lag->positions, reading->applied);
+    lag_marks_pass(&lag->heartbeats, (uint64_t)reading->heartbeat_applied);
     status->lag.known = reading->streaming && reading->source != LSN_NONE;
     status->lag.bytes = reading->source > reading->applied
                             ? (int64_t)(reading->source - reading->applied)
                             : 0;
-    status->lag.time = age_or(&lag->positions, now, reading->transaction_delay);
-    status->lag.end_to_end = age_or(&lag->heartbeats, now, reading->heartbeat_delay);
+    status->lag.time = lag_marks_age(&lag->positions, now, reading->transaction_delay);
+    status->lag.end_to_end = lag_marks_age(&lag->heartbeats, now, reading->heartbeat_delay);
     status->lag.heartbeat_came = reading->heartbeat_applied != 0;
     status->lag.end_to_end_known = status->lag.heartbeat_came || lag->heartbeats.count > 0;
     fill_rates(lag, now, status);

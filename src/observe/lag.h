@@ -34,6 +34,12 @@ struct lag_marks {
     size_t count;
 };
 
+void lag_marks_add(struct lag_marks *marks, uint64_t position, usec_t at);
+/* Forgets those that the position has reached. */
+void lag_marks_pass(struct lag_marks *marks, uint64_t position);
+/* Of the oldest that is not passed; `otherwise` when there is none. */
+usec_t lag_marks_age(const struct lag_marks *marks, usec_t now, usec_t otherwise);
+
 /* Running totals at a moment. */
 struct lag_sample {
     usec_t at;

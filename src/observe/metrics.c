@@ -17,6 +17,7 @@ struct point {
     const struct table_status *table;
     const struct gate_status *gate;
     enum phase phase;
+    enum backfill_wait wait;
 };
 
 static double seconds(usec_t time)
@@ -54,12 +55,13 @@ static double slot_is_healthy(const struct slot_status *slot)
         const struct table_status *table __attribute__((unused)) = point->table;               \
         const struct gate_status *gate __attribute__((unused)) = point->gate;                  \
         const enum phase phase __attribute__((unused)) = point->phase;                         \
+        const enum backfill_wait wait __attribute__((unused)) = point->wait;                   \
         return (double)(expression);                                                           \
     }
 #include "observe/metrics.def"
 #undef METRIC
 
-enum scope { RUN, TABLE, GATE, PHASE, BUILD };
+enum scope { RUN, TABLE, GATE, PHASE, WAIT, BUILD };
 
 static const struct metric {
     enum scope scope;
@@ -121,6 +123,10 @@ static void append_scope_labels(struct buf *out, enum scope scope, const struct 
         buf_append_char(out, ',');
         append_label(out, "phase", phase_name(point->phase));
         return;
+    case WAIT:
+        buf_append_char(out, ',');
+        append_label(out, "reason", backfill_wait_name(point->wait));
+        return;
     case BUILD:
         buf_append_char(out, ',');
         append_label(out, "version", point->run->version);
@@ -142,6 +148,8 @@ static size_t sample_count(const struct status *status, enum scope scope)
         return status->gate_count;
     case PHASE:
         return PHASE_STOPPING + 1;
+    case WAIT:
+        return BACKFILL_WAITS;
     }
     return 0;
 }
@@ -153,6 +161,7 @@ static struct point point_at(const struct status *status, enum scope scope, size
         .table = scope == TABLE ? &status->tables[index] : NULL,
         .gate = scope == GATE ? &status->gates[index] : NULL,
         .phase = scope == PHASE ? (enum phase)index : PHASE_STARTING,
+        .wait = scope == WAIT ? (enum backfill_wait)index : WAIT_PAUSED,
     };
 }
 

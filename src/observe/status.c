@@ -6,6 +6,7 @@
 #include "observe/text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 void status_free(struct status *status)
@@ -42,6 +43,34 @@ const char *phase_name(enum phase phase)
     return "unknown";
 }
 
+const char *backfill_wait_name(enum backfill_wait wait)
+{
+    switch (wait) {
+    case WAIT_PAUSED:
+        return "paused";
+    case WAIT_REPLICA_LAG:
+        return "replica_lag";
+    case WAIT_TARGET_LATENCY:
+        return "target_latency";
+    case WAIT_SOURCE_LOAD:
+        return "source_load";
+    case WAIT_RATE_LIMIT:
+        return "rate_limit";
+    case WAIT_COMMITS:
+        return "commits";
+    case BACKFILL_WAITS:
+        break;
+    }
+    return "unknown";
+}
+
+void status_wait(struct status *status, enum backfill_wait wait, bool waits, const char *detail)
+{
+    struct wait_status *to = &status->waits[wait];
+    to->waits = waits;
+    snprintf(to->detail, sizeof to->detail, "%s", waits ? detail : "");
+}
+
 const char *copy_state_name(enum copy_state state)
 {
     switch (state) {
@@ -53,6 +82,10 @@ const char *copy_state_name(enum copy_state state)
         return "done";
     case COPY_NOT_NEEDED:
         return "not_needed";
+    case COPY_HELD:
+        return "held";
+    case COPY_INDEXING:
+        return "indexing";
     }
     return "unknown";
 }
@@ -195,13 +228,48 @@ static json_t *last_error_json(const struct status *status)
                   {"at", moment_value(status->last_error_at)});
 }
 
+static json_t *waiting_json(const struct status *status)
+{
+    json_t *waiting = json_array();
+    for (enum backfill_wait wait = 0; wait < BACKFILL_WAITS; wait++)
+        if (status->waits[wait].waits)
+            json_array_append_new(waiting,
+                                  OBJECT({"reason", text_value(backfill_wait_name(wait))},
+                                         {"detail", text_value(status->waits[wait].detail)}));
+    return waiting;
+}
+
+static json_t *pressure_json(const struct pressure_status *pressure)
+{
+    return OBJECT({"replica_lag_seconds", seconds_value(pressure->replica_lag)},
+                  {"standbys", known_count(pressure->standbys)},
+                  {"target_latency_seconds", seconds_value(pressure->target_latency)},
+                  {"source_active_sessions", known_count(pressure->source_load)});
+}
+
+static uint64_t chunks_of(const struct status *status, bool retried)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < status->table_count; i++)
+        sum += retried ? status->tables[i].chunks_retried : status->tables[i].chunks;
+    return sum;
+}
+
 static json_t *backfill_json(const struct status *status)
 {
     return OBJECT({"complete", json_boolean(status->backfill_complete)},
                   {"rows", count_value(status->backfill_rows)},
                   {"bytes", count_value(status->backfill_bytes)},
                   {"estimated_rows", known_count(status->backfill_estimated_rows)},
-                  {"eta_seconds", seconds_value(status->backfill_eta)});
+                  {"share", real_value(status->backfill_share)},
+                  {"rows_per_second", real_value(status->backfill_rows_per_second)},
+                  {"bytes_per_second", real_value(status->backfill_bytes_per_second)},
+                  {"eta_seconds", seconds_value(status->backfill_eta)},
+                  {"chunks", count_value(chunks_of(status, false))},
+                  {"chunks_retried", count_value(chunks_of(status, true))},
+                  {"paused", json_boolean(status->paused)},
+                  {"waiting", waiting_json(status)},
+                  {"pressure", pressure_json(&status->pressure)});
 }
 
 static json_t *slot_json(const struct slot_status *slot)
@@ -264,7 +332,13 @@ static json_t *copy_json(const struct table_status *table)
                   {"rows", count_value(table->copied_rows)},
                   {"bytes", count_value(table->copied_bytes)},
                   {"estimated_rows", known_count(table->estimated_rows)},
-                  {"estimated_bytes", known_count(table->estimated_bytes)});
+                  {"estimated_bytes", known_count(table->estimated_bytes)},
+                  {"share", real_value(table->copy_share)},
+                  {"rows_per_second", real_value(table->copy_rows_per_second)},
+                  {"bytes_per_second", real_value(table->copy_bytes_per_second)},
+                  {"eta_seconds", seconds_value(table->copy_eta)},
+                  {"chunks", count_value(table->chunks)},
+                  {"chunks_retried", count_value(table->chunks_retried)});
 }
 
 static json_t *stream_json(const struct table_status *table)

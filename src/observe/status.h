@@ -24,7 +24,37 @@ enum phase {
     PHASE_STOPPING,
 };
 
-enum copy_state { COPY_WAITING, COPY_RUNNING, COPY_DONE, COPY_NOT_NEEDED };
+enum copy_state {
+    COPY_WAITING,
+    COPY_RUNNING,
+    COPY_DONE,
+    COPY_NOT_NEEDED,
+    COPY_HELD,     /* not in this run (--backfill-only) */
+    COPY_INDEXING, /* copied; indexes dropped for that are being built */
+};
+
+/* Why the backfill is slower than it could be, or stands. */
+enum backfill_wait {
+    WAIT_PAUSED,
+    WAIT_REPLICA_LAG,    /* pressure: no new chunk is begun, as for the next two */
+    WAIT_TARGET_LATENCY,
+    WAIT_SOURCE_LOAD,
+    WAIT_RATE_LIMIT,     /* rows or bytes a second */
+    WAIT_COMMITS,        /* the stream has brought commits that new snapshots do not see yet */
+    BACKFILL_WAITS
+};
+
+struct wait_status {
+    bool waits;
+    char detail[200]; /* for people; "" when it does not */
+};
+
+struct pressure_status { /* -1: not known, or not asked because no limit is set */
+    usec_t replica_lag;
+    int64_t standbys;
+    usec_t target_latency; /* of a small durable commit */
+    int64_t source_load;   /* sessions at work there, beside ours */
+};
 
 struct table_status {
     char *source; /* "public.users" */
@@ -34,7 +64,11 @@ struct table_status {
                                 migration began: changes that the stream cannot show */
     enum copy_state copy;
     uint64_t copied_rows, copied_bytes;
-    int64_t estimated_rows, estimated_bytes; /* -1 unknown */
+    int64_t estimated_rows, estimated_bytes; /* -1 unknown; of the copy, and of the table */
+    uint64_t chunks, chunks_retried;
+    double copy_rows_per_second, copy_bytes_per_second; /* over fifteen seconds */
+    double copy_share; /* 0..1; 1 only when it is done */
+    usec_t copy_eta;   /* -1 unknown */
     uint64_t received, applied, filtered, skipped_by_handoff, quarantined;
     uint64_t inserts, updates, deletes, truncates;
     uint64_t conflict_insert_exists, conflict_update_missing, conflict_delete_missing;
@@ -92,12 +126,14 @@ struct gate_status {
 
 #define GATE_MAX 24
 
-struct readiness_limits {
+struct readiness_limits { /* and those of the copy, for the forecast */
     usec_t max_lag;          /* by time and end to end */
     int64_t max_lag_bytes;
     usec_t hold;             /* lag must have been below for so long */
     double max_error_rate;   /* share of failed batches over the window */
     usec_t max_transaction;  /* open transactions older than this block */
+    int64_t copy_rows_per_second; /* of the backfill; 0: no limit */
+    int64_t copy_bytes_per_second;
 };
 
 struct status {
@@ -133,7 +169,12 @@ struct status {
     bool backfill_complete; /* all copied, and the stream has passed every snapshot */
     uint64_t backfill_rows, backfill_bytes;
     int64_t backfill_estimated_rows;
-    usec_t backfill_eta; /* -1 unknown */
+    usec_t backfill_eta; /* until all is copied; -1 unknown */
+    double backfill_share; /* 0..1 */
+    double backfill_rows_per_second, backfill_bytes_per_second; /* without the stream */
+    bool paused;
+    struct wait_status waits[BACKFILL_WAITS]; /* none when nothing is left to copy */
+    struct pressure_status pressure;
 
     struct lag_status lag;
     struct slot_status slot;
@@ -151,6 +192,10 @@ struct status {
 
 void status_free(struct status *status); /* frees what it owns, not itself */
 
+/* detail is kept while it waits. */
+void status_wait(struct status *status, enum backfill_wait wait, bool waits,
+                 const char *detail);
+
 /* The /status document. Caller decrefs. Lag in seconds as reals, LSNs as text, enums as
  * lower-case words; docs/operations.md lists the members. */
 json_t *status_to_json(const struct status *status);
@@ -158,6 +203,7 @@ json_t *status_to_json(const struct status *status);
 json_t *status_verdict_json(const struct status *status);
 
 const char *phase_name(enum phase phase);
+const char *backfill_wait_name(enum backfill_wait wait);
 const char *copy_state_name(enum copy_state state);
 const char *gate_verdict_name(enum gate_verdict verdict); /* "GO", "NO-GO", "UNKNOWN" */
 

@@ -219,11 +219,11 @@ static const char *count_text(double count, char text[SHORT_TEXT])
     return text;
 }
 
-static double done_share(double rows, double estimated)
+/* 0..1, also when the document has none. */
+static double share_at(const json_t *document, const char *path)
 {
-    /* An estimate is not the truth: only `done` may look like it. */
-    double share = estimated > 0 ? rows / estimated : 0;
-    return share < 0.99 ? share : 0.99;
+    double share = number_at(document, path);
+    return share >= 0 && share <= 1 ? share : 0;
 }
 
 /* --- the lines of view_status --- */
@@ -339,13 +339,42 @@ static void show_errors(struct pen *pen, const json_t *status)
     pen_end(pen);
 }
 
+static void show_backfill_pace(struct pen *pen, const json_t *status)
+{
+    char text[SHORT_TEXT];
+    double retried = number_at(status, "backfill.chunks_retried");
+    if (true_at(status, "backfill.complete") || !(number_at(status, "backfill.chunks") >= 0))
+        return;
+    pen_label(pen, "");
+    pen_format(pen, PLAIN, "%s rows/s",
+               count_text(number_at(status, "backfill.rows_per_second"), text));
+    pen_gap(pen);
+    pen_format(pen, PLAIN, "%s/s",
+               bytes_text(number_at(status, "backfill.bytes_per_second"), text));
+    pen_gap(pen);
+    pen_format(pen, PLAIN, "%s chunks", count_text(number_at(status, "backfill.chunks"), text));
+    if (retried > 0)
+        pen_format(pen, WARN, ", %s copied again", count_text(retried, text));
+    pen_end(pen);
+}
+
+static void show_waiting(struct pen *pen, const json_t *status)
+{
+    const json_t *waiting = at(status, "backfill.waiting");
+    for (size_t i = 0; i < json_array_size(waiting); i++) {
+        pen_label(pen, "");
+        pen_put(pen, WARN, text_at(json_array_get(waiting, i), "detail"));
+        pen_end(pen);
+    }
+}
+
 static void show_backfill(struct pen *pen, const json_t *status)
 {
     char rows[SHORT_TEXT], all[SHORT_TEXT], eta[SHORT_TEXT];
     double copied = number_at(status, "backfill.rows");
     double estimated = number_at(status, "backfill.estimated_rows");
     bool complete = true_at(status, "backfill.complete");
-    double share = complete ? 1 : done_share(copied, estimated);
+    double share = complete ? 1 : share_at(status, "backfill.share");
     pen_label(pen, "backfill");
     pen_bar(pen, pen->style.width >= 72 ? 20 : BAR_WIDTH, share);
     if (complete) {
@@ -359,12 +388,14 @@ static void show_backfill(struct pen *pen, const json_t *status)
                        seconds_text(number_at(status, "backfill.eta_seconds"), eta));
     }
     pen_end(pen);
+    show_backfill_pace(pen, status);
+    show_waiting(pen, status);
 }
 
 /* --- tables --- */
 
 /* What is being copied is what one looks for: first running, then waiting, then the rest. */
-static const char *const copy_order[] = {"running", "waiting", NULL};
+static const char *const copy_order[] = {"indexing", "running", "waiting", "held", NULL};
 
 static double changes_of(const json_t *table)
 {
@@ -383,30 +414,49 @@ static double rows_of(const json_t *table)
     return number_at(table, "copy.rows");
 }
 
+static double left_of(const json_t *table)
+{
+    return number_at(table, "copy.eta_seconds");
+}
+
+/* What is done or waits has no time of its own. */
+static const char *left_text(double seconds, char text[SHORT_TEXT])
+{
+    return seconds > 0 ? seconds_text(seconds, text) : "";
+}
+
 /* The columns right of name and bar; the last is left out first when the width is small. */
 static const struct column {
     const char *title;
     int width;
+    bool of_backfill; /* only until that is complete */
     double (*value)(const json_t *table);
+    const char *(*text)(double value, char text[SHORT_TEXT]);
 } columns[] = {
-    {"rows", 10, rows_of},
-    {"changes", 10, changes_of},
-    {"conflicts", 9, conflicts_of},
+    {"rows", 10, false, rows_of, count_text},
+    {"left", 10, true, left_of, left_text},
+    {"changes", 10, false, changes_of, count_text},
+    {"conflicts", 9, false, conflicts_of, count_text},
 };
 
 struct table_layout {
     int name_width;
-    size_t columns;
+    size_t count;
+    const struct column *columns[COUNT(columns)];
 };
 
-static struct table_layout layout_of(const struct pen *pen)
+static struct table_layout layout_of(const struct pen *pen, bool complete)
 {
-    struct table_layout layout = {.columns = COUNT(columns)};
+    struct table_layout layout = {0};
     int left = pen->style.width - 2 - (1 + BAR_WIDTH) - (1 + 5);
-    for (size_t i = 0; i < COUNT(columns); i++)
+    for (size_t i = 0; i < COUNT(columns); i++) {
+        if (columns[i].of_backfill && complete)
+            continue;
+        layout.columns[layout.count++] = &columns[i];
         left -= 1 + columns[i].width;
-    while (left < 20 && layout.columns)
-        left += 1 + columns[--layout.columns].width;
+    }
+    while (left < 20 && layout.count)
+        left += 1 + layout.columns[--layout.count]->width;
     layout.name_width = left < 48 ? left : 48;
     return layout;
 }
@@ -428,7 +478,7 @@ static void show_table_copy(struct pen *pen, const json_t *table)
     const char *state = text_at(table, "copy.state");
     bool done = strcmp(state, "done") == 0, running = strcmp(state, "running") == 0;
     double estimated = number_at(table, "copy.estimated_rows");
-    double share = done ? 1 : running ? done_share(rows_of(table), estimated) : 0;
+    double share = done || strcmp(state, "indexing") == 0 ? 1 : share_at(table, "copy.share");
     char percent[SHORT_TEXT];
     snprintf(percent, sizeof percent, "%.0f %%", floor(share * 100));
     if (strcmp(state, "not_needed") == 0) {
@@ -446,8 +496,10 @@ static void show_table(struct pen *pen, const struct table_layout *layout, const
     char text[SHORT_TEXT];
     show_table_name(pen, layout, table);
     show_table_copy(pen, table);
-    for (size_t i = 0; i < layout->columns; i++)
-        pen_cell_right(pen, PLAIN, columns[i].width, count_text(columns[i].value(table), text));
+    for (size_t i = 0; i < layout->count; i++) {
+        const struct column *column = layout->columns[i];
+        pen_cell_right(pen, PLAIN, column->width, column->text(column->value(table), text));
+    }
     pen_end(pen);
 }
 
@@ -457,8 +509,8 @@ static void show_table_titles(struct pen *pen, const struct table_layout *layout
     pen_cell(pen, DIM, layout->name_width, "table");
     pen_cell(pen, DIM, BAR_WIDTH, "copy");
     pen_cell_right(pen, DIM, 5, "");
-    for (size_t i = 0; i < layout->columns; i++)
-        pen_cell_right(pen, DIM, columns[i].width, columns[i].title);
+    for (size_t i = 0; i < layout->count; i++)
+        pen_cell_right(pen, DIM, layout->columns[i]->width, layout->columns[i]->title);
     pen_end(pen);
 }
 
@@ -476,7 +528,7 @@ static void show_tables(struct pen *pen, const json_t *status)
     size_t count = json_array_size(tables), shown = 0;
     if (!count)
         return;
-    struct table_layout layout = layout_of(pen);
+    struct table_layout layout = layout_of(pen, true_at(status, "backfill.complete"));
     pen_end(pen);
     show_table_titles(pen, &layout);
     for (size_t rank = 0; rank < COUNT(copy_order); rank++)

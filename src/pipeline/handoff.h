@@ -54,7 +54,7 @@ struct handoff_ops {
     /* The stream is durably applied up to here, and will not come back before it; and committed up
      * to `applied`, with nothing under way. */
     void (*passed)(struct handoff *handoff, lsn_t durable, lsn_t applied);
-    /* The stream has passed the last snapshot of every table. */
+    /* The stream has passed the last snapshot of every table that this run copies. */
     bool (*complete)(const struct handoff *handoff);
 };
 

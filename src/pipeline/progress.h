@@ -31,6 +31,7 @@ struct progress {
     counter_t transactions, changes, batches, bytes_received;
     counter_t retries, reconnects, errors;
     counter_t queue_bytes;
+    counter_t copiers_waiting; /* for commits to become visible to new snapshots */
     atomic_bool streaming;     /* the stream is connected */
     atomic_bool apply_waiting; /* the applier is retrying, the target is away */
 

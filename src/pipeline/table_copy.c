@@ -26,6 +26,7 @@ void chunk_record_free(struct chunk_record *record, uint16_t key_count)
 void table_copy_free(struct table_copy *copy, uint16_t key_count)
 {
     copy_plan_free(&copy->plan);
+    free(copy->covers);
     for (size_t i = 0; i < copy->chunk_count; i++)
         chunk_record_free(&copy->chunks[i], key_count);
     free(copy->chunks);

@@ -89,6 +89,8 @@ struct table_copy {
     bool needed; /* else the target is said to hold the rows already */
     bool finished;
     uint32_t begun; /* how often it has begun anew */
+    char *covers; /* owned; pg_snapshot text: what every chunk's snapshot must cover besides
+                     the slot's start; NULL: nothing */
     struct copy_plan plan;
     size_t chunk_count;
     struct chunk_record *chunks; /* owned; by lane and number */
@@ -149,7 +151,8 @@ struct table_writer;
 
 struct table_writer_ops {
     bool (*open)(struct table_writer *writer, struct err *err);
-    /* Finds out whether the chunks must be staged (plan->staged), and keeps the plan. ERR_DATA
+    /* Drops indexes that are better built after the copy, where that is asked for. Finds out
+     * whether the chunks must be staged (plan->staged), and keeps the plan. ERR_DATA
      * when the target has rows of ours and no key to find them by. */
     bool (*plan)(struct table_writer *writer, uint32_t source, struct copy_plan *plan,
                  struct err *err);
@@ -170,12 +173,19 @@ struct table_writer_ops {
      * transaction is surely over when this returns. */
     bool (*outcome)(struct table_writer *writer, uint32_t source,
                     const struct chunk_record *record, bool *committed, struct err *err);
+    /* The next index of the table's targets that was dropped for the copy and is to be built;
+     * *name (borrowed until the next call): NULL when there is none. */
+    bool (*next_index)(struct table_writer *writer, uint32_t source, const char **name,
+                       struct err *err);
+    /* Builds that one. beside: the stream is applied meanwhile. Then close and open. */
+    bool (*build_index)(struct table_writer *writer, bool beside, struct err *err);
     /* All chunks are there: keeps that, and brings the target tables' statistics up to date. */
     bool (*finish)(struct table_writer *writer, uint32_t source, struct err *err);
     /* In one transaction: removes the table's rows of ours from all its targets, and all chunks;
-     * its plan is gone, and the next is whole if `whole`. ERR_DATA where nothing says which rows
-     * are ours. */
-    bool (*reset)(struct table_writer *writer, uint32_t source, bool whole, struct err *err);
+     * its plan is gone, and the next is whole if `whole`. covers: kept with the copy from here on;
+     * NULL: what was kept stays. ERR_DATA where nothing says which rows are ours. */
+    bool (*reset)(struct table_writer *writer, uint32_t source, bool whole, const char *covers,
+                  struct err *err);
     void (*rollback)(struct table_writer *writer);
     void (*close)(struct table_writer *writer);
     void (*destroy)(struct table_writer *writer);

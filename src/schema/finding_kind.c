@@ -40,6 +40,7 @@ static const struct finding_kind kinds[] = {
     {"target.row_security", SCRIPT_TARGET, PHASE_SETTINGS, ANY},
     {"target.not_empty", SCRIPT_TARGET, PHASE_SETTINGS, INSERTS},
     {"target.not_empty_without_key", SCRIPT_TARGET, PHASE_SETTINGS, INSERTS},
+    {"source.pressure_hidden", SCRIPT_SOURCE, PHASE_SETTINGS, ""},
     {"config.no_effect", SCRIPT_TARGET, PHASE_SETTINGS, ""},
 
     /* rules and what they bind to */

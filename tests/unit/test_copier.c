@@ -27,6 +27,7 @@ enum call {
     WRITER_OPEN,
     WRITER_PLAN,
     WRITER_OUTCOME,
+    WRITER_BUILD,
     WRITER_FINISH,
     WRITER_BEGIN,
     WRITER_WRITE,
@@ -42,6 +43,7 @@ struct side {
     char snapshot[32]; /* of the newest chunk */
     bool staged;       /* as the newest chunk was */
     bool finished;
+    int indexes;       /* to build before it is */
     int reads;         /* times that reading a chunk began */
     int next_key;      /* that the next chunk must begin with */
 };
@@ -349,6 +351,31 @@ static bool writer_outcome(struct table_writer *contract, uint32_t table,
     return true;
 }
 
+static bool writer_next_index(struct table_writer *contract, uint32_t table, const char **name,
+                              struct err *err)
+{
+    struct writer *writer = (struct writer *)(void *)contract;
+    (void)err;
+    require(writer->world, writer->is_open && !writer->writing);
+    pthread_mutex_lock(&writer->world->lock);
+    *name = writer->world->sides[table].indexes > 0 ? "an index" : NULL;
+    pthread_mutex_unlock(&writer->world->lock);
+    writer->table = table;
+    return true;
+}
+
+static bool writer_build_index(struct table_writer *contract, bool beside, struct err *err)
+{
+    struct writer *writer = (struct writer *)(void *)contract;
+    require(writer->world, beside == writer->world->config.beside_stream);
+    if (!allow(writer->world, WRITER_BUILD, writer->table, err))
+        return false;
+    pthread_mutex_lock(&writer->world->lock);
+    writer->world->sides[writer->table].indexes--;
+    pthread_mutex_unlock(&writer->world->lock);
+    return true;
+}
+
 static bool writer_finish(struct table_writer *contract, uint32_t table, struct err *err)
 {
     struct writer *writer = (struct writer *)(void *)contract;
@@ -357,6 +384,7 @@ static bool writer_finish(struct table_writer *contract, uint32_t table, struct 
         return false;
     pthread_mutex_lock(&writer->world->lock);
     require(writer->world, !writer->world->sides[table].finished);
+    require(writer->world, writer->world->sides[table].indexes == 0);
     writer->world->sides[table].finished = true;
     pthread_mutex_unlock(&writer->world->lock);
     return true;
@@ -388,6 +416,8 @@ static struct table_writer *make_writer(void *context)
         .open = writer_open,
         .plan = writer_plan,
         .outcome = writer_outcome,
+        .next_index = writer_next_index,
+        .build_index = writer_build_index,
         .finish = writer_finish,
         .begin = writer_begin,
         .load = writer_load,
@@ -862,6 +892,28 @@ START_TEST(planning_and_finishing_are_tried_again)
 }
 END_TEST
 
+static bool trouble_with_an_index(struct world *world, enum call call, uint32_t table,
+                                  struct err *err)
+{
+    (void)table;
+    return once(world, call == WRITER_BUILD, ERR_RETRY, err);
+}
+
+START_TEST(what_was_dropped_for_the_copy_is_built_before_a_table_is_finished)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    open_world_of(&world, 1, 1, &rule, true);
+    world.config.builds_indexes = true;
+    world.sides[0].indexes = 3;
+    world.allow = trouble_with_an_index;
+    run(&world);
+    ck_assert_int_eq(world.sides[0].indexes, 0);
+    expect_done(&world, 0, COVERS);
+    close_world(&world);
+}
+END_TEST
+
 static bool reply_and_outcome_lost(struct world *world, enum call call, uint32_t table,
                                    struct err *err)
 {
@@ -882,6 +934,34 @@ START_TEST(a_chunk_of_unknown_outcome_stays_in_flight)
     world.allow = reply_and_outcome_lost;
     run_and_fail(&world, ERR_DATA);
     ck_assert(!handoff_open(world.handoff, 0, 0, &place));
+    close_world(&world);
+}
+END_TEST
+
+/* The reply is read, and before it is believed the target is looked at again. */
+static bool compared_meanwhile(struct world *world, enum call call, uint32_t table,
+                               struct err *err)
+{
+    struct handoff *handoff = handoff_contract(world->handoff);
+    struct err away = {0};
+    (void)table;
+    if (call == WRITER_COMMITTED && !once(world, true, ERR_RETRY, err))
+        (void)handoff->ops->resume(handoff, &away);
+    *err = (struct err){0};
+    if (call == WRITER_OUTCOME)
+        world->sides[1].reads++; /* the table that is not copied counts the questions */
+    return true;
+}
+
+START_TEST(a_chunk_is_asked_for_when_the_target_was_compared_meanwhile)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    open_world_of(&world, 1, 1, &rule, true);
+    world.allow = compared_meanwhile;
+    run(&world);
+    expect_done(&world, 0, COVERS);
+    ck_assert_int_eq(world.sides[1].reads, 1);
     close_world(&world);
 }
 END_TEST
@@ -988,6 +1068,7 @@ START_TEST(a_snapshot_that_lacks_what_the_slot_skips_is_waited_for)
     ck_assert_int_eq(world.sides[0].reads, 3);
     expect_done(&world, 0, COVERS);
     ck_assert_uint_eq(counter_get(&world.progress.retries), 0);
+    ck_assert_uint_eq(counter_get(&world.progress.copiers_waiting), 0);
     close_world(&world);
 }
 END_TEST
@@ -1074,6 +1155,100 @@ START_TEST(a_row_that_the_rules_refuse_names_its_table)
 }
 END_TEST
 
+static struct brake brake_of_the_test;
+
+static bool brake_after_the_first(struct world *world, enum call call, uint32_t table,
+                                  struct err *err)
+{
+    (void)world, (void)table, (void)err;
+    if (call == WRITER_COMMITTED && world->sides[0].chunks == 1)
+        (void)brake_set(&brake_of_the_test, BRAKE_PAUSED, true, "paused");
+    return true;
+}
+
+/* The worker has let go of its lane; the caller has it. */
+static void take_lane(struct world *world, uint32_t *lane)
+{
+    usec_t until = clock_monotonic() + LONG;
+    while (handoff_claim(world->handoff, 0, lane) != CLAIM_LANE) {
+        ck_assert_int_lt(clock_monotonic(), until);
+        (void)stop_wait(&world->stop, clock_monotonic() + USEC_PER_MS);
+    }
+}
+
+START_TEST(under_the_brake_no_chunk_is_begun_and_no_lane_is_held)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    struct copier *copier;
+    struct err err = {0};
+    uint32_t lane = 0;
+    brake_init(&brake_of_the_test);
+    open_world_of(&world, 1, 1, &rule, true);
+    world.config.brake = &brake_of_the_test;
+    world.allow = brake_after_the_first;
+    ck_assert(copier_start(&world.config, &copier, &err));
+    usec_t until = clock_monotonic() + LONG;
+    while (!brake_is_on(&brake_of_the_test)) {
+        ck_assert_int_lt(clock_monotonic(), until);
+        (void)stop_wait(&world.stop, clock_monotonic() + USEC_PER_MS);
+    }
+    take_lane(&world, &lane);
+    ck_assert_int_eq(world.sides[0].reads, 1);
+    handoff_release(world.handoff, 0, CLAIM_LANE, lane);
+    (void)brake_set(&brake_of_the_test, BRAKE_PAUSED, false, "");
+    copier_join(copier);
+    expect_done(&world, 0, COVERS);
+    close_world(&world);
+    brake_free(&brake_of_the_test);
+}
+END_TEST
+
+START_TEST(a_limit_slows_all_workers_together_and_makes_chunks_small)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    struct throttle throttle;
+    throttle_init(&throttle, 6000, 0);
+    open_world_of(&world, 2, 2, &rule, true);
+    world.config.throttle = &throttle;
+    world.config.chunk_time = 50 * USEC_PER_MS;
+    usec_t began = clock_monotonic();
+    run(&world);
+    ck_assert_int_ge(clock_monotonic() - began, 300 * USEC_PER_MS - 100 * USEC_PER_MS);
+    for (uint32_t i = 0; i < 2; i++) {
+        expect_done(&world, i, COVERS);
+        ck_assert_uint_ge(world.sides[i].chunks, 4); /* the first has 150 rows */
+    }
+    close_world(&world);
+    throttle_free(&throttle);
+}
+END_TEST
+
+static bool stop_in_a_wait(struct world *world, enum call call, uint32_t table, struct err *err)
+{
+    (void)table, (void)err;
+    if (call == READER_NEXT && count_and_await(world, 1, 0) && world->counted == 3)
+        stop_request(&world->stop);
+    return true;
+}
+
+START_TEST(a_stop_ends_the_wait_for_a_limit)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    struct throttle throttle;
+    throttle_init(&throttle, 1, 0);
+    open_world_of(&world, 1, 1, &rule, true);
+    world.config.throttle = &throttle;
+    world.allow = stop_in_a_wait;
+    run(&world); /* a stop is no failure */
+    expect_untouched(&world, 0);
+    close_world(&world);
+    throttle_free(&throttle);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -1088,7 +1263,9 @@ int main(void)
         a_chunk_that_meets_a_row_goes_by_the_stage,
         a_worker_that_waits_for_the_stream_lets_go_of_a_table_that_begins_anew,
         planning_and_finishing_are_tried_again,
+        what_was_dropped_for_the_copy_is_built_before_a_table_is_finished,
         a_chunk_of_unknown_outcome_stays_in_flight,
+        a_chunk_is_asked_for_when_the_target_was_compared_meanwhile,
         a_lost_commit_is_found_done_and_not_copied_again,
         a_failure_that_does_not_pass_ends_the_copy,
         a_failure_ends_the_copy_while_another_worker_keeps_trying,
@@ -1099,6 +1276,9 @@ int main(void)
         a_stop_ends_the_trying,
         filtered_rows_are_neither_written_nor_counted,
         a_row_that_the_rules_refuse_names_its_table,
+        under_the_brake_no_chunk_is_begun_and_no_lane_is_held,
+        a_limit_slows_all_workers_together_and_makes_chunks_small,
+        a_stop_ends_the_wait_for_a_limit,
     };
     return unit_run("copier", tests, UNIT_COUNT(tests));
 }

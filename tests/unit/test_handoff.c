@@ -20,6 +20,7 @@ struct world {
     struct copy_key key;
     struct table_copy copy;
     struct snapshot initial;
+    bool waits;
     struct stop stop;
     lsn_t started_at;
     struct relation *relation;
@@ -84,6 +85,7 @@ static bool create(struct world *world, const char *note)
         .note = note,
         .initial = &world->initial,
         .started_at = world->started_at,
+        .waits = &world->waits,
         .stop = &world->stop,
         .reset = reset,
         .load = load_kept,
@@ -180,7 +182,7 @@ static void loaded(struct world *world, uint32_t lane, uint32_t number, const ch
                                         .upto = upto == NULL ? NULL : texts,
                                         .snapshot = (char *)(uintptr_t)snapshot,
                                         .lsn = lsn};
-    ck_assert_msg(handoff_loaded(world->handoff, 0, &record, &world->err), "%s",
+    ck_assert_msg(handoff_loaded(world->handoff, 0, &record, &world->err) == CHUNK_IS_LOADED, "%s",
                   world->err.message);
 }
 
@@ -301,6 +303,28 @@ START_TEST(a_chunk_must_see_what_the_slot_starts_after)
                      SNAPSHOT_TOO_OLD);
     ck_assert(handoff_open(world.handoff, 0, 0, &place));
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "nonsense", &world.err), SNAPSHOT_BAD);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_copy_made_again_must_see_all_that_had_begun_before_it)
+{
+    struct world world;
+    struct chunk_place place;
+    open_world(&world);
+    world.copy.covers = mem_string("760:760:");
+    ck_assert(create(&world, ""));
+    plan(&world, false, false);
+    claim(&world, 0);
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "755:760:755", &world.err),
+                     SNAPSHOT_TOO_OLD); /* committed, and waiting to be seen */
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "758:758:", &world.err),
+                     SNAPSHOT_TOO_OLD); /* the newest ones, still running */
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "760:765:761", &world.err),
+                     SNAPSHOT_TAKEN);
     close_world(&world);
 }
 END_TEST
@@ -443,7 +467,7 @@ START_TEST(a_chunk_that_is_there_and_cannot_be_taken_stays_in_flight)
     claim(&world, 0);
     start_reading(&world, 0, "750:750:");
     const struct chunk_record record = {.number = 7, .snapshot = (char *)(uintptr_t)"750:750:"};
-    ck_assert(!handoff_loaded(world.handoff, 0, &record, &world.err));
+    ck_assert_int_eq(handoff_loaded(world.handoff, 0, &record, &world.err), CHUNK_BAD);
     ck_assert_int_eq(world.err.class, ERR_CORRUPT);
     begin_waiting(&waiter, &world, 750);
     handoff_give_up(world.handoff);
@@ -673,6 +697,22 @@ START_TEST(chunks_that_came_meanwhile_are_no_loss)
 }
 END_TEST
 
+/* Its commit may have been one of a target that is gone. */
+START_TEST(a_chunk_that_a_comparison_did_not_know_of_is_to_be_asked_for)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    start_reading(&world, 0, "750:750:");
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    char *upto[] = {(char[]){"100"}};
+    const struct chunk_record record = {.upto = upto, .snapshot = (char[]){"750:750:"}, .lsn = 5};
+    ck_assert_int_eq(handoff_loaded(world.handoff, 0, &record, &world.err), CHUNK_TO_ASK);
+    ck_assert_int_eq(handoff_loaded(world.handoff, 0, &record, &world.err), CHUNK_IS_LOADED);
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(a_target_that_does_not_answer_ends_the_resuming)
 {
     struct world world;
@@ -782,6 +822,28 @@ START_TEST(a_change_without_its_key_is_refused)
 }
 END_TEST
 
+START_TEST(a_table_that_waits_is_neither_copied_nor_waited_for)
+{
+    struct world world;
+    struct arena arena;
+    open_world(&world);
+    world.waits = true;
+    arena_init(&arena, 1 << 16);
+    ck_assert(create(&world, ""));
+    ck_assert(handoff_is_settled(world.handoff));
+    ck_assert(handoff_all_copied(world.handoff));
+    ck_assert(!handoff_is_complete(world.handoff));
+    ck_assert_int_eq(judge(&world, 740, "5"), 'd');
+    ck_assert_int_eq(judge(&world, 750, "5"), 'd');
+    ck_assert_str_eq(world.contract->ops->note(world.contract, &arena), "740,750");
+    ck_assert(handoff_seen(world.handoff, "745:745:", &world.err)); /* some session's */
+    ck_assert_str_eq(world.contract->ops->note(world.contract, &arena), "750");
+    ck_assert(!handoff_seen(world.handoff, "nothing", &world.err));
+    arena_free(&arena);
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(what_is_kept_is_taken_up_again)
 {
     struct world world;
@@ -849,6 +911,7 @@ int main(void)
         a_chunk_must_see_what_was_dropped_for_it,
         a_chunk_must_see_what_was_kept_with_the_position,
         a_chunk_must_see_what_the_slot_starts_after,
+        a_copy_made_again_must_see_all_that_had_begun_before_it,
         one_workers_snapshot_does_not_speak_for_anothers,
         what_a_lost_snapshot_saw_is_not_taken_for_seen,
         a_change_in_flight_waits_and_is_applied_behind_its_chunk,
@@ -869,12 +932,14 @@ int main(void)
         what_was_emptied_and_is_back_is_taken_up_again,
         a_copy_that_has_lost_chunks_is_not_finished,
         chunks_that_came_meanwhile_are_no_loss,
+        a_chunk_that_a_comparison_did_not_know_of_is_to_be_asked_for,
         a_target_that_does_not_answer_ends_the_resuming,
         complete_when_all_is_loaded_kept_and_passed,
         the_stream_must_pass_where_the_source_was_at_the_start,
         a_passed_chunk_judges_no_more,
         a_whole_table_needs_no_key,
         a_change_without_its_key_is_refused,
+        a_table_that_waits_is_neither_copied_nor_waited_for,
         what_is_kept_is_taken_up_again,
         what_does_not_fit_together_is_refused,
         without_a_copy_nothing_is_judged,

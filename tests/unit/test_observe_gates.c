@@ -21,6 +21,19 @@ static void copy_runs(struct status *s)
     s->tables[1].copy = COPY_RUNNING;
 }
 
+static void copy_is_paused(struct status *s)
+{
+    copy_runs(s);
+    s->paused = true;
+}
+
+static void a_table_is_left_out(struct status *s)
+{
+    s->backfill_complete = false;
+    s->backfill_eta = -1;
+    s->tables[1].copy = COPY_HELD;
+}
+
 static void stream_is_before_the_snapshot(struct status *s)
 {
     s->backfill_complete = false;
@@ -195,6 +208,9 @@ static void a_transaction_is_prepared(struct status *s)
 
 static const struct spoiled spoils[] = {
     {copy_runs, "backfill", GATE_NO_GO, "1 table still to copy", "about 1 m 30 s"},
+    {copy_is_paused, "backfill", GATE_NO_GO, "1 table still to copy", "slackwater resume"},
+    {a_table_is_left_out, "backfill", GATE_NO_GO, "this run leaves out 1",
+     "without --backfill-only"},
     {stream_is_before_the_snapshot, "backfill", GATE_NO_GO, "not yet passed", "wait"},
     {no_table_is_known, "backfill", GATE_NO_GO, "not begun", "wait"},
     {target_is_away, "streaming", GATE_NO_GO, "connection refused", "resumes by itself"},

@@ -47,6 +47,13 @@ START_TEST(members_carry_the_picture)
         {"last_error", "null"},
         {"backfill.complete", "true"},
         {"backfill.estimated_rows", "2200"},
+        {"backfill.share", "1.0"},
+        {"backfill.chunks", "6"},
+        {"backfill.chunks_retried", "0"},
+        {"backfill.paused", "false"},
+        {"backfill.waiting", "[]"},
+        {"tables.1.copy.chunks", "3"},
+        {"tables.1.copy.share", "1.0"},
         {"slot.wal_status", "\"reserved\""},
         {"slot.error", "null"},
         {"slot.safe_wal_bytes", "null"},
@@ -92,6 +99,9 @@ START_TEST(what_is_not_known_is_null)
         "lag.below_threshold_seconds",
         "backfill.estimated_rows",
         "backfill.eta_seconds",
+        "backfill.pressure.replica_lag_seconds",
+        "backfill.pressure.standbys",
+        "backfill.pressure.target_latency_seconds",
         "slot.wal_status",
         "slot.active",
         "slot.retained_bytes",
@@ -100,13 +110,37 @@ START_TEST(what_is_not_known_is_null)
         "last_error",
         "error_rate",
     };
-    struct status status = {.backfill_estimated_rows = -1, .backfill_eta = -1};
+    struct status status = {.backfill_estimated_rows = -1,
+                            .backfill_eta = -1,
+                            .pressure = {-1, -1, -1, -1}};
     status.error_rate = 0.0 / (double)status.batches; /* no batch yet: not a number */
     json_t *document = document_of(&status);
     for (size_t i = 0; i < UNIT_COUNT(paths); i++)
         ck_assert_msg(json_is_null(at(document, paths[i])), "%s", paths[i]);
     ck_assert_uint_eq(json_array_size(at(document, "tables")), 0);
     json_decref(document);
+}
+END_TEST
+
+START_TEST(what_the_backfill_waits_for_is_listed)
+{
+    struct status status = picture_of_health();
+    status.paused = true;
+    status.pressure = (struct pressure_status){7 * USEC_PER_SEC, 2, 1500, 12};
+    status_wait(&status, WAIT_COMMITS, true, "commits");
+    status_wait(&status, WAIT_PAUSED, true, "paused");
+    json_t *document = document_of(&status);
+    char *waiting = json_dumps(at(document, "backfill.waiting"), JSON_COMPACT);
+    ck_assert_str_eq(waiting, "[{\"reason\":\"paused\",\"detail\":\"paused\"},"
+                              "{\"reason\":\"commits\",\"detail\":\"commits\"}]");
+    ck_assert(json_is_true(at(document, "backfill.paused")));
+    ck_assert_double_eq(
+        json_number_value(at(document, "backfill.pressure.replica_lag_seconds")), 7);
+    ck_assert_int_eq(
+        json_integer_value(at(document, "backfill.pressure.source_active_sessions")), 12);
+    free(waiting);
+    json_decref(document);
+    status_free(&status);
 }
 END_TEST
 
@@ -206,6 +240,7 @@ int main(void)
     const TTest *tests[] = {
         members_carry_the_picture,
         what_is_not_known_is_null,
+        what_the_backfill_waits_for_is_listed,
         an_error_names_its_time,
         a_wall_clock_set_back_gives_no_negative_uptime,
         names_and_messages_that_are_not_utf8_still_make_a_document,

@@ -1,4 +1,5 @@
 /* The terminal view: never wider than asked for, never a control byte, whatever the names. */
+#include "observe/forecast.h"
 #include "observe/text.h"
 #include "observe/view.h"
 #include "picture.h"
@@ -119,12 +120,41 @@ START_TEST(many_tables_are_capped_with_the_unfinished_first)
 }
 END_TEST
 
+START_TEST(a_backfill_says_how_far_it_is_and_what_it_waits_for)
+{
+    struct status status = picture_of_health();
+    status.phase = PHASE_BACKFILL;
+    status.backfill_complete = false;
+    status.backfill_rows_per_second = 110;
+    status.backfill_bytes_per_second = 9000;
+    status.tables[1].copy = COPY_RUNNING;
+    status.tables[1].copied_rows = 300;
+    status.tables[1].copied_bytes = 24576;
+    status.tables[1].copy_rows_per_second = 100;
+    status.tables[1].chunks_retried = 2;
+    status_wait(&status, WAIT_REPLICA_LAG, true, "replica lag 7.2 s (replica1), at most 5 s");
+    status_wait(&status, WAIT_RATE_LIMIT, false, "not now");
+    forecast_fill(&status);
+    char *text = draw(&status, plain);
+    static const char *const parts[] = {"65 %  1,500 of 2,300 rows, 7.2 s left",
+                                        "110 rows/s", "6 chunks, 2 copied again",
+                                        "replica lag 7.2 s (replica1), at most 5 s",
+                                        "rows       left", "        300        8 s"};
+    for (size_t i = 0; i < UNIT_COUNT(parts); i++)
+        ck_assert_msg(strstr(text, parts[i]) != NULL, "%s in\n%s", parts[i], text);
+    ck_assert_ptr_null(strstr(text, "not now"));
+    free(text);
+    status_free(&status);
+}
+END_TEST
+
 START_TEST(an_estimate_that_was_too_low_never_looks_done)
 {
     struct status status = picture_of_health();
     status.backfill_complete = false;
     status.tables[0].copy = COPY_RUNNING;
     status.tables[0].copied_rows = 5000; /* of 1100 estimated */
+    forecast_fill(&status);
     char *text = draw(&status, plain);
     ck_assert_ptr_nonnull(strstr(text, "99 %"));
     free(text);
@@ -176,6 +206,7 @@ int main(void)
         a_closed_gate_says_why_and_what_to_do,
         no_line_is_wider_than_the_terminal,
         many_tables_are_capped_with_the_unfinished_first,
+        a_backfill_says_how_far_it_is_and_what_it_waits_for,
         an_estimate_that_was_too_low_never_looks_done,
         colours_come_only_when_asked_for,
         without_unicode_the_view_itself_is_ascii,

@@ -73,6 +73,9 @@ START_TEST(every_option_is_taken)
     ck_assert_uint_eq(line.options.until_lsn, 0x16B374D848);
     ck_assert(line.options.no_backfill && line.options.no_stream);
     ck_assert(line.options.until_caught_up);
+    expect_run(&line, "run --redo a --redo=public.b", "run");
+    ck_assert_uint_eq(line.options.redo.count, 2);
+    ck_assert_str_eq(line.options.redo.names[1], "public.b");
     expect_run(&line, "status --watch --json --yes --config=f.yaml", "status");
     ck_assert(line.options.watch && line.options.json && line.options.yes);
     ck_assert_str_eq(line.options.config_file, "f.yaml");
@@ -141,6 +144,15 @@ START_TEST(a_word_that_is_no_choice_is_refused)
 }
 END_TEST
 
+START_TEST(a_copy_made_again_needs_a_copy)
+{
+    expect_bad("run --redo t --no-backfill",
+               "--redo copies a table, --no-backfill copies none: leave one of them out");
+    expect_bad("run --no-backfill --backfill-only t",
+               "--backfill-only copies a table, --no-backfill copies none: leave one of them out");
+}
+END_TEST
+
 START_TEST(a_second_command_is_one_too_many)
 {
     expect_bad("run check", "unexpected argument \"check\" (see slackwater --help)");
@@ -159,6 +171,7 @@ int main(void)
         values_where_none_belong_and_none_where_one_does,
         a_password_in_the_wrong_place_is_not_repeated,
         a_word_that_is_no_choice_is_refused,
+        a_copy_made_again_needs_a_copy,
         a_second_command_is_one_too_many,
     };
     return unit_run("options", tests, UNIT_COUNT(tests));

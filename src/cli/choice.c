@@ -1,0 +1,140 @@
+/* The tables that the command line names (choice.h). */
+#include "cli/choice.h"
+
+#include "base/mem.h"
+#include "schema/ident.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_called(const struct catalog_table *table, const char *name)
+{
+    char *display = ident_display(table->schema, table->name);
+    bool same = strcmp(display, name) == 0 || strcmp(table->name, name) == 0;
+    free(display);
+    return same;
+}
+
+static bool refuse_name(const struct migration *m, const char *option, const char *name,
+                        struct err *err)
+{
+    const char **names = mem_zero(m->source_count + 1, sizeof *names);
+    char **displays = mem_zero(m->source_count + 1, sizeof *displays);
+    for (size_t i = 0; i < m->source_count; i++)
+        names[i] = displays[i] =
+            ident_display(m->slot_tables[i].schema, m->slot_tables[i].name);
+    const char *near = yaml_nearest(name, names);
+    err_set(err, ERR_CONFIG, "%s %s: no rule reads or writes a table of this name%s%s%s", option,
+            name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    for (size_t i = 0; i < m->source_count; i++)
+        free(displays[i]);
+    free(displays);
+    free(names);
+    return err_remedy(err, "name it as schema.table, as in the file");
+}
+
+static bool mark(const struct migration *m, const char *option, const char *name, bool *marked,
+                 struct err *err)
+{
+    bool found = false;
+    for (size_t i = 0; i < m->table_count; i++) {
+        uint32_t source = m->targets[i].source;
+        if (!is_called(m->chain->sources[source].table, name) &&
+            !is_called(m->targets[i].table, name))
+            continue;
+        marked[source] = true;
+        found = true;
+    }
+    return found || refuse_name(m, option, name, err);
+}
+
+static bool mark_all(const struct migration *m, const char *option,
+                     const struct option_tables *tables, bool *marked, struct err *err)
+{
+    for (size_t i = 0; i < tables->count; i++)
+        if (!mark(m, option, tables->names[i], marked, err))
+            return false;
+    return true;
+}
+
+/* ---- what a copy beside what the stream has applied asks for ---- */
+
+static bool refuse_shared(const struct pg_target_table *target, struct err *err)
+{
+    err_set(err, ERR_CONFIG,
+            "--redo: which rows of target table %s.%s are this table's cannot be told, other "
+            "source tables write there too",
+            target->table->schema, target->table->name);
+    return err_remedy(err, "give each of them a column with another constant in the key, then "
+                           "begin the migration anew");
+}
+
+static bool is_parent(const struct migration *m, const struct catalog_table *table)
+{
+    for (size_t i = 0; i < m->target_catalog->table_count; i++) {
+        const struct catalog_table *child = &m->target_catalog->tables[i];
+        for (uint16_t k = 0; k < child->foreign_key_count; k++)
+            if (child->foreign_keys[k].parent_oid == table->oid)
+                return true;
+    }
+    return false;
+}
+
+/* Its rows would be of another time than those of the tables that they refer to. */
+static bool refuse_enforced(const struct pg_target_table *target, struct err *err)
+{
+    err_set(err, ERR_CONFIG,
+            "foreign keys of target table %s.%s are enforced for what slackwater writes: it "
+            "cannot be copied by itself in a migration under way",
+            target->table->schema, target->table->name);
+    return err_remedy(err, "GRANT SET ON PARAMETER session_replication_role to the target's role, "
+                           "or use a superuser");
+}
+
+static bool check_late_copies(const struct migration *m, const bool *redo, struct err *err)
+{
+    bool enforced = !m->target_catalog->can_set_replica_role;
+    for (size_t i = 0; i < m->table_count; i++) {
+        const struct pg_target_table *target = &m->targets[i];
+        if (!redo[target->source] && !m->joining[target->source])
+            continue;
+        if (redo[target->source] && target->shared)
+            return refuse_shared(target, err);
+        if (enforced && (target->table->foreign_key_count > 0 || is_parent(m, target->table)))
+            return refuse_enforced(target, err);
+    }
+    return true;
+}
+
+/* All but those that were named, to be copied or to be copied anew. */
+static bool leave_out(const struct migration *m, const struct options *options,
+                      struct choice *choice, struct err *err)
+{
+    if (options->backfill_only.count == 0)
+        return true;
+    if (!mark_all(m, "--backfill-only", &options->backfill_only, choice->left_out, err))
+        return false;
+    for (size_t i = 0; i < m->source_count; i++)
+        choice->left_out[i] = !choice->left_out[i] && !choice->redo[i];
+    return true;
+}
+
+bool choice_make(const struct migration *migration, const struct options *options,
+                 struct choice *choice, struct err *err)
+{
+    *choice = (struct choice){.redo = mem_zero(migration->source_count + 1, sizeof(bool)),
+                              .left_out = mem_zero(migration->source_count + 1, sizeof(bool))};
+    if (mark_all(migration, "--redo", &options->redo, choice->redo, err) &&
+        check_late_copies(migration, choice->redo, err) &&
+        leave_out(migration, options, choice, err))
+        return true;
+    choice_free(choice);
+    return false;
+}
+
+void choice_free(struct choice *choice)
+{
+    free(choice->redo);
+    free(choice->left_out);
+    *choice = (struct choice){0};
+}
