@@ -56,6 +56,7 @@ static const char INSTALL_SQL[] =
     "  staged boolean NOT NULL DEFAULT false,"
     "  bounds text[],"
     "  begun int NOT NULL DEFAULT 0," /* anew, so often */
+    "  chunks int NOT NULL DEFAULT 0," /* how many rows chunk has of it */
     "  finished_at timestamptz,"
     "  PRIMARY KEY (migration, source));"
     "CREATE TABLE IF NOT EXISTS slackwater.chunk ("
@@ -455,6 +456,7 @@ static bool read_copy(const PGresult *r, int row, struct control_copy *found, st
     plan->staged = flag(r, row, 7);
     found->copy.begun = (uint32_t)strtoul(PQgetvalue(r, row, 9), NULL, 10);
     found->copy.covers = optional_text(r, row, 10);
+    found->chunks = strtoull(PQgetvalue(r, row, 11), NULL, 10);
     return PQgetisnull(r, row, 8) ||
            text_array_parse(PQgetvalue(r, row, 8), &plan->bounds, &plan->bound_count, err);
 }
@@ -465,7 +467,7 @@ static bool read_copies(struct session *session, const char *migration,
     PGresult *r = session_query(session,
                                 "SELECT source, updates_deletes, partitions, needed,"
                                 " finished_at IS NOT NULL, plan_made, whole, staged, bounds, begun,"
-                                " covers"
+                                " covers, chunks"
                                 " FROM slackwater.copy WHERE migration = $1"
                                 " ORDER BY source COLLATE \"C\"",
                                 1, &migration, err);
@@ -535,13 +537,29 @@ static bool read_chunks(struct session *session, const char *migration,
     return ok;
 }
 
+/* Chunks are read after the copies, and more may have come between. Fewer: somebody has removed
+ * their rows, and what was copied then is not known any more. */
+static bool check_chunks(const struct control_copy *copies, size_t count, struct err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (copies[i].copy.chunk_count >= copies[i].chunks)
+            continue;
+        err_set(err, ERR_CONFIG, "slackwater.chunk has %zu of the %zu chunks of %s that were copied",
+                copies[i].copy.chunk_count, copies[i].chunks, copies[i].source);
+        return err_remedy(err, "restore its rows, or copy the table again: run --redo %s",
+                          copies[i].source);
+    }
+    return true;
+}
+
 bool control_load_copies(struct session *session, const char *migration,
                          struct control_copy **copies, size_t *count, struct err *err)
 {
     struct control_copy *found = NULL;
     size_t found_count = 0;
     if (read_copies(session, migration, &found, &found_count, err) &&
-        read_chunks(session, migration, found, found_count, err)) {
+        read_chunks(session, migration, found, found_count, err) &&
+        check_chunks(found, found_count, err)) {
         *copies = found;
         *count = found_count;
         return true;

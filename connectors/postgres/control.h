@@ -51,6 +51,7 @@ struct control_migration {
 struct control_copy {
     char *source; /* quoted, qualified name of the source table */
     struct table_copy copy;
+    size_t chunks;           /* that were ever recorded since the copy began */
     uint16_t key_count;      /* of each chunk's upto; 0 when no chunk has one */
     char *partitions;        /* continuity_fingerprint() when the migration began */
     int64_t updates_deletes; /* of an insert-only source table when the migration began */

@@ -519,14 +519,15 @@ static bool pg_writer_loaded(struct table_writer *writer, struct err *err)
 /* Only behind the chunks that are known here: a target that has come back without some, or with
  * those of a copy that had begun anew, takes no more until resume() has seen to it. */
 static const char RECORD_SQL[] =
-    "INSERT INTO slackwater.chunk (migration, source, lane, number, upto, snapshot, lsn, rows,"
-    "                              bytes)"
+    "WITH counted AS (UPDATE slackwater.copy SET chunks = chunks + 1"
+    "                 WHERE migration = $1::text AND source = $2::text AND plan_made"
+    "                   AND begun = $10::int RETURNING 1)"
+    " INSERT INTO slackwater.chunk (migration, source, lane, number, upto, snapshot, lsn, rows,"
+    "                               bytes)"
     " SELECT $1::text, $2::text, $3::int, $4::int, $5::text[], $6::text, $7::pg_lsn, $8::bigint,"
     "        $9::bigint"
-    " FROM slackwater.copy c"
-    " WHERE c.migration = $1::text AND c.source = $2::text AND c.plan_made"
-    "   AND c.begun = $10::int"
-    "   AND $4::int = (SELECT count(*) FROM slackwater.chunk k"
+    " FROM counted"
+    " WHERE $4::int = (SELECT count(*) FROM slackwater.chunk k"
     "                  WHERE k.migration = $1::text AND k.source = $2::text"
     "                    AND k.lane = $3::int)";
 
@@ -687,7 +688,7 @@ static bool forget_chunks(struct pg_table_writer *w, uint32_t source, bool whole
                      values, err) &&
            update_copy(w,
                        "UPDATE slackwater.copy SET needed = true, plan_made = false,"
-                       " whole = $3, staged = false, bounds = NULL, begun = begun + 1,"
+                       " whole = $3, staged = false, bounds = NULL, begun = begun + 1, chunks = 0,"
                        " finished_at = NULL, covers = coalesce($4, covers)"
                        " WHERE migration = $1 AND source = $2",
                        4, values, err);

@@ -381,6 +381,35 @@ static bool redo_tables(struct run *run, struct err *err)
     return ok;
 }
 
+static bool has_rows(struct run *run, size_t table, bool *has, struct err *err)
+{
+    const struct bound_source *source = &run->migration.chain->sources[table];
+    *has = false;
+    for (uint32_t i = 0; !*has && i < source->table_count; i++)
+        if (!pg_table_has_rows(&run->migration.target,
+                               &run->migration.targets[source->first_table + i], has, err))
+            return false;
+    return true;
+}
+
+/* Once a table is copied, the stream may rightly have deleted all of it. In mid-copy that is so
+ * unlikely that somebody else is to be thought of first. */
+static bool check_not_emptied(struct run *run, struct err *err)
+{
+    for (size_t i = 0; i < run->migration.source_count; i++) {
+        bool has = true;
+        bool amid = !run->copies[i].finished && counter_get(&run->progress.tables[i].copied_rows);
+        if (amid && !has_rows(run, i, &has, err))
+            return false;
+        if (has)
+            continue;
+        err_set(err, ERR_CONFIG, "%s is copied in part, and not one of its rows is at the target: "
+                "it was emptied there", run->migration.source_names[i]);
+        return err_remedy(err, "copy it again: run --redo %s", run->migration.source_names[i]);
+    }
+    return true;
+}
+
 /* Begins or resumes, and learns what is copied. */
 static bool establish(struct run *run, struct err *err)
 {
@@ -400,7 +429,7 @@ static bool establish(struct run *run, struct err *err)
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&
            probe_insert_position(&m->source, &run->started_at, err) &&
            (run->invocation->options->redo.count == 0 || redo_tables(run, err)) &&
-           load_copies(run, err) &&
+           load_copies(run, err) && check_not_emptied(run, err) &&
            deferred_index_any(&m->target, run->config->migration, &run->indexes_left, err) &&
            probe_position(&m->source, &run->began_at, err);
 }

@@ -276,3 +276,30 @@ def test_a_chunk_is_read_from_the_keys_index_whatever_the_statistics_say(world):
                "the scans of the key's index to be counted")
     assert world.source.value(scans[2]) == 0
     assert world.source.value(scans[0]) < chunk_count / 4  # others look at it too
+
+
+@pytest.fixture
+def killed(world):
+    """A migration killed when some chunks of table t were there, and not started again."""
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    fill(world, "SELECT i, 'v' FROM generate_series(1, {n}) i", 20000, analyzed=True)
+    with load.Stall(world.target, "t", "NEW.id % 10000 = 9999") as stall:
+        product = world.product(backfill=SMALL).start()
+        stall.wait_reached()
+        wait.until(lambda: chunks(world), "a finished chunk")
+        product.kill9()
+    return product
+
+
+@pytest.mark.parametrize("damage, words", [
+    ("DELETE FROM slackwater.chunk WHERE number = 0", "slackwater.chunk has"),
+    ("DELETE FROM slackwater.chunk", "slackwater.chunk has 0 of the"),
+    ("TRUNCATE t", "it was emptied there"),
+], ids=["a-chunk-gone", "all-chunks-gone", "table-emptied"])
+def test_what_was_copied_and_is_not_known_any_more_is_told(world, killed, damage, words):
+    world.target.run(damage)
+    result = killed.run_to_end("--until-caught-up")
+    assert result.status == 2, result.text
+    assert words in result.text and "run --redo" in result.text, result.text
+    assert killed.run_to_end("--until-caught-up", "--redo", "public.t").status == 0
+    world.assert_equal()
