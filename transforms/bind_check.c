@@ -128,22 +128,22 @@ static void check_domain(struct binder *binder, const struct plan_column *column
 {
     const struct catalog_column *target = column->target;
     const struct source_column *plain = column->rule->plain;
-    struct report report = {.id = "column.domain",
-                            .severity = plain ? SEVERITY_POTENTIALLY_BREAKING
-                                              : SEVERITY_NON_BREAKING,
-                            .where = place(binder, column),
-                            .impact = "a row with a value that the domain refuses stops the run",
-                            .fix = "mend such values first, or map them"};
+    struct report report = {
+        .id = "column.domain",
+        .severity = plain ? SEVERITY_POTENTIALLY_BREAKING : SEVERITY_NON_BREAKING,
+        .where = place(binder, column),
+        .impact = "a row with a value that the domain refuses stops the run",
+        .fix = "mend such values first, or map them"};
 
-    if (!target->domain || (plain && plain->column->domain &&
-                            strcmp(plain->column->domain, target->domain) == 0))
+    if (!target->domain ||
+        (plain && plain->column->domain && strcmp(plain->column->domain, target->domain) == 0))
         return;
     if (!rule_no_sql(column->rule))
         report.validation_query =
             count_in(binder, domain_rows(binder, column),
                      text_format(binder->arena, "NOT (%s)", target->domain));
-    binder_report(binder, &report, "target column %s.%s is of a domain: %s", binder->target_text,
-                  target->name, target->domain);
+    binder_report(binder, &report, "target column %s.%s is of a domain: %s",
+                  binder->target_text, target->name, target->domain);
 }
 
 /* --- NULL --- */
@@ -209,19 +209,19 @@ static void check_made_null(struct binder *binder, const struct plan_column *col
         .severity = no_sql ? SEVERITY_POTENTIALLY_BREAKING : SEVERITY_NON_BREAKING,
         .where = place(binder, column),
         .impact = "a row with NULL there stops the run",
-        .fix = text_format(binder->arena, "give it a default: columns: { %s: { ..., default: ... } }",
+        .fix = text_format(binder->arena,
+                           "give it a default: columns: { %s: { ..., default: ... } }",
                            column->target->name)};
 
     if (!no_sql)
-        report.validation_query =
-            count_in(binder, made_rows(binder, column), "\"v\" IS NULL");
+        report.validation_query = count_in(binder, made_rows(binder, column), "\"v\" IS NULL");
     binder_report(binder, &report, "target column %s.%s %s, its rule may give NULL",
                   binder->target_text, column->target->name,
                   column->target->not_null ? "is NOT NULL" : "is in the key");
 }
 
-/* Whether the texts that a rule makes are values of the column, where a query can tell. What the
- * target evaluates has a type of its own, which the target was asked about. */
+/* Whether the texts that a rule makes are values of the column, where a query can tell. What
+ * the target evaluates has a type of its own, which the target was asked about. */
 static void check_made_type(struct binder *binder, const struct plan_column *column)
 {
     const struct catalog_column made = {.name = (char *)"v",

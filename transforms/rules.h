@@ -31,9 +31,9 @@ struct bound_column {
     const struct rule *rule; /* never NULL: a carried column has a `from` rule of its own */
     bool passes;             /* the source's value goes through, in its format */
     enum passage_kind travels;
-    const char *why;           /* "" for PASSAGE_BINARY */
-    bool keeps_stream_text;    /* the stream cannot be binary because of it */
-    const char *no_sql;      /* why the value cannot be said in SQL: a clause; NULL: it can */
+    const char *why;        /* "" for PASSAGE_BINARY */
+    bool keeps_stream_text; /* the stream cannot be binary because of it */
+    const char *no_sql;     /* why the value cannot be said in SQL: a clause; NULL: it can */
 };
 
 /* The rows of one source table that go to one target table. An entry of the file gives one, or
@@ -95,8 +95,8 @@ struct chain {
     const struct bound_table *tables; /* those of one source beside each other */
     size_t merge_count;
     const struct chain_merge *merges;
-    /* The stream may ask pgoutput for binary values: each column either passes, or can be turned
-     * to text here, or comes as text in any case. One stream has one format. */
+    /* The stream may ask pgoutput for binary values: each column either passes, or can be
+     * turned to text here, or comes as text in any case. One stream has one format. */
     bool stream_binary;
     const char
         *stream_text_reason; /* why not: "public.t.c (regclass holds ...)"; NULL if binary */
@@ -110,8 +110,8 @@ struct chain {
  * a table left out in silence would be a table lost). Keeps nothing of the YAML tree. */
 bool rules_load(const struct yaml_node *tables, struct rules **rules, struct err *err);
 void rules_free(struct rules *rules);
-/* Who is asked, when they are bound, about constants of types that are not read here. Borrowed; NULL:
- * nobody, and such constants are taken as they stand. */
+/* Who is asked, when they are bound, about constants of types that are not read here. Borrowed;
+ * NULL: nobody, and such constants are taken as they stand. */
 void rules_ask_types(struct rules *rules, const struct type_reader *types);
 
 /* Binds. False (ERR_CONFIG) only when `findings` got a breaking one: the first is the message
@@ -120,8 +120,8 @@ void rules_ask_types(struct rules *rules, const struct type_reader *types);
 bool rules_bind(const struct rules *rules, const struct catalog *source,
                 const struct catalog *target, struct findings *findings, struct chain **chain,
                 struct err *err);
-/* The same where rules may hold expressions (`sql`), which the servers read while they are bound.
- * Also false when one does not answer (not ERR_CONFIG). */
+/* The same where rules may hold expressions (`sql`), which the servers read while they are
+ * bound. Also false when one does not answer (not ERR_CONFIG). */
 bool rules_bind_asking(const struct rules *rules, const struct catalog *source,
                        const struct catalog *target, const struct formula_reader *formulas,
                        struct findings *findings, struct chain **chain, struct err *err);

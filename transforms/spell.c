@@ -21,7 +21,8 @@ static const struct catalog_enum *find_enum(struct binder *binder, bool target,
     if (column->type_kind != 'e' || !dot)
         return NULL;
     return catalog_find_enum(
-        catalog, text_copy_sized(binder->arena, column->base_type, (size_t)(dot - column->base_type)),
+        catalog,
+        text_copy_sized(binder->arena, column->base_type, (size_t)(dot - column->base_type)),
         dot + 1);
 }
 
@@ -57,9 +58,8 @@ static const char *base_text(struct arena *arena, const struct catalog_column *c
 static bool ask(struct binder *binder, bool target, const struct catalog_column *column,
                 const char *text, struct value *value, const char **why)
 {
-    const struct type_text type = {.target = target,
-                                   .exact = column->type_name,
-                                   .base = base_text(binder->arena, column)};
+    const struct type_text type = {
+        .target = target, .exact = column->type_name, .base = base_text(binder->arena, column)};
     const char *spelled;
     struct err err = {0};
 

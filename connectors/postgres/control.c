@@ -20,9 +20,7 @@ static const char *const STATES[] = {"none", "creating", "started"};
 #define INSTALL_LOCK "SELECT pg_advisory_xact_lock(hashtextextended('slackwater control', 0));"
 
 static const char INSTALL_SQL[] =
-    "BEGIN;"
-    INSTALL_LOCK
-    "CREATE SCHEMA IF NOT EXISTS slackwater;"
+    "BEGIN;" INSTALL_LOCK "CREATE SCHEMA IF NOT EXISTS slackwater;"
     "CREATE TABLE IF NOT EXISTS slackwater.layout (version int NOT NULL);"
     "DELETE FROM slackwater.layout; INSERT INTO slackwater.layout VALUES (2);"
     "CREATE TABLE IF NOT EXISTS slackwater.migration ("
@@ -55,7 +53,7 @@ static const char INSTALL_SQL[] =
     "  whole boolean NOT NULL DEFAULT false,"
     "  staged boolean NOT NULL DEFAULT false,"
     "  bounds text[],"
-    "  begun int NOT NULL DEFAULT 0," /* anew, so often */
+    "  begun int NOT NULL DEFAULT 0,"  /* anew, so often */
     "  chunks int NOT NULL DEFAULT 0," /* how many rows chunk has of it */
     "  finished_at timestamptz,"
     "  PRIMARY KEY (migration, source));"
@@ -105,8 +103,8 @@ static const char LOAD_SQL[] =
 /* *version 0: nothing is installed. */
 static bool read_layout(struct session *session, long *version, struct err *err)
 {
-    PGresult *r = session_exec(session, "SELECT to_regclass('slackwater.layout') IS NOT NULL",
-                               err);
+    PGresult *r =
+        session_exec(session, "SELECT to_regclass('slackwater.layout') IS NOT NULL", err);
     if (r == NULL)
         return false;
     bool installed = PQgetvalue(r, 0, 0)[0] == 't';
@@ -201,9 +199,8 @@ void control_migration_free(struct control_migration *migration)
 bool control_lock(struct session *session, const char *migration, bool *taken, struct err *err)
 {
     PGresult *r = session_query(
-        session,
-        "SELECT pg_try_advisory_lock(hashtextextended('slackwater:' || $1, 0))", 1, &migration,
-        err);
+        session, "SELECT pg_try_advisory_lock(hashtextextended('slackwater:' || $1, 0))", 1,
+        &migration, err);
     if (r == NULL)
         return err_wrap(err, "taking the migration's lock");
     *taken = PQgetvalue(r, 0, 0)[0] == 't';
@@ -259,9 +256,11 @@ bool control_end_copiers(struct session *session, const char *migration, struct 
         if (gone)
             return true;
         if (clock_monotonic() > until) {
-            err_set(err, ERR_RETRY, "target: a transaction of the last run's copy does not end");
-            return err_remedy(err, "end the sessions that hold slackwater's advisory lock there "
-                                   "(pg_locks, pg_terminate_backend)");
+            err_set(err, ERR_RETRY,
+                    "target: a transaction of the last run's copy does not end");
+            return err_remedy(err,
+                              "end the sessions that hold slackwater's advisory lock there "
+                              "(pg_locks, pg_terminate_backend)");
         }
         if (stop_wait(session->stop, clock_monotonic() + COPIERS_PAUSE))
             return err_set(err, ERR_STOPPED, "stopped while waiting for the last run's copies");
@@ -282,7 +281,7 @@ bool control_begin(struct session *session, const char *migration,
     char timeline[16];
     snprintf(timeline, sizeof timeline, "%u", facts->timeline);
     const char *values[] = {migration, STATES[CONTROL_CREATING], facts->system_identifier,
-                            timeline, facts->source_database, facts->stats_reset};
+                            timeline,  facts->source_database,   facts->stats_reset};
     return run_query(session,
                      "INSERT INTO slackwater.migration"
                      " (name, state, system_identifier, timeline, source_database, stats_reset)"
@@ -301,7 +300,8 @@ static bool insert_copy(struct session *session, const char *migration,
 {
     char changed[32];
     snprintf(changed, sizeof changed, "%lld", (long long)copy->updates_deletes);
-    const char *values[] = {migration, copy->source, changed, copy->copy.needed ? "t" : "f",
+    const char *values[] = {migration,        copy->source,
+                            changed,          copy->copy.needed ? "t" : "f",
                             copy->partitions, copy->copy.covers};
     return run_query(session,
                      "INSERT INTO slackwater.copy (migration, source, updates_deletes, needed,"
@@ -431,9 +431,8 @@ bool control_set_paused(struct session *session, const char *migration, bool pau
 bool control_read_paused(struct session *session, const char *migration, bool *paused,
                          struct err *err)
 {
-    PGresult *r = session_query(session,
-                                "SELECT paused FROM slackwater.migration WHERE name = $1", 1,
-                                &migration, err);
+    PGresult *r = session_query(
+        session, "SELECT paused FROM slackwater.migration WHERE name = $1", 1, &migration, err);
     if (r == NULL)
         return err_wrap(err, "reading whether the backfill is paused");
     bool found = PQntuples(r) == 1;
@@ -464,13 +463,14 @@ static bool read_copy(const PGresult *r, int row, struct control_copy *found, st
 static bool read_copies(struct session *session, const char *migration,
                         struct control_copy **copies, size_t *count, struct err *err)
 {
-    PGresult *r = session_query(session,
-                                "SELECT source, updates_deletes, partitions, needed,"
-                                " finished_at IS NOT NULL, plan_made, whole, staged, bounds, begun,"
-                                " covers, chunks"
-                                " FROM slackwater.copy WHERE migration = $1"
-                                " ORDER BY source COLLATE \"C\"",
-                                1, &migration, err);
+    PGresult *r =
+        session_query(session,
+                      "SELECT source, updates_deletes, partitions, needed,"
+                      " finished_at IS NOT NULL, plan_made, whole, staged, bounds, begun,"
+                      " covers, chunks"
+                      " FROM slackwater.copy WHERE migration = $1"
+                      " ORDER BY source COLLATE \"C\"",
+                      1, &migration, err);
     bool ok = r != NULL;
     *count = ok ? (size_t)PQntuples(r) : 0;
     *copies = mem_zero(*count + 1, sizeof **copies);
@@ -529,7 +529,8 @@ static bool read_chunks(struct session *session, const char *migration,
         int first = row;
         while (row < PQntuples(r) && strcmp(PQgetvalue(r, row, 0), copies[i].source) == 0)
             row++;
-        copies[i].copy.chunks = mem_zero((size_t)(row - first) + 1, sizeof(struct chunk_record));
+        copies[i].copy.chunks =
+            mem_zero((size_t)(row - first) + 1, sizeof(struct chunk_record));
         for (int at = first; ok && at < row; at++)
             ok = read_chunk(r, at, &copies[i], err);
     }
@@ -544,7 +545,8 @@ static bool check_chunks(const struct control_copy *copies, size_t count, struct
     for (size_t i = 0; i < count; i++) {
         if (copies[i].copy.chunk_count >= copies[i].chunks)
             continue;
-        err_set(err, ERR_CONFIG, "slackwater.chunk has %zu of the %zu chunks of %s that were copied",
+        err_set(err, ERR_CONFIG,
+                "slackwater.chunk has %zu of the %zu chunks of %s that were copied",
                 copies[i].copy.chunk_count, copies[i].chunks, copies[i].source);
         return err_remedy(err, "restore its rows, or copy the table again: run --redo %s",
                           copies[i].source);
@@ -581,9 +583,8 @@ void control_copies_free(struct control_copy *copies, size_t count)
 bool control_drop_origin(struct session *session, const char *origin, struct err *err)
 {
     /* Two steps: the right to call the function is asked for even if it would not be called. */
-    PGresult *r = session_query(session,
-                                "SELECT FROM pg_replication_origin WHERE roname = $1", 1,
-                                &origin, err);
+    PGresult *r = session_query(session, "SELECT FROM pg_replication_origin WHERE roname = $1",
+                                1, &origin, err);
     bool exists = r != NULL && PQntuples(r) == 1;
     PQclear(r);
     if (r != NULL && exists) {
@@ -593,7 +594,8 @@ bool control_drop_origin(struct session *session, const char *origin, struct err
     return r != NULL || err_wrap(err, "dropping replication origin %s", origin);
 }
 
-/* In a transaction, so that no migration that begins meanwhile loses the schema under its feet. */
+/* In a transaction, so that no migration that begins meanwhile loses the schema under its feet.
+ */
 static bool remove_rows(struct session *session, const char *migration, struct err *err)
 {
     if (!session_run(session, INSTALL_LOCK, err) ||

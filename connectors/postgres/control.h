@@ -8,9 +8,9 @@
  *   copy       one row a source table: whether and how it is copied
  *   chunk      one row a loaded chunk of a table: its last key, snapshot and counts; written in
  *              the same target transaction as the copied rows
- *   deferred_index  one row an index that a copy dropped: how to make it again, and whether that is
- *              done (postgres/deferred_index.h)
- *   claim      which rows of which target tables are the migration's (claim.h)
+ *   deferred_index  one row an index that a copy dropped: how to make it again, and whether
+ * that is done (postgres/deferred_index.h) claim      which rows of which target tables are the
+ * migration's (claim.h)
  *
  * Life of a migration row:
  *
@@ -39,7 +39,7 @@ struct control_migration {
     char *system_identifier; /* of the source */
     uint32_t timeline;
     char *source_database;
-    char *stats_reset; /* when the source's statistics were last reset, then; "" never */
+    char *stats_reset;      /* when the source's statistics were last reset, then; "" never */
     char *initial_snapshot; /* what the slot's start already contained; pg_snapshot text */
     lsn_t consistent_lsn;   /* the slot's start */
     lsn_t applied;          /* progress */
@@ -68,8 +68,7 @@ void control_migration_free(struct control_migration *migration);
 
 /* Takes the migration for this session (an advisory lock, gone with the session). False in
  * *taken when another session has it. */
-bool control_lock(struct session *session, const char *migration, bool *taken,
-                  struct err *err);
+bool control_lock(struct session *session, const char *migration, bool *taken, struct err *err);
 
 /* Where an instance's transactions that hold chunks begin: with this they share the lock that
  * control_end_copiers() takes alone. SQL, appended. */
@@ -85,10 +84,10 @@ bool control_begin(struct session *session, const char *migration,
 /* In one transaction: state started, initial snapshot, progress at the slot's start, and a
  * copy row for each table, of which `copy.needed` is kept. */
 bool control_started(struct session *session, const char *migration, const char *snapshot,
-                     lsn_t consistent_lsn, size_t copy_count,
-                     const struct control_copy *copies, struct err *err);
-/* The same rows for tables that join a migration that has started, with their `copy.covers`; what
- * is there already stays. */
+                     lsn_t consistent_lsn, size_t copy_count, const struct control_copy *copies,
+                     struct err *err);
+/* The same rows for tables that join a migration that has started, with their `copy.covers`;
+ * what is there already stays. */
 bool control_join(struct session *session, const char *migration, size_t copy_count,
                   const struct control_copy *copies, struct err *err);
 /* The source tables of a migration: the copy rows' names. Free with text_array_free(). */
@@ -101,8 +100,9 @@ bool control_note_rules(struct session *session, const char *migration, const ch
 bool control_set_http_address(struct session *session, const char *migration,
                               const char *address, struct err *err);
 
-/* Pauses the backfill or lets it go on; *changed: it was not so before. ERR_CONFIG when there is no
- * such migration, or no control schema. Needs no lock: the running instance looks for it. */
+/* Pauses the backfill or lets it go on; *changed: it was not so before. ERR_CONFIG when there
+ * is no such migration, or no control schema. Needs no lock: the running instance looks for it.
+ */
 bool control_set_paused(struct session *session, const char *migration, bool paused,
                         bool *changed, struct err *err);
 bool control_read_paused(struct session *session, const char *migration, bool *paused,
@@ -112,7 +112,8 @@ bool control_read_paused(struct session *session, const char *migration, bool *p
 bool control_set_baselines(struct session *session, const char *migration,
                            const struct control_copy *copy, struct err *err);
 
-/* The copy rows of a migration, with their chunks by lane and number. Caller frees with control_copies_free(). */
+/* The copy rows of a migration, with their chunks by lane and number. Caller frees with
+ * control_copies_free(). */
 bool control_load_copies(struct session *session, const char *migration,
                          struct control_copy **copies, size_t *count, struct err *err);
 void control_copies_free(struct control_copy *copies, size_t count);

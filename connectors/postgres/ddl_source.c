@@ -31,7 +31,8 @@ static const char COLUMNS_SQL[] =
     "   SELECT q.oid FROM pg_depend p JOIN pg_class q ON q.oid = p.refobjid AND q.relkind = 'S'"
     "   WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid"
     "     AND p.refclassid = 'pg_class'::regclass"
-    "     AND pg_get_expr(d.adbin, d.adrelid) = format('nextval(%L::regclass)', q.oid::regclass)"
+    "     AND pg_get_expr(d.adbin, d.adrelid) = format('nextval(%L::regclass)', "
+    "q.oid::regclass)"
     "   LIMIT 1) s ON true"
     " WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped"
     " ORDER BY a.attrelid, a.attnum";
@@ -65,7 +66,8 @@ static const char INDEXES_SQL[] =
 static const char PARTS_SQL[] =
     "SELECT i.indrelid, i.indexrelid, pg_get_indexdef(i.indexrelid, p.n, false),"
     "       concat(CASE WHEN c.oid IS NOT NULL THEN"
-    "                ' COLLATE ' || quote_ident(cn.nspname) || '.' || quote_ident(c.collname) END,"
+    "                ' COLLATE ' || quote_ident(cn.nspname) || '.' || quote_ident(c.collname) "
+    "END,"
     "              CASE WHEN NOT o.opcdefault OR a.attoptions IS NOT NULL THEN"
     "                ' ' || quote_ident(os.nspname) || '.' || quote_ident(o.opcname) END,"
     "              ' (' || array_to_string(a.attoptions, ', ') || ')',"
@@ -130,13 +132,16 @@ static const char SEQUENCES_SQL[] =
 
 static const char TYPES_SQL[] =
     "SELECT t.oid, n.nspname, t.typname, t.typtype,"
-    "       CASE WHEN x.refobjid IS NOT NULL OR (t.typcategory = 'A' AND t.typtype = 'b') THEN NULL"
-    "       WHEN t.typtype = 'e' THEN (SELECT 'AS ENUM (' || string_agg(quote_literal(enumlabel),"
+    "       CASE WHEN x.refobjid IS NOT NULL OR (t.typcategory = 'A' AND t.typtype = 'b') THEN "
+    "NULL"
+    "       WHEN t.typtype = 'e' THEN (SELECT 'AS ENUM (' || "
+    "string_agg(quote_literal(enumlabel),"
     "            ', ' ORDER BY enumsortorder) || ')' FROM pg_enum WHERE enumtypid = t.oid)"
     "       WHEN t.typtype = 'd' THEN concat('AS ', format_type(t.typbasetype, t.typtypmod),"
     "            CASE WHEN t.typcollation <> b.typcollation THEN ' COLLATE ' ||"
     "              quote_ident(ln.nspname) || '.' || quote_ident(l.collname) END,"
-    "            ' DEFAULT ' || pg_get_expr(t.typdefaultbin, 0), CASE WHEN t.typnotnull THEN ' NOT NULL' END,"
+    "            ' DEFAULT ' || pg_get_expr(t.typdefaultbin, 0), CASE WHEN t.typnotnull THEN ' "
+    "NOT NULL' END,"
     "            (SELECT string_agg(' CONSTRAINT ' || quote_ident(k.conname) || ' '"
     "               || pg_get_constraintdef(k.oid), '' ORDER BY k.conname)"
     "             FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'))"
@@ -177,18 +182,34 @@ static const char EXTENSIONS_SQL[] =
     "SELECT e.oid, e.extname, n.nspname FROM pg_extension e"
     " JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY e.extname COLLATE \"C\"";
 
-enum query { TABLES, COLUMNS, CONSTRAINTS, INDEXES, PARTS, REFERENCES, USES, SEQUENCES, TYPES,
-             EXTENSIONS, QUERY_COUNT };
+enum query {
+    TABLES,
+    COLUMNS,
+    CONSTRAINTS,
+    INDEXES,
+    PARTS,
+    REFERENCES,
+    USES,
+    SEQUENCES,
+    TYPES,
+    EXTENSIONS,
+    QUERY_COUNT
+};
 
 static const struct {
     const char *sql;
     bool of_tables;
 } QUERIES[QUERY_COUNT] = {
-    [TABLES] = {TABLES_SQL, true},         [COLUMNS] = {COLUMNS_SQL, true},
-    [CONSTRAINTS] = {CONSTRAINTS_SQL, true}, [INDEXES] = {INDEXES_SQL, true},
-    [PARTS] = {PARTS_SQL, true},           [REFERENCES] = {REFERENCES_SQL, true},
-    [USES] = {USES_SQL, true},             [SEQUENCES] = {SEQUENCES_SQL, false},
-    [TYPES] = {TYPES_SQL, false},          [EXTENSIONS] = {EXTENSIONS_SQL, false},
+    [TABLES] = {TABLES_SQL, true},
+    [COLUMNS] = {COLUMNS_SQL, true},
+    [CONSTRAINTS] = {CONSTRAINTS_SQL, true},
+    [INDEXES] = {INDEXES_SQL, true},
+    [PARTS] = {PARTS_SQL, true},
+    [REFERENCES] = {REFERENCES_SQL, true},
+    [USES] = {USES_SQL, true},
+    [SEQUENCES] = {SEQUENCES_SQL, false},
+    [TYPES] = {TYPES_SQL, false},
+    [EXTENSIONS] = {EXTENSIONS_SQL, false},
 };
 
 struct reading {
@@ -478,15 +499,15 @@ static char *table_oids(const struct catalog *catalog)
     return buf_steal(&text);
 }
 
-static bool ask(struct session *session, const struct catalog *catalog,
-                struct reading *reading, struct err *err)
+static bool ask(struct session *session, const struct catalog *catalog, struct reading *reading,
+                struct err *err)
 {
     char *oids = table_oids(catalog);
     const char *values[] = {oids};
     bool ok = true;
     for (int i = 0; ok && i < QUERY_COUNT; i++) {
-        reading->results[i] = session_query(session, QUERIES[i].sql, QUERIES[i].of_tables,
-                                            values, err);
+        reading->results[i] =
+            session_query(session, QUERIES[i].sql, QUERIES[i].of_tables, values, err);
         ok = reading->results[i] != NULL;
     }
     free(oids);
@@ -507,8 +528,10 @@ bool ddl_source_read(struct session *session, const struct catalog *catalog,
     struct definitions *made = mem_zero(1, sizeof *made);
     struct reading reading = {.arena = &made->arena};
     arena_init(&made->arena, 0);
-    bool ok = session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-                                   "SET LOCAL lock_timeout = '5s'", err) &&
+    bool ok = session_run(session,
+                          "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                          "SET LOCAL lock_timeout = '5s'",
+                          err) &&
               ask(session, catalog, &reading, err) && session_run(session, "COMMIT", err);
     if (ok)
         assemble(&reading, made);

@@ -9,12 +9,12 @@
 #include <string.h>
 
 /* Tables that can take part: ours to see, not temporary, not an extension's. */
-#define OF_INTEREST                                                                           \
-    " c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"                                    \
-    " AND n.nspname NOT IN ('information_schema', 'slackwater')"                              \
-    " AND n.nspname !~ '^pg_'"                                                                \
-    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"                                     \
-    "                 WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"           \
+#define OF_INTEREST                                                                            \
+    " c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"                                     \
+    " AND n.nspname NOT IN ('information_schema', 'slackwater')"                               \
+    " AND n.nspname !~ '^pg_'"                                                                 \
+    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"                                      \
+    "                 WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"            \
     "                   AND d.objid = c.oid AND d.deptype = 'e')"
 
 static const char SERVER_SQL[] =
@@ -60,12 +60,12 @@ static const char TABLES_SQL[] =
     "   WHERE l.oid = c.oid AND c.relkind = 'r'"
     "      OR c.relkind = 'p' AND l.relkind = 'r'"
     "         AND l.oid IN (SELECT relid FROM pg_partition_tree(c.oid))) leaf"
-    " WHERE" OF_INTEREST
-    " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
+    " WHERE" OF_INTEREST " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 
 static const char COLUMNS_SQL[] =
     "WITH RECURSIVE base(oid, base, modifier, not_null, asks) AS ("
-    "   SELECT t.oid, t.oid, -1, false, NULL::text COLLATE \"C\" FROM pg_type t WHERE t.typtype <> 'd'"
+    "   SELECT t.oid, t.oid, -1, false, NULL::text COLLATE \"C\" FROM pg_type t WHERE "
+    "t.typtype <> 'd'"
     "   UNION ALL"
     "   SELECT d.oid, b.base, CASE WHEN d.typtypmod < 0 THEN b.modifier ELSE d.typtypmod END,"
     "          b.not_null OR d.typnotnull, nullif(concat_ws(' AND ', b.asks,"
@@ -84,7 +84,8 @@ static const char COLUMNS_SQL[] =
     "        CASE WHEN a.attcollation <> dt.typcollation"
     "             THEN on_.nspname || '.' || o.collname END,"
     "        col_description(c.oid, a.attnum), b.asks, NOT o.collisdeterministic,"
-    "        format_type(t.oid, CASE WHEN dt.typtype = 'd' THEN b.modifier ELSE a.atttypmod END)"
+    "        format_type(t.oid, CASE WHEN dt.typtype = 'd' THEN b.modifier ELSE a.atttypmod "
+    "END)"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " JOIN base b ON b.oid = a.atttypid JOIN pg_type t ON t.oid = b.base"
@@ -93,8 +94,7 @@ static const char COLUMNS_SQL[] =
     " LEFT JOIN pg_attrdef x ON x.adrelid = c.oid AND x.adnum = a.attnum"
     " LEFT JOIN pg_collation o ON o.oid = a.attcollation"
     " LEFT JOIN pg_namespace on_ ON on_.oid = o.collnamespace"
-    " WHERE" OF_INTEREST
-    " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\", a.attnum";
+    " WHERE" OF_INTEREST " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\", a.attnum";
 
 static const char INDEXES_SQL[] =
     "SELECT i.indrelid, x.relname, i.indisprimary, i.indisunique, i.indimmediate,"
@@ -109,8 +109,7 @@ static const char INDEXES_SQL[] =
     " FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
     " JOIN pg_class x ON x.oid = i.indexrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE" OF_INTEREST
-    " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\","
+    " WHERE" OF_INTEREST " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\","
     "          NOT i.indisprimary, x.relname COLLATE \"C\"";
 
 static const char FOREIGN_KEYS_SQL[] =
@@ -144,7 +143,7 @@ static const char TRIGGERS_SQL[] =
 
 /* ---- beside the tables ---- */
 
-#define OF_USERS                                                                              \
+#define OF_USERS                                                                               \
     " n.nspname NOT IN ('information_schema', 'slackwater') AND n.nspname !~ '^pg_'"
 
 static const char SEQUENCES_SQL[] =
@@ -168,34 +167,31 @@ static const char ENUMS_SQL[] =
     " ORDER BY n.nspname COLLATE \"C\", t.typname COLLATE \"C\", e.enumsortorder";
 
 /* Types that columns have, and those that they are made of in turn. */
-#define REACHED_TYPES                                                                         \
-    "WITH RECURSIVE reached(oid) AS ("                                                        \
-    "   SELECT a.atttypid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"      \
-    "   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"    \
-    "   WHERE" OF_INTEREST                                                                    \
-    "   UNION"                                                                                \
-    "   SELECT made_of.oid FROM reached JOIN pg_type t ON t.oid = reached.oid"                \
-    "   CROSS JOIN LATERAL ("                                                                 \
-    "     SELECT " INNER_TYPE                                                                 \
-    "     UNION ALL"                                                                          \
-    "     SELECT a.atttypid FROM pg_attribute a"                                              \
-    "     WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped"              \
+#define REACHED_TYPES                                                                          \
+    "WITH RECURSIVE reached(oid) AS ("                                                         \
+    "   SELECT a.atttypid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"       \
+    "   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"     \
+    "   WHERE" OF_INTEREST "   UNION"                                                          \
+    "   SELECT made_of.oid FROM reached JOIN pg_type t ON t.oid = reached.oid"                 \
+    "   CROSS JOIN LATERAL ("                                                                  \
+    "     SELECT " INNER_TYPE "     UNION ALL"                                                 \
+    "     SELECT a.atttypid FROM pg_attribute a"                                               \
+    "     WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped"               \
     "   ) AS made_of(oid) WHERE made_of.oid <> 0)"
 
 /* What a type is made of; and its kind, an array's told from those of int2vector and the like,
  * which have elements but not array_send()'s form. */
-#define INNER_TYPE                                                                            \
-    "CASE WHEN t.typtype = 'd' THEN t.typbasetype"                                            \
-    "     WHEN" IS_ARRAY "THEN t.typelem"                                                     \
-    "     WHEN t.typtype = 'r' THEN"                                                          \
-    "          (SELECT g.rngsubtype FROM pg_range g WHERE g.rngtypid = t.oid)"                \
-    "     WHEN t.typtype = 'm' THEN"                                                          \
-    "          (SELECT g.rngtypid FROM pg_range g WHERE g.rngmultitypid = t.oid)"             \
+#define INNER_TYPE                                                                             \
+    "CASE WHEN t.typtype = 'd' THEN t.typbasetype"                                             \
+    "     WHEN" IS_ARRAY "THEN t.typelem"                                                      \
+    "     WHEN t.typtype = 'r' THEN"                                                           \
+    "          (SELECT g.rngsubtype FROM pg_range g WHERE g.rngtypid = t.oid)"                 \
+    "     WHEN t.typtype = 'm' THEN"                                                           \
+    "          (SELECT g.rngtypid FROM pg_range g WHERE g.rngmultitypid = t.oid)"              \
     "     ELSE 0 END"
 #define IS_ARRAY " (t.typelem <> 0 AND t.typsend = 'pg_catalog.array_send'::regproc) "
 
-static const char TYPES_SQL[] =
-    REACHED_TYPES
+static const char TYPES_SQL[] = REACHED_TYPES
     " SELECT t.oid, n.nspname || '.' || t.typname, format_type(t.oid, NULL), x.extname,"
     "        CASE WHEN" IS_ARRAY "AND t.typtype = 'b' THEN 'a' ELSE t.typtype END,"
     "        t.typsend <> 0, t.typreceive <> 0, " INNER_TYPE
@@ -206,8 +202,7 @@ static const char TYPES_SQL[] =
     " LEFT JOIN pg_extension x ON x.oid = d.refobjid"
     " ORDER BY t.oid";
 
-static const char FIELDS_SQL[] =
-    REACHED_TYPES
+static const char FIELDS_SQL[] = REACHED_TYPES
     " SELECT t.oid, a.attname, a.atttypid"
     " FROM reached JOIN pg_type t ON t.oid = reached.oid AND t.typtype = 'c'"
     " JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped"
@@ -552,8 +547,20 @@ static bool read_server(struct session *session, struct catalog *catalog, struct
     return true;
 }
 
-enum query { TABLES, COLUMNS, INDEXES, FOREIGN_KEYS, CONSTRAINTS, TRIGGERS, SEQUENCES,
-             EXTENSIONS, ENUMS, TYPES, FIELDS, QUERY_COUNT };
+enum query {
+    TABLES,
+    COLUMNS,
+    INDEXES,
+    FOREIGN_KEYS,
+    CONSTRAINTS,
+    TRIGGERS,
+    SEQUENCES,
+    EXTENSIONS,
+    ENUMS,
+    TYPES,
+    FIELDS,
+    QUERY_COUNT
+};
 
 static const char *const QUERIES[QUERY_COUNT] = {
     [TABLES] = TABLES_SQL,
@@ -619,8 +626,10 @@ bool introspect(struct session *session, struct catalog **catalog, struct err *e
 {
     struct catalog *made = mem_zero(1, sizeof *made);
     /* Sizes and expressions of a table that somebody has for himself cannot be read. */
-    if (session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-                             "SET LOCAL lock_timeout = '5s'", err) &&
+    if (session_run(session,
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                    "SET LOCAL lock_timeout = '5s'",
+                    err) &&
         read_all(session, made, err) && session_run(session, "COMMIT", err)) {
         *catalog = made;
         return true;

@@ -127,7 +127,8 @@ bool session_connection_error(const struct session *session, struct err *err)
                    line[0] ? line : "closed by the server");
 }
 
-bool session_result_error(const struct session *session, const PGresult *result, struct err *err)
+bool session_result_error(const struct session *session, const PGresult *result,
+                          struct err *err)
 {
     if (result == NULL)
         return session_connection_error(session, err);
@@ -140,7 +141,9 @@ bool session_result_error(const struct session *session, const PGresult *result,
     one_line(primary ? primary : PQresultErrorMessage(result), line, sizeof line);
     err_set(err, session_class(sqlstate), "%s: %s%s%s%s%s%s", session->side, line,
             sqlstate ? " (SQLSTATE " : "", sqlstate ? sqlstate : "", sqlstate ? ")" : "",
-            constraint ? ", constraint " : column ? ", column " : "",
+            constraint ? ", constraint "
+            : column   ? ", column "
+                       : "",
             constraint ? constraint
             : column   ? column
                        : "");
@@ -196,8 +199,7 @@ bool session_wait(struct session *session, bool for_write, int extra_fd, usec_t 
         {.fd = PQsocket(session->conn), .events = POLLIN},
         {.fd = extra_fd, .events = POLLIN},
         /* Once the stop is seen, only its grace counts: the fd would stay readable. */
-        {.fd = session->stop_seen == 0 ? stop_fd(session->stop) : -1,
-         .events = POLLIN},
+        {.fd = session->stop_seen == 0 ? stop_fd(session->stop) : -1, .events = POLLIN},
     };
     if (for_write)
         fds[0].events = (short)(fds[0].events | POLLOUT);
@@ -389,11 +391,18 @@ static PGconn *start_connect(const char *dsn, enum session_kind kind)
 static bool connect_error(struct session *session, const char *dsn, struct err *err)
 {
     static const char *const REFUSALS[] = {
-        "password authentication failed", "no password supplied", "does not exist",
-        "no pg_hba.conf entry",           "authentication failed", "permission denied",
-        "must be superuser or replication role", "is not permitted to log in",
-        "invalid connection option",      "certificate verify failed",
-        "server does not support SSL",    "invalid port number",
+        "password authentication failed",
+        "no password supplied",
+        "does not exist",
+        "no pg_hba.conf entry",
+        "authentication failed",
+        "permission denied",
+        "must be superuser or replication role",
+        "is not permitted to log in",
+        "invalid connection option",
+        "certificate verify failed",
+        "server does not support SSL",
+        "invalid port number",
     };
     char line[600];
     char *where = session_describe(dsn);
@@ -478,8 +487,9 @@ static bool open_dsn(struct session *session, const char *side, const char *dsn,
     PQconninfoFree(options);
     if (misread) {
         err_set(err, ERR_CONFIG, "the %s DSN is not read as it was meant", side);
-        return err_remedy(err, "a password in a URI needs its / @ : and ? written as %%2F %%40 %%3A "
-                               "%%3F");
+        return err_remedy(err,
+                          "a password in a URI needs its / @ : and ? written as %%2F %%40 %%3A "
+                          "%%3F");
     }
     session->conn = start_connect(dsn, kind);
     if (session->conn == NULL)

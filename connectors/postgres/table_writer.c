@@ -28,7 +28,7 @@ struct pg_table_writer {
     bool staged;                     /* the chunk */
     const struct relation *relation; /* being loaded */
     bool binary;
-    struct buf out; /* rows not yet given to libpq */
+    struct buf out;              /* rows not yet given to libpq */
     struct deferred_index index; /* that next_index() found */
 };
 
@@ -112,8 +112,7 @@ static const struct pg_target_table *next_target(const struct pg_table_writer *w
 
 static bool refuse_doubling(const struct relation *relation, struct err *err)
 {
-    err_set(err, ERR_DATA,
-            "target table %s.%s has rows and no key: copying would double them",
+    err_set(err, ERR_DATA, "target table %s.%s has rows and no key: copying would double them",
             relation->schema, relation->name);
     return err_remedy(err, "empty it, or give it a key");
 }
@@ -162,8 +161,8 @@ static bool drop_indexes(struct pg_table_writer *w, uint32_t source, struct err 
     return ok;
 }
 
-static bool pg_writer_plan(struct table_writer *writer, uint32_t source,
-                           struct copy_plan *plan, struct err *err)
+static bool pg_writer_plan(struct table_writer *writer, uint32_t source, struct copy_plan *plan,
+                           struct err *err)
 {
     struct pg_table_writer *w = self(writer);
     struct copy_plan made = *plan;
@@ -328,12 +327,11 @@ static bool send_rows(struct pg_table_writer *w, struct err *err)
     return session_flush(&w->session, err);
 }
 
-static bool pg_writer_write(struct table_writer *writer, const struct row *row,
-                            struct err *err)
+static bool pg_writer_write(struct table_writer *writer, const struct row *row, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    bool ok = w->binary ? copy_write_binary(row, &w->out, err)
-                        : copy_write_text(row, &w->out, err);
+    bool ok =
+        w->binary ? copy_write_binary(row, &w->out, err) : copy_write_text(row, &w->out, err);
     if (ok && w->out.size >= SEND_AT)
         ok = send_rows(w, err);
     return ok || wrap_table(w, err);
@@ -420,7 +418,8 @@ static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
 }
 
 /* Two rows of the copy with one key: the upsert would hide the first, or fail with words about
- * itself. Columns of the stage have the target's types and collations, so equal means the same. */
+ * itself. Columns of the stage have the target's types and collations, so equal means the same.
+ */
 static bool refuse_repeated_keys(struct pg_table_writer *w, struct err *err)
 {
     struct buf keys = {0}, sql = {0};
@@ -449,8 +448,8 @@ static bool refuse_repeated_keys(struct pg_table_writer *w, struct err *err)
     return r != NULL && !repeated;
 }
 
-/* True if the column's formula fails over the staged rows in the way of *err; what it writes is of
- * no matter here. */
+/* True if the column's formula fails over the staged rows in the way of *err; what it writes is
+ * of no matter here. */
 static bool formula_fails(struct pg_table_writer *w, const struct column *column,
                           const struct err *err)
 {
@@ -524,7 +523,8 @@ static const char RECORD_SQL[] =
     "                   AND begun = $10::int RETURNING 1)"
     " INSERT INTO slackwater.chunk (migration, source, lane, number, upto, snapshot, lsn, rows,"
     "                               bytes)"
-    " SELECT $1::text, $2::text, $3::int, $4::int, $5::text[], $6::text, $7::pg_lsn, $8::bigint,"
+    " SELECT $1::text, $2::text, $3::int, $4::int, $5::text[], $6::text, $7::pg_lsn, "
+    "$8::bigint,"
     "        $9::bigint"
     " FROM counted"
     " WHERE $4::int = (SELECT count(*) FROM slackwater.chunk k"
@@ -545,16 +545,9 @@ static bool insert_record(struct pg_table_writer *w, const struct chunk_record *
     snprintf(rows, sizeof rows, "%llu", (unsigned long long)record->rows);
     snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)record->bytes);
     snprintf(begun, sizeof begun, "%u", record->begun);
-    const char *values[] = {w->config.migration,
-                            w->config.sources[w->source],
-                            lane,
-                            number,
-                            upto,
-                            record->snapshot,
-                            lsn_format(record->lsn, lsn),
-                            rows,
-                            bytes,
-                            begun};
+    const char *values[] = {
+        w->config.migration, w->config.sources[w->source], lane, number, upto,
+        record->snapshot,    lsn_format(record->lsn, lsn), rows, bytes,  begun};
     PGresult *r = session_query(&w->session, RECORD_SQL, 10, values, err);
     bool inserted = r != NULL && strcmp(PQcmdTuples(r), "1") == 0;
     PQclear(r);
@@ -571,8 +564,8 @@ static bool pg_writer_commit(struct table_writer *writer, const struct chunk_rec
     struct buf upto = {0};
     if (record->upto != NULL)
         text_array_append(&upto, (const char *const *)record->upto, key_count);
-    bool ok = insert_record(w, record, upto.data, err) &&
-              session_run(&w->session, "COMMIT", err);
+    bool ok =
+        insert_record(w, record, upto.data, err) && session_run(&w->session, "COMMIT", err);
     buf_free(&upto);
     return ok || err_wrap(err, "committing a chunk of %s", w->config.sources[w->source]);
 }
@@ -615,8 +608,8 @@ static void analyze(struct pg_table_writer *w, const struct relation *relation)
     buf_free(&sql);
 }
 
-static bool pg_writer_next_index(struct table_writer *writer, uint32_t source, const char **name,
-                                 struct err *err)
+static bool pg_writer_next_index(struct table_writer *writer, uint32_t source,
+                                 const char **name, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
     deferred_index_free(&w->index);
@@ -686,12 +679,13 @@ static bool forget_chunks(struct pg_table_writer *w, uint32_t source, bool whole
                             covers};
     return run_query(w, "DELETE FROM slackwater.chunk WHERE migration = $1 AND source = $2", 2,
                      values, err) &&
-           update_copy(w,
-                       "UPDATE slackwater.copy SET needed = true, plan_made = false,"
-                       " whole = $3, staged = false, bounds = NULL, begun = begun + 1, chunks = 0,"
-                       " finished_at = NULL, covers = coalesce($4, covers)"
-                       " WHERE migration = $1 AND source = $2",
-                       4, values, err);
+           update_copy(
+               w,
+               "UPDATE slackwater.copy SET needed = true, plan_made = false,"
+               " whole = $3, staged = false, bounds = NULL, begun = begun + 1, chunks = 0,"
+               " finished_at = NULL, covers = coalesce($4, covers)"
+               " WHERE migration = $1 AND source = $2",
+               4, values, err);
 }
 
 static bool pg_writer_reset(struct table_writer *writer, uint32_t source, bool whole,
@@ -699,7 +693,8 @@ static bool pg_writer_reset(struct table_writer *writer, uint32_t source, bool w
 {
     struct pg_table_writer *w = self(writer);
     return (begin_transaction(w, err) && empty_targets(w, source, err) &&
-            forget_chunks(w, source, whole, covers, err) && session_run(&w->session, "COMMIT", err)) ||
+            forget_chunks(w, source, whole, covers, err) &&
+            session_run(&w->session, "COMMIT", err)) ||
            err_wrap(err, "emptying the targets of %s", w->config.sources[source]);
 }
 

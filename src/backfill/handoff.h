@@ -1,33 +1,34 @@
 /* The handoff from copy to stream, by visibility.
  *
  * A chunk of a table is copied under a snapshot S, which is stored with its rows. A streamed
- * change whose row lies in a loaded chunk is in the copy exactly if its transaction is visible in
- * S: then it is dropped, else applied. In a chunk that is not loaded yet it is dropped, and the
- * chunk's later S must see it; until some snapshot is known to, its transaction stands in the
- * unseen set (unseen.h). While a chunk is in flight, a change that its S does not see waits until
- * the chunk is committed at the target. Nothing is guessed from times or positions.
+ * change whose row lies in a loaded chunk is in the copy exactly if its transaction is visible
+ * in S: then it is dropped, else applied. In a chunk that is not loaded yet it is dropped, and
+ * the chunk's later S must see it; until some snapshot is known to, its transaction stands in
+ * the unseen set (unseen.h). While a chunk is in flight, a change that its S does not see waits
+ * until the chunk is committed at the target. Nothing is guessed from times or positions.
  *
- * The order that makes it exact: a worker opens a chunk (from here on changes of its lane wait),
- * copying the unseen set; then takes S; then S is held against that copy. A transaction is seen
- * by every later snapshot once one has seen it, so the S of any chunk prunes the unseen set; but
- * only once the chunk is loaded: before, S may see what a crash of the source takes back, and that
- * gives its xid to another.
+ * The order that makes it exact: a worker opens a chunk (from here on changes of its lane
+ * wait), copying the unseen set; then takes S; then S is held against that copy. A transaction
+ * is seen by every later snapshot once one has seen it, so the S of any chunk prunes the unseen
+ * set; but only once the chunk is loaded: before, S may see what a crash of the source takes
+ * back, and that gives its xid to another.
  *
- * A TRUNCATE is judged by all chunks of its table at once. Where it would have to spare some, and
- * where chunks of different times clash in a unique index of the target, the table's copy begins
- * anew: between two runs of the stream, with no transaction open and no worker at the table.
+ * A TRUNCATE is judged by all chunks of its table at once. Where it would have to spare some,
+ * and where chunks of different times clash in a unique index of the target, the table's copy
+ * begins anew: between two runs of the stream, with no transaction open and no worker at the
+ * table.
  *
  * A target that comes back without chunks it had committed (a failover to a standby that was
- * behind) is taken at its word: before each run of the stream what is known here is held against
- * what is kept there.
+ * behind) is taken at its word: before each run of the stream what is known here is held
+ * against what is kept there.
  *
  * A copy that begins when the stream has long passed the table (a copy made again, a table that
- * waited or joined) must also see what was applied, or was not even published, before any of that
- * was judged. Such a transaction may be in the WAL and not be visible yet. So, with the stream at
- * rest, an xid N is taken at the source, and every snapshot of the copy must cover "N:N:": all
- * transactions before N have ended in it. One whose commit the stream has read had its xid before
- * that commit, so before N. It is kept with the copy, for a restart. Its price is the slot's own:
- * it waits for the transactions that are open at the source.
+ * waited or joined) must also see what was applied, or was not even published, before any of
+ * that was judged. Such a transaction may be in the WAL and not be visible yet. So, with the
+ * stream at rest, an xid N is taken at the source, and every snapshot of the copy must cover
+ * "N:N:": all transactions before N have ended in it. One whose commit the stream has read had
+ * its xid before that commit, so before N. It is kept with the copy, for a restart. Its price
+ * is the slot's own: it waits for the transactions that are open at the source.
  *
  * A table is passed when all chunks are loaded and the stream is durably past the last S, by a
  * commit that came behind the last chunk: a target that comes back without the chunk comes back
@@ -49,16 +50,18 @@ struct table_handoff;
 
 struct handoff_config {
     size_t table_count;
-    const struct copy_key *keys;      /* by table; borrowed */
-    struct table_copy *copies;        /* by table; plans and chunks are taken */
-    const char *note;                 /* as kept with the position; "" none */
-    const struct snapshot *initial;   /* what every chunk's snapshot must cover; borrowed */
-    lsn_t started_at; /* the source's position now: the last run has read no row again past it */
+    const struct copy_key *keys;    /* by table; borrowed */
+    struct table_copy *copies;      /* by table; plans and chunks are taken */
+    const char *note;               /* as kept with the position; "" none */
+    const struct snapshot *initial; /* what every chunk's snapshot must cover; borrowed */
+    lsn_t
+        started_at; /* the source's position now: the last run has read no row again past it */
     const bool *waits; /* by table: not to be copied in this run; NULL: none; borrowed */
     const struct stop *stop;
     /* Called in resume(). Empties the table at the target (table_writer_ops.reset). */
     bool (*reset)(void *context, uint32_t table, bool whole, struct err *err);
-    /* Called in resume() and still_kept(). Reads what is kept at the target: a copy for each table, which the caller frees. */
+    /* Called in resume() and still_kept(). Reads what is kept at the target: a copy for each
+     * table, which the caller frees. */
     bool (*load)(void *context, struct table_copy *copies, struct err *err);
     void *context;
 };
@@ -75,11 +78,13 @@ bool handoff_is_complete(const struct table_handoff *handoff);
 bool handoff_is_settled(const struct table_handoff *handoff);
 /* True when the copy of every table that does not wait is there. Any thread. */
 bool handoff_all_copied(struct table_handoff *handoff);
-/* Some session at the source has taken this snapshot: every later one sees what it sees, so what
- * must be kept of the transactions judged becomes less, also while no chunk is read. Any thread. */
+/* Some session at the source has taken this snapshot: every later one sees what it sees, so
+ * what must be kept of the transactions judged becomes less, also while no chunk is read. Any
+ * thread. */
 bool handoff_seen(struct table_handoff *handoff, const char *snapshot, struct err *err);
 
-/* How many rows the table's copy will have, corrected by what is loaded (lane.h). Any thread. */
+/* How many rows the table's copy will have, corrected by what is loaded (lane.h). Any thread.
+ */
 int64_t handoff_expected_rows(struct table_handoff *handoff, uint32_t table, int64_t expected);
 
 /* ---- for the copy's workers ---- */
@@ -87,7 +92,8 @@ int64_t handoff_expected_rows(struct table_handoff *handoff, uint32_t table, int
 enum claim {
     CLAIM_LANE, /* the lane is the caller's until handoff_release() */
     CLAIM_PLAN, /* the table is to be planned by the caller: handoff_planned(), or release */
-    CLAIM_LAST, /* all lanes are at their end: the caller finishes: handoff_finished(), or release */
+    CLAIM_LAST, /* all lanes are at their end: the caller finishes: handoff_finished(), or
+                   release */
     CLAIM_BUSY, /* others are at all that is left */
     CLAIM_DONE, /* nothing is left */
 };
@@ -105,12 +111,12 @@ lsn_t handoff_last(struct table_handoff *handoff, uint32_t table);
 void handoff_release(struct table_handoff *handoff, uint32_t table, enum claim claim,
                      uint32_t lane);
 
-/* What the next chunk of a claimed lane is. The texts are the handoff's and hold until the chunk
- * is loaded. */
+/* What the next chunk of a claimed lane is. The texts are the handoff's and hold until the
+ * chunk is loaded. */
 struct chunk_place {
     uint32_t number;
     uint32_t begun; /* of the chunk's record */
-    bool whole; /* the lane's end is the table's: no order, no bounds */
+    bool whole;     /* the lane's end is the table's: no order, no bounds */
     bool staged;
     struct copy_range range; /* most_rows is the caller's to set */
 };
@@ -127,9 +133,9 @@ enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table
 /* The chunk is committed at the target, or surely not. While that is not known neither is said,
  * and changes of its rows wait; so they do when loaded() fails.
  *
- * CHUNK_TO_ASK: what is kept at the target was compared since the chunk's snapshot was taken, and
- * perhaps the target that had committed it was gone by then: its record is to be looked for, and
- * loaded() or failed() to be said after that. */
+ * CHUNK_TO_ASK: what is kept at the target was compared since the chunk's snapshot was taken,
+ * and perhaps the target that had committed it was gone by then: its record is to be looked
+ * for, and loaded() or failed() to be said after that. */
 enum loaded_verdict { CHUNK_IS_LOADED, CHUNK_TO_ASK, CHUNK_BAD };
 enum loaded_verdict handoff_loaded(struct table_handoff *handoff, uint32_t table,
                                    const struct chunk_record *record, struct err *err);
@@ -142,8 +148,8 @@ bool handoff_is_barred(struct table_handoff *handoff, uint32_t table);
 /* The copy has failed for good: the apply thread waits for it no longer. */
 void handoff_give_up(struct table_handoff *handoff);
 
-/* The target has again and again refused a chunk for a duplicate key: the copy shall begin anew,
- * as one. False when it is one already. */
+/* The target has again and again refused a chunk for a duplicate key: the copy shall begin
+ * anew, as one. False when it is one already. */
 bool handoff_begin_anew(struct table_handoff *handoff, uint32_t table);
 
 #endif

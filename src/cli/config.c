@@ -163,10 +163,17 @@ static bool read_limits(struct config *config, const struct yaml_node *node, str
 
 static bool read_backfill(struct config *config, const struct yaml_node *node, struct err *err)
 {
-    static const char *const KEYS[] = {"workers", "chunk_rows", "chunk_time", "order", "defer_indexes",
-                                       "max_rows_per_second", "max_bytes_per_second",
-                                       "max_replica_lag", "max_target_latency",
-                                       "max_source_load", NULL};
+    static const char *const KEYS[] = {"workers",
+                                       "chunk_rows",
+                                       "chunk_time",
+                                       "order",
+                                       "defer_indexes",
+                                       "max_rows_per_second",
+                                       "max_bytes_per_second",
+                                       "max_replica_lag",
+                                       "max_target_latency",
+                                       "max_source_load",
+                                       NULL};
     static const char *const ORDERS[] = {"largest_first", "parents_first", NULL};
     long workers = config->backfill_workers;
     long chunk_rows = config->chunk_rows;
@@ -205,15 +212,16 @@ static bool read_apply(struct config *config, const struct yaml_node *node, stru
         !read_word(yaml_get(node, "conflict"), CONFLICT, &conflict, err))
         return false;
     if (on_bad_row == 1)
-        note_ineffective(config, node,
-                         "apply.on_bad_row: quarantine: in this version a bad row stops the run");
+        note_ineffective(
+            config, node,
+            "apply.on_bad_row: quarantine: in this version a bad row stops the run");
     return true;
 }
 
 static bool read_readiness(struct config *config, const struct yaml_node *node, struct err *err)
 {
-    static const char *const KEYS[] = {"max_lag", "max_lag_bytes", "hold", "max_error_rate",
-                                       "max_transaction", NULL};
+    static const char *const KEYS[] = {"max_lag",        "max_lag_bytes",   "hold",
+                                       "max_error_rate", "max_transaction", NULL};
     if (node == NULL)
         return true;
     const struct yaml_node *rate = yaml_get(node, "max_error_rate");
@@ -246,8 +254,9 @@ static bool read_http(struct config *config, const struct yaml_node *node, struc
         !read_text(listen, &config->http_listen, err))
         return false;
     return has_port(config->http_listen) ||
-           yaml_error(listen, err, "\"%s\" is no address to listen on; expected host:port, such "
-                                   "as 127.0.0.1:8087",
+           yaml_error(listen, err,
+                      "\"%s\" is no address to listen on; expected host:port, such "
+                      "as 127.0.0.1:8087",
                       config->http_listen);
 }
 
@@ -305,8 +314,9 @@ static bool need(const char *dsn, const char *side, const char *option, const ch
     if (dsn != NULL && dsn[0] != '\0')
         return true;
     err_set(err, ERR_CONFIG, "no %s database is given", side);
-    return err_remedy(err, "use %s DSN, or %s in the environment, or `%s: { dsn: ... }` in the "
-                           "file",
+    return err_remedy(err,
+                      "use %s DSN, or %s in the environment, or `%s: { dsn: ... }` in the "
+                      "file",
                       option, variable, side);
 }
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct stop stop; /* requested by SIGTERM and SIGINT */
+static struct stop stop;       /* requested by SIGTERM and SIGINT */
 static _Atomic int pause_wish; /* SIGUSR1 and SIGUSR2; lock-free, so a handler may set it */
 
 static void on_signal(int signal_number)
@@ -58,9 +58,8 @@ static const struct {
     command_run run;
 } COMMANDS[] = {
     {"run", command_run_migration}, {"check", command_check},     {"status", command_status},
-    {"ready", command_ready},       {"cleanup", command_cleanup},
-    {"schema", command_schema},     {"preview", command_preview}, {"pause", command_pause},
-    {"resume", command_resume},
+    {"ready", command_ready},       {"cleanup", command_cleanup}, {"schema", command_schema},
+    {"preview", command_preview},   {"pause", command_pause},     {"resume", command_resume},
 };
 #define COMMAND_COUNT (sizeof COMMANDS / sizeof COMMANDS[0])
 
@@ -83,7 +82,8 @@ static command_run find_command(const char *name, struct err *err)
 static void wipe_dsns(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
-        bool joined = strncmp(argv[i], "--source=", 9) == 0 || strncmp(argv[i], "--target=", 9) == 0;
+        bool joined =
+            strncmp(argv[i], "--source=", 9) == 0 || strncmp(argv[i], "--target=", 9) == 0;
         bool next = strcmp(argv[i], "--source") == 0 || strcmp(argv[i], "--target") == 0;
         if (joined)
             memset(argv[i] + 9, 'x', strlen(argv[i] + 9));

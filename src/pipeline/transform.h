@@ -12,7 +12,8 @@
 
 struct transform;
 
-/* What became of one change. Every change in is exactly one of these: the ledger counts on it. */
+/* What became of one change. Every change in is exactly one of these: the ledger counts on it.
+ */
 enum transform_result {
     TRANSFORM_WRITTEN,  /* at least one change was appended to the output */
     TRANSFORM_FILTERED, /* by a rule, or its table is not part of the migration */
@@ -20,13 +21,14 @@ enum transform_result {
 };
 
 struct transform_ops {
-    /* The run's index of the source table that a relation of the stream is: what its changes are
-     * counted by and what the handoff judges. UINT32_MAX when it is not part of the migration.
-     * Also for a table that no longer fits what was bound. */
+    /* The run's index of the source table that a relation of the stream is: what its changes
+     * are counted by and what the handoff judges. UINT32_MAX when it is not part of the
+     * migration. Also for a table that no longer fits what was bound. */
     uint32_t (*source)(struct transform *transform, const struct relation *from);
     /* Appends what `in`, a change of transaction xid, becomes to `out`: for each target of its
-     * table none, one or two changes, which keep its lsn and transaction. New bytes come from out's arena, others are borrowed from
-     * in. A TRUNCATE of several tables becomes one TRUNCATE for those that can be truncated. */
+     * table none, one or two changes, which keep its lsn and transaction. New bytes come from
+     * out's arena, others are borrowed from in. A TRUNCATE of several tables becomes one
+     * TRUNCATE for those that can be truncated. */
     enum transform_result (*change)(struct transform *transform, const struct change *in,
                                     xid_t xid, struct batch *out, struct err *err);
     /* One row of the backfill for the target relation `target`, read as the source relation
@@ -41,7 +43,8 @@ struct transform_ops {
 
 struct transform {
     const struct transform_ops *ops;
-    struct row_reader *row_reader; /* borrowed, set by the owner; NULL: rows cannot be read again */
+    struct row_reader
+        *row_reader; /* borrowed, set by the owner; NULL: rows cannot be read again */
 };
 
 #endif

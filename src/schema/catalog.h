@@ -40,23 +40,24 @@ struct catalog_column {
     int16_t number; /* attnum */
     uint32_t type_oid;
     const struct catalog_type *type; /* NULL: not known (schema files) */
-    char *type_name; /* format_type(): "numeric(12,2)" */
+    char *type_name;                 /* format_type(): "numeric(12,2)" */
     char *base_type; /* schema-qualified name without modifier, of the base type for domains:
                         "pg_catalog.int8", "public.mood" */
-    char *base_name; /* format_type() of that, with the modifier: "numeric(12,2)"; NULL: type_name */
+    char *base_name; /* format_type() of that, with the modifier: "numeric(12,2)"; NULL:
+                        type_name */
     uint32_t base_type_oid;
     char type_kind; /* of the base type: b base, c composite, e enum, r range, m multirange */
     bool array;     /* the base type is an array */
     int32_t type_modifier; /* of the base type for domains */
     bool not_null;         /* or its domain is */
-    bool has_default; /* a default, identity or generation expression */
-    char identity;    /* 0, a (ALWAYS), d (BY DEFAULT) */
-    bool generated;   /* GENERATED ALWAYS AS (...) STORED or VIRTUAL: never written */
-    char *expression; /* the default's, or the generation's; NULL: none (or not known) */
-    char *collation;  /* "schema.name" where it is not the type's own; else NULL */
-    bool loose;       /* by its collation texts are equal whose bytes differ (not deterministic) */
-    char *comment;    /* NULL: none */
-    char *domain;     /* what its domains ask of a VALUE: "(VALUE > 0) AND (...)"; NULL: nothing */
+    bool has_default;      /* a default, identity or generation expression */
+    char identity;         /* 0, a (ALWAYS), d (BY DEFAULT) */
+    bool generated;        /* GENERATED ALWAYS AS (...) STORED or VIRTUAL: never written */
+    char *expression;      /* the default's, or the generation's; NULL: none (or not known) */
+    char *collation;       /* "schema.name" where it is not the type's own; else NULL */
+    bool loose;    /* by its collation texts are equal whose bytes differ (not deterministic) */
+    char *comment; /* NULL: none */
+    char *domain;  /* what its domains ask of a VALUE: "(VALUE > 0) AND (...)"; NULL: nothing */
 };
 
 struct catalog_index {
@@ -66,7 +67,7 @@ struct catalog_index {
     bool immediate; /* not a deferrable constraint's */
     bool usable;    /* valid, not partial, no expressions, all columns plain */
     bool replica_identity;
-    bool constraint;  /* it stands behind a primary key, unique or exclusion constraint */
+    bool constraint; /* it stands behind a primary key, unique or exclusion constraint */
     uint16_t column_count;
     uint16_t *columns; /* indexes into the table's columns */
     char *definition;  /* CREATE INDEX ...; NULL when it comes from a schema file */
@@ -110,13 +111,14 @@ struct catalog_table {
     char persistence;      /* p permanent, u unlogged, t temporary */
     char replica_identity; /* d n f i */
     bool is_partition;
-    char *inherits; /* "public.a, public.b": tables that it inherits from; NULL: none, a partition */
-    bool owned; /* the connected role owns it or is superuser */
+    char *inherits; /* "public.a, public.b": tables that it inherits from; NULL: none, a
+                       partition */
+    bool owned;     /* the connected role owns it or is superuser */
     bool can_select, can_insert, can_update, can_delete, can_truncate;
-    bool row_security_active;  /* it would filter what the connected role sees and writes */
-    int64_t estimated_rows;  /* -1 when never analyzed */
-    int64_t bytes;           /* with TOAST, without indexes; summed over partitions */
-    int64_t updates_deletes; /* n_tup_upd + n_tup_del: evidence about insert-only tables */
+    bool row_security_active; /* it would filter what the connected role sees and writes */
+    int64_t estimated_rows;   /* -1 when never analyzed */
+    int64_t bytes;            /* with TOAST, without indexes; summed over partitions */
+    int64_t updates_deletes;  /* n_tup_upd + n_tup_del: evidence about insert-only tables */
     uint16_t column_count;
     struct catalog_column *columns;
     uint16_t index_count;
@@ -156,18 +158,18 @@ struct catalog_object {
 };
 
 struct catalog {
-    int server_version;   /* 150020, as server_version_num */
+    int server_version; /* 150020, as server_version_num */
     char *database;
-    char *role;           /* connected as */
-    char *encoding;       /* server_encoding */
-    char *collation;      /* datcollate, or the ICU locale */
+    char *role;      /* connected as */
+    char *encoding;  /* server_encoding */
+    char *collation; /* datcollate, or the ICU locale */
     char *system_identifier;
     uint32_t timeline;
     bool superuser;
-    bool can_replicate;   /* rolreplication or superuser */
-    bool can_create;      /* CREATE on the database */
+    bool can_replicate;        /* rolreplication or superuser */
+    bool can_create;           /* CREATE on the database */
     bool can_set_replica_role; /* session_replication_role=replica is permitted */
-    bool can_use_origins; /* pg_replication_origin_* are permitted */
+    bool can_use_origins;      /* pg_replication_origin_* are permitted */
     size_t table_count;
     struct catalog_table *tables; /* ordinary and partitioned tables outside system schemas,
                                      ordered by schema and name */
@@ -179,7 +181,7 @@ struct catalog {
     struct catalog_enum *enums;
     size_t type_count;
     struct catalog_type *types; /* ordered by OID */
-    size_t object_count; /* of schema files only */
+    size_t object_count;        /* of schema files only */
     struct catalog_object *objects;
     int64_t large_objects; /* how many there are */
 };
@@ -192,7 +194,8 @@ const struct catalog_table *catalog_find(const struct catalog *catalog, const ch
 const struct catalog_table *catalog_find_oid(const struct catalog *catalog, uint32_t oid);
 /* The column's index, or -1. */
 int catalog_column_index(const struct catalog_table *table, const char *name);
-/* The modifier that the stream and queries show for the column: a domain's is none of theirs. */
+/* The modifier that the stream and queries show for the column: a domain's is none of theirs.
+ */
 int32_t catalog_shown_modifier(const struct catalog_column *column);
 /* NULL when there is none. */
 const struct catalog_index *catalog_primary_key(const struct catalog_table *table);

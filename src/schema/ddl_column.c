@@ -73,7 +73,8 @@ static const struct definition_column *definition_of(const struct ddl_table *tab
 
 char column_identity(const struct outline_column *column)
 {
-    bool fits = column->source && !column->lacking && (!column->type || family_of(column->type) == FAMILY_INTEGER);
+    bool fits = column->source && !column->lacking &&
+                (!column->type || family_of(column->type) == FAMILY_INTEGER);
 
     return fits ? column->source->identity : 0;
 }
@@ -115,8 +116,7 @@ static const struct ddl_table *owner_of(const struct planner *planner,
 /* One that no carried table owns keeps its schema, where its name is its own. */
 const char *sequence_name(struct planner *planner, const struct definition_sequence *sequence)
 {
-    const char **name =
-        &planner->sequence_names[sequence - planner->definitions->sequences];
+    const char **name = &planner->sequence_names[sequence - planner->definitions->sequences];
     const struct ddl_table *owner = owner_of(planner, sequence);
 
     if (!*name)
@@ -203,7 +203,8 @@ bool column_not_null(const struct ddl_table *table, const struct outline_column 
 }
 
 /* A domain that is carried brings its NOT NULL. */
-static bool type_says_not_null(const struct ddl_table *table, const struct outline_column *column,
+static bool type_says_not_null(const struct ddl_table *table,
+                               const struct outline_column *column,
                                const struct definition_column *definition)
 {
     return definition && definition->domain_decides && !column->type &&

@@ -23,8 +23,8 @@ struct finding {
     const char *sql;    /* statement that does it; "" if none */
     const char *rollback_sql;
     const char *operations;       /* whose outcome it touches: "INSERT, UPDATE"; "" if none */
-    const char *validation_query; /* one bigint for the source: how many rows are in the way (at most
-                               VALIDATION_LIMIT); "" if nothing can be counted */
+    const char *validation_query; /* one bigint for the source: how many rows are in the way (at
+                               most VALIDATION_LIMIT); "" if nothing can be counted */
     const char *validation;       /* what came of it, in words; "" where it was not run */
 };
 
@@ -36,7 +36,8 @@ struct findings {
     size_t capacity;
 };
 
-/* Texts of a finding in the list are the list's own. All texts are copied (NULL counts as ""). `id` must be a string constant. */
+/* Texts of a finding in the list are the list's own. All texts are copied (NULL counts as "").
+ * `id` must be a string constant. */
 void findings_add(struct findings *findings, const char *id, enum severity severity,
                   const char *object, const char *what, const char *impact, const char *fix,
                   const char *sql, const char *rollback_sql);
