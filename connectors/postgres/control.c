@@ -55,6 +55,7 @@ static const char INSTALL_SQL[] =
     "  bounds text[],"
     "  begun int NOT NULL DEFAULT 0,"  /* anew, so often */
     "  chunks int NOT NULL DEFAULT 0," /* how many rows chunk has of it */
+    "  key text NOT NULL DEFAULT ''," /* columns that bounds and chunks are of */
     "  finished_at timestamptz,"
     "  PRIMARY KEY (migration, source));"
     "CREATE TABLE IF NOT EXISTS slackwater.chunk ("
@@ -456,6 +457,7 @@ static bool read_copy(const PGresult *r, int row, struct control_copy *found, st
     found->copy.begun = (uint32_t)strtoul(PQgetvalue(r, row, 9), NULL, 10);
     found->copy.covers = optional_text(r, row, 10);
     found->chunks = strtoull(PQgetvalue(r, row, 11), NULL, 10);
+    plan->key = optional_text(r, row, 12);
     return PQgetisnull(r, row, 8) ||
            text_array_parse(PQgetvalue(r, row, 8), &plan->bounds, &plan->bound_count, err);
 }
@@ -467,7 +469,7 @@ static bool read_copies(struct session *session, const char *migration,
         session_query(session,
                       "SELECT source, updates_deletes, partitions, needed,"
                       " finished_at IS NOT NULL, plan_made, whole, staged, bounds, begun,"
-                      " covers, chunks"
+                      " covers, chunks, key"
                       " FROM slackwater.copy WHERE migration = $1"
                       " ORDER BY source COLLATE \"C\"",
                       1, &migration, err);

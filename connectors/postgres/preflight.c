@@ -157,7 +157,8 @@ static bool check_target(const struct preflight *p, struct findings *findings, s
         findings_add(findings, "target.replica_role", SEVERITY_NON_BREAKING, "target",
                      "the role may not set session_replication_role",
                      "triggers and foreign keys at the target fire for replicated rows too; "
-                     "tables are copied parents first, one at a time",
+                     "tables are copied parents first, one at a time, before the stream: a row "
+                     "written during the copy whose parent was copied before stops it",
                      "grant it (15 and later), or use a superuser",
                      "GRANT SET ON PARAMETER session_replication_role TO current_user", "");
     if (!catalog->can_use_origins)

@@ -29,14 +29,20 @@ bool probe_insert_position(struct session *session, lsn_t *lsn, struct err *err)
     return ask_position(session, "SELECT pg_current_wal_insert_lsn()", lsn, err);
 }
 
-bool probe_visible(struct session *session, char **snapshot, struct err *err)
+bool probe_visible(struct session *session, char **snapshot, lsn_t *inserted, lsn_t *flushed,
+                   struct err *err)
 {
-    PGresult *r = session_exec(session, "SELECT pg_current_snapshot()", err);
+    PGresult *r = session_exec(session,
+                               "SELECT pg_current_snapshot(), pg_current_wal_insert_lsn(),"
+                               " pg_current_wal_flush_lsn()",
+                               err);
     if (r == NULL)
         return err_wrap(err, "taking a snapshot at the source");
-    *snapshot = mem_string(PQgetvalue(r, 0, 0));
+    bool ok = lsn_parse(PQgetvalue(r, 0, 1), inserted) && lsn_parse(PQgetvalue(r, 0, 2), flushed);
+    if (ok)
+        *snapshot = mem_string(PQgetvalue(r, 0, 0));
     PQclear(r);
-    return true;
+    return ok || err_set(err, ERR_BUG, "source: unexpected answer to the snapshot question");
 }
 
 bool probe_begun(struct session *session, char **snapshot, struct err *err)

@@ -15,8 +15,10 @@ bool probe_position(struct session *session, lsn_t *lsn, struct err *err);
 /* Not before any commit that the session can see, written or not. */
 bool probe_insert_position(struct session *session, lsn_t *lsn, struct err *err);
 
-/* A snapshot of now, as text. The caller frees. */
-bool probe_visible(struct session *session, char **snapshot, struct err *err);
+/* A snapshot of now, as text, which the caller frees; a position that no commit it sees is behind;
+ * and how far the WAL was flushed. */
+bool probe_visible(struct session *session, char **snapshot, lsn_t *inserted, lsn_t *flushed,
+                   struct err *err);
 
 /* All transactions that have got an xid by now, ended or not, as pg_snapshot text "N:N:": a
  * snapshot that covers it has seen each of them end. Takes an xid. The caller frees. */

@@ -79,13 +79,15 @@ static bool pg_reader_plan(struct table_reader *reader, const struct relation *r
     return true;
 }
 
-/* LOCK takes no snapshot: with the lock first, a TRUNCATE, or an ALTER TABLE that rewrites the
- * table, is over before the snapshot; what they do is not versioned. */
+/* The lock is not waited for long: changes of the chunk's rows wait meanwhile. LOCK takes no
+ * snapshot: with the lock first, a TRUNCATE, or an ALTER TABLE that rewrites the table, is
+ * over before the snapshot; what they do is not versioned. */
 static bool begin_locked(struct pg_table_reader *r, const struct relation *relation,
                          struct err *err)
 {
     struct buf sql = {0};
-    buf_append_format(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE %s",
+    buf_append_format(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                      " SET LOCAL lock_timeout = '2s'; LOCK TABLE %s",
                       is_partitioned(r, relation) ? "" : "ONLY ");
     ident_append_qualified(&sql, relation->schema, relation->name);
     buf_append_text(&sql, " IN ACCESS SHARE MODE");

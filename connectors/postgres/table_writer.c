@@ -140,14 +140,26 @@ static bool keep_plan(struct pg_table_writer *w, uint32_t source, const struct c
     struct buf bounds = {0};
     text_array_append(&bounds, (const char *const *)plan->bounds, plan->bound_count);
     const char *values[] = {w->config.migration, w->config.sources[source],
-                            plan->whole ? "t" : "f", plan->staged ? "t" : "f", bounds.data};
+                            plan->whole ? "t" : "f", plan->staged ? "t" : "f", bounds.data,
+                            plan->key};
     bool ok = update_copy(w,
                           "UPDATE slackwater.copy SET plan_made = true, whole = $3,"
-                          " staged = $4, bounds = $5"
+                          " staged = $4, bounds = $5, key = $6"
                           " WHERE migration = $1 AND source = $2",
-                          5, values, err);
+                          6, values, err);
     buf_free(&bounds);
     return ok;
+}
+
+/* Of a target that several sources go to none is the one whose end is that of all. */
+static bool has_other_sources(const struct pg_table_writer *w,
+                              const struct pg_target_table *table)
+{
+    for (size_t i = 0; i < w->config.table_count; i++)
+        if (w->config.tables[i].table == table->table &&
+            w->config.tables[i].source != table->source)
+            return true;
+    return false;
 }
 
 static bool drop_indexes(struct pg_table_writer *w, uint32_t source, struct err *err)
@@ -156,7 +168,8 @@ static bool drop_indexes(struct pg_table_writer *w, uint32_t source, struct err 
     size_t at = 0;
     bool ok = true;
     while (ok && w->config.defer_indexes && (table = next_target(w, source, &at)) != NULL)
-        ok = deferred_index_drop(&w->session, w->config.migration, w->config.sources[source],
+        ok = has_other_sources(w, table) ||
+             deferred_index_drop(&w->session, w->config.migration, w->config.sources[source],
                                  table, err);
     return ok;
 }

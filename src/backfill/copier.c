@@ -317,8 +317,11 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
     struct backoff backoff = backoff_between(COVER_FIRST, COVER_MOST);
     uint32_t table = work->task->table;
     bool told = false;
+    bool again = false;
     for (;;) {
         const char *snapshot;
+        if (again && held_back(worker->copier))
+            return OPEN_NOT;
         if (!handoff_open(handoff, table, work->lane, &work->place))
             return OPEN_NOT;
         if (!worker->reader->ops->begin(worker->reader, work->task->parts[0].source, &snapshot,
@@ -336,6 +339,7 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
         case SNAPSHOT_TOO_OLD:
             break;
         }
+        again = true;
         worker->reader->ops->end(worker->reader);
         tell_of_waiting(work, &told);
         if (wait_for_commits(worker, &backoff)) {
@@ -436,7 +440,12 @@ static bool resolve_clash(struct worker *worker, struct chunk_work *work, struct
         work->staged = true;
         return true;
     }
-    if (work->place.whole || !copier->config.beside_stream)
+    if (!work->place.whole && !copier->config.beside_stream) {
+        err_remedy(err, "chunks of different times may clash in a unique index: run without "
+                        "--no-stream, or build the index after the copy");
+        return false;
+    }
+    if (work->place.whole)
         return false;
     if (++work->clashes < CLASHES_MOST)
         return let_stream_pass(worker, work, err);
@@ -576,6 +585,7 @@ static bool make_plan(struct worker *worker, const struct copy_task *task,
                                    (size_t)copier->config.workers * LANES_PER_WORKER, plan, err))
         return false;
     plan->made = true;
+    plan->key = copy_key_text(task->key);
     return worker->writer->ops->plan(worker->writer, task->table, plan, err);
 }
 

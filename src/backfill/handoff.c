@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A waiting apply thread looks at the stop so often. */
 #define STOP_TICK (100 * USEC_PER_MS)
@@ -169,6 +170,12 @@ static bool judge_locked(struct table_handoff *h, uint32_t table, xid_t xid,
     }
 }
 
+/* Every chunk's snapshot sees it: so no key is needed, which it may not have. */
+static bool is_covered(const struct copied_table *t, xid_t xid)
+{
+    return t->covers.xmax != 0 && snapshot_sees_xid(&t->covers, xid);
+}
+
 static bool judge(struct handoff *handoff, uint32_t table, xid_t xid,
                   const struct relation *relation, const struct row *image,
                   enum handoff_verdict *verdict, struct err *err)
@@ -179,6 +186,11 @@ static bool judge(struct handoff *handoff, uint32_t table, xid_t xid,
         return true;
     }
     pthread_mutex_lock(&h->lock);
+    if (is_covered(&h->tables[table], xid)) {
+        *verdict = HANDOFF_DROP;
+        pthread_mutex_unlock(&h->lock);
+        return true;
+    }
     bool by_key = h->tables[table].lanes.count > 0 && !h->tables[table].lanes.plan.whole;
     buf_clear(&h->key);
     bool ok = (!by_key || encode_image(h, &h->tables[table], relation, image, err)) &&
@@ -367,36 +379,31 @@ static bool is_at_work(const struct copied_table *t)
     return t->planning || t->finishing || lanes_any_claimed(&t->lanes);
 }
 
-/* Lock held; released while the target is emptied: the workers keep off a table whose copy is
- * to begin anew. */
-static bool begin_anew(struct table_handoff *h, uint32_t table, struct err *err)
-{
-    struct copied_table *t = &h->tables[table];
-    bool whole = t->anew == ANEW_WHOLE;
-    while (is_at_work(t))
-        if (!wait_for_change(h, err))
-            return false;
-    pthread_mutex_unlock(&h->lock);
-    bool ok = h->config.reset(h->config.context, table, whole, err);
-    pthread_mutex_lock(&h->lock);
-    if (!ok)
-        return false;
-    log_event(LOG_WARN, "the copy of a table begins anew", log_uint("table", table),
-              log_text("as", whole ? "one chunk" : "chunks"));
-    lanes_free(&t->lanes);
-    t->finished = false;
-    t->whole = whole;
-    t->anew = ANEW_NOT;
-    t->begun++;
-    notify(h);
-    return true;
-}
-
 /* ---- a target that has lost chunks ---- */
+
+/* A copy by another key than the table has now cannot be judged or gone on with. One that the
+ * stream is past has nothing left to judge. */
+static bool check_key(struct copied_table *t, const struct table_copy *copy, lsn_t applied,
+                      struct err *err)
+{
+    lsn_t last = LSN_NONE;
+    char *key = copy_key_text(t->key);
+    bool same = copy->plan.key == NULL || copy->plan.whole || strcmp(copy->plan.key, key) == 0;
+    for (size_t i = 0; i < copy->chunk_count; i++)
+        last = copy->chunks[i].lsn > last ? copy->chunks[i].lsn : last;
+    atomic_store(&t->passed, !same && copy->finished && last <= applied);
+    if (!same && !atomic_load(&t->passed)) {
+        err_set(err, ERR_CONFIG, "the copy was begun by the key (%s), and the key is (%s) now",
+                copy->plan.key, key);
+        err_remedy(err, "restore the replica identity, or copy the table again: run --redo");
+    }
+    free(key);
+    return same || atomic_load(&t->passed);
+}
 
 /* Takes what is known of the table's copy. */
 static bool load_table(struct copied_table *t, const struct copy_key *key,
-                       struct table_copy *copy, struct err *err)
+                       struct table_copy *copy, lsn_t applied, struct err *err)
 {
     t->key = key;
     t->finished = !copy->needed;
@@ -409,6 +416,12 @@ static bool load_table(struct copied_table *t, const struct copy_key *key,
         return false;
     if (!copy->needed || !copy->plan.made)
         return true;
+    if (!check_key(t, copy, applied, err))
+        return false;
+    if (atomic_load(&t->passed)) {
+        t->finished = true;
+        return true;
+    }
     if (!lanes_plan(&t->lanes, key, &copy->plan, err))
         return false;
     for (size_t i = 0; i < copy->chunk_count; i++)
@@ -422,6 +435,7 @@ static bool load_table(struct copied_table *t, const struct copy_key *key,
 /* What is known here of a table: chunks by lane. */
 struct known {
     uint32_t begun;
+    bool finished;
     size_t lane_count;
     size_t *chunks;
 };
@@ -440,6 +454,8 @@ static bool has_lost(const struct known *known, const struct table_copy *kept)
 {
     if (known->begun != kept->begun)
         return true; /* what was emptied is back */
+    if (known->finished && !kept->finished)
+        return true; /* and with it what was done at the end: indexes */
     for (uint32_t i = 0; i < known->lane_count; i++)
         if (kept_chunks(kept, i, known->chunks[i]) < known->chunks[i])
             return true;
@@ -480,7 +496,7 @@ static bool reload(struct table_handoff *h, struct err *err)
         if (atomic_load(&t->passed))
             continue;
         lanes_free(&t->lanes);
-        ok = load_table(t, t->key, &kept[i], err);
+        ok = load_table(t, t->key, &kept[i], LSN_NONE, err);
     }
     if (kept != NULL)
         free_copies(h, kept);
@@ -492,6 +508,7 @@ static bool reload(struct table_handoff *h, struct err *err)
 static struct known count_chunks(const struct copied_table *t)
 {
     struct known known = {.begun = t->begun,
+                          .finished = t->finished,
                           .lane_count = t->lanes.count,
                           .chunks = mem_zero(t->lanes.count + 1, sizeof *known.chunks)};
     for (size_t i = 0; i < t->lanes.count; i++)
@@ -545,6 +562,33 @@ static bool check_kept(struct table_handoff *h, struct err *err)
     log_event(LOG_WARN, "the target is back without chunks that it had committed",
               log_text("then", "they are copied again"));
     return reload(h, err);
+}
+
+/* Lock held; released while the target is emptied: the workers keep off a table whose copy is
+ * to begin anew. */
+static bool begin_anew(struct table_handoff *h, uint32_t table, struct err *err)
+{
+    struct copied_table *t = &h->tables[table];
+    bool whole = t->anew == ANEW_WHOLE;
+    while (is_at_work(t))
+        if (!wait_for_change(h, err))
+            return false;
+    pthread_mutex_unlock(&h->lock);
+    bool ok = h->config.reset(h->config.context, table, whole, err);
+    pthread_mutex_lock(&h->lock);
+    struct table_copy *kept = ok ? load_kept(h, err) : NULL;
+    if (kept == NULL)
+        return false;
+    log_event(LOG_WARN, "the copy of a table begins anew", log_uint("table", table),
+              log_text("as", whole ? "one chunk" : "chunks"));
+    lanes_free(&t->lanes);
+    t->finished = false;
+    t->whole = whole;
+    t->anew = ANEW_NOT;
+    t->begun = kept[table].begun; /* a reset whose reply was lost counts too */
+    free_copies(h, kept);
+    notify(h);
+    return true;
 }
 
 static bool resume(struct handoff *handoff, struct err *err)
@@ -790,7 +834,8 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
     for (size_t i = 0; ok && i < h->count; i++) {
         h->tables[i].read_to = config->started_at;
         h->tables[i].waits = config->waits != NULL && config->waits[i];
-        ok = load_table(&h->tables[i], &config->keys[i], &config->copies[i], err) ||
+        ok = load_table(&h->tables[i], &config->keys[i], &config->copies[i], config->applied,
+                        err) ||
              err_wrap(err, "what is kept of table %zu's copy", i);
     }
     if (!ok) {

@@ -54,8 +54,9 @@ struct handoff_config {
     struct table_copy *copies;      /* by table; plans and chunks are taken */
     const char *note;               /* as kept with the position; "" none */
     const struct snapshot *initial; /* what every chunk's snapshot must cover; borrowed */
-    lsn_t
-        started_at; /* the source's position now: the last run has read no row again past it */
+    lsn_t applied; /* the target's position: the stream begins there */
+    /* The source's position now: the last run has read no row again past it. */
+    lsn_t started_at;
     const bool *waits; /* by table: not to be copied in this run; NULL: none; borrowed */
     const struct stop *stop;
     /* Called in resume(). Empties the table at the target (table_writer_ops.reset). */

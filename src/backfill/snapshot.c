@@ -38,7 +38,10 @@ bool snapshot_parse(const char *text, struct snapshot *snapshot, struct err *err
 {
     struct snapshot parsed = {0};
     const char *at = text;
-    parsed.in_progress = mem_alloc((strlen(text) + 1) * sizeof *parsed.in_progress);
+    size_t most = 1;
+    for (const char *comma = strchr(text, ','); comma != NULL; comma = strchr(comma + 1, ','))
+        most++;
+    parsed.in_progress = mem_zero(most, sizeof *parsed.in_progress);
     if (parse_xid(&at, ':', &parsed.xmin) && parse_xid(&at, ':', &parsed.xmax) &&
         parse_list(at, &parsed)) {
         /* A slot's exported snapshot may have xmax behind xmin (its xmax is the last commit it

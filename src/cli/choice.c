@@ -36,16 +36,20 @@ static bool refuse_name(const struct migration *m, const char *option, const cha
 static bool mark(const struct migration *m, const char *option, const char *name, bool *marked,
                  struct err *err)
 {
-    bool found = false;
+    int64_t found = -1;
     for (size_t i = 0; i < m->table_count; i++) {
         uint32_t source = m->targets[i].source;
         if (!is_called(m->chain->sources[source].table, name) &&
             !is_called(m->targets[i].table, name))
             continue;
+        if (found >= 0 && found != source) {
+            err_set(err, ERR_CONFIG, "%s %s: this is the name of more than one table", option, name);
+            return err_remedy(err, "name the source table, as schema.table");
+        }
         marked[source] = true;
-        found = true;
+        found = source;
     }
-    return found || refuse_name(m, option, name, err);
+    return found >= 0 || refuse_name(m, option, name, err);
 }
 
 static bool mark_all(const struct migration *m, const char *option,

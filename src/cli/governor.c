@@ -305,7 +305,7 @@ static void let_go(struct governor *g)
 
 static void look(struct governor *g, usec_t now)
 {
-    bool copying = !handoff_is_complete(g->config.handoff);
+    bool copying = !handoff_is_settled(g->config.handoff);
     look_at_target(g, now, copying);
     if (copying)
         look_at_source(g, now);

@@ -38,6 +38,8 @@ struct monitor {
     struct session session;
     usec_t probed_at, seldom_at, emitted_at, connect_after;
     bool emit_failed; /* said once */
+    char *seen;       /* the snapshot before, which counts when the source cannot lose it */
+    lsn_t seen_at;    /* no commit that it sees is behind this */
 
     /* guarded by lock */
     pthread_mutex_t lock;
@@ -247,15 +249,20 @@ static bool probe_seldom(struct monitor *m, usec_t now, struct err *err)
 /* So that what the handoff keeps stays small when no chunk is read for long. */
 static bool probe_snapshot(struct monitor *m, struct err *err)
 {
-    bool ok = true;
     char *snapshot = NULL;
+    lsn_t inserted;
+    lsn_t flushed;
     pthread_mutex_lock(&m->lock);
     struct table_handoff *handoff = m->handoff; /* it outlives this thread */
     pthread_mutex_unlock(&m->lock);
     if (handoff == NULL || handoff_is_complete(handoff))
         return true;
-    ok = probe_visible(&m->session, &snapshot, err) && handoff_seen(handoff, snapshot, err);
-    free(snapshot);
+    if (!probe_visible(&m->session, &snapshot, &inserted, &flushed, err))
+        return false;
+    bool ok = m->seen == NULL || flushed < m->seen_at || handoff_seen(handoff, m->seen, err);
+    free(m->seen);
+    m->seen = snapshot;
+    m->seen_at = inserted;
     return ok;
 }
 
@@ -308,6 +315,8 @@ static void *monitor_thread(void *argument)
         if (connected(m, now, &err) && !probe_all(m, now, &err)) {
             unknown(m, &err);
             session_close(&m->session);
+            free(m->seen);
+            m->seen = NULL;
         }
         if (now - sampled_at >= USEC_PER_SEC) {
             take_sample(m, now);
@@ -644,6 +653,7 @@ void monitor_stop(struct monitor *monitor)
     pthread_join(monitor->thread, NULL);
     stop_free(&monitor->stop);
     pthread_mutex_destroy(&monitor->lock);
+    free(monitor->seen);
     free(monitor->unseen);
     free(monitor->paces);
     free(monitor);

@@ -392,9 +392,9 @@ static bool has_rows(struct run *run, size_t table, bool *has, struct err *err)
     return true;
 }
 
-/* Once a table is copied, the stream may rightly have deleted all of it. In mid-copy that is so
- * unlikely that somebody else is to be thought of first. */
-static bool check_not_emptied(struct run *run, struct err *err)
+/* The stream may rightly have deleted all that is copied; but in mid-copy somebody else is to be
+ * thought of first. */
+static bool warn_of_emptied(struct run *run, struct err *err)
 {
     for (size_t i = 0; i < run->migration.source_count; i++) {
         bool has = true;
@@ -403,9 +403,10 @@ static bool check_not_emptied(struct run *run, struct err *err)
             return false;
         if (has)
             continue;
-        err_set(err, ERR_CONFIG, "%s is copied in part, and not one of its rows is at the target: "
-                "it was emptied there", run->migration.source_names[i]);
-        return err_remedy(err, "copy it again: run --redo %s", run->migration.source_names[i]);
+        log_event(LOG_WARN,
+                  "a table is copied in part, and not one of its rows is at the target",
+                  log_text("table", run->migration.source_names[i]),
+                  log_text("fix", "if it was not the source that deleted them: run --redo"));
     }
     return true;
 }
@@ -429,7 +430,7 @@ static bool establish(struct run *run, struct err *err)
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&
            probe_insert_position(&m->source, &run->started_at, err) &&
            (run->invocation->options->redo.count == 0 || redo_tables(run, err)) &&
-           load_copies(run, err) && check_not_emptied(run, err) &&
+           load_copies(run, err) && warn_of_emptied(run, err) &&
            deferred_index_any(&m->target, run->config->migration, &run->indexes_left, err) &&
            probe_position(&m->source, &run->began_at, err);
 }
@@ -514,6 +515,7 @@ static bool make_handoff(struct run *run, struct err *err)
         .copies = run->copies,
         .note = run->migration.control.note,
         .initial = &run->initial,
+        .applied = run->migration.control.applied,
         .started_at = run->started_at,
         .waits = run->choice.left_out,
         .stop = run->migration.stop,

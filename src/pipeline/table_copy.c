@@ -1,6 +1,8 @@
 /* What a table's copy owns (table_copy.h). */
 #include "pipeline/table_copy.h"
 
+#include "base/buf.h"
+
 #include <stdlib.h>
 
 static void free_texts(char **texts, size_t count)
@@ -10,8 +12,19 @@ static void free_texts(char **texts, size_t count)
     free(texts);
 }
 
+char *copy_key_text(const struct copy_key *key)
+{
+    struct buf text = {0};
+    buf_append_text(&text, "");
+    for (uint16_t i = 0; i < key->count; i++)
+        buf_append_format(&text, "%s%s %s", i == 0 ? "" : ", ", key->columns[i].name,
+                          key->columns[i].type);
+    return buf_steal(&text);
+}
+
 void copy_plan_free(struct copy_plan *plan)
 {
+    free(plan->key);
     free_texts(plan->bounds, plan->bound_count);
     *plan = (struct copy_plan){0};
 }

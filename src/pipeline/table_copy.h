@@ -69,6 +69,7 @@ struct copy_plan {
     bool made;
     bool whole;  /* one lane, one chunk, in no order */
     bool staged; /* the target had rows of ours: every chunk goes by a stage and an upsert */
+    char *key;   /* owned; copy_key_text() of the key that bounds and chunks are of */
     size_t bound_count; /* lanes less one */
     char **bounds;      /* owned; leading column's values, ascending */
 };
@@ -100,6 +101,9 @@ static inline bool copy_key_usable(const struct copy_key *key)
 {
     return key->count > 0;
 }
+
+/* "a pg_catalog.int4, b pg_catalog.text": what keys are told apart by. The caller frees. */
+char *copy_key_text(const struct copy_key *key);
 
 void copy_plan_free(struct copy_plan *plan);
 /* key_count: of the table's copy_key. */

@@ -41,6 +41,9 @@ static const struct finding_kind kinds[] = {
     {"target.not_empty", SCRIPT_TARGET, PHASE_SETTINGS, INSERTS},
     {"target.not_empty_without_key", SCRIPT_TARGET, PHASE_SETTINGS, INSERTS},
     {"source.pressure_hidden", SCRIPT_SOURCE, PHASE_SETTINGS, ""},
+    {"source.join_version", SCRIPT_SOURCE, PHASE_SETTINGS, ALL_WRITES},
+    {"source.join_without_copy", SCRIPT_SOURCE, PHASE_SETTINGS, ALL_WRITES},
+    {"target.defer_indexes", SCRIPT_TARGET, PHASE_SETTINGS, INSERTS},
     {"config.no_effect", SCRIPT_TARGET, PHASE_SETTINGS, ""},
 
     /* rules and what they bind to */

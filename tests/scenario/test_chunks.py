@@ -294,12 +294,32 @@ def killed(world):
 @pytest.mark.parametrize("damage, words", [
     ("DELETE FROM slackwater.chunk WHERE number = 0", "slackwater.chunk has"),
     ("DELETE FROM slackwater.chunk", "slackwater.chunk has 0 of the"),
-    ("TRUNCATE t", "it was emptied there"),
-], ids=["a-chunk-gone", "all-chunks-gone", "table-emptied"])
+], ids=["a-chunk-gone", "all-chunks-gone"])
 def test_what_was_copied_and_is_not_known_any_more_is_told(world, killed, damage, words):
     world.target.run(damage)
     result = killed.run_to_end("--until-caught-up")
     assert result.status == 2, result.text
     assert words in result.text and "run --redo" in result.text, result.text
+    assert killed.run_to_end("--until-caught-up", "--redo", "public.t").status == 0
+    world.assert_equal()
+
+
+def test_a_target_emptied_in_mid_copy_is_told_and_copied_again(world, killed):
+    world.target.run("TRUNCATE t")
+    result = killed.run_to_end("--until-caught-up")
+    assert "not one of its rows is at the target" in result.text and "--redo" in result.text
+    assert killed.run_to_end("--until-caught-up", "--redo", "public.t").status == 0
+    world.assert_equal()
+
+
+def test_a_key_that_changes_in_mid_copy_is_refused_until_the_table_is_copied_again(world, killed):
+    """What is kept of a copy is of the old key."""
+    world.both("ALTER TABLE t ADD other int NOT NULL DEFAULT 0")
+    world.source.run("UPDATE t SET other = -id")
+    world.both("ALTER TABLE t DROP CONSTRAINT t_pkey")
+    world.target.run("UPDATE t SET other = -id")
+    world.both("ALTER TABLE t ADD PRIMARY KEY (other)")
+    result = killed.run_to_end("--until-caught-up")
+    assert result.status == 2 and "begun by the key (id pg_catalog.int4)" in result.text, result.text
     assert killed.run_to_end("--until-caught-up", "--redo", "public.t").status == 0
     world.assert_equal()
