@@ -164,6 +164,16 @@ static void bind_value(struct pg_sink *s, uint16_t i, const struct value *value)
     }
 }
 
+/* The target's own cascade has taken it with its parent, whose delete comes before it. */
+static bool goes_with_parent(const struct pg_sink *s, const struct change *change)
+{
+    const struct catalog_table *table = s->config.tables[change->relation->table].table;
+    bool cascades = false;
+    for (uint16_t i = 0; i < table->foreign_key_count; i++)
+        cascades = cascades || table->foreign_keys[i].on_delete == 'c';
+    return cascades && !s->config.use_replica_role && change->kind == CHANGE_DELETE;
+}
+
 static bool send_statement(struct pg_sink *s, const struct change *change, uint32_t index,
                            enum statement_kind kind, const bool *known, struct err *err)
 {
@@ -180,7 +190,8 @@ static bool send_statement(struct pg_sink *s, const struct change *change, uint3
     int sent = PQsendQueryPrepared(s->session.conn, statement->name,
                                    statement->parameter_count, s->values, s->lengths,
                                    s->formats, 0);
-    enum statement_tells tells = change->blind ? TELLS_NOTHING : statement->tells;
+    bool blind = change->blind || goes_with_parent(s, change);
+    enum statement_tells tells = blind ? TELLS_NOTHING : statement->tells;
     return pipeline_sent(&s->pipeline, sent, tag_of(Q_CHANGE, index, tells), err);
 }
 
@@ -475,9 +486,17 @@ static bool send_commit(struct pg_sink *s, const struct batch *batch, struct err
            send_sql(s, POSITIONS_SQL, tag_of(Q_POSITIONS, UINT32_MAX, 0), err);
 }
 
+/* Where constraints are checked, those that can wait do so until the transaction is whole. */
+static bool send_begin(struct pg_sink *s, struct err *err)
+{
+    uint64_t tag = tag_of(Q_OTHER, UINT32_MAX, TELLS_NOTHING);
+    return send_sql(s, "BEGIN", tag, err) &&
+           (s->config.use_replica_role || send_sql(s, "SET CONSTRAINTS ALL DEFERRED", tag, err));
+}
+
 static bool send_batch(struct pg_sink *s, const struct batch *batch, struct err *err)
 {
-    if (!s->in_transaction && !send_sql(s, "BEGIN", tag_of(Q_OTHER, UINT32_MAX, 0), err))
+    if (!s->in_transaction && !send_begin(s, err))
         return false;
     for (uint32_t i = 0; i < batch->change_count; i++)
         if (!send_change(s, &batch->changes[i], i, err))

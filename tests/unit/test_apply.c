@@ -327,9 +327,15 @@ static void judge_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
     ((struct judge *)(void *)handoff)->passed = durable;
 }
 
+static void judge_reached(struct handoff *handoff, lsn_t applied, const struct batch *coming)
+{
+    (void)handoff, (void)applied, (void)coming;
+}
+
 static void appoint(struct bench *bench, struct judge *judge)
 {
-    static const struct handoff_ops OPS = {.passed_by = judge_nothing_passed,
+    static const struct handoff_ops OPS = {.reached = judge_reached,
+                                           .passed_by = judge_nothing_passed,
                                            .still_kept = judge_still_kept,
                                            .judge = judge_image,
                                            .judge_truncate = judge_truncated,

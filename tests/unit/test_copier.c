@@ -524,7 +524,11 @@ static void open_world_of(struct world *world, int workers, size_t tables, struc
             world->parts[i][part] =
                 (struct copy_part){world->relations[i], world->relations[i], false};
         world->tasks[i] =
-            (struct copy_task){i, &world->keys[i], world->chunked, 1, world->parts[i]};
+            (struct copy_task){.table = i,
+                               .key = &world->keys[i],
+                               .chunked = world->chunked,
+                               .part_count = 1,
+                               .parts = world->parts[i]};
         world->keys[i] = (struct copy_key){1, &world->columns[i]};
         world->columns[i] = (struct copy_key_column){
             world->relations[i]->columns[0].name, "pg_catalog.int4", KEY_SIGNED};
