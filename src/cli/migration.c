@@ -147,7 +147,7 @@ static void look_at_circles(struct migration *m, bool backfill)
     bool reported = false;
     for (size_t i = 0; !reported && i < m->source_count; i++) {
         char *circle = backfill && (migration_is_fresh(m) || m->joining[i])
-                           ? references_circle(&m->references, m->source_names, i)
+                           ? references_circle(m, i)
                            : NULL;
         reported = circle != NULL;
         if (reported)

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "cli/migration.h"
+#include "schema/ident.h"
 
 #include <stdlib.h>
 
@@ -95,18 +96,27 @@ static size_t parent_without_level(const struct references *r, size_t table)
     return parents->tables[i];
 }
 
-char *references_circle(const struct references *r, char *const *names, size_t table)
+static void append_name(const struct migration *m, size_t table, struct buf *text)
 {
+    char *name = ident_display(m->slot_tables[table].schema, m->slot_tables[table].name);
+    buf_append_text(text, name);
+    free(name);
+}
+
+char *references_circle(const struct migration *m, size_t table)
+{
+    const struct references *r = &m->references;
     struct buf text = {0};
     if (r->levels[table] >= 0)
         return NULL;
     for (size_t i = 0; i < r->count; i++) /* so many steps up, and it is in the circle */
         table = parent_without_level(r, table);
     size_t first = table;
-    buf_append_text(&text, names[table]);
+    append_name(m, table, &text);
     do {
         table = parent_without_level(r, table);
-        buf_append_format(&text, " -> %s", names[table]);
+        buf_append_text(&text, " -> ");
+        append_name(m, table, &text);
     } while (table != first);
     return buf_steal(&text);
 }

@@ -24,9 +24,9 @@ struct references {
 };
 
 void references_make(const struct migration *migration, struct references *references);
-/* "a -> b -> a", names of source tables: a circle that the table is in or below. NULL: none. The
- * caller frees. */
-char *references_circle(const struct references *references, char *const *names, size_t table);
+/* "a -> b -> a": a circle that the migration's source table is in or below. NULL: none. The caller
+ * frees. */
+char *references_circle(const struct migration *migration, size_t table);
 void references_free(struct references *references);
 
 #endif

@@ -426,8 +426,7 @@ static bool warn_of_emptied(struct run *run, struct err *err)
 
 static bool refuse_circle(const struct run *run, size_t table, struct err *err)
 {
-    char *circle =
-        references_circle(&run->migration.references, run->migration.source_names, table);
+    char *circle = references_circle(&run->migration, table);
     if (circle == NULL)
         return true;
     err_set(err, ERR_CONFIG,

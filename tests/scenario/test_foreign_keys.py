@@ -120,3 +120,217 @@ def test_families_are_copied_under_writes(world, enforced, number):
     assert chunks(world) > 8, "it was not copied in chunks"
     world.assert_equal()
     product.stop()
+
+
+def family_of_two(world, rows=4000, deferrable="", on_delete="CASCADE"):
+    world.both("CREATE TABLE parent (id int PRIMARY KEY, v text)",
+               "CREATE TABLE child (id int PRIMARY KEY, v text, parent int REFERENCES parent"
+               f" ON DELETE {on_delete} {deferrable})", "CREATE INDEX ON child (parent)")
+    world.source.run(f"INSERT INTO parent SELECT i, 'p' FROM generate_series(1, {rows}) i",
+                     f"INSERT INTO child SELECT i, 'c', i FROM generate_series(1, {rows}) i",
+                     "ANALYZE")
+
+
+def test_an_orphan_stops_the_copy_and_is_named(world, enforced):
+    family_of_two(world)
+    world.source.run("ALTER TABLE child DROP CONSTRAINT child_parent_fkey",
+                     "UPDATE child SET parent = 900000 WHERE id = 1234")
+    product = enforced("parent", "child", backfill=BACKFILL)
+    result = product.run_to_end()
+    assert result.status == 3, result.text
+    assert "child_parent_fkey" in result.text and "orphan" in result.text
+    assert "900000" not in result.text, "a value was printed"
+    world.source.run("DELETE FROM child WHERE id = 1234")
+    product.run_until_caught_up()
+    world.assert_equal()
+
+
+def test_rows_that_refer_to_their_own_table(world, enforced):
+    """One chunk, however large: parents may have any key."""
+    world.both("CREATE TABLE node (id int PRIMARY KEY, up int REFERENCES node ON DELETE CASCADE)",
+               "CREATE TABLE leaf (id int PRIMARY KEY, node int REFERENCES node ON DELETE CASCADE)")
+    world.source.run(
+        "INSERT INTO node SELECT i, CASE WHEN i < 5000 THEN least(i + 1 + i % 50, 5000) END"
+        " FROM generate_series(1, 5000) i ORDER BY i DESC",
+        "INSERT INTO leaf SELECT i, i FROM generate_series(1, 5000) i", "ANALYZE")
+
+    def work(cursor, dice):
+        node, new = dice.randint(1, 5000), dice.randint(5001, 100000)
+        cursor.execute(f"INSERT INTO node VALUES ({new}, NULL) ON CONFLICT DO NOTHING")
+        cursor.execute(f"UPDATE node SET up = {new} WHERE id = {node}")
+        cursor.execute(f"INSERT INTO leaf VALUES ({new}, {new}) ON CONFLICT DO NOTHING")
+        if dice.random() < 0.1:
+            cursor.execute(f"DELETE FROM node WHERE id = {new - 1}")
+
+    product = enforced("node", "leaf", backfill=BACKFILL)
+    with load.Writers(world.source, 2, work) as writers:
+        product.start()
+        writers.wait_commits(100)
+        product.wait_status(lambda status: status["backfill"]["complete"], "the backfill", 60)
+    finish(world, product)
+    assert world.target.rows("SELECT source, count(*) > 1 FROM slackwater.chunk GROUP BY 1"
+                             " ORDER BY 1") == [('"public"."leaf"', True),
+                                                ('"public"."node"', False)]
+
+
+def test_a_circle_is_named_before_anything_is_made(world, enforced):
+    world.both("CREATE TABLE egg (id int PRIMARY KEY, hen int)",
+               "CREATE TABLE hen (id int PRIMARY KEY, egg int REFERENCES egg)",
+               "ALTER TABLE egg ADD FOREIGN KEY (hen) REFERENCES hen",
+               "CREATE TABLE fox (id int PRIMARY KEY, hen int REFERENCES hen)")
+    product = enforced("egg", "hen", "fox")
+    checked = product.command("check")
+    assert checked.status == 2 and "go in a circle" in checked.text
+    result = product.run_to_end()
+    assert result.status == 2
+    assert "public.hen -> public.egg -> public.hen" in result.text, result.text
+    assert world.leftovers() == []
+
+
+def test_a_copy_alone_cannot_wait_for_rows_that_come_meanwhile(world, enforced):
+    family_of_two(world)
+    product = enforced("parent", "child", backfill=BACKFILL)
+    result = product.run_to_end("--no-stream")
+    assert result.status == 2 and "--until-caught-up" in result.text, result.text
+    result = product.run_to_end("--backfill-only", "child", "--until-caught-up")
+    assert result.status == 2 and "--backfill-only" in result.text, result.text
+    result = product.run_to_end("--backfill-only", "parent", "--no-stream")
+    assert result.status == 0, result.text
+    assert world.target.value("SELECT count(*) FROM child") == 0
+    result = product.run_to_end("--backfill-only", "child", "--until-caught-up")
+    assert result.status == 0, result.text
+    world.assert_equal()
+
+
+def test_a_parent_is_copied_again_with_its_children(world, enforced):
+    family_of_two(world)
+    product = enforced("parent", "child", backfill=BACKFILL)
+    product.run_until_caught_up()
+    world.target.run("UPDATE parent SET v = 'damaged'", "DELETE FROM child WHERE id % 3 = 0")
+    result = product.run_to_end("--redo", "parent")
+    assert result.status == 2 and "--redo" in result.text, result.text
+    assert world.target.value("SELECT count(*) FROM child WHERE v = 'c'") > 0, "it was emptied"
+    result = product.run_to_end("--redo", "child", "--until-caught-up")
+    assert result.status == 0, result.text
+    world.assert_equal("child")
+    result = product.run_to_end("--redo", "parent", "--redo", "child", "--until-caught-up")
+    assert result.status == 0, result.text
+    world.assert_equal()
+
+
+def test_a_child_joins(world, enforced):
+    family_of_two(world)
+    rules = [{"source": "public.parent"}]
+    product = enforced("parent", "child", backfill=BACKFILL, tables=rules)
+    product.run_until_caught_up()
+    world.source.run("INSERT INTO parent VALUES (100000, 'new')",
+                     "INSERT INTO child VALUES (100000, 'new', 100000)")
+    product.config["tables"] = rules + [{"source": "public.child"}]
+    product.run_until_caught_up()
+    world.assert_equal()
+
+
+def test_a_parent_cannot_join_after_its_children(world, enforced):
+    family_of_two(world, rows=1)
+    rules = [{"source": "public.child"}]
+    world.target.run("INSERT INTO parent VALUES (1, 'p')")
+    product = enforced("parent", "child", backfill=BACKFILL, tables=rules)
+    product.run_until_caught_up()
+    product.config["tables"] = rules + [{"source": "public.parent"}]
+    result = product.run_to_end("--until-caught-up")
+    assert result.status == 2 and "child" in result.text, result.text
+
+
+def stalled_among_children(world, enforced, **options):
+    """All parents are loaded, of the children some chunks, and one is held in flight."""
+    family_of_two(world, **options)
+    product = enforced("parent", "child",
+                       backfill={"workers": 1, "chunk_rows": 500, "chunk_time": "1ms"})
+    return product, load.Stall(world.target, "child", "NEW.id = 2500")
+
+
+def test_families_are_truncated_between_chunks(world, enforced):
+    product, stall = stalled_among_children(world, enforced)
+    with stall:
+        product.start()
+        stall.wait_reached()
+        with load.in_background(lambda: world.source.run(
+                "BEGIN; TRUNCATE parent, child; INSERT INTO parent SELECT i, 'w'"
+                " FROM generate_series(1, 3000) i; INSERT INTO child SELECT i, 'w', i"
+                " FROM generate_series(1, 3000) i; COMMIT")):
+            wait.until(lambda: world.source.value(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'child'::regclass"),
+                "the truncate to wait for the chunk")
+            stall.release()
+    finish(world, product)
+    assert world.target.value("SELECT count(*) FROM child") == 3000
+
+
+def test_what_cascades_at_the_target_is_no_conflict(world, enforced):
+    """Of loaded chunks, of the one in flight, and of those to come."""
+    product, stall = stalled_among_children(world, enforced)
+    with stall:
+        product.start()
+        stall.wait_reached()
+        world.source.run("DELETE FROM parent WHERE id % 10 = 0",
+                         "INSERT INTO parent SELECT i, 'again' FROM generate_series(10, 4000, 20) i",
+                         "INSERT INTO child SELECT i, 'again', i FROM generate_series(10, 4000, 20) i")
+        stall.release()
+    finish(world, product)
+    assert product.table("public.child")["conflicts"]["delete_missing"] == 0
+
+
+def test_the_order_within_a_transaction_may_wait_for_its_end(world, enforced):
+    """A deferrable constraint is checked when the transaction is whole."""
+    family_of_two(world, rows=1200, deferrable="DEFERRABLE", on_delete="NO ACTION")
+    product = enforced("parent", "child", backfill=BACKFILL)
+    product.start()
+    finish(world, product)
+    world.source.run("BEGIN; SET CONSTRAINTS ALL DEFERRED; INSERT INTO child VALUES (5000, 'x', 5000);"
+                     "INSERT INTO parent VALUES (5000, 'x'); DELETE FROM parent WHERE id = 7;"
+                     "INSERT INTO parent VALUES (7, 'again'); COMMIT")
+    finish(world, product)
+
+
+def test_a_target_that_holds_rows_already(world, enforced):
+    """Staged, and upserted."""
+    family_of_two(world)
+    world.target.run("INSERT INTO parent SELECT i, 'old' FROM generate_series(1, 100) i",
+                     "INSERT INTO child SELECT i, 'old', 1 FROM generate_series(1, 100) i")
+    product = enforced("parent", "child", backfill=BACKFILL)
+
+    def work(cursor, dice):
+        new = dice.randint(1, 100000)
+        cursor.execute(f"DELETE FROM parent WHERE id = {new}")
+        cursor.execute(f"INSERT INTO parent VALUES ({new}, 'new')")
+        cursor.execute(f"INSERT INTO child VALUES ({new}, 'new', {new})"
+                       f" ON CONFLICT (id) DO UPDATE SET parent = {new}")
+
+    with load.Writers(world.source, 2, work) as writers:
+        product.start()
+        writers.wait_commits(100)
+        product.wait_status(lambda status: status["backfill"]["complete"], "the backfill", 60)
+    finish(world, product)
+
+
+def test_deferred_indexes_of_families(world, enforced):
+    family_of_two(world)
+    world.both("ALTER TABLE child ADD u int", "CREATE UNIQUE INDEX ON child (u)")
+    product = enforced("parent", "child", backfill={**BACKFILL, "defer_indexes": True})
+    role = world.roles[-1][1]
+    world.target.run(f"GRANT CREATE ON SCHEMA public TO {role}",
+                     f"ALTER TABLE child OWNER TO {role}", f"ALTER TABLE parent OWNER TO {role}")
+    world.source.run("UPDATE child SET u = id")
+
+    def work(cursor, dice):
+        one, other = dice.randint(1, 4000), dice.randint(1, 4000)
+        cursor.execute(f"UPDATE child SET u = NULL WHERE id = {one}")
+        cursor.execute(f"UPDATE child SET u = {one}, parent = {one} WHERE id = {other}"
+                       f" AND NOT EXISTS (SELECT FROM child WHERE u = {one})")
+
+    with load.Writers(world.source, 2, work):
+        product.start()
+        product.wait_status(lambda status: status["backfill"]["complete"], "the backfill", 60)
+    finish(world, product)
+    assert world.target.value("SELECT count(*) FROM pg_indexes WHERE tablename = 'child'") == 3
+    world.target.run("ALTER TABLE child OWNER TO postgres", "ALTER TABLE parent OWNER TO postgres")
