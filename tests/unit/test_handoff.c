@@ -961,14 +961,14 @@ START_TEST(a_chunk_gives_way_where_what_comes_is_not_known)
 }
 END_TEST
 
-struct waiter {
+struct awaiter {
     struct world *world;
     enum stream_verdict verdict;
 };
 
 static void *wait_and_let_go(void *argument)
 {
-    struct waiter *waiter = argument;
+    struct awaiter *waiter = argument;
     struct err err = {0};
     waiter->verdict = handoff_await(waiter->world->handoff, 0, 0, 500,
                                     clock_monotonic() + LONG, &err);
@@ -979,7 +979,7 @@ static void *wait_and_let_go(void *argument)
 START_TEST(a_chunk_waits_no_more_when_nothing_that_it_sees_is_to_come)
 {
     struct world world;
-    struct waiter waiter = {.world = &world};
+    struct awaiter waiter = {.world = &world};
     pthread_t thread;
     open_planned(&world, false, false);
     claim(&world, 0);
