@@ -54,9 +54,9 @@ class Family:
             "CREATE TABLE parent (id int PRIMARY KEY, v text,"
             " grand int REFERENCES grand ON DELETE CASCADE)",
             "CREATE TABLE child (id int PRIMARY KEY, v text,"
-            " parent int NOT NULL REFERENCES parent ON DELETE CASCADE)",
+            " parent int NOT NULL REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE)",
             "CREATE TABLE note (id bigint PRIMARY KEY, child int REFERENCES child"
-            " ON DELETE SET NULL, grand int REFERENCES grand ON DELETE SET NULL, v text)",
+            " ON DELETE SET NULL ON UPDATE CASCADE, grand int REFERENCES grand ON DELETE SET NULL, v text)",
             "CREATE INDEX ON parent (grand)", "CREATE INDEX ON child (parent)",
             "CREATE INDEX ON note (child)", "CREATE INDEX ON note (grand)")
         world.source.run(
@@ -88,7 +88,8 @@ class Family:
                            f" WHERE id = {child} AND EXISTS (SELECT FROM parent"
                            f" WHERE id = {parent})")
         elif kind < 6:
-            cursor.execute(f"DELETE FROM parent WHERE id = {parent}")
+            cursor.execute(f"DELETE FROM parent WHERE id = {parent}" if dice.random() < 0.5 else
+                           f"UPDATE parent SET id = {other} WHERE id = {parent}")
         elif kind < 8:  # gone with its children, and back with others
             cursor.execute(f"DELETE FROM parent WHERE id = {parent}")
             cursor.execute(f"INSERT INTO parent SELECT {parent}, 'again', min(id) FROM grand")
@@ -334,3 +335,20 @@ def test_deferred_indexes_of_families(world, enforced):
     finish(world, product)
     assert world.target.value("SELECT count(*) FROM pg_indexes WHERE tablename = 'child'") == 3
     world.target.run("ALTER TABLE child OWNER TO postgres", "ALTER TABLE parent OWNER TO postgres")
+
+
+def test_a_parents_key_changes_in_place(world, enforced):
+    """Deleted and written anew, as keys are changed elsewhere, it would take its children along."""
+    world.both("CREATE TABLE p (id int PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY, v text)",
+               "CREATE TABLE c (id int PRIMARY KEY, big text, p int REFERENCES p"
+               " ON UPDATE CASCADE ON DELETE CASCADE)", "ALTER TABLE c ALTER big SET STORAGE EXTERNAL",
+               "CREATE TABLE g (id int PRIMARY KEY, c int REFERENCES c ON DELETE CASCADE)")
+    world.source.run("INSERT INTO p (id, v) SELECT i, 'p' FROM generate_series(1, 10) i",
+                     "INSERT INTO c SELECT i, repeat('x', 5000), i FROM generate_series(1, 10) i",
+                     "INSERT INTO g SELECT i, i FROM generate_series(1, 10) i")
+    product = enforced("p", "c", "g")
+    product.start()
+    finish(world, product)
+    world.source.run("UPDATE p SET id = 100 WHERE id = 3", "UPDATE p SET v = 'u' WHERE id = 4",
+                     "UPDATE p SET id = id + 1000, v = 'moved' WHERE id < 3")
+    finish(world, product)
