@@ -393,10 +393,23 @@ static void let_go(struct worker *worker, struct chunk_work *work)
     work->record.snapshot = NULL;
 }
 
+/* The stream was not there in time: counted and told, once for a chunk. */
+static void tell_of_stream(struct worker *worker, const struct chunk_work *work, bool *ahead)
+{
+    if (*ahead)
+        return;
+    *ahead = true;
+    counter_add(&worker->copier->config.progress->copiers_ahead, 1);
+    log_event(LOG_INFO, "a copy waits for the stream, which is far behind",
+              log_text("schema", work->task->parts[0].source->schema),
+              log_text("table", work->task->parts[0].source->name));
+}
+
 /* A chunk of a table with parents waits for the stream before anything is read or written: so no
  * lock at the target is held that the stream may wait for. The snapshot is held, and its locks at
  * the source: so not for long, and when the stream is far behind it is let come nearer first. */
-static enum opened open_chunk(struct worker *worker, struct chunk_work *work, struct err *err)
+static enum opened open_at_stream(struct worker *worker, struct chunk_work *work, bool *ahead,
+                                  struct err *err)
 {
     const struct copier *copier = worker->copier;
     usec_t patience = AWAIT_FIRST;
@@ -412,6 +425,8 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
             let_go(worker, work);
             return OPEN_FAILED;
         case STREAM_BEHIND:
+            if (!held_back(copier))
+                tell_of_stream(worker, work, ahead);
             patience = patience * 2 < AWAIT_MOST ? patience * 2 : AWAIT_MOST;
             break;
         case STREAM_STUCK:
@@ -423,6 +438,15 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
         if (!let_stream_pass(worker, work, err))
             return OPEN_FAILED;
     }
+}
+
+static enum opened open_chunk(struct worker *worker, struct chunk_work *work, struct err *err)
+{
+    bool ahead = false;
+    enum opened opened = open_at_stream(worker, work, &ahead, err);
+    if (ahead)
+        counter_add(&worker->copier->config.progress->copiers_ahead, (uint64_t)-1);
+    return opened;
 }
 
 static bool read_and_write(struct worker *worker, struct chunk_work *work, struct err *err)

@@ -431,6 +431,8 @@ static void fill_waits(const struct monitor *m, struct status *status)
         governor_fill(m->governor, status);
     status_wait(status, WAIT_COMMITS, counter_get(&m->config.progress->copiers_waiting) > 0,
                 "commits at the source are not visible to new snapshots yet");
+    status_wait(status, WAIT_STREAM, counter_get(&m->config.progress->copiers_ahead) > 0,
+                "the stream is far behind, and rows wait for those that they refer to");
     for (enum backfill_wait wait = 0; wait < BACKFILL_WAITS; wait++)
         if (m->handoff == NULL || handoff_all_copied(m->handoff))
             status_wait(status, wait, false, "");

@@ -58,6 +58,8 @@ const char *backfill_wait_name(enum backfill_wait wait)
         return "rate_limit";
     case WAIT_COMMITS:
         return "commits";
+    case WAIT_STREAM:
+        return "stream";
     case BACKFILL_WAITS:
         break;
     }

@@ -32,6 +32,7 @@ struct progress {
     counter_t retries, reconnects, errors;
     counter_t queue_bytes;
     counter_t copiers_waiting; /* for commits to become visible to new snapshots */
+    counter_t copiers_ahead;   /* of the stream, for long */
     atomic_bool streaming;     /* the stream is connected */
     atomic_bool apply_waiting; /* the applier is retrying, the target is away */
 

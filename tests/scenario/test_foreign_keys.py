@@ -21,20 +21,9 @@ def plain_role(world, *tables):
     return role
 
 
-@pytest.fixture
-def enforced(world):
-    """enforced(tables..., **config): a program whose target role cannot have foreign keys off."""
-    roles = []
-
-    def make(*tables, **config):
-        roles.append(plain_role(world, *tables))
-        return world.product(target={"dsn": world.target.url(roles[-1])}, **config)
-
-    yield make
-    for product in world.products:
-        product.kill9()
-    for role in roles:
-        world.target.run(f"DROP OWNED BY {role} CASCADE")
+def enforced(world, *tables, **config):
+    """A program whose target role cannot have foreign keys off."""
+    return world.product(target={"dsn": world.target.url(plain_role(world, *tables))}, **config)
 
 
 def finish(world, product):
@@ -103,12 +92,12 @@ class Family:
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_families_are_copied_under_writes(world, enforced, number):
+def test_families_are_copied_under_writes(world, number):
     seed = int(os.environ.get("SLACKWATER_SEED", random.randrange(1 << 30)))
     print(f"replay: SLACKWATER_SEED={seed}")
     dice = random.Random(seed)
     family = Family(world)
-    product = enforced(*Family.TABLES, backfill=BACKFILL)
+    product = enforced(world, *Family.TABLES, backfill=BACKFILL)
     with load.Writers(world.source, 3, family.work, seed=dice.randrange(1 << 30)) as writers:
         for _ in range(number % 3):
             product.launch()
@@ -123,6 +112,59 @@ def test_families_are_copied_under_writes(world, enforced, number):
     product.stop()
 
 
+def copied_under(world, trouble):
+    """Families are copied under writes, while the servers have trouble."""
+    family = Family(world)
+    product = enforced(world, *Family.TABLES, backfill=BACKFILL)
+    with load.Writers(world.source, 4, family.work, seed=7) as writers:
+        product.start()
+        trouble(product, writers)
+        product.wait_status(lambda status: status["backfill"]["complete"], "the backfill", 80)
+    finish(world, product)
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_families_are_copied_while_a_server_restarts(make_cluster, make_world, source_cluster,
+                                                     target_cluster, side):
+    cluster = make_cluster()
+    world = make_world(cluster if side == "source" else source_cluster,
+                       cluster if side == "target" else target_cluster)
+
+    def restart(product, writers):
+        product.event("streaming")
+        for count in (10, 35):
+            wait.until(lambda: chunks(world) > count, "some chunks")
+            cluster.restart("immediate")
+            writers.wait_commits(10)
+
+    copied_under(world, restart)
+
+
+def test_families_whose_commits_are_late_to_be_visible(make_cluster, make_world, target_cluster):
+    """With a synchronous standby a commit is in the stream long before a snapshot sees it, and
+    others that come behind it are seen before."""
+    source = make_cluster(synchronous_standby_names="nobody", synchronous_commit="local")
+    world = make_world(source, target_cluster)
+    admin = source.database("postgres")
+
+    def let_through(product, writers):
+        late = [world.source.connect() for _ in range(3)]
+        for number in range(6):
+            def commit(cursor):
+                cursor.execute("BEGIN; SET LOCAL synchronous_commit = on")
+                Family.work(cursor, random.Random(number))
+                cursor.execute("COMMIT")
+            with load.in_background(lambda: [commit(c.cursor()) for c in late[number % 3:][:1]]):
+                writers.wait_commits(30)
+                admin.run("ALTER SYSTEM SET synchronous_standby_names = ''",
+                          "SELECT pg_reload_conf()")
+            admin.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'",
+                      "SELECT pg_reload_conf()")
+        admin.run("ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()")
+
+    copied_under(world, let_through)
+
+
 def family_of_two(world, rows=4000, deferrable="", on_delete="CASCADE"):
     world.both("CREATE TABLE parent (id int PRIMARY KEY, v text)",
                "CREATE TABLE child (id int PRIMARY KEY, v text, parent int REFERENCES parent"
@@ -132,11 +174,11 @@ def family_of_two(world, rows=4000, deferrable="", on_delete="CASCADE"):
                      "ANALYZE")
 
 
-def test_an_orphan_stops_the_copy_and_is_named(world, enforced):
+def test_an_orphan_stops_the_copy_and_is_named(world):
     family_of_two(world)
     world.source.run("ALTER TABLE child DROP CONSTRAINT child_parent_fkey",
                      "UPDATE child SET parent = 900000 WHERE id = 1234")
-    product = enforced("parent", "child", backfill=BACKFILL)
+    product = enforced(world, "parent", "child", backfill=BACKFILL)
     result = product.run_to_end()
     assert result.status == 3, result.text
     assert "child_parent_fkey" in result.text and "orphan" in result.text
@@ -146,7 +188,7 @@ def test_an_orphan_stops_the_copy_and_is_named(world, enforced):
     world.assert_equal()
 
 
-def test_rows_that_refer_to_their_own_table(world, enforced):
+def test_rows_that_refer_to_their_own_table(world):
     """One chunk, however large: parents may have any key."""
     world.both("CREATE TABLE node (id int PRIMARY KEY, up int REFERENCES node ON DELETE CASCADE)",
                "CREATE TABLE leaf (id int PRIMARY KEY, node int REFERENCES node ON DELETE CASCADE)")
@@ -163,7 +205,7 @@ def test_rows_that_refer_to_their_own_table(world, enforced):
         if dice.random() < 0.1:
             cursor.execute(f"DELETE FROM node WHERE id = {new - 1}")
 
-    product = enforced("node", "leaf", backfill=BACKFILL)
+    product = enforced(world, "node", "leaf", backfill=BACKFILL)
     with load.Writers(world.source, 2, work) as writers:
         product.start()
         writers.wait_commits(100)
@@ -174,12 +216,12 @@ def test_rows_that_refer_to_their_own_table(world, enforced):
                                                 ('"public"."node"', False)]
 
 
-def test_a_circle_is_named_before_anything_is_made(world, enforced):
+def test_a_circle_is_named_before_anything_is_made(world):
     world.both("CREATE TABLE egg (id int PRIMARY KEY, hen int)",
                "CREATE TABLE hen (id int PRIMARY KEY, egg int REFERENCES egg)",
                "ALTER TABLE egg ADD FOREIGN KEY (hen) REFERENCES hen",
                "CREATE TABLE fox (id int PRIMARY KEY, hen int REFERENCES hen)")
-    product = enforced("egg", "hen", "fox")
+    product = enforced(world, "egg", "hen", "fox")
     checked = product.command("check")
     assert checked.status == 2 and "go in a circle" in checked.text
     result = product.run_to_end()
@@ -188,9 +230,9 @@ def test_a_circle_is_named_before_anything_is_made(world, enforced):
     assert world.leftovers() == []
 
 
-def test_a_copy_alone_cannot_wait_for_rows_that_come_meanwhile(world, enforced):
+def test_a_copy_alone_cannot_wait_for_rows_that_come_meanwhile(world):
     family_of_two(world)
-    product = enforced("parent", "child", backfill=BACKFILL)
+    product = enforced(world, "parent", "child", backfill=BACKFILL)
     result = product.run_to_end("--no-stream")
     assert result.status == 2 and "--until-caught-up" in result.text, result.text
     result = product.run_to_end("--backfill-only", "child", "--until-caught-up")
@@ -203,9 +245,9 @@ def test_a_copy_alone_cannot_wait_for_rows_that_come_meanwhile(world, enforced):
     world.assert_equal()
 
 
-def test_a_parent_is_copied_again_with_its_children(world, enforced):
+def test_a_parent_is_copied_again_with_its_children(world):
     family_of_two(world)
-    product = enforced("parent", "child", backfill=BACKFILL)
+    product = enforced(world, "parent", "child", backfill=BACKFILL)
     product.run_until_caught_up()
     world.target.run("UPDATE parent SET v = 'damaged'", "DELETE FROM child WHERE id % 3 = 0")
     result = product.run_to_end("--redo", "parent")
@@ -219,10 +261,10 @@ def test_a_parent_is_copied_again_with_its_children(world, enforced):
     world.assert_equal()
 
 
-def test_a_child_joins(world, enforced):
+def test_a_child_joins(world):
     family_of_two(world)
     rules = [{"source": "public.parent"}]
-    product = enforced("parent", "child", backfill=BACKFILL, tables=rules)
+    product = enforced(world, "parent", "child", backfill=BACKFILL, tables=rules)
     product.run_until_caught_up()
     world.source.run("INSERT INTO parent VALUES (100000, 'new')",
                      "INSERT INTO child VALUES (100000, 'new', 100000)")
@@ -231,27 +273,27 @@ def test_a_child_joins(world, enforced):
     world.assert_equal()
 
 
-def test_a_parent_cannot_join_after_its_children(world, enforced):
+def test_a_parent_cannot_join_after_its_children(world):
     family_of_two(world, rows=1)
     rules = [{"source": "public.child"}]
     world.target.run("INSERT INTO parent VALUES (1, 'p')")
-    product = enforced("parent", "child", backfill=BACKFILL, tables=rules)
+    product = enforced(world, "parent", "child", backfill=BACKFILL, tables=rules)
     product.run_until_caught_up()
     product.config["tables"] = rules + [{"source": "public.parent"}]
     result = product.run_to_end("--until-caught-up")
     assert result.status == 2 and "child" in result.text, result.text
 
 
-def stalled_among_children(world, enforced, **options):
+def stalled_among_children(world, **options):
     """All parents are loaded, of the children some chunks, and one is held in flight."""
     family_of_two(world, **options)
-    product = enforced("parent", "child",
+    product = enforced(world, "parent", "child",
                        backfill={"workers": 1, "chunk_rows": 500, "chunk_time": "1ms"})
     return product, load.Stall(world.target, "child", "NEW.id = 2500")
 
 
-def test_families_are_truncated_between_chunks(world, enforced):
-    product, stall = stalled_among_children(world, enforced)
+def test_families_are_truncated_between_chunks(world):
+    product, stall = stalled_among_children(world)
     with stall:
         product.start()
         stall.wait_reached()
@@ -267,9 +309,9 @@ def test_families_are_truncated_between_chunks(world, enforced):
     assert world.target.value("SELECT count(*) FROM child") == 3000
 
 
-def test_what_cascades_at_the_target_is_no_conflict(world, enforced):
+def test_what_cascades_at_the_target_is_no_conflict(world):
     """Of loaded chunks, of the one in flight, and of those to come."""
-    product, stall = stalled_among_children(world, enforced)
+    product, stall = stalled_among_children(world)
     with stall:
         product.start()
         stall.wait_reached()
@@ -281,10 +323,10 @@ def test_what_cascades_at_the_target_is_no_conflict(world, enforced):
     assert product.table("public.child")["conflicts"]["delete_missing"] == 0
 
 
-def test_the_order_within_a_transaction_may_wait_for_its_end(world, enforced):
+def test_the_order_within_a_transaction_may_wait_for_its_end(world):
     """A deferrable constraint is checked when the transaction is whole."""
     family_of_two(world, rows=1200, deferrable="DEFERRABLE", on_delete="NO ACTION")
-    product = enforced("parent", "child", backfill=BACKFILL)
+    product = enforced(world, "parent", "child", backfill=BACKFILL)
     product.start()
     finish(world, product)
     world.source.run("BEGIN; SET CONSTRAINTS ALL DEFERRED; INSERT INTO child VALUES (5000, 'x', 5000);"
@@ -293,12 +335,12 @@ def test_the_order_within_a_transaction_may_wait_for_its_end(world, enforced):
     finish(world, product)
 
 
-def test_a_target_that_holds_rows_already(world, enforced):
+def test_a_target_that_holds_rows_already(world):
     """Staged, and upserted."""
     family_of_two(world)
     world.target.run("INSERT INTO parent SELECT i, 'old' FROM generate_series(1, 100) i",
                      "INSERT INTO child SELECT i, 'old', 1 FROM generate_series(1, 100) i")
-    product = enforced("parent", "child", backfill=BACKFILL)
+    product = enforced(world, "parent", "child", backfill=BACKFILL)
 
     def work(cursor, dice):
         new = dice.randint(1, 100000)
@@ -314,10 +356,10 @@ def test_a_target_that_holds_rows_already(world, enforced):
     finish(world, product)
 
 
-def test_deferred_indexes_of_families(world, enforced):
+def test_deferred_indexes_of_families(world):
     family_of_two(world)
     world.both("ALTER TABLE child ADD u int", "CREATE UNIQUE INDEX ON child (u)")
-    product = enforced("parent", "child", backfill={**BACKFILL, "defer_indexes": True})
+    product = enforced(world, "parent", "child", backfill={**BACKFILL, "defer_indexes": True})
     role = world.roles[-1][1]
     world.target.run(f"GRANT CREATE ON SCHEMA public TO {role}",
                      f"ALTER TABLE child OWNER TO {role}", f"ALTER TABLE parent OWNER TO {role}")
@@ -337,7 +379,7 @@ def test_deferred_indexes_of_families(world, enforced):
     world.target.run("ALTER TABLE child OWNER TO postgres", "ALTER TABLE parent OWNER TO postgres")
 
 
-def test_a_parents_key_changes_in_place(world, enforced):
+def test_a_parents_key_changes_in_place(world):
     """Deleted and written anew, as keys are changed elsewhere, it would take its children along."""
     world.both("CREATE TABLE p (id int PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY, v text)",
                "CREATE TABLE c (id int PRIMARY KEY, big text, p int REFERENCES p"
@@ -346,7 +388,7 @@ def test_a_parents_key_changes_in_place(world, enforced):
     world.source.run("INSERT INTO p (id, v) SELECT i, 'p' FROM generate_series(1, 10) i",
                      "INSERT INTO c SELECT i, repeat('x', 5000), i FROM generate_series(1, 10) i",
                      "INSERT INTO g SELECT i, i FROM generate_series(1, 10) i")
-    product = enforced("p", "c", "g")
+    product = enforced(world, "p", "c", "g")
     product.start()
     finish(world, product)
     world.source.run("UPDATE p SET id = 100 WHERE id = 3", "UPDATE p SET v = 'u' WHERE id = 4",
