@@ -2,7 +2,7 @@
  *
  * Both sources give points: a value, what share of the rows lies between it and the value
  * before (width), and what share has the value itself (weight). The share of rows below a value
- * follows, and for each wanted share the nearest value is taken. */
+ * follows; each part begins at the first value that has the part's share below it. */
 #include "postgres/key_bounds.h"
 
 #include "base/buf.h"
@@ -13,41 +13,45 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAMPLE_PAGES 400
+#define SAMPLE_PAGES 400 /* at least */
+#define SAMPLE_PAGES_PER_PART 2
 
 /* $1 schema, $2 table, $3 column. The type is put in by us: its array's text is cast back.
- * A partitioned table has statistics of the whole tree beside its own none. */
+ * Unnested values have lost their column's collation. A partitioned table has statistics of the
+ * whole tree beside its own none. */
 static const char STATISTICS_SQL[] =
     "WITH s AS (SELECT histogram_bounds::text::%1$s[] AS bounds,"
     "                  most_common_vals::text::%1$s[] AS common, most_common_freqs AS shares,"
     "                  1 - coalesce((SELECT sum(f) FROM unnest(most_common_freqs) f), 0) AS rest"
     "           FROM pg_stats WHERE schemaname = $1 AND tablename = $2 AND attname = $3"
     "             AND inherited = %2$s),"
-    " points AS (SELECT b.v, CASE WHEN n > 1 THEN rest / (cardinality(bounds) - 1) ELSE 0 END"
-    "                     AS width, 0.0 AS weight"
+    " points AS (SELECT b.v%3$s AS v, CASE WHEN n > 1 THEN rest / (cardinality(bounds) - 1)"
+    "                                      ELSE 0 END AS width, 0.0 AS weight"
     "            FROM s, unnest(bounds) WITH ORDINALITY b(v, n)"
-    "            UNION ALL SELECT c.v, 0.0, c.share"
+    "            UNION ALL SELECT c.v%3$s, 0.0, c.share"
     "            FROM s, unnest(common, shares) c(v, share)),";
 
 /* The table's pages by chance; a small table is read as a whole. */
 static const char SAMPLE_SQL[] =
-    "WITH points AS (SELECT %1$s::%2$s AS v, 0.0 AS width, 1.0 / count(*) OVER () AS weight"
+    "WITH points AS (SELECT %1$s::%2$s%5$s AS v, 0.0 AS width, 1.0 / count(*) OVER () AS weight"
     "                FROM %3$s TABLESAMPLE SYSTEM (%4$.9f)),";
 
+/* The first value bounds nothing. */
 static const char CHOICE_SQL[] =
     " merged AS (SELECT v, sum(width) AS width, sum(weight) AS weight FROM points GROUP BY v),"
-    " below AS MATERIALIZED (SELECT v, sum(width + weight) OVER (ORDER BY v%1$s) - weight AS share,"
-    "                               v = first_value(v) OVER (ORDER BY v%1$s) AS first"
-    "                        FROM merged)"
-    " SELECT chosen.v FROM (SELECT DISTINCT nearest.v FROM generate_series(1, %2$zu - 1) part,"
-    "   LATERAL (SELECT v FROM below WHERE NOT first"
-    "            ORDER BY abs(share - part::float8 / %2$zu) LIMIT 1) nearest) chosen"
-    " ORDER BY chosen.v%1$s";
+    " below AS (SELECT v, sum(width + weight) OVER upwards - weight AS share,"
+    "                  row_number() OVER upwards AS place"
+    "           FROM merged WINDOW upwards AS (ORDER BY v)),"
+    " parts AS (SELECT v, floor(share * %1$zu) AS part FROM below WHERE place > 1)"
+    " SELECT DISTINCT ON (part) v FROM parts WHERE part BETWEEN 1 AND %1$zu - 1"
+    " ORDER BY part, v";
 
-/* Unnested values have lost their column's collation. */
-static const char *collation(const struct copy_key_column *column)
+static void append_collation(struct buf *sql, const struct copy_key_column *column)
 {
-    return column->order == KEY_BYTES ? "::text COLLATE \"C\"" : "";
+    if (column->order == KEY_BYTES)
+        buf_append_text(sql, "::text COLLATE \"C\"");
+    else if (column->collation != NULL)
+        buf_append_format(sql, " COLLATE %s", column->collation);
 }
 
 static bool take_bounds(PGresult *r, char ***bounds, size_t *count)
@@ -67,12 +71,15 @@ static bool from_statistics(struct session *session, const struct catalog_table 
                             size_t *count, struct err *err)
 {
     struct buf sql = {0};
+    struct buf collation = {0};
     const char *values[] = {table->schema, table->name, leading->name};
-    buf_append_format(&sql, STATISTICS_SQL, leading->type,
-                      table->kind == 'p' ? "true" : "false");
-    buf_append_format(&sql, CHOICE_SQL, collation(leading), parts);
+    append_collation(&collation, leading);
+    buf_append_format(&sql, STATISTICS_SQL, leading->type, table->kind == 'p' ? "true" : "false",
+                      buf_text(&collation));
+    buf_append_format(&sql, CHOICE_SQL, parts);
     PGresult *r = session_query(session, sql.data, 3, values, err);
     buf_free(&sql);
+    buf_free(&collation);
     return take_bounds(r, bounds, count);
 }
 
@@ -101,20 +108,38 @@ static bool from_sample(struct session *session, const struct catalog_table *tab
     double pages = 0;
     if (!count_pages(session, table->oid, &pages, err))
         return false;
+    double wanted = SAMPLE_PAGES_PER_PART * (double)parts;
+    wanted = wanted < SAMPLE_PAGES ? SAMPLE_PAGES : wanted;
     struct buf sql = {0};
     struct buf name = {0};
     struct buf column = {0};
+    struct buf collation = {0};
+    append_collation(&collation, leading);
     buf_append_text(&name, table->kind == 'p' ? "" : "ONLY ");
     ident_append_qualified(&name, table->schema, table->name);
     ident_append(&column, leading->name);
     buf_append_format(&sql, SAMPLE_SQL, column.data, leading->type, name.data,
-                      pages <= SAMPLE_PAGES ? 100.0 : 100.0 * SAMPLE_PAGES / pages);
-    buf_append_format(&sql, CHOICE_SQL, collation(leading), parts);
+                      pages <= wanted ? 100.0 : 100.0 * wanted / pages, buf_text(&collation));
+    buf_append_format(&sql, CHOICE_SQL, parts);
     PGresult *r = session_exec(session, sql.data, err);
     buf_free(&sql);
     buf_free(&name);
     buf_free(&column);
+    buf_free(&collation);
     return take_bounds(r, bounds, count);
+}
+
+static void free_bounds(char **bounds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(bounds[i]);
+    free(bounds);
+}
+
+/* A hundred values of the statistics do not tell of a thousand parts. */
+static bool is_fine_enough(const struct copy_key_column *leading, size_t count, size_t parts)
+{
+    return leading->order == KEY_ASKED ? count >= parts - parts / 4 : count > 0;
 }
 
 bool key_bounds_find(struct session *session, const struct catalog_table *table,
@@ -125,6 +150,12 @@ bool key_bounds_find(struct session *session, const struct catalog_table *table,
     *count = 0;
     if (parts < 2)
         return true;
-    return from_statistics(session, table, leading, parts, bounds, count, err) &&
-           (*count > 0 || from_sample(session, table, leading, parts, bounds, count, err));
+    if (!from_statistics(session, table, leading, parts, bounds, count, err))
+        return false;
+    if (is_fine_enough(leading, *count, parts))
+        return true;
+    free_bounds(*bounds, *count);
+    *bounds = NULL;
+    *count = 0;
+    return from_sample(session, table, leading, parts, bounds, count, err);
 }

@@ -1,7 +1,7 @@
 /* Values of a key's leading column that split a source table's rows into parts of about equal
  * size: from the statistics of ANALYZE (histogram and most common values, so that a value that
- * many rows share gets a part of its own); from a sample of some hundred pages where there are
- * none. */
+ * many rows share gets a part of its own); from a sample of some hundred pages, or two a part,
+ * where there are none, or too few for parts that are not divided any further (KEY_ASKED). */
 #ifndef POSTGRES_KEY_BOUNDS_H
 #define POSTGRES_KEY_BOUNDS_H
 

@@ -34,10 +34,12 @@ static struct pg_table_reader *self(struct table_reader *reader)
     return (struct pg_table_reader *)(void *)reader;
 }
 
+/* Ranges compare by operators, also those of extension types. */
 static bool pg_reader_open(struct table_reader *reader, struct err *err)
 {
     struct pg_table_reader *r = self(reader);
-    return session_open(&r->session, "source", r->dsn, SESSION_SQL, r->stop, err);
+    return session_open(&r->session, "source", r->dsn, SESSION_SQL, r->stop, err) &&
+           session_see_operators(&r->session, err);
 }
 
 static void forget_row(struct pg_table_reader *r)
@@ -73,7 +75,7 @@ static bool pg_reader_plan(struct table_reader *reader, const struct relation *r
     if (copy_key_usable(key) && !key_bounds_find(&r->session, table, &key->columns[0], lanes,
                                                  &bounds, &count, err))
         return err_wrap(err, "planning the copy of table %s.%s", table->schema, table->name);
-    plan->whole = !copy_key_usable(key);
+    plan->whole = !copy_key_usable(key) || (copy_key_is_asked(key) && count == 0);
     plan->bounds = bounds;
     plan->bound_count = count;
     return true;

@@ -36,6 +36,17 @@ void lanes_free(struct lanes *lanes)
     *lanes = (struct lanes){0};
 }
 
+/* Where the lane behind a bound begins. */
+static bool encode_lower(const struct lanes *lanes, size_t bound, struct buf *lower)
+{
+    if (!copy_key_usable(lanes->key))
+        return false;
+    if (!copy_key_is_asked(lanes->key))
+        return chunk_key_append_text(&lanes->key->columns[0], lanes->plan.bounds[bound], lower);
+    chunk_key_append_place((uint32_t)bound + 1, lower);
+    return true;
+}
+
 bool lanes_plan(struct lanes *lanes, const struct copy_key *key, struct copy_plan *plan,
                 struct err *err)
 {
@@ -44,8 +55,7 @@ bool lanes_plan(struct lanes *lanes, const struct copy_key *key, struct copy_pla
     lanes->items = mem_zero(lanes->count, sizeof *lanes->items);
     for (size_t i = 0; i < lanes->plan.bound_count; i++) {
         struct buf *lower = &lanes->items[i + 1].lower;
-        if (!copy_key_usable(key) ||
-            !chunk_key_append_text(&key->columns[0], lanes->plan.bounds[i], lower) ||
+        if (!encode_lower(lanes, i, lower) ||
             chunk_key_compare(&lanes->items[i].lower, lower) >= 0)
             return err_set(err, ERR_CORRUPT, "\"%.60s\" does not bound a lane",
                            lanes->plan.bounds[i]);

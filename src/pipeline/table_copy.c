@@ -16,9 +16,14 @@ char *copy_key_text(const struct copy_key *key)
 {
     struct buf text = {0};
     buf_append_text(&text, "");
-    for (uint16_t i = 0; i < key->count; i++)
-        buf_append_format(&text, "%s%s %s", i == 0 ? "" : ", ", key->columns[i].name,
-                          key->columns[i].type);
+    for (uint16_t i = 0; i < key->count; i++) {
+        const struct copy_key_column *column = &key->columns[i];
+        buf_append_format(&text, "%s%s %s", i == 0 ? "" : ", ", column->name, column->type);
+        if (column->collation != NULL)
+            buf_append_format(&text, " COLLATE %s", column->collation);
+        if (column->version != NULL)
+            buf_append_format(&text, " %s", column->version);
+    }
     return buf_steal(&text);
 }
 

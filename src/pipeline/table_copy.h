@@ -14,7 +14,8 @@
  * A chunk is what one repeatable-read transaction at the source reads and one transaction at the
  * target writes, together with its record: how far it reaches, and the snapshot: the set of
  * transactions that its rows contain. So the handoff can judge later streamed changes exactly.
- * A table without a usable key is one lane and one chunk.
+ * A table without a usable key is one lane and one chunk. Where only the source knows the keys'
+ * order, lanes are many and small, and each is one chunk, from bound to bound.
  *
  * A source table may go to several target tables: a chunk is then read once for each, all under
  * one snapshot, and all are loaded in one target transaction.
@@ -40,15 +41,21 @@ enum key_order {
     KEY_BOOL,
     KEY_UUID,
     KEY_BYTES, /* text, varchar, name under collation C: by bytes */
+    KEY_ASKED, /* any other that a btree orders: only the source can tell (key_places.h) */
 };
 
 struct copy_key_column {
     const char *name;
     const char *type; /* as SQL writes it, for casts */
     enum key_order order;
+    /* Of KEY_ASKED only: */
+    const char *collation; /* as SQL writes it; NULL: none */
+    const char *version;   /* of the library behind that; NULL: not known */
+    uint32_t type_oid;     /* at the source */
 };
 
-/* The leading columns of the index that identifies the source's rows. Borrowed. */
+/* The leading columns of the index that identifies the source's rows; if the order of the first
+ * is KEY_ASKED, only that. Borrowed. */
 struct copy_key {
     uint16_t count; /* 0: none; the table is copied whole */
     const struct copy_key_column *columns;
@@ -102,7 +109,14 @@ static inline bool copy_key_usable(const struct copy_key *key)
     return key->count > 0;
 }
 
-/* "a pg_catalog.int4, b pg_catalog.text": what keys are told apart by. The caller frees. */
+/* Lanes are told apart by the source, and each is one chunk. */
+static inline bool copy_key_is_asked(const struct copy_key *key)
+{
+    return key->count > 0 && key->columns[0].order == KEY_ASKED;
+}
+
+/* "a pg_catalog.int4, b pg_catalog.text": what keys are told apart by, and with them what they
+ * were ordered by: 'a pg_catalog.text COLLATE pg_catalog."en_US" 2.36'. The caller frees. */
 char *copy_key_text(const struct copy_key *key);
 
 void copy_plan_free(struct copy_plan *plan);
@@ -118,8 +132,9 @@ struct table_reader;
 
 struct table_reader_ops {
     bool (*open)(struct table_reader *reader, struct err *err);
-    /* Splits the table into at most `lanes` of about equal size, from the source's statistics and
-     * probes of its index. Sets plan's bounds (possibly none) and whole. */
+    /* Splits the table into at most `lanes` of about equal size, from the source's statistics,
+     * or from a sample where these do not tell of so many. Sets plan's bounds (possibly none)
+     * and whole. */
     bool (*plan)(struct table_reader *reader, const struct relation *table,
                  const struct copy_key *key, size_t lanes, struct copy_plan *plan,
                  struct err *err);

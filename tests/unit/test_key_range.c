@@ -2,9 +2,11 @@
 #include "postgres/key_range.h"
 #include "unit.h"
 
-static const struct copy_key_column ONE[] = {{"id", "bigint", KEY_SIGNED}};
-static const struct copy_key_column TWO[] = {{"tenant", "integer", KEY_SIGNED},
-                                             {"na\"me", "text", KEY_BYTES}};
+static const struct copy_key_column ONE[] = {
+    {.name = "id", .type = "bigint", .order = KEY_SIGNED}};
+static const struct copy_key_column TWO[] = {
+    {.name = "tenant", .type = "integer", .order = KEY_SIGNED},
+    {.name = "na\"me", .type = "text", .order = KEY_BYTES}};
 static const struct copy_key KEY_OF_ONE = {.count = 1, .columns = ONE};
 static const struct copy_key KEY_OF_TWO = {.count = 2, .columns = TWO};
 

@@ -1,9 +1,11 @@
 /* Lanes: how many rows a copy will have, seen from what is loaded. */
+#include "backfill/chunk_key.h"
 #include "backfill/lane.h"
 #include "base/mem.h"
 #include "unit.h"
 
-static const struct copy_key_column COLUMN = {"id", "pg_catalog.int4", KEY_SIGNED};
+static const struct copy_key_column COLUMN = {
+    .name = "id", .type = "pg_catalog.int4", .order = KEY_SIGNED};
 static const struct copy_key KEY = {1, &COLUMN};
 
 /* Four lanes, with bounds 10, 20, 30. */
@@ -48,6 +50,28 @@ START_TEST(before_a_lane_has_ended_the_statistics_stand)
 }
 END_TEST
 
+/* Bounds are as the source has ordered them, whatever it goes by. */
+START_TEST(lanes_between_asked_bounds_are_told_by_their_number)
+{
+    const struct copy_key_column column = {.name = "id", .type = "x", .order = KEY_ASKED};
+    const struct copy_key key = {1, &column};
+    struct copy_plan plan = {.made = true, .bound_count = 300};
+    struct lanes lanes;
+    struct err err = {0};
+    plan.bounds = mem_zero(300, sizeof *plan.bounds);
+    for (int i = 0; i < 300; i++)
+        plan.bounds[i] = mem_format("%d", 300 - i);
+    ck_assert_msg(lanes_plan(&lanes, &key, &plan, &err), "%s", err.message);
+    for (uint32_t i = 0; i <= 300; i++) {
+        struct buf place = {0};
+        chunk_key_append_place(i, &place);
+        ck_assert_ptr_eq(lanes_find(&lanes, &place), &lanes.items[i]);
+        buf_free(&place);
+    }
+    lanes_free(&lanes);
+}
+END_TEST
+
 START_TEST(a_lane_with_more_rows_than_it_should_raises_the_sum)
 {
     struct lanes lanes = four_lanes();
@@ -77,6 +101,7 @@ int main(void)
 {
     const TTest *tests[] = {
         before_a_lane_has_ended_the_statistics_stand,
+        lanes_between_asked_bounds_are_told_by_their_number,
         a_lane_with_more_rows_than_it_should_raises_the_sum,
         lanes_at_their_end_tell_of_the_others,
     };
