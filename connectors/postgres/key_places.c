@@ -43,12 +43,23 @@ static void disconnect(struct pg_key_places *p)
     session_close(&p->session);
 }
 
+static void append_bounds(struct buf *array, const struct key_division *division)
+{
+    buf_append_char(array, '{');
+    for (size_t i = 0; i < division->bound_count; i++) {
+        if (i > 0)
+            buf_append_char(array, ',');
+        text_array_append_item(array, division->bounds[i][0], strlen(division->bounds[i][0]));
+    }
+    buf_append_char(array, '}');
+}
+
 /* $1: an array of keys. */
 static void append_statement(struct buf *sql, const struct key_division *division)
 {
     const struct copy_key_column *column = division->column;
     struct buf bounds = {0};
-    text_array_append(&bounds, division->bounds, division->bound_count);
+    append_bounds(&bounds, division);
     buf_append_text(sql, "SELECT width_bucket(k");
     if (column->collation != NULL)
         buf_append_format(sql, " COLLATE %s", column->collation);

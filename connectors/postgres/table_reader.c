@@ -67,17 +67,13 @@ static bool pg_reader_plan(struct table_reader *reader, const struct relation *r
 {
     struct pg_table_reader *r = self(reader);
     const struct catalog_table *table = table_of(r, relation);
-    char **bounds = NULL;
-    size_t count = 0;
     if (table == NULL)
         return err_set(err, ERR_BUG, "table %s.%s is not in the source's catalog",
                        relation->schema, relation->name);
-    if (copy_key_usable(key) && !key_bounds_find(&r->session, table, &key->columns[0], lanes,
-                                                 &bounds, &count, err))
+    if (copy_key_usable(key) && !key_bounds_find(&r->session, table, key, lanes, plan, err))
         return err_wrap(err, "planning the copy of table %s.%s", table->schema, table->name);
-    plan->whole = !copy_key_usable(key) || (copy_key_is_asked(key) && count == 0);
-    plan->bounds = bounds;
-    plan->bound_count = count;
+    plan->whole =
+        !copy_key_usable(key) || (copy_key_is_asked(key) && plan->bound_count == 0);
     return true;
 }
 

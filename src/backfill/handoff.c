@@ -169,7 +169,7 @@ static bool ask_place(struct table_handoff *h, uint32_t table, const struct rela
         .table = table,
         .column = &t->key->columns[0],
         .bound_count = t->lanes.plan.bound_count,
-        .bounds = (const char *const *)t->lanes.plan.bounds,
+        .bounds = t->lanes.plan.bounds,
     };
     uint32_t place = 0;
     if (value == NULL)
@@ -799,9 +799,9 @@ static void describe_place(struct lanes *lanes, uint32_t index, struct chunk_pla
                                   .staged = lanes->plan.staged};
     place->range.after = (const char *const *)lane->after;
     if (lane->after == NULL && index > 0)
-        place->range.from = lanes->plan.bounds[index - 1];
+        place->range.from = (const char *const *)lanes->plan.bounds[index - 1];
     if (index < lanes->plan.bound_count)
-        place->range.below = lanes->plan.bounds[index];
+        place->range.below = (const char *const *)lanes->plan.bounds[index];
 }
 
 bool handoff_open(struct table_handoff *handoff, uint32_t table, uint32_t lane,

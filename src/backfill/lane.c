@@ -39,11 +39,15 @@ void lanes_free(struct lanes *lanes)
 /* Where the lane behind a bound begins. */
 static bool encode_lower(const struct lanes *lanes, size_t bound, struct buf *lower)
 {
-    if (!copy_key_usable(lanes->key))
-        return false;
-    if (!copy_key_is_asked(lanes->key))
-        return chunk_key_append_text(&lanes->key->columns[0], lanes->plan.bounds[bound], lower);
-    chunk_key_append_place((uint32_t)bound + 1, lower);
+    char *const *values = lanes->plan.bounds[bound];
+    if (copy_key_is_asked(lanes->key)) {
+        chunk_key_append_place((uint32_t)bound + 1, lower);
+        return true;
+    }
+    for (uint16_t i = 0; values[i] != NULL; i++)
+        if (i >= lanes->key->count ||
+            !chunk_key_append_text(&lanes->key->columns[i], values[i], lower))
+            return false;
     return true;
 }
 
@@ -58,7 +62,7 @@ bool lanes_plan(struct lanes *lanes, const struct copy_key *key, struct copy_pla
         if (!encode_lower(lanes, i, lower) ||
             chunk_key_compare(&lanes->items[i].lower, lower) >= 0)
             return err_set(err, ERR_CORRUPT, "\"%.60s\" does not bound a lane",
-                           lanes->plan.bounds[i]);
+                           lanes->plan.bounds[i][0] == NULL ? "" : lanes->plan.bounds[i][0]);
     }
     return true;
 }

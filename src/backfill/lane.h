@@ -31,7 +31,7 @@ enum lane_state {
 };
 
 struct lane {
-    struct buf lower; /* encoded leading column; empty for the first lane */
+    struct buf lower; /* encoded first columns; empty for the first lane */
     struct chunk *chunks;
     size_t chunk_count;
     size_t first_judging; /* all chunks before it are passed */

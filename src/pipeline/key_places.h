@@ -18,7 +18,7 @@ struct key_division {
     uint32_t table; /* the run's index */
     const struct copy_key_column *column;
     size_t bound_count;
-    const char *const *bounds; /* the type's text, ascending */
+    char **const *bounds; /* ascending; each the column's value, as text, and a NULL */
 };
 
 struct key_places;

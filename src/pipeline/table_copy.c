@@ -27,10 +27,26 @@ char *copy_key_text(const struct copy_key *key)
     return buf_steal(&text);
 }
 
+size_t copy_bound_size(const char *const *bound)
+{
+    size_t size = 0;
+    while (bound[size] != NULL)
+        size++;
+    return size;
+}
+
+void copy_bound_free(char **bound)
+{
+    if (bound != NULL)
+        free_texts(bound, copy_bound_size((const char *const *)bound));
+}
+
 void copy_plan_free(struct copy_plan *plan)
 {
     free(plan->key);
-    free_texts(plan->bounds, plan->bound_count);
+    for (size_t i = 0; i < plan->bound_count; i++)
+        copy_bound_free(plan->bounds[i]);
+    free(plan->bounds);
     *plan = (struct copy_plan){0};
 }
 

@@ -4,8 +4,8 @@
  *   reader: open -> (plan | begin -> (read -> next*)* -> end)* -> close
  *   writer: open -> (plan | begin -> (load -> write* -> loaded)* -> commit | rollback)* -> close
  *
- * The keys of a table are split into lanes by values of the leading key column, each the work of
- * one worker at a time. A lane is copied in chunks, in key order:
+ * The keys of a table are split into lanes by values of the leading key column, or of the first
+ * few where many rows share the leading one's; each lane is the work of one worker at a time. A lane is copied in chunks, in key order:
  *
  *     lane 0               lane 1                         lane 2
  *     [chunk 0][chunk 1]..)[chunk 0][chunk 1][ in flight..)[..
@@ -63,8 +63,8 @@ struct copy_key {
 
 /* Rows of a table by key. All values are the types' text. Borrowed. */
 struct copy_range {
-    const char *from;         /* leading column, inclusive; NULL: no such bound */
-    const char *below;        /* leading column, exclusive; NULL */
+    const char *const *from;  /* first key columns, NULL behind them, inclusive; NULL: no bound */
+    const char *const *below; /* first key columns, NULL behind them, exclusive; NULL */
     const char *const *after; /* all key columns, exclusive; NULL */
     const char *const *upto;  /* all key columns, inclusive; NULL */
     uint64_t most_rows; /* in key order, and all that share the last key; 0: no such bound */
@@ -78,7 +78,7 @@ struct copy_plan {
     bool staged; /* the target had rows of ours: every chunk goes by a stage and an upsert */
     char *key;   /* owned; copy_key_text() of the key that bounds and chunks are of */
     size_t bound_count; /* lanes less one */
-    char **bounds;      /* owned; leading column's values, ascending */
+    char ***bounds;     /* owned; ascending; each the first key columns' values, and a NULL */
 };
 
 struct chunk_record {
@@ -119,6 +119,9 @@ static inline bool copy_key_is_asked(const struct copy_key *key)
  * were ordered by: 'a pg_catalog.text COLLATE pg_catalog."en_US" 2.36'. The caller frees. */
 char *copy_key_text(const struct copy_key *key);
 
+/* How many values a bound has. */
+size_t copy_bound_size(const char *const *bound);
+void copy_bound_free(char **bound);
 void copy_plan_free(struct copy_plan *plan);
 /* key_count: of the table's copy_key. */
 void chunk_record_free(struct chunk_record *record, uint16_t key_count);

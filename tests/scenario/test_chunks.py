@@ -211,6 +211,43 @@ def test_a_large_table_has_as_many_lanes_as_it_has_chunks(world):
     assert most <= 400, "lanes are of very different size"
 
 
+SKEWED = {
+    "tenant-id": ("tenant int, id bigint, v text, PRIMARY KEY (tenant, id)",
+                  "SELECT CASE WHEN i % 10 = 0 THEN i % 50 ELSE 7 END, i, 'v' "),
+    "one-tenant": ("tenant uuid, id int, v text, PRIMARY KEY (tenant, id)",
+                   "SELECT md5('')::uuid, i, 'v' "),
+    "three-columns": ('tenant int, region text COLLATE "C", name text COLLATE "C", v text,'
+                      " PRIMARY KEY (tenant, region, name)",
+                      """SELECT 1 + i % 17 / 16, CASE WHEN i % 16 < 14 THEN '{{"\\' ELSE 'b' || i END,
+                         'n' || i, 'v' """),
+}
+
+
+@pytest.mark.parametrize("analyzed", [True, False], ids=["analyzed", "no-statistics"])
+@pytest.mark.parametrize("kind", SKEWED)
+def test_rows_that_share_a_leading_value_are_split_among_workers(world, kind, analyzed):
+    """And what was planned so is gone on with after a kill."""
+    columns, statement = SKEWED[kind]
+    world.both(f"CREATE TABLE t ({columns})")
+    fill(world, statement + SERIES, 8000, analyzed)
+    with load.Stall(world.target, "t", "NEW.v = 'v'") as stall:
+        product = world.product(backfill={**SMALL, "workers": 4}).start()
+        wait.until(lambda: world.target.value(
+            "SELECT count(*) = 4 FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event = 'advisory'"), "four workers at the table")
+        product.kill9()
+        bounds = copy_row(world, "bounds")
+        stall.release()
+    product.start_streaming()
+    world.source.run("UPDATE t SET v = 'w' WHERE hashtext(t::text) % 3 = 0",
+                     "DELETE FROM t WHERE hashtext(t::text) % 3 = 1")
+    product.wait_caught_up()
+    world.assert_equal()
+    assert copy_row(world, "bounds") == bounds
+    rows = [sum(count for _, _, count in lane) for lane in chunks(world).values()]
+    assert len(rows) >= 14 and max(rows) < 8000 / 16 * 2.5, rows
+
+
 def test_text_by_the_databases_own_collation(world):
     """It is ICU's, and the target's is C."""
     source = world.further_source(
@@ -473,6 +510,21 @@ def killed(world):
         wait.until(lambda: chunks(world), "a finished chunk")
         product.kill9()
     return product
+
+
+def test_a_copy_begun_by_an_older_layout_is_gone_on_with(world, killed):
+    """Until layout 2 a bound was the text of the leading column's value."""
+    values = "ARRAY(SELECT (b.v::text[])[1] FROM unnest(bounds) WITH ORDINALITY b(v, n) ORDER BY n)"
+    before = copy_row(world, values)
+    world.target.run(f"UPDATE slackwater.copy SET bounds = {values}",
+                     "UPDATE slackwater.layout SET version = 2")
+    assert before[0] and copy_row(world, "bounds") == before
+    kept = chunks(world)
+    killed.start_streaming()
+    killed.wait_caught_up()
+    world.assert_equal()
+    assert copy_row(world, values) == before
+    assert kept and all(lane[0] == chunks(world)[number][0] for number, lane in kept.items())
 
 
 @pytest.mark.parametrize("damage, words", [

@@ -155,8 +155,10 @@ static bool reader_plan(struct table_reader *contract, const struct relation *re
         return true;
     plan->bound_count = lanes - 1;
     plan->bounds = mem_zero(lanes, sizeof *plan->bounds);
-    for (size_t i = 0; i + 1 < lanes; i++)
-        plan->bounds[i] = mem_format("%zu", (i + 1) * ROWS / lanes);
+    for (size_t i = 0; i + 1 < lanes; i++) {
+        plan->bounds[i] = mem_zero(2, sizeof **plan->bounds);
+        plan->bounds[i][0] = mem_format("%zu", (i + 1) * ROWS / lanes);
+    }
     return true;
 }
 
@@ -171,9 +173,9 @@ static bool reader_read(struct table_reader *contract, const struct relation *re
     reader->row = range->after == NULL ? 0 : atoi(range->after[0]) + 1;
     reader->end = range->upto == NULL ? ROWS : atoi(range->upto[0]) + 1;
     if (range->from != NULL)
-        reader->row = atoi(range->from);
+        reader->row = atoi(range->from[0]);
     if (range->below != NULL)
-        reader->end = atoi(range->below);
+        reader->end = atoi(range->below[0]);
     if (range->most_rows > 0 && reader->end - reader->row > (int)range->most_rows)
         reader->end = reader->row + (int)range->most_rows;
     return true;

@@ -47,7 +47,7 @@ static bool find_places(struct key_places *places, const struct key_division *di
 {
     struct world *world = (struct world *)(void *)((char *)places - offsetof(struct world, places));
     ck_assert_uint_eq(division->bound_count, 1);
-    ck_assert_str_eq(division->bounds[0], "1000");
+    ck_assert_str_eq(division->bounds[0][0], "1000");
     world->asked++;
     (void)handoff_last(world->handoff, 0); /* takes the lock */
     for (size_t i = 0; i < count; i++)
@@ -77,7 +77,8 @@ static struct copy_plan plan_of(bool whole, bool staged)
     if (!whole) {
         plan.bound_count = 1;
         plan.bounds = mem_zero(1, sizeof *plan.bounds);
-        plan.bounds[0] = mem_string("1000");
+        plan.bounds[0] = mem_zero(2, sizeof **plan.bounds);
+        plan.bounds[0][0] = mem_string("1000");
     }
     return plan;
 }
@@ -1032,11 +1033,11 @@ START_TEST(what_is_kept_is_taken_up_again)
     ck_assert_uint_eq(place.number, 1);
     ck_assert(place.staged);
     ck_assert_str_eq(place.range.after[0], "100");
-    ck_assert_str_eq(place.range.below, "1000");
+    ck_assert_str_eq(place.range.below[0], "1000");
     ck_assert_ptr_null(place.range.from);
     claim(&world, 1);
     place = start_reading(&world, 1, "760:760:");
-    ck_assert_str_eq(place.range.from, "1000");
+    ck_assert_str_eq(place.range.from[0], "1000");
     ck_assert_ptr_null(place.range.below);
     close_world(&world);
 }
@@ -1049,7 +1050,7 @@ START_TEST(what_does_not_fit_together_is_refused)
     ck_assert(!create(&world, "nonsense"));
     ck_assert_int_eq(world.err.class, ERR_CORRUPT);
     world.copy.plan = plan_of(false, false);
-    strcpy(world.copy.plan.bounds[0], "x");
+    strcpy(world.copy.plan.bounds[0][0], "x");
     ck_assert(!create(&world, ""));
     ck_assert_int_eq(world.err.class, ERR_CORRUPT);
     close_world(&world);
