@@ -90,7 +90,7 @@ static const char COLUMNS_SQL[] =
     "END),"
     "        quote_ident(on_.nspname) || '.' || quote_ident(o.collname),"
     "        CASE WHEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid"
-    "                            AND i.indisunique AND i.indkey[0] = a.attnum)"
+    "                            AND i.indisunique AND a.attnum IN (i.indkey[0], i.indkey[1]))"
     "             THEN pg_collation_actual_version(o.oid) END"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
@@ -112,10 +112,12 @@ static const char INDEXES_SQL[] =
     "       pg_get_indexdef(i.indexrelid),"
     "       EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid"
     "                 AND k.contype IN ('p', 'u', 'x')),"
-    "       EXISTS (SELECT FROM pg_opclass o JOIN pg_opclass d ON d.opcfamily = o.opcfamily"
-    "               JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]"
-    "               WHERE o.oid = i.indclass[0] AND d.opcdefault"
-    "                 AND a.attcollation = i.indcollation[0])"
+    "       coalesce((SELECT min(k.at) FROM generate_series(0, i.indnkeyatts - 1) AS k(at)"
+    "         WHERE (i.indoption[k.at] & 1) <> (i.indoption[0] & 1) OR NOT EXISTS"
+    "           (SELECT FROM pg_opclass o JOIN pg_opclass d ON d.opcfamily = o.opcfamily"
+    "            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[k.at]"
+    "            WHERE o.oid = i.indclass[k.at] AND d.opcdefault"
+    "              AND a.attcollation = i.indcollation[k.at])), i.indnkeyatts)"
     " FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
     " JOIN pg_class x ON x.oid = i.indexrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -364,7 +366,7 @@ static void read_indexes(struct run_of_rows *rows, struct catalog_table *table)
             .replica_identity = bool_at(r, row, 6),
             .definition = copy_at(r, row, 8),
             .constraint = bool_at(r, row, 9),
-            .usual_order = bool_at(r, row, 10),
+            .usual_order = (uint16_t)int_at(r, row, 10),
         };
         read_index_columns(text_at(r, row, 7), table, &table->indexes[i]);
     }

@@ -56,7 +56,8 @@ static const char RANKED_SQL[] =
     "), ranked AS (SELECT *, count(*) OVER () AS rows,"
     "                     row_number() OVER (ORDER BY %1$s) - 1 AS place%2$s FROM sample),"
     " parts AS (SELECT *, place * %3$zu / rows AS part FROM ranked)"
-    " SELECT DISTINCT ON (part) CASE%4$s ELSE %5$u END, %1$s FROM parts ORDER BY part, place";
+    " SELECT DISTINCT ON (part) CASE%4$s ELSE %6$u END, %5$sk%6$u FROM parts"
+    " ORDER BY part, place";
 
 static void append_collation(struct buf *sql, const struct copy_key_column *column)
 {
@@ -180,26 +181,32 @@ static void append_sample(struct buf *sql, const struct catalog_table *table,
 }
 
 /* w1, w2, ...: how many rows have the same first columns; fewer than all of them are enough where
- * that is not too many. */
+ * that is not too many. f1, f2, ...: one text for values that are equal and have several ("1.0" and
+ * "1.00", or by a collation). */
 static void append_ranked(struct buf *sql, const struct copy_key *key, size_t parts)
 {
     struct buf names = {0};
     struct buf weights = {0};
     struct buf sizes = {0};
+    struct buf values = {0};
     for (size_t i = 1; i < key->count; i++) {
         buf_append_text(&weights, ", count(*) OVER (PARTITION BY ");
         append_names(&weights, i);
-        buf_append_format(&weights, ") AS w%zu", i);
+        buf_append_format(&weights, ") AS w%zu, first_value(k%zu) OVER (PARTITION BY ", i, i);
+        append_names(&weights, i);
+        buf_append_format(&weights, ") AS f%zu", i);
+        buf_append_format(&values, "f%zu, ", i);
         buf_append_format(&sizes, " WHEN w%zu * %zu <= %d * rows THEN %zu", i, parts,
                           MOST_OF_A_VALUE, i);
     }
     buf_append_text(&sizes, key->count < 2 ? " WHEN true THEN 1" : "");
     append_names(&names, key->count);
     buf_append_format(sql, RANKED_SQL, buf_text(&names), buf_text(&weights), parts,
-                      buf_text(&sizes), key->count);
+                      buf_text(&sizes), buf_text(&values), key->count);
     buf_free(&names);
     buf_free(&weights);
     buf_free(&sizes);
+    buf_free(&values);
 }
 
 /* Whether the bound's values are also the row's. */

@@ -18,14 +18,14 @@
 struct asked_key;
 
 struct asked_keys { /* zeroed: nothing is known */
-    struct asked_key *known; /* a hash by kind and bytes; of those that wait too */
+    struct asked_key *known; /* a hash by kinds and bytes; of those that wait too */
     struct asked_key **waiting;
     size_t waiting_count;
     size_t bytes;
 };
 
-/* The key will be looked for. */
-void asked_keys_expect(struct asked_keys *keys, const struct value *key);
+/* The key, of so many values, will be looked for. */
+void asked_keys_expect(struct asked_keys *keys, const struct value *key, uint16_t columns);
 /* *place: how many bounds are not above the key. Asks for all that wait when it must ask. */
 bool asked_keys_find(struct asked_keys *keys, struct key_places *places,
                      const struct key_division *division, const struct value *key,

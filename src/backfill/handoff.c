@@ -133,15 +133,20 @@ static bool is_asked(const struct copied_table *t)
     return t->lanes.count > 0 && !t->lanes.plan.whole && copy_key_is_asked(t->key);
 }
 
-/* The leading key column's value, when the image has it. */
-static const struct value *leading_value(const struct copied_table *t,
-                                         const struct relation *relation, const struct row *image)
+/* The values of the key's columns that bounds are of. False when the image lacks one. */
+static bool take_key(const struct copied_table *t, const struct relation *relation,
+                     const struct row *image, struct value values[KEY_PLACES_COLUMNS],
+                     uint16_t columns)
 {
-    int column = relation_column(relation, t->key->columns[0].name);
-    if (column < 0 || column >= image->count || !relation->columns[column].key)
-        return NULL;
-    const struct value *value = &image->values[column];
-    return value->kind == VALUE_TEXT || value->kind == VALUE_BINARY ? value : NULL;
+    for (uint16_t i = 0; i < columns; i++) {
+        int column = relation_column(relation, t->key->columns[i].name);
+        if (column < 0 || column >= image->count || !relation->columns[column].key)
+            return false;
+        values[i] = image->values[column];
+        if (values[i].kind != VALUE_TEXT && values[i].kind != VALUE_BINARY)
+            return false;
+    }
+    return true;
 }
 
 static void foresee(struct handoff *handoff, uint32_t table, const struct relation *relation,
@@ -149,14 +154,14 @@ static void foresee(struct handoff *handoff, uint32_t table, const struct relati
 {
     struct table_handoff *h = self(handoff);
     struct copied_table *t = &h->tables[table];
+    struct value values[KEY_PLACES_COLUMNS];
     if (table_passed(handoff, table) || !copy_key_is_asked(t->key))
         return;
     pthread_mutex_lock(&h->lock);
-    bool asked = is_asked(t);
+    uint16_t columns = is_asked(t) ? t->lanes.bound_columns : 0;
     pthread_mutex_unlock(&h->lock);
-    const struct value *value = asked ? leading_value(t, relation, image) : NULL;
-    if (value != NULL)
-        asked_keys_expect(&t->asked, value);
+    if (columns > 0 && take_key(t, relation, image, values, columns))
+        asked_keys_expect(&t->asked, values, columns);
 }
 
 /* The lock is not held: the plan stays, for only this thread takes one away. */
@@ -164,17 +169,18 @@ static bool ask_place(struct table_handoff *h, uint32_t table, const struct rela
                       const struct row *image, struct err *err)
 {
     struct copied_table *t = &h->tables[table];
-    const struct value *value = leading_value(t, relation, image);
     const struct key_division division = {
         .table = table,
-        .column = &t->key->columns[0],
+        .columns = t->lanes.bound_columns,
+        .key = t->key,
         .bound_count = t->lanes.plan.bound_count,
         .bounds = t->lanes.plan.bounds,
     };
+    struct value values[KEY_PLACES_COLUMNS];
     uint32_t place = 0;
-    if (value == NULL)
+    if (!take_key(t, relation, image, values, division.columns))
         return not_identified(relation, &t->key->columns[0], err);
-    if (!asked_keys_find(&t->asked, h->config.places, &division, value, &place, err))
+    if (!asked_keys_find(&t->asked, h->config.places, &division, values, &place, err))
         return err_wrap(err, "asking where a key of %s.%s lies", relation->schema,
                         relation->name);
     chunk_key_append_place(place, &h->key);

@@ -59,6 +59,9 @@ bool lanes_plan(struct lanes *lanes, const struct copy_key *key, struct copy_pla
     lanes->items = mem_zero(lanes->count, sizeof *lanes->items);
     for (size_t i = 0; i < lanes->plan.bound_count; i++) {
         struct buf *lower = &lanes->items[i + 1].lower;
+        size_t size = copy_bound_size((const char *const *)lanes->plan.bounds[i]);
+        if (size > lanes->bound_columns)
+            lanes->bound_columns = (uint16_t)size;
         if (!encode_lower(lanes, i, lower) ||
             chunk_key_compare(&lanes->items[i].lower, lower) >= 0)
             return err_set(err, ERR_CORRUPT, "\"%.60s\" does not bound a lane",

@@ -51,6 +51,7 @@ struct lanes {
     size_t count; /* 0: not planned yet */
     struct lane *items;
     lsn_t last; /* the greatest position of all chunks */
+    uint16_t bound_columns; /* the most values of a bound */
 };
 
 /* Takes the plan. ERR_CORRUPT when its bounds are no keys in order. */

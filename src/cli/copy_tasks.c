@@ -2,6 +2,7 @@
 #include "cli/copy_tasks.h"
 
 #include "base/mem.h"
+#include "pipeline/key_places.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,10 +73,12 @@ static const char *sql_type(const struct catalog_column *column)
 
 /* Bounds and keys travel in arrays: an array of arrays is another thing, and unnest() takes
  * composites apart. */
-static bool can_be_asked(const struct catalog_index *index, const struct catalog_column *column)
+static bool can_be_asked(const struct catalog_table *table, const struct catalog_index *index,
+                         uint16_t place)
 {
-    return index->usual_order && !column->array && column->type_kind != 'c' &&
-           column->type != NULL;
+    const struct catalog_column *column = &table->columns[index->columns[place]];
+    return place < index->usual_order && place < KEY_PLACES_COLUMNS && !column->array &&
+           column->type_kind != 'c' && column->type != NULL;
 }
 
 static struct copy_key_column key_column(const struct catalog *catalog,
@@ -102,9 +105,21 @@ static bool reads_column(const struct migration *m, const struct bound_source *s
     return true;
 }
 
-/* The leading columns of the identity whose order is known, or the first where the source is to be
- * asked: a prefix of a key bounds chunks as well as a whole one. Every change in the stream
- * brings them. */
+/* Where the first column's order is not known the source is asked, about the second's too. */
+static enum key_order order_in_key(const struct migration *m, const struct catalog_table *table,
+                                   const struct catalog_index *index, uint16_t place,
+                                   const struct copy_key *key)
+{
+    enum key_order order = order_of(m->source_catalog, &table->columns[index->columns[place]]);
+    bool asked = place == 0 ? order == KEY_NONE : copy_key_is_asked(key);
+    if (!asked)
+        return order;
+    return can_be_asked(table, index, place) ? KEY_ASKED : KEY_NONE;
+}
+
+/* The leading columns of the identity whose order is known, or of which the source can be asked:
+ * a prefix of a key bounds chunks as well as a whole one. Every change in the stream brings
+ * them. */
 static void find_key(const struct migration *m, const struct bound_source *source,
                      struct copy_key_column *columns, struct copy_key *key)
 {
@@ -115,14 +130,10 @@ static void find_key(const struct migration *m, const struct bound_source *sourc
         return;
     for (uint16_t i = 0; i < index->column_count; i++) {
         const struct catalog_column *column = &table->columns[index->columns[i]];
-        enum key_order order = order_of(m->source_catalog, column);
-        if (order == KEY_NONE && i == 0 && can_be_asked(index, column))
-            order = KEY_ASKED;
+        enum key_order order = order_in_key(m, table, index, i, key);
         if (order == KEY_NONE || !reads_column(m, source, column->name))
             return;
         columns[key->count++] = key_column(m->source_catalog, column, order);
-        if (order == KEY_ASKED)
-            return;
     }
 }
 

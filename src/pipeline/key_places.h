@@ -13,20 +13,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define KEY_PLACES_COLUMNS 2 /* that bounds may be of */
+
 /* The bounds that divide a table's keys. Borrowed. */
 struct key_division {
-    uint32_t table; /* the run's index */
-    const struct copy_key_column *column;
+    uint32_t table;     /* the run's index */
+    uint16_t columns;   /* of the key, that some bound has a value of: 1 or 2 */
+    const struct copy_key *key;
     size_t bound_count;
-    char **const *bounds; /* ascending; each the column's value, as text, and a NULL */
+    char **const *bounds; /* as in copy_plan */
 };
 
 struct key_places;
 
 struct key_places_ops {
-    /* *places: for each key how many bounds are not above it. The keys are all VALUE_TEXT or all
-     * VALUE_BINARY. A table is divided as at the first call until forget(). ERR_RETRY when the
-     * source is away. */
+    /* *found: for each key how many bounds are not above it. A key is the division's columns'
+     * values; of each column they are all VALUE_TEXT or all VALUE_BINARY. A table is divided as
+     * at the first call until forget(). ERR_RETRY when the source is away. */
     bool (*find)(struct key_places *places, const struct key_division *division, size_t count,
                  const struct value *const *keys, uint32_t *found, struct err *err);
     /* The table is divided otherwise from here on, or no more. */

@@ -55,7 +55,7 @@ struct copy_key_column {
 };
 
 /* The leading columns of the index that identifies the source's rows; if the order of the first
- * is KEY_ASKED, only that. Borrowed. */
+ * is KEY_ASKED, at most two, and the other's is too. Borrowed. */
 struct copy_key {
     uint16_t count; /* 0: none; the table is copied whole */
     const struct copy_key_column *columns;

@@ -57,8 +57,8 @@ struct catalog_column {
     char *collation;       /* "schema.name" where it is not the type's own; else NULL */
     char *order_collation; /* what its values are ordered by, the type's own too, as SQL has it:
                               pg_catalog."en_US"; NULL: by none, or not known */
-    char *order_version;   /* of the library behind it, where the column leads a unique index and
-                              the server tells; else NULL */
+    char *order_version;   /* of the library behind it, where the column is one of the first two of
+                              a unique index, and the server tells; else NULL */
     bool loose;    /* by its collation texts are equal whose bytes differ (not deterministic) */
     char *comment; /* NULL: none */
     char *domain;  /* what its domains ask of a VALUE: "(VALUE > 0) AND (...)"; NULL: nothing */
@@ -71,8 +71,9 @@ struct catalog_index {
     bool immediate; /* not a deferrable constraint's */
     bool usable;    /* valid, not partial, no expressions, all columns plain */
     bool replica_identity;
-    bool usual_order; /* of its leading column: the type's default order, by the column's collation */
     bool constraint; /* it stands behind a primary key, unique or exclusion constraint */
+    uint16_t usual_order; /* so many of its first columns are in the type's default order, by the
+                             column's own collation, and all up or all down */
     uint16_t column_count;
     uint16_t *columns; /* indexes into the table's columns */
     char *definition;  /* CREATE INDEX ...; NULL when it comes from a schema file */

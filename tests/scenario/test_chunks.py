@@ -220,6 +220,16 @@ SKEWED = {
                       " PRIMARY KEY (tenant, region, name)",
                       """SELECT 1 + i % 17 / 16, CASE WHEN i % 16 < 14 THEN '{{"\\' ELSE 'b' || i END,
                          'n' || i, 'v' """),
+    # The source is asked where these lie.
+    "text-id": ('tenant varchar(20) COLLATE "und-x-icu", id bigint, v text,'
+                " PRIMARY KEY (tenant, id)",
+                """SELECT CASE WHEN i % 10 = 0 THEN chr(65 + i % 50) ELSE 'Q"\\{{' END, i, 'v' """),
+    "loose-text": ('tenant text COLLATE "Od.d"."Lo""ose", name text COLLATE "und-x-icu", v text,'
+                   " PRIMARY KEY (tenant, name)",
+                   f"SELECT CASE i % 3 WHEN 0 THEN 'ACME' ELSE 'acme' END, {MIXED}, 'v' "),
+    "numeric-time": ("tenant numeric, at timestamptz, v text, PRIMARY KEY (tenant, at)",
+                     "SELECT CASE i % 9 WHEN 0 THEN i % 7 WHEN 1 THEN 4.0 ELSE 4.00 END,"
+                     " '2024-03-31'::timestamptz + i * interval '7 minutes', 'v' "),
 }
 
 
@@ -228,7 +238,7 @@ SKEWED = {
 def test_rows_that_share_a_leading_value_are_split_among_workers(world, kind, analyzed):
     """And what was planned so is gone on with after a kill."""
     columns, statement = SKEWED[kind]
-    world.both(f"CREATE TABLE t ({columns})")
+    world.both(*TYPES, f"CREATE TABLE t ({columns})")
     fill(world, statement + SERIES, 8000, analyzed)
     with load.Stall(world.target, "t", "NEW.v = 'v'") as stall:
         product = world.product(backfill={**SMALL, "workers": 4}).start()

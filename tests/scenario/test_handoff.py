@@ -8,7 +8,7 @@ import pytest
 from world import load, wait
 
 ROWS = 8000
-ROUNDS = 10  # each shape once
+ROUNDS = 11  # each shape once
 NIGHTLY_ROUNDS = 200
 
 # Small chunks, many of them, by more workers than there are cores.
@@ -31,6 +31,8 @@ SHAPES = {
                     "'2024-03-31'::timestamptz + ({i} / 3) * interval '7 minutes', ({i} % 3)::int"),
     "text-integer": ('a varchar(20) COLLATE "und-x-icu", b int', "a, b",
                      "chr(65 + {i} % 58), {i}::int"),
+    "skewed-text": ('a text COLLATE "und-x-icu", b numeric', "a, b",
+                    "CASE WHEN {i} % 10 = 0 THEN chr(65 + {i} % 58) ELSE 'most' END, {i} / 3.0"),
     "citext": ("id citext", "id", "(chr(65 + {i} % 2 * 32 + {i} % 26) || ({i})::text)::citext"),
 }
 # In whose world the stream is text: a type that only travels so.

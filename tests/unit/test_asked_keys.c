@@ -25,8 +25,12 @@ static bool find(struct key_places *places, const struct key_division *division,
     source->kinds[source->asked++ % 4] = keys[0]->kind;
     source->most = count > source->most ? count : source->most;
     for (size_t i = 0; i < count; i++) {
-        ck_assert_int_eq(keys[i]->kind, keys[0]->kind);
-        found[i] = keys[i]->size;
+        ck_assert_int_eq(keys[i][0].kind, keys[0][0].kind);
+        found[i] = keys[i][0].size;
+        if (division->columns > 1) {
+            ck_assert_int_eq(keys[i][1].kind, keys[0][1].kind);
+            found[i] += 100 * keys[i][1].size;
+        }
     }
     return true;
 }
@@ -45,7 +49,7 @@ static struct value text(const char *bytes)
 /* -1 when there was no answer. */
 static int place_of(struct asked_keys *keys, struct source *source, struct value key)
 {
-    const struct key_division division = {.table = 7};
+    const struct key_division division = {.table = 7, .columns = 1};
     struct err err = {0};
     uint32_t place = 0;
     if (asked_keys_find(keys, &source->contract, &division, &key, &place, &err))
@@ -60,7 +64,7 @@ START_TEST(what_is_expected_is_asked_for_at_once)
     struct source source = make_source();
     const struct value expected[] = {text("a"), text("bb"), text("a"), text(""), text("cccc")};
     for (size_t i = 0; i < 5; i++)
-        asked_keys_expect(&keys, &expected[i]);
+        asked_keys_expect(&keys, &expected[i], 1);
     ck_assert_int_eq(source.asked, 0);
     ck_assert_int_eq(place_of(&keys, &source, text("bb")), 2);
     ck_assert_int_eq(place_of(&keys, &source, text("a")), 1);
@@ -93,14 +97,38 @@ START_TEST(texts_and_binary_values_are_not_taken_for_each_other)
     struct asked_keys keys = {0};
     struct source source = make_source();
     const struct value binary = {"ab", 2, VALUE_BINARY}, same = text("ab");
-    asked_keys_expect(&keys, &binary);
-    asked_keys_expect(&keys, &same);
+    asked_keys_expect(&keys, &binary, 1);
+    asked_keys_expect(&keys, &same, 1);
     ck_assert_int_eq(place_of(&keys, &source, binary), 2);
     ck_assert_int_eq(source.asked, 2);
-    ck_assert_int_eq(source.kinds[0], VALUE_TEXT);
-    ck_assert_int_eq(source.kinds[1], VALUE_BINARY);
+    ck_assert_int_ne(source.kinds[0], source.kinds[1]);
     ck_assert_int_eq(place_of(&keys, &source, same), 2);
     ck_assert_int_eq(source.asked, 2);
+    asked_keys_forget(&keys);
+}
+END_TEST
+
+START_TEST(keys_of_two_values_are_told_apart_by_both)
+{
+    struct asked_keys keys = {0};
+    struct source source = make_source();
+    const struct key_division division = {.table = 7, .columns = 2};
+    const struct value pairs[][2] = {{text("a"), text("bc")},
+                                     {text("ab"), text("c")},
+                                     {text("abc"), text("")},
+                                     {text("a"), {"bc", 2, VALUE_BINARY}},
+                                     {{"a", 1, VALUE_BINARY}, text("bc")}};
+    const uint32_t places[] = {201, 102, 3, 201, 201};
+    for (size_t i = 0; i < UNIT_COUNT(pairs); i++)
+        asked_keys_expect(&keys, pairs[i], 2);
+    for (size_t i = 0; i < UNIT_COUNT(pairs); i++) {
+        struct err err = {0};
+        uint32_t place;
+        ck_assert(asked_keys_find(&keys, &source.contract, &division, pairs[i], &place, &err));
+        ck_assert_uint_eq(place, places[i]);
+    }
+    ck_assert_int_eq(source.asked, 3); /* one for each pair of kinds */
+    ck_assert_uint_eq(source.most, 3);
     asked_keys_forget(&keys);
 }
 END_TEST
@@ -110,7 +138,7 @@ START_TEST(without_an_answer_nothing_is_known_and_all_is_asked_again)
     struct asked_keys keys = {0};
     struct source source = make_source();
     const struct value other = text("other");
-    asked_keys_expect(&keys, &other);
+    asked_keys_expect(&keys, &other, 1);
     source.fails = true;
     ck_assert_int_eq(place_of(&keys, &source, text("abc")), -1);
     ck_assert_int_eq(place_of(&keys, &source, text("abc")), -1);
@@ -138,7 +166,7 @@ START_TEST(what_is_remembered_is_bounded)
     for (int i = 0; i < KEYS; i++) { /* expected, and never looked for */
         bytes[0] = (char)-i;
         const struct value key = {bytes, SIZE, VALUE_BINARY};
-        asked_keys_expect(&keys, &key);
+        asked_keys_expect(&keys, &key, 1);
         ck_assert_uint_le(keys.bytes, 40 * SIZE);
     }
     free(bytes);
@@ -153,6 +181,7 @@ int main(void)
         what_is_expected_is_asked_for_at_once,
         what_was_not_expected_is_asked_for_alone,
         texts_and_binary_values_are_not_taken_for_each_other,
+        keys_of_two_values_are_told_apart_by_both,
         without_an_answer_nothing_is_known_and_all_is_asked_again,
         what_is_remembered_is_bounded,
     };
