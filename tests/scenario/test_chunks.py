@@ -168,6 +168,10 @@ def test_where_only_the_source_knows_the_order_it_is_asked(world, kind, stream):
     product.wait_caught_up()
     world.assert_equal("t")
     assert_asked(world, least=4)
+    reads = wait.until(lambda: world.source.value(
+        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 't_pkey'"),
+        "what was read of the key's index to be counted")
+    assert reads < 3 * 4600, "each chunk read more of the index than its rows"
 
 
 def quoted(text):
