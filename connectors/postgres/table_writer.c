@@ -2,6 +2,7 @@
 #include "postgres/table_writer.h"
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "postgres/control.h"
 #include "postgres/copy_format.h"
@@ -18,6 +19,11 @@
 #include <string.h>
 
 #define SEND_AT (64 << 10)
+#define TRUNCATE_PATIENCE "2s"
+#define TRUNCATE_ATTEMPTS 3
+#define TRUNCATE_PAUSE USEC_PER_SEC /* that whoever stands behind us may go */
+
+static const char LOCK_NOT_AVAILABLE[] = "55P03";
 
 struct pg_table_writer {
     struct table_writer writer;
@@ -529,20 +535,22 @@ static bool pg_writer_loaded(struct table_writer *writer, struct err *err)
 /* ---- the end of a chunk ---- */
 
 /* Only behind the chunks that are known here: a target that has come back without some, or with
- * those of a copy that had begun anew, takes no more until resume() has seen to it. */
+ * those of a copy that had begun anew, takes no more until resume() has seen to it. The copy's row
+ * is locked against that, but not by one lane against another: a COMMIT may take long. */
 static const char RECORD_SQL[] =
-    "WITH counted AS (UPDATE slackwater.copy SET chunks = chunks + 1"
-    "                 WHERE migration = $1::text AND source = $2::text AND plan_made"
-    "                   AND begun = $10::int RETURNING 1)"
+    "WITH copy AS (SELECT FROM slackwater.copy"
+    "              WHERE migration = $1::text AND source = $2::text AND plan_made"
+    "                AND begun = $10::int FOR SHARE),"
+    " counted AS (INSERT INTO slackwater.lane AS l (migration, source, lane, chunks)"
+    "             SELECT $1::text, $2::text, $3::int, 1 FROM copy"
+    "             ON CONFLICT (migration, source, lane) DO UPDATE SET chunks = l.chunks + 1"
+    "             RETURNING chunks)"
     " INSERT INTO slackwater.chunk (migration, source, lane, number, upto, snapshot, lsn, rows,"
     "                               bytes)"
     " SELECT $1::text, $2::text, $3::int, $4::int, $5::text[], $6::text, $7::pg_lsn, "
     "$8::bigint,"
     "        $9::bigint"
-    " FROM counted"
-    " WHERE $4::int = (SELECT count(*) FROM slackwater.chunk k"
-    "                  WHERE k.migration = $1::text AND k.source = $2::text"
-    "                    AND k.lane = $3::int)";
+    " FROM counted WHERE chunks = $4::int + 1";
 
 static bool insert_record(struct pg_table_writer *w, const struct chunk_record *record,
                           const char *upto, struct err *err)
@@ -666,7 +674,8 @@ static bool refuse_emptying(const struct pg_table_writer *w, uint32_t source,
                            "begin the migration anew");
 }
 
-static bool empty_targets(struct pg_table_writer *w, uint32_t source, struct err *err)
+static bool empty_targets(struct pg_table_writer *w, uint32_t source, enum truncation_way way,
+                          struct err *err)
 {
     const struct pg_target_table **tables = mem_zero(w->config.table_count + 1, sizeof *tables);
     const struct pg_target_table *table;
@@ -677,7 +686,7 @@ static bool empty_targets(struct pg_table_writer *w, uint32_t source, struct err
         tables[count++] = table;
         ok = !table->shared || refuse_emptying(w, source, table->relation, err);
     }
-    struct truncation *truncation = truncation_create(w->config.catalog, tables, count, false);
+    struct truncation *truncation = truncation_create(w->config.catalog, tables, count, way);
     for (size_t i = 0; ok && i < truncation->count; i++)
         ok = session_run(&w->session, truncation->statements[i], err);
     truncation_free(truncation);
@@ -686,28 +695,66 @@ static bool empty_targets(struct pg_table_writer *w, uint32_t source, struct err
 }
 
 static bool forget_chunks(struct pg_table_writer *w, uint32_t source, bool whole,
-                          const char *covers, struct err *err)
+                          struct err *err)
 {
-    const char *values[] = {w->config.migration, w->config.sources[source], whole ? "t" : "f",
-                            covers};
+    const char *values[] = {w->config.migration, w->config.sources[source], whole ? "t" : "f"};
     return run_query(w, "DELETE FROM slackwater.chunk WHERE migration = $1 AND source = $2", 2,
                      values, err) &&
-           update_copy(
-               w,
-               "UPDATE slackwater.copy SET needed = true, plan_made = false,"
-               " whole = $3, staged = false, bounds = NULL, begun = begun + 1, chunks = 0,"
-               " finished_at = NULL, covers = coalesce($4, covers)"
-               " WHERE migration = $1 AND source = $2",
-               4, values, err);
+           run_query(w, "DELETE FROM slackwater.lane WHERE migration = $1 AND source = $2", 2,
+                     values, err) &&
+           update_copy(w,
+                       "UPDATE slackwater.copy SET needed = true, plan_made = false, whole = $3,"
+                       " staged = false, bounds = NULL, begun = begun + 1, finished_at = NULL"
+                       " WHERE migration = $1 AND source = $2",
+                       3, values, err);
 }
 
+static bool keep_renewal(struct pg_table_writer *w, uint32_t source,
+                         const struct copy_renewal *renewal, struct err *err)
+{
+    char changed[32];
+    if (renewal == NULL)
+        return true;
+    snprintf(changed, sizeof changed, "%lld", (long long)renewal->updates_deletes);
+    const char *values[] = {w->config.migration, w->config.sources[source], renewal->covers,
+                            renewal->partitions, renewal->stats_reset,      changed};
+    return update_copy(w,
+                       "UPDATE slackwater.copy SET covers = $3, partitions = $4,"
+                       " stats_reset = $5, updates_deletes = $6::bigint"
+                       " WHERE migration = $1 AND source = $2",
+                       6, values, err);
+}
+
+static bool try_reset(struct pg_table_writer *w, uint32_t source, bool whole,
+                      const struct copy_renewal *renewal, enum truncation_way way,
+                      struct err *err)
+{
+    return begin_transaction(w, err) &&
+           (way == TRUNCATION_DELETES ||
+            session_run(&w->session, "SET LOCAL lock_timeout = '" TRUNCATE_PATIENCE "'", err)) &&
+           empty_targets(w, source, way, err) && forget_chunks(w, source, whole, err) &&
+           keep_renewal(w, source, renewal, err) && session_run(&w->session, "COMMIT", err);
+}
+
+/* While somebody reads a target it cannot be truncated, and who comes after us waits with us. */
 static bool pg_writer_reset(struct table_writer *writer, uint32_t source, bool whole,
-                            const char *covers, struct err *err)
+                            const struct copy_renewal *renewal, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    return (begin_transaction(w, err) && empty_targets(w, source, err) &&
-            forget_chunks(w, source, whole, covers, err) &&
-            session_run(&w->session, "COMMIT", err)) ||
+    struct err refused;
+    for (int attempt = 1; attempt <= TRUNCATE_ATTEMPTS; attempt++) {
+        if (try_reset(w, source, whole, renewal, TRUNCATION_KEEPS_IDENTITY, &refused))
+            return true;
+        *err = refused;
+        if (strcmp(refused.sqlstate, LOCK_NOT_AVAILABLE) != 0 ||
+            !session_run(&w->session, "ROLLBACK", err))
+            return err_wrap(err, "emptying the targets of %s", w->config.sources[source]);
+        if (stop_wait(w->config.stop, clock_monotonic() + TRUNCATE_PAUSE))
+            return err_set(err, ERR_STOPPED, "stopped before a target table was emptied");
+    }
+    log_event(LOG_WARN, "target tables are in use and cannot be truncated: their rows are deleted",
+              log_text("source", w->config.sources[source]), log_text("error", refused.message));
+    return try_reset(w, source, whole, renewal, TRUNCATION_DELETES, err) ||
            err_wrap(err, "emptying the targets of %s", w->config.sources[source]);
 }
 

@@ -187,23 +187,11 @@ static int64_t latch(int64_t before, int64_t now)
     return now > before ? now : before;
 }
 
-static bool statistics_are_whole(struct monitor *m, bool *whole, struct err *err)
+static bool probe_unseen_since(struct monitor *m, const char *stats_reset, struct err *err)
 {
-    char *reset = NULL;
-    if (!probe_stats_reset(&m->session, &reset, err))
-        return false;
-    *whole = strcmp(reset, m->config.migration->control.stats_reset) == 0;
-    free(reset);
-    return true;
-}
-
-static bool probe_unseen(struct monitor *m, struct err *err)
-{
-    bool whole = true;
-    if (m->config.migration->insert_only && !statistics_are_whole(m, &whole, err))
-        return false;
     for (size_t i = 0; i < m->config.migration->source_count; i++) {
         const struct bound_source *source = &m->config.migration->chain->sources[i];
+        bool whole = strcmp(stats_reset, m->config.stats_resets[i]) == 0;
         int64_t count = 0;
         if (!source->insert_only)
             continue;
@@ -214,6 +202,17 @@ static bool probe_unseen(struct monitor *m, struct err *err)
         pthread_mutex_unlock(&m->lock);
     }
     return true;
+}
+
+static bool probe_unseen(struct monitor *m, struct err *err)
+{
+    char *stats_reset = NULL;
+    if (!m->config.migration->insert_only)
+        return true;
+    bool ok = probe_stats_reset(&m->session, &stats_reset, err) &&
+              probe_unseen_since(m, stats_reset, err);
+    free(stats_reset);
+    return ok;
 }
 
 /* A difference is a reading; a question that failed is not. */

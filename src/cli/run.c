@@ -19,6 +19,7 @@
 #include "cli/monitor.h"
 #include "cli/report.h"
 #include "observe/http.h"
+#include "pipeline/backoff.h"
 #include "pipeline/stream.h"
 #include "postgres/claim.h"
 #include "postgres/continuity.h"
@@ -38,6 +39,8 @@
 #define BATCH_CHANGES 20000
 #define QUEUE_BYTES (32U << 20)
 #define COPY_TICK (100 * USEC_PER_MS)
+#define RESET_FIRST (500 * USEC_PER_MS)
+#define RESET_MOST (10 * USEC_PER_SEC)
 
 struct run {
     const struct invocation *invocation;
@@ -48,9 +51,10 @@ struct run {
     char instance[17];
     char heartbeat_prefix[96];
 
-    struct table_copy *copies; /* by source table, as the next four; as kept at the start */
+    struct table_copy *copies; /* by source table, as the next five; as kept at the start */
     _Atomic int *copy_states;
     int64_t *baselines;
+    char **stats_resets;
     char **partitions;
     uint32_t *table_oids;
     struct continuity continuity;
@@ -77,7 +81,7 @@ struct run {
 
 /* ---- beginning ---- */
 
-/* What a table is measured against later. Free copy->partitions. */
+/* What a table is measured against later. Free the copy's texts. */
 static bool read_baseline(struct run *run, size_t i, struct control_copy *copy, struct err *err)
 {
     const struct bound_source *source = &run->migration.chain->sources[i];
@@ -85,6 +89,7 @@ static bool read_baseline(struct run *run, size_t i, struct control_copy *copy, 
     copy->copy.needed = !run->invocation->options->no_backfill;
     return continuity_fingerprint(&run->migration.source, source->table->oid, &copy->partitions,
                                   err) &&
+           probe_stats_reset(&run->migration.source, &copy->stats_reset, err) &&
            (!source->insert_only ||
             probe_updates_deletes(&run->migration.source, source->table->oid,
                                   &copy->updates_deletes, err));
@@ -99,12 +104,17 @@ static bool read_baselines(struct run *run, struct control_copy *copies, struct 
     return true;
 }
 
+static void forget_baseline(struct control_copy *copy)
+{
+    free(copy->partitions);
+    free(copy->stats_reset);
+    free(copy->copy.covers);
+}
+
 static void forget_copies(struct control_copy *copies, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        free(copies[i].partitions);
-        free(copies[i].copy.covers);
-    }
+    for (size_t i = 0; i < count; i++)
+        forget_baseline(&copies[i]);
     free(copies);
 }
 
@@ -155,12 +165,9 @@ static bool begin_migration(struct run *run, struct err *err)
         .timeline = m->source_catalog->timeline,
         .source_database = m->source_catalog->database,
     };
-    bool ok = probe_stats_reset(&m->source, &facts.stats_reset, err) &&
-              control_begin(&m->target, run->config->migration, &facts, err) &&
-              claim_take(&m->target, run->config->migration, m->claims, err) &&
-              record_start(run, err);
-    free(facts.stats_reset);
-    if (ok)
+    if (control_begin(&m->target, run->config->migration, &facts, err) &&
+        claim_take(&m->target, run->config->migration, m->claims, err) &&
+        record_start(run, err))
         return true;
     if (err->class != ERR_STOPPED)
         undo_begin(run);
@@ -262,6 +269,8 @@ static void take_copy(struct run *run, int table, struct control_copy *copy)
     run->baselines[table] = copy->updates_deletes;
     run->partitions[table] = copy->partitions;
     copy->partitions = NULL; /* moved */
+    run->stats_resets[table] = copy->stats_reset;
+    copy->stats_reset = NULL; /* moved */
     run->copies[table] = copy->copy;
     copy->copy = (struct table_copy){0}; /* moved */
     run->choice.left_out[table] &= run->copies[table].needed && !run->copies[table].finished;
@@ -349,19 +358,42 @@ static bool note_rules(struct run *run, struct err *err)
     return ok;
 }
 
+/* Somebody else may have the table for long: that is no reason to end. */
+static bool reset_until_done(struct run *run, struct table_writer *writer, uint32_t table,
+                             const struct copy_renewal *renewal, struct err *err)
+{
+    struct backoff backoff = backoff_between(RESET_FIRST, RESET_MOST);
+    for (;;) {
+        bool done = writer->ops->open(writer, err) &&
+                    writer->ops->reset(writer, table, false, renewal, err);
+        writer->ops->close(writer);
+        if (done || err->class != ERR_RETRY)
+            return done;
+        log_event(LOG_WARN, "a table cannot be emptied yet, trying again",
+                  log_text("error", err->message), log_text("sqlstate", err->sqlstate));
+        if (backoff_wait(&backoff, run->migration.stop))
+            return err_set(err, ERR_STOPPED, "stopped before a table was copied anew");
+    }
+}
+
 /* The new copy holds what happened unseen before it. */
 static bool redo_table(struct run *run, struct table_writer *writer, uint32_t i,
                        const char *covers, struct err *err)
 {
-    struct migration *m = &run->migration;
     struct control_copy baseline = {0};
-    bool ok = read_baseline(run, i, &baseline, err) &&
-              writer->ops->reset(writer, i, false, covers, err) &&
-              control_set_baselines(&m->target, run->config->migration, &baseline, err);
-    free(baseline.partitions);
+    if (!read_baseline(run, i, &baseline, err)) {
+        forget_baseline(&baseline);
+        return false;
+    }
+    const struct copy_renewal renewal = {.covers = covers,
+                                         .partitions = baseline.partitions,
+                                         .stats_reset = baseline.stats_reset,
+                                         .updates_deletes = baseline.updates_deletes};
+    bool ok = reset_until_done(run, writer, i, &renewal, err);
+    forget_baseline(&baseline);
     if (ok)
         log_event(LOG_WARN, "a table is emptied at the target and copied anew",
-                  log_text("table", m->source_names[i]));
+                  log_text("table", run->migration.source_names[i]));
     return ok;
 }
 
@@ -371,12 +403,11 @@ static bool redo_tables(struct run *run, struct err *err)
     struct migration *m = &run->migration;
     struct table_writer *writer = make_writer_until(run, m->stop);
     char *covers = NULL;
-    bool ok = writer->ops->open(writer, err) && probe_begun(&m->source, &covers, err);
+    bool ok = probe_begun(&m->source, &covers, err);
     for (uint32_t i = 0; ok && i < m->source_count; i++)
         if (run->choice.redo[i])
             ok = redo_table(run, writer, i, covers, err);
     free(covers);
-    writer->ops->close(writer);
     writer->ops->destroy(writer);
     return ok;
 }
@@ -698,6 +729,7 @@ static bool start_faces(struct run *run, struct err *err)
         .progress = &run->progress,
         .copy_states = run->copy_states,
         .baselines = run->baselines,
+        .stats_resets = (const char *const *)run->stats_resets,
         .continuity = &run->continuity,
         .instance = run->instance,
         .heartbeat_prefix = run->heartbeat_prefix,
@@ -726,6 +758,7 @@ static bool run_bound(struct run *run, struct err *err)
     run->copies = mem_zero(tables + 1, sizeof *run->copies);
     run->copy_states = mem_zero(tables + 1, sizeof *run->copy_states);
     run->baselines = mem_zero(tables + 1, sizeof *run->baselines);
+    run->stats_resets = mem_zero(tables + 1, sizeof *run->stats_resets);
     run->partitions = mem_zero(tables + 1, sizeof *run->partitions);
     run->table_oids = mem_zero(tables + 1, sizeof *run->table_oids);
     for (size_t i = 0; i < tables; i++)
@@ -765,7 +798,9 @@ static void destroy_run(struct run *run)
     for (size_t i = 0; i < run->migration.source_count; i++) {
         table_copy_free(&run->copies[i], run->tasks.keys == NULL ? 0 : run->tasks.keys[i].count);
         free(run->partitions[i]);
+        free(run->stats_resets[i]);
     }
+    free(run->stats_resets);
     free(run->partitions);
     free(run->table_oids);
     free(run->copies);

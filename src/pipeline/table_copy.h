@@ -97,6 +97,14 @@ struct table_copy {
     struct chunk_record *chunks; /* owned; by lane and number */
 };
 
+/* What a copy that somebody wants made again begins with: what came before it is in it. */
+struct copy_renewal { /* borrowed */
+    const char *covers;     /* for table_copy */
+    const char *partitions; /* the source as it is measured from here on; control.h */
+    const char *stats_reset;
+    int64_t updates_deletes;
+};
+
 static inline bool copy_key_usable(const struct copy_key *key)
 {
     return key->count > 0;
@@ -186,10 +194,10 @@ struct table_writer_ops {
     /* All chunks are there: keeps that, and brings the target tables' statistics up to date. */
     bool (*finish)(struct table_writer *writer, uint32_t source, struct err *err);
     /* In one transaction: removes the table's rows of ours from all its targets, and all chunks;
-     * its plan is gone, and the next is whole if `whole`. covers: kept with the copy from here on;
-     * NULL: what was kept stays. ERR_DATA where nothing says which rows are ours. */
-    bool (*reset)(struct table_writer *writer, uint32_t source, bool whole, const char *covers,
-                  struct err *err);
+     * its plan is gone, and the next is whole if `whole`. renewal: kept with the copy from here
+     * on; NULL: what was kept stays. ERR_DATA where nothing says which rows are ours. */
+    bool (*reset)(struct table_writer *writer, uint32_t source, bool whole,
+                  const struct copy_renewal *renewal, struct err *err);
     void (*rollback)(struct table_writer *writer);
     void (*close)(struct table_writer *writer);
     void (*destroy)(struct table_writer *writer);

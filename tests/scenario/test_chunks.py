@@ -242,6 +242,31 @@ def test_killed_while_a_chunk_commits_it_knows_what_came_of_it(world):
     assert_chunked(world, 4000)
 
 
+def test_lanes_do_not_wait_for_the_commits_of_one_another(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    fill(world, "SELECT i, 'v' FROM generate_series(1, {n}) i", 4000, analyzed=True)
+    product = world.product(backfill=SMALL)
+    product.run_to_end("--no-stream", "--backfill-only", "t")
+    lanes = len(chunks(world))
+    assert lanes > 2
+    world.target.run(
+        f"""CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN PERFORM pg_advisory_xact_lock_shared({load.Stall.KEY}); RETURN NULL; END$$""",
+        """CREATE CONSTRAINT TRIGGER late AFTER INSERT ON slackwater.chunk
+           DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.lane = 0)
+           EXECUTE FUNCTION late()""",
+        "ALTER TABLE slackwater.chunk ENABLE ALWAYS TRIGGER late")
+    with load.held(world.target, f"SELECT pg_advisory_xact_lock({load.Stall.KEY})"):
+        product.start("--redo", "t")
+        wait.until(lambda: sum(lane[-1][1] is None for lane in chunks(world).values()) == lanes - 1,
+                   "all other lanes to end", 9)
+        assert not chunks(world)[0]
+    product.wait_status(lambda status: status["backfill"]["complete"], "the backfill", 60)
+    product.wait_caught_up()
+    world.assert_equal()
+    assert_chunked(world, 4000)
+
+
 @pytest.mark.limit(180)
 def test_writers_on_the_keys_being_copied(world):
     world.both(*load.ACCOUNTS.split(";"))
