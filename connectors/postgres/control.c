@@ -485,9 +485,9 @@ static bool read_upto(const PGresult *r, int row, struct control_copy *copy,
         return true;
     if (!text_array_parse(PQgetvalue(r, row, 3), &chunk->upto, &count, err))
         return false;
-    if (copy->key_count == 0)
-        copy->key_count = (uint16_t)count;
-    if (count > 0 && copy->key_count == count)
+    if (copy->copy.key_count == 0)
+        copy->copy.key_count = (uint16_t)count;
+    if (count > 0 && copy->copy.key_count == count)
         return true;
     text_array_free(chunk->upto, count);
     chunk->upto = NULL;
@@ -572,7 +572,7 @@ void control_copies_free(struct control_copy *copies, size_t count)
         free(copies[i].source);
         free(copies[i].partitions);
         free(copies[i].stats_reset);
-        table_copy_free(&copies[i].copy, copies[i].key_count);
+        table_copy_free(&copies[i].copy);
     }
     free(copies);
 }

@@ -54,7 +54,6 @@ struct control_copy {
     char *source; /* quoted, qualified name of the source table */
     struct table_copy copy;
     size_t chunks;           /* that were ever recorded since the copy began */
-    uint16_t key_count;      /* of each chunk's upto; 0 when no chunk has one */
     /* of the source table when its copy was first asked for, or last made again */
     char *partitions;        /* continuity_fingerprint() */
     int64_t updates_deletes; /* of an insert-only table */

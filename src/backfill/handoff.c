@@ -465,7 +465,7 @@ static bool has_lost(const struct known *known, const struct table_copy *kept)
 static void free_copies(struct table_handoff *h, struct table_copy *copies)
 {
     for (size_t i = 0; i < h->count; i++)
-        table_copy_free(&copies[i], h->tables[i].key->count);
+        table_copy_free(&copies[i]);
     free(copies);
 }
 
@@ -496,6 +496,7 @@ static bool reload(struct table_handoff *h, struct err *err)
         if (atomic_load(&t->passed))
             continue;
         lanes_free(&t->lanes);
+        h->config.reloaded(h->config.context, (uint32_t)i, &kept[i]);
         ok = load_table(t, t->key, &kept[i], LSN_NONE, err);
     }
     if (kept != NULL)
@@ -512,7 +513,7 @@ static struct known count_chunks(const struct copied_table *t)
                           .lane_count = t->lanes.count,
                           .chunks = mem_zero(t->lanes.count + 1, sizeof *known.chunks)};
     for (size_t i = 0; i < t->lanes.count; i++)
-        known.chunks[i] = t->lanes.items[i].chunk_count;
+        known.chunks[i] = t->lanes.items[i].loaded;
     return known;
 }
 
@@ -703,7 +704,7 @@ void handoff_finished(struct table_handoff *handoff, uint32_t table)
 static void describe_place(struct lanes *lanes, uint32_t index, struct chunk_place *place)
 {
     const struct lane *lane = &lanes->items[index];
-    *place = (struct chunk_place){.number = (uint32_t)lane->chunk_count,
+    *place = (struct chunk_place){.number = lane->loaded,
                                   .whole = lanes->plan.whole,
                                   .staged = lanes->plan.staged};
     place->range.after = (const char *const *)lane->after;

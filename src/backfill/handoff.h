@@ -64,6 +64,9 @@ struct handoff_config {
     /* Called in resume() and still_kept(). Reads what is kept at the target: a copy for each
      * table, which the caller frees. */
     bool (*load)(void *context, struct table_copy *copies, struct err *err);
+    /* Called in resume(), with no worker at any table: the target has lost chunks, and this is
+     * what there is of the table's copy now. */
+    void (*reloaded)(void *context, uint32_t table, const struct table_copy *copy);
     void *context;
 };
 

@@ -263,9 +263,33 @@ static int table_by_name(const struct run *run, const char *name)
     return -1;
 }
 
-static void take_copy(struct run *run, int table, struct control_copy *copy)
+static int state_of_copy(const struct run *run, int table, const struct table_copy *copy)
+{
+    if (!copy->needed)
+        return -1;
+    if (copy->finished)
+        return COPIER_DONE;
+    return run->choice.left_out[table] ? COPIER_HELD : COPIER_WAITING;
+}
+
+/* The view begins with what is there. */
+static void show_copy(struct run *run, int table, const struct table_copy *copy)
 {
     struct table_counters *counters = &run->progress.tables[table];
+    uint64_t rows = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < copy->chunk_count; i++) {
+        rows += copy->chunks[i].rows;
+        bytes += copy->chunks[i].bytes;
+    }
+    counter_set(&counters->copied_rows, rows);
+    counter_set(&counters->copied_bytes, bytes);
+    counter_set(&counters->chunks_copied, copy->chunk_count);
+    atomic_store(&run->copy_states[table], state_of_copy(run, table, copy));
+}
+
+static void take_copy(struct run *run, int table, struct control_copy *copy)
+{
     run->baselines[table] = copy->updates_deletes;
     run->partitions[table] = copy->partitions;
     copy->partitions = NULL; /* moved */
@@ -274,17 +298,7 @@ static void take_copy(struct run *run, int table, struct control_copy *copy)
     run->copies[table] = copy->copy;
     copy->copy = (struct table_copy){0}; /* moved */
     run->choice.left_out[table] &= run->copies[table].needed && !run->copies[table].finished;
-    if (!run->copies[table].needed)
-        atomic_store(&run->copy_states[table], -1);
-    else if (run->copies[table].finished)
-        atomic_store(&run->copy_states[table], COPIER_DONE);
-    else if (run->choice.left_out[table])
-        atomic_store(&run->copy_states[table], COPIER_HELD);
-    for (size_t i = 0; i < run->copies[table].chunk_count; i++) {
-        counter_add(&counters->copied_rows, run->copies[table].chunks[i].rows);
-        counter_add(&counters->copied_bytes, run->copies[table].chunks[i].bytes);
-        counter_add(&counters->chunks_copied, 1);
-    }
+    show_copy(run, table, &run->copies[table]);
 }
 
 static bool load_copies(struct run *run, struct err *err)
@@ -489,17 +503,16 @@ static bool reset_copy(void *context, uint32_t table, bool whole, struct err *er
     struct table_writer *writer = make_writer_until(run, run->migration.stop);
     bool ok = writer->ops->open(writer, err) &&
               writer->ops->reset(writer, table, whole, NULL, err);
-    struct table_counters *counters = &run->progress.tables[table];
-    if (ok) {
-        counter_set(&counters->copied_rows, 0);
-        counter_set(&counters->copied_bytes, 0);
-        counter_set(&counters->chunks_copied, 0);
-        atomic_store(&run->copy_states[table],
-                     run->choice.left_out[table] ? COPIER_HELD : COPIER_WAITING);
-    }
+    if (ok)
+        show_copy(run, (int)table, &(struct table_copy){.needed = true});
     writer->ops->close(writer);
     writer->ops->destroy(writer);
     return ok;
+}
+
+static void reloaded_copy(void *context, uint32_t table, const struct table_copy *copy)
+{
+    show_copy(context, (int)table, copy);
 }
 
 /* On the apply thread too, with a session of its own. */
@@ -552,10 +565,13 @@ static bool make_handoff(struct run *run, struct err *err)
         .stop = run->migration.stop,
         .reset = reset_copy,
         .load = load_kept_copies,
+        .reloaded = reloaded_copy,
         .context = run,
     };
     if (!handoff_create(&config, &run->handoff, err))
         return false;
+    for (size_t i = 0; i < run->migration.source_count; i++)
+        table_copy_free(&run->copies[i]); /* the handoff has what it needs */
     monitor_set_handoff(run->monitor, run->handoff);
     return true;
 }
@@ -796,7 +812,7 @@ static void destroy_run(struct run *run)
     run->row_reader->ops->destroy(run->row_reader);
     handoff_destroy(run->handoff);
     for (size_t i = 0; i < run->migration.source_count; i++) {
-        table_copy_free(&run->copies[i], run->tasks.keys == NULL ? 0 : run->tasks.keys[i].count);
+        table_copy_free(&run->copies[i]);
         free(run->partitions[i]);
         free(run->stats_resets[i]);
     }

@@ -95,6 +95,7 @@ struct table_copy {
     struct copy_plan plan;
     size_t chunk_count;
     struct chunk_record *chunks; /* owned; by lane and number */
+    uint16_t key_count;          /* of each chunk's upto; 0 when no chunk has one */
 };
 
 /* What a copy that somebody wants made again begins with: what came before it is in it. */
@@ -116,7 +117,7 @@ char *copy_key_text(const struct copy_key *key);
 void copy_plan_free(struct copy_plan *plan);
 /* key_count: of the table's copy_key. */
 void chunk_record_free(struct chunk_record *record, uint16_t key_count);
-void table_copy_free(struct table_copy *copy, uint16_t key_count);
+void table_copy_free(struct table_copy *copy);
 
 /* ---- the reader ---- */
 

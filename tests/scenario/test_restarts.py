@@ -109,6 +109,32 @@ def test_a_copied_table_that_the_target_lost_in_a_crash_is_copied_again(
     world.assert_equal()
 
 
+def test_a_target_without_what_was_copied_is_counted_anew(world):
+    """As after a failover to a standby that was behind."""
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    world.source.run("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 1000) i")
+    product = world.product()
+    assert product.run_to_end("--no-stream").status == 0
+    world.source.run("UPDATE t SET v = 'changed' WHERE id % 2 = 0")
+    with load.held(world.target, "LOCK TABLE slackwater.progress IN SHARE MODE") as cursor:
+        product.start()
+        product.event("backfill begins")
+        assert product.table("public.t")["copy"]["rows"] == 1000
+        cursor.execute("TRUNCATE t")
+        cursor.execute("DELETE FROM slackwater.chunk")
+        cursor.execute("DELETE FROM slackwater.lane")
+        cursor.execute("UPDATE slackwater.copy SET finished_at = NULL")
+        cursor.execute("""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                          WHERE datname = current_database() AND pid <> pg_backend_pid()""")
+        cursor.execute("COMMIT")
+    product.event("the target is back without chunks that it had committed")
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+    copy = product.table("public.t")["copy"]
+    assert (copy["rows"], copy["chunks"], copy["state"]) == (1000, 1, "done"), copy
+
+
 def test_the_source_restarts_in_the_middle_of_the_backfill(
         make_world, make_cluster, target_cluster):
     """The exported snapshot is gone; the copy must not go on with another one in silence."""

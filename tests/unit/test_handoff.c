@@ -32,6 +32,8 @@ struct world {
     bool kept_finished;
     bool reset_is_lost;   /* by the target */
     bool load_fails;
+    int reloads;
+    size_t chunks_reloaded;
     struct err err;
 };
 
@@ -65,6 +67,7 @@ static bool load_kept(void *context, struct table_copy *copies, struct err *err)
     copies[0].finished = world->kept_finished;
     copies[0].begun = world->reset_is_lost ? 0 : (uint32_t)world->resets;
     copies[0].chunk_count = world->kept;
+    copies[0].key_count = 1;
     copies[0].chunks = mem_zero(world->kept + 1, sizeof *copies[0].chunks);
     for (uint32_t i = 0; i < world->kept; i++) {
         copies[0].chunks[i] = (struct chunk_record){.number = world->first_kept + i,
@@ -74,6 +77,14 @@ static bool load_kept(void *context, struct table_copy *copies, struct err *err)
         copies[0].chunks[i].upto[0] = mem_format("%u", 100 * (i + 1));
     }
     return true;
+}
+
+static void reloaded(void *context, uint32_t table, const struct table_copy *copy)
+{
+    struct world *world = context;
+    ck_assert_uint_eq(table, 0);
+    world->reloads++;
+    world->chunks_reloaded = copy->chunk_count;
 }
 
 static bool create(struct world *world, const char *note)
@@ -89,6 +100,7 @@ static bool create(struct world *world, const char *note)
         .stop = &world->stop,
         .reset = reset,
         .load = load_kept,
+        .reloaded = reloaded,
         .context = world,
     };
     if (!handoff_create(&config, &world->handoff, &world->err))
@@ -114,7 +126,7 @@ static void open_world(struct world *world)
 static void close_world(struct world *world)
 {
     handoff_destroy(world->handoff);
-    table_copy_free(&world->copy, 1);
+    table_copy_free(&world->copy);
     snapshot_free(&world->initial);
     stop_free(&world->stop);
     relation_free(world->relation);
@@ -619,8 +631,11 @@ START_TEST(chunks_that_the_target_has_lost_are_to_come_again)
     world.kept = 2;
     ck_assert(world.contract->ops->resume(world.contract, &world.err));
     ck_assert_int_eq(judge(&world, 760, "150"), 'a');
+    ck_assert_int_eq(world.reloads, 0);
     world.kept = 1;
     ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(world.reloads, 1);
+    ck_assert_uint_eq(world.chunks_reloaded, 1);
     ck_assert_int_eq(judge(&world, 760, "50"), 'a');
     ck_assert_int_eq(judge(&world, 760, "150"), 'd');
     claim(&world, 0);
