@@ -57,8 +57,8 @@ static bool set_up_session(struct pg_table_writer *w, struct err *err)
 static bool pg_writer_open(struct table_writer *writer, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    return session_open(&w->session, "target", w->config.dsn, SESSION_SQL, w->config.stop,
-                        err) &&
+    return session_reopen(&w->session, "target", w->config.dsn, SESSION_SQL, w->config.stop,
+                          err) &&
            (set_up_session(w, err) || err_wrap(err, "preparing a copy's target session"));
 }
 

@@ -289,25 +289,32 @@ static bool copy_parts(struct worker *worker, struct chunk_work *work, struct er
 
 enum opened { OPENED, OPEN_NOT, OPEN_FAILED };
 
-/* A commit that the stream has brought is not visible yet. True when the copy is to end. */
-static bool wait_for_commits(struct worker *worker, struct backoff *backoff)
-{
-    counter_t *waiting = &worker->copier->config.progress->copiers_waiting;
-    counter_add(waiting, 1);
-    bool leave = pause_or_leave(worker->copier, backoff);
-    counter_add(waiting, (uint64_t)-1);
-    return leave;
-}
-
 /* Once, when it has come to be long. */
-static void tell_of_waiting(const struct chunk_work *work, bool *told)
+static void tell_of_waiting(const struct chunk_work *work, enum snapshot_verdict verdict,
+                            bool *told)
 {
     if (*told || clock_monotonic() - work->began < COVER_SAID)
         return;
     *told = true;
-    log_event(LOG_INFO, "a copy waits for transactions that are open at the source",
+    log_event(LOG_INFO,
+              verdict == SNAPSHOT_HAS_OPEN
+                  ? "a copy waits for transactions that are open at the source"
+                  : "a copy waits for commits that new snapshots do not see yet",
               log_text("schema", work->task->parts[0].source->schema),
               log_text("table", work->task->parts[0].source->name));
+}
+
+/* For a snapshot that is good enough. True when the copy is to end. */
+static bool wait_for_snapshot(struct worker *worker, enum snapshot_verdict verdict,
+                              struct backoff *backoff)
+{
+    struct progress *progress = worker->copier->config.progress;
+    counter_t *waiting = verdict == SNAPSHOT_HAS_OPEN ? &progress->waiting_for_ends
+                                                      : &progress->waiting_for_commits;
+    counter_add(waiting, 1);
+    bool leave = pause_or_leave(worker->copier, backoff);
+    counter_add(waiting, (uint64_t)-1);
+    return leave;
 }
 
 /* Opens the lane's next chunk and takes its snapshot, waiting until one sees all it must. */
@@ -329,7 +336,9 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
             handoff_failed(handoff, table, work->lane);
             return OPEN_FAILED;
         }
-        switch (handoff_read(handoff, table, work->lane, snapshot, err)) {
+        enum snapshot_verdict verdict =
+            handoff_read(handoff, table, work->lane, snapshot, err);
+        switch (verdict) {
         case SNAPSHOT_TAKEN:
             work->record.snapshot = mem_string(snapshot);
             return OPENED;
@@ -337,12 +346,13 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
             handoff_failed(handoff, table, work->lane);
             return OPEN_FAILED;
         case SNAPSHOT_TOO_OLD:
+        case SNAPSHOT_HAS_OPEN:
             break;
         }
         again = true;
         worker->reader->ops->end(worker->reader);
-        tell_of_waiting(work, &told);
-        if (wait_for_commits(worker, &backoff)) {
+        tell_of_waiting(work, verdict, &told);
+        if (wait_for_snapshot(worker, verdict, &backoff)) {
             stopped(err);
             return OPEN_FAILED;
         }

@@ -740,6 +740,19 @@ static void close_chunk(struct table_handoff *h, struct lane *lane)
     notify(h);
 }
 
+static enum snapshot_verdict weigh_snapshot(const struct table_handoff *h,
+                                            const struct copied_table *t,
+                                            const struct lane *lane,
+                                            const struct snapshot *snapshot)
+{
+    if (!snapshot_covers(snapshot, &t->covers))
+        return SNAPSHOT_HAS_OPEN;
+    return snapshot_covers(snapshot, h->config.initial) &&
+                   unseen_is_covered(&lane->required, snapshot)
+               ? SNAPSHOT_TAKEN
+               : SNAPSHOT_TOO_OLD;
+}
+
 enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table, uint32_t lane,
                                    const char *snapshot, struct err *err)
 {
@@ -749,10 +762,8 @@ enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table
     if (!snapshot_parse(snapshot, &parsed, err))
         return SNAPSHOT_BAD;
     pthread_mutex_lock(&handoff->lock);
-    bool taken = snapshot_covers(&parsed, handoff->config.initial) &&
-                 snapshot_covers(&parsed, &t->covers) &&
-                 unseen_is_covered(&l->required, &parsed);
-    if (taken) {
+    enum snapshot_verdict verdict = weigh_snapshot(handoff, t, l, &parsed);
+    if (verdict == SNAPSHOT_TAKEN) {
         l->snapshot = parsed;
         l->compares = handoff->compares;
         l->state = LANE_READING;
@@ -762,7 +773,7 @@ enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table
         close_chunk(handoff, l);
     }
     pthread_mutex_unlock(&handoff->lock);
-    return taken ? SNAPSHOT_TAKEN : SNAPSHOT_TOO_OLD;
+    return verdict;
 }
 
 /* Lock held. */

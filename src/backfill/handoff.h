@@ -129,9 +129,14 @@ struct chunk_place {
  * it has ended, the table's copy begins anew, or what came of its last chunk is not known. */
 bool handoff_open(struct table_handoff *handoff, uint32_t table, uint32_t lane,
                   struct chunk_place *place);
-enum snapshot_verdict { SNAPSHOT_TAKEN, SNAPSHOT_TOO_OLD, SNAPSHOT_BAD };
-/* The chunk is read under this snapshot (pg_snapshot text). TOO_OLD: the chunk is closed again,
- * and a newer one is needed. BAD: err is set. */
+enum snapshot_verdict {
+    SNAPSHOT_TAKEN,
+    SNAPSHOT_TOO_OLD,  /* it lacks commits that the stream has brought, or the slot skips */
+    SNAPSHOT_HAS_OPEN, /* transactions are open in it that must have ended before the copy */
+    SNAPSHOT_BAD,
+};
+/* The chunk is read under this snapshot (pg_snapshot text). TOO_OLD, HAS_OPEN: the chunk is
+ * closed again, and a newer one is needed. BAD: err is set. */
 enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table, uint32_t lane,
                                    const char *snapshot, struct err *err);
 /* The chunk is committed at the target, or surely not. While that is not known neither is said,

@@ -428,8 +428,11 @@ static void fill_waits(const struct monitor *m, struct status *status)
     status->pressure = (struct pressure_status){-1, -1, -1, -1};
     if (m->governor != NULL)
         governor_fill(m->governor, status);
-    status_wait(status, WAIT_COMMITS, counter_get(&m->config.progress->copiers_waiting) > 0,
+    status_wait(status, WAIT_COMMITS, counter_get(&m->config.progress->waiting_for_commits) > 0,
                 "commits at the source are not visible to new snapshots yet");
+    status_wait(status, WAIT_OPEN_TRANSACTIONS,
+                counter_get(&m->config.progress->waiting_for_ends) > 0,
+                "transactions are open at the source that began before the copy");
     for (enum backfill_wait wait = 0; wait < BACKFILL_WAITS; wait++)
         if (m->handoff == NULL || handoff_all_copied(m->handoff))
             status_wait(status, wait, false, "");

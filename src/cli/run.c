@@ -523,8 +523,8 @@ static bool load_kept_copies(void *context, struct table_copy *copies, struct er
     struct control_copy *kept = NULL;
     size_t count = 0;
     size_t known = 0;
-    bool ok = session_open(&session, "target", run->config->target_dsn, SESSION_SQL,
-                           run->migration.stop, err) &&
+    bool ok = session_reopen(&session, "target", run->config->target_dsn, SESSION_SQL,
+                             run->migration.stop, err) &&
               control_load_copies(&session, run->config->migration, &kept, &count, err);
     session_close(&session);
     for (size_t i = 0; ok && i < count; i++) {

@@ -58,6 +58,8 @@ const char *backfill_wait_name(enum backfill_wait wait)
         return "rate_limit";
     case WAIT_COMMITS:
         return "commits";
+    case WAIT_OPEN_TRANSACTIONS:
+        return "open_transactions";
     case BACKFILL_WAITS:
         break;
     }

@@ -41,6 +41,7 @@ enum backfill_wait {
     WAIT_SOURCE_LOAD,
     WAIT_RATE_LIMIT,     /* rows or bytes a second */
     WAIT_COMMITS,        /* the stream has brought commits that new snapshots do not see yet */
+    WAIT_OPEN_TRANSACTIONS, /* that must end before a copy begins */
     BACKFILL_WAITS
 };
 

@@ -166,3 +166,22 @@ def test_sessions_ended_by_the_administrator(world):
                    "the row after the sessions were ended")
     product.wait_caught_up()
     world.assert_equal()
+
+
+def test_a_target_that_lets_nobody_in_for_a_while_ends_no_copy(world):
+    role = world.role(world.target, "writer", "SUPERUSER")
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    world.source.run("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 5000) i")
+    product = world.product(target={"dsn": world.target.url(role)})
+    with load.Stall(world.target, "t", "NEW.id = 2500") as stall:
+        product.start()
+        stall.wait_reached()
+        world.target.run(f"ALTER ROLE {role} NOLOGIN")
+        world.target.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                         f" WHERE usename = '{role}'")
+        wait.until(lambda: product.log_text().count("is not permitted to log in") > 3,
+                   "attempts to connect")
+        world.target.run(f"ALTER ROLE {role} LOGIN")
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal()

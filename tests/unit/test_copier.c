@@ -1068,7 +1068,7 @@ START_TEST(a_snapshot_that_lacks_what_the_slot_skips_is_waited_for)
     ck_assert_int_eq(world.sides[0].reads, 3);
     expect_done(&world, 0, COVERS);
     ck_assert_uint_eq(counter_get(&world.progress.retries), 0);
-    ck_assert_uint_eq(counter_get(&world.progress.copiers_waiting), 0);
+    ck_assert_uint_eq(counter_get(&world.progress.waiting_for_commits), 0);
     close_world(&world);
 }
 END_TEST

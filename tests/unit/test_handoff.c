@@ -330,10 +330,10 @@ START_TEST(a_copy_made_again_must_see_all_that_had_begun_before_it)
     claim(&world, 0);
     ck_assert(handoff_open(world.handoff, 0, 0, &place));
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "755:760:755", &world.err),
-                     SNAPSHOT_TOO_OLD); /* committed, and waiting to be seen */
+                     SNAPSHOT_HAS_OPEN); /* committed, and waiting to be seen */
     ck_assert(handoff_open(world.handoff, 0, 0, &place));
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "758:758:", &world.err),
-                     SNAPSHOT_TOO_OLD); /* the newest ones, still running */
+                     SNAPSHOT_HAS_OPEN); /* the newest ones, still running */
     ck_assert(handoff_open(world.handoff, 0, 0, &place));
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "760:765:761", &world.err),
                      SNAPSHOT_TAKEN);
