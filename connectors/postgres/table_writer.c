@@ -552,6 +552,17 @@ static const char RECORD_SQL[] =
     "        $9::bigint"
     " FROM counted WHERE chunks = $4::int + 1";
 
+static bool say_lost(const struct pg_table_writer *w, const struct chunk_record *record,
+                     struct err *err)
+{
+    err_set(err, w->config.alone ? ERR_CONFIG : ERR_RETRY,
+            "target: it lacks what was copied before chunk %u of lane %u", record->number,
+            record->lane);
+    return w->config.alone &&
+           err_remedy(err, "it has come back without that, as after a failover: run again, and "
+                           "what it lacks is copied again");
+}
+
 static bool insert_record(struct pg_table_writer *w, const struct chunk_record *record,
                           const char *upto, struct err *err)
 {
@@ -572,10 +583,7 @@ static bool insert_record(struct pg_table_writer *w, const struct chunk_record *
     PGresult *r = session_query(&w->session, RECORD_SQL, 10, values, err);
     bool inserted = r != NULL && strcmp(PQcmdTuples(r), "1") == 0;
     PQclear(r);
-    return inserted || (r != NULL && err_set(err, ERR_RETRY,
-                                             "target: it lacks what was copied before chunk %u "
-                                             "of lane %u",
-                                             record->number, record->lane));
+    return inserted || (r != NULL && say_lost(w, record, err));
 }
 
 static bool pg_writer_commit(struct table_writer *writer, const struct chunk_record *record,

@@ -560,6 +560,10 @@ static bool check_kept(struct table_handoff *h, struct err *err)
         return false;
     if (!lost)
         return true;
+    if (h->config.alone) {
+        err_set(err, ERR_CONFIG, "the target is back without chunks that it had committed");
+        return err_remedy(err, "run again: they are copied again, before the stream");
+    }
     log_event(LOG_WARN, "the target is back without chunks that it had committed",
               log_text("then", "they are copied again"));
     return reload(h, err);

@@ -58,6 +58,7 @@ struct handoff_config {
     /* The source's position now: the last run has read no row again past it. */
     lsn_t started_at;
     const bool *waits; /* by table: not to be copied in this run; NULL: none; borrowed */
+    bool alone; /* the copy is over before the stream begins: nothing can be copied again */
     const struct stop *stop;
     /* Called in resume(). Empties the table at the target (table_writer_ops.reset). */
     bool (*reset)(void *context, uint32_t table, bool whole, struct err *err);

@@ -238,6 +238,11 @@ static void know_source(struct run *run)
     run->continuity.database = control->source_database;
 }
 
+static bool runs_beside_stream(const struct run *run)
+{
+    return !run->tasks.enforced && !run->invocation->options->no_stream;
+}
+
 static struct table_writer *make_writer_until(struct run *run, const struct stop *stop)
 {
     return pg_table_writer_create(&(struct pg_writer_config){
@@ -249,6 +254,7 @@ static struct table_writer *make_writer_until(struct run *run, const struct stop
         .sources = (const char *const *)run->migration.source_names,
         .use_replica_role = run->migration.target_catalog->can_set_replica_role,
         .defer_indexes = run->config->defer_indexes,
+        .alone = !runs_beside_stream(run),
         .stop = stop,
     });
 }
@@ -562,6 +568,7 @@ static bool make_handoff(struct run *run, struct err *err)
         .applied = run->migration.control.applied,
         .started_at = run->started_at,
         .waits = run->choice.left_out,
+        .alone = !runs_beside_stream(run),
         .stop = run->migration.stop,
         .reset = reset_copy,
         .load = load_kept_copies,
@@ -591,11 +598,6 @@ static bool start_governor(struct run *run, struct err *err)
         return false;
     monitor_set_governor(run->monitor, run->governor);
     return true;
-}
-
-static bool runs_beside_stream(const struct run *run)
-{
-    return !run->tasks.enforced && !run->invocation->options->no_stream;
 }
 
 static bool start_copier(struct run *run, struct err *err)

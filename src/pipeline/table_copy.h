@@ -178,8 +178,8 @@ struct table_writer_ops {
     bool (*write)(struct table_writer *writer, const struct row *row, struct err *err);
     bool (*loaded)(struct table_writer *writer, struct err *err);
     /* Rows and record become visible together, on the target's disk. key_count: of upto.
-     * ERR_RETRY when the target does not have the copy that it belongs to, or lacks a chunk before
-     * it: it has come back without them. */
+     * When the target does not have the copy that it belongs to, or lacks a chunk before it (it
+     * has come back without them): ERR_RETRY, or ERR_CONFIG where nobody would see to it. */
     bool (*commit)(struct table_writer *writer, const struct chunk_record *record,
                    uint16_t key_count, struct err *err);
     /* On a new connection, after a commit whose reply was lost: whether that chunk is there. The

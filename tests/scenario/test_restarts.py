@@ -135,6 +135,39 @@ def test_a_target_without_what_was_copied_is_counted_anew(world):
     assert (copy["rows"], copy["chunks"], copy["state"]) == (1000, 1, "done"), copy
 
 
+def test_without_the_stream_a_target_without_what_was_copied_ends_the_run(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    world.source.run("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 20000) i", "ANALYZE t")
+    product = world.product(backfill={"workers": 1, "chunk_rows": 500, "chunk_time": "1ms"})
+    with load.Stall(world.target, "t", "NEW.id = 7500") as stall:
+        product.start("--no-stream")
+        stall.wait_reached()
+        world.target.run("DELETE FROM slackwater.chunk", "DELETE FROM slackwater.lane")
+    assert product.wait_end() == 2
+    assert "it lacks what was copied before" in product.log_text()
+    assert "run again" in product.log_text()
+    world.target.run("TRUNCATE t")
+    product.start_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_without_the_stream_chunks_that_clash_end_the_run_with_the_remedy(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, u int UNIQUE)")
+    world.source.run("INSERT INTO t SELECT i, i FROM generate_series(1, 30000) i", "ANALYZE t")
+    product = world.product(backfill={"workers": 1, "chunk_rows": 500, "chunk_time": "1ms"})
+    with load.Stall(world.target, "t", "NEW.id = 15000") as stall:
+        product.start("--no-stream")
+        stall.wait_reached()
+        world.source.run("UPDATE t SET u = -1 WHERE id = 1", "UPDATE t SET u = 1 WHERE id = 29999")
+    assert product.wait_end() == 3
+    assert "duplicate key" in product.log_text()
+    assert "run without --no-stream" in product.log_text()
+    product.start_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
 def test_the_source_restarts_in_the_middle_of_the_backfill(
         make_world, make_cluster, target_cluster):
     """The exported snapshot is gone; the copy must not go on with another one in silence."""

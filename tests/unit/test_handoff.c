@@ -21,6 +21,7 @@ struct world {
     struct table_copy copy;
     struct snapshot initial;
     bool waits;
+    bool alone;
     struct stop stop;
     lsn_t started_at;
     struct relation *relation;
@@ -97,6 +98,7 @@ static bool create(struct world *world, const char *note)
         .initial = &world->initial,
         .started_at = world->started_at,
         .waits = &world->waits,
+        .alone = world->alone,
         .stop = &world->stop,
         .reset = reset,
         .load = load_kept,
@@ -644,6 +646,25 @@ START_TEST(chunks_that_the_target_has_lost_are_to_come_again)
 }
 END_TEST
 
+START_TEST(a_run_that_could_not_copy_lost_chunks_again_ends)
+{
+    struct world world;
+    open_world(&world);
+    world.alone = true;
+    ck_assert(create(&world, ""));
+    plan(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    ck_assert(!world.contract->ops->still_kept(world.contract, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_RETRY);
+    ck_assert(!world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_CONFIG);
+    ck_assert_str_ne(world.err.remedy, "");
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(a_chunk_behind_a_lost_one_does_not_stand_for_it)
 {
     struct world world;
@@ -943,6 +964,7 @@ int main(void)
         rows_of_the_application_are_not_emptied_for_a_clash,
         a_table_that_cannot_be_emptied_ends_the_resuming,
         chunks_that_the_target_has_lost_are_to_come_again,
+        a_run_that_could_not_copy_lost_chunks_again_ends,
         a_chunk_behind_a_lost_one_does_not_stand_for_it,
         what_was_emptied_and_is_back_is_taken_up_again,
         a_copy_that_has_lost_chunks_is_not_finished,
