@@ -24,6 +24,7 @@
 #define TRUNCATE_PAUSE USEC_PER_SEC /* that whoever stands behind us may go */
 
 static const char LOCK_NOT_AVAILABLE[] = "55P03";
+static const char DUPLICATE_KEY[] = "23505";
 
 struct pg_table_writer {
     struct table_writer writer;
@@ -408,11 +409,9 @@ static void append_staged(const struct pg_table_writer *w, struct buf *sql)
     }
 }
 
-static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
+static void append_keys(const struct pg_table_writer *w, struct buf *sql)
 {
-    const char *separator = " ON CONFLICT (";
-    if (!w->staged)
-        return; /* a row that is there already is the copier's to resolve */
+    const char *separator = "(";
     for (uint16_t i = 0; i < w->relation->column_count; i++) {
         if (!w->relation->columns[i].key)
             continue;
@@ -421,7 +420,15 @@ static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
         separator = ", ";
     }
     buf_append_text(sql, ")");
-    separator = " DO UPDATE SET ";
+}
+
+static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
+{
+    if (!w->staged)
+        return; /* a row that is there already is the copier's to resolve */
+    buf_append_text(sql, " ON CONFLICT ");
+    append_keys(w, sql);
+    const char *separator = " DO UPDATE SET ";
     for (uint16_t i = 0; i < w->relation->column_count; i++) {
         const struct column *column = &w->relation->columns[i];
         if (column->key || column->identity_always)
@@ -444,19 +451,14 @@ static bool refuse_repeated_keys(struct pg_table_writer *w, struct err *err)
     struct buf keys = {0}, sql = {0};
     if (w->relation->match != MATCH_KEY)
         return true;
-    for (uint16_t i = 0; i < w->relation->column_count; i++) {
-        if (!w->relation->columns[i].key)
-            continue;
-        buf_append_text(&keys, keys.size ? ", " : "");
-        ident_append(&keys, w->relation->columns[i].name);
-    }
+    append_keys(w, &keys);
     buf_append_text(&sql, "SELECT");
     append_from_stage(w, &sql);
     buf_append_format(&sql, " GROUP BY %s HAVING count(*) > 1 LIMIT 1", buf_text(&keys));
     PGresult *r = session_exec(&w->session, sql.data, err);
     bool repeated = r != NULL && PQntuples(r) > 0;
     if (repeated) {
-        err_set(err, ERR_DATA, "two source rows have the same key (%s) at the target",
+        err_set(err, ERR_DATA, "two source rows have the same key %s at the target",
                 buf_text(&keys));
         err_remedy(err, "let the rules and the types of the key's columns keep them apart; "
                         "`slackwater check` counts them");
@@ -502,33 +504,83 @@ static void blame_formula(struct pg_table_writer *w, struct err *err)
     }
 }
 
-/* The source wins over what the application wrote to the target before the copy; what it wrote
- * since then is on its way in the stream. */
-static bool merge_stage(struct pg_table_writer *w, struct err *err)
+static bool is_partitioned(const struct pg_table_writer *w)
+{
+    return w->config.tables[w->relation->table].table->kind == 'p';
+}
+
+/* Another unique key than that of the copy has refused the staged rows. *met grows if some of them
+ * are at the target already. */
+static void find_met(struct pg_table_writer *w, const struct err *err, uint64_t *met)
 {
     struct buf sql = {0};
-    buf_append_text(&sql, "INSERT INTO ");
-    ident_append_qualified(&sql, w->relation->schema, w->relation->name);
-    buf_append_text(&sql, " (");
-    append_columns(w, &sql);
-    buf_append_text(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
-    append_staged(w, &sql);
+    struct err ignored = {0};
+    if (!w->staged || strcmp(err->sqlstate, DUPLICATE_KEY) != 0)
+        return;
+    buf_append_text(&sql, "ROLLBACK TO SAVEPOINT merge; SELECT EXISTS (SELECT");
     append_from_stage(w, &sql);
-    append_overwrite(w, &sql);
-    bool merged = (!relation_has_formula(w->relation) ||
-                   session_run(&w->session, "SAVEPOINT merge", err)) &&
-                  session_run(&w->session, sql.data, err);
+    buf_append_format(&sql, " JOIN %s", is_partitioned(w) ? "" : "ONLY ");
+    ident_append_qualified(&sql, w->relation->schema, w->relation->name);
+    buf_append_text(&sql, " AS target USING ");
+    append_keys(w, &sql);
+    buf_append_text(&sql, ")");
+    PGresult *r = session_exec(&w->session, sql.data, &ignored);
+    *met += r != NULL && PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
     buf_free(&sql);
-    if (!merged)
+}
+
+/* RETURNING cannot read xmax through a partitioned table. */
+static bool tells_overwritten(const struct pg_table_writer *w)
+{
+    bool any = false;
+    for (uint16_t i = 0; i < w->relation->column_count; i++)
+        any = any || !(w->relation->columns[i].key || w->relation->columns[i].identity_always);
+    return w->staged && any && !is_partitioned(w);
+}
+
+static void append_merge(const struct pg_table_writer *w, struct buf *sql)
+{
+    bool tells = tells_overwritten(w);
+    buf_append_text(sql, tells ? "WITH merged AS (INSERT INTO " : "INSERT INTO ");
+    ident_append_qualified(sql, w->relation->schema, w->relation->name);
+    buf_append_text(sql, " (");
+    append_columns(w, sql);
+    buf_append_text(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
+    append_staged(w, sql);
+    append_from_stage(w, sql);
+    append_overwrite(w, sql);
+    if (tells)
+        buf_append_text(sql, " RETURNING xmax <> 0 AS existed)"
+                             " SELECT count(*) FROM merged WHERE existed");
+}
+
+/* The source wins over what the application wrote to the target before the copy; what it wrote
+ * since then is on its way in the stream. */
+static bool merge_stage(struct pg_table_writer *w, uint64_t *met, struct err *err)
+{
+    struct buf sql = {0};
+    append_merge(w, &sql);
+    PGresult *r = session_run(&w->session, "SAVEPOINT merge", err)
+                      ? session_exec(&w->session, sql.data, err)
+                      : NULL;
+    bool merged = r != NULL;
+    if (merged && PQntuples(r) == 1)
+        *met += strtoull(PQgetvalue(r, 0, 0), NULL, 10);
+    PQclear(r);
+    buf_free(&sql);
+    if (!merged) {
+        find_met(w, err, met);
         blame_formula(w, err);
+    }
     return merged;
 }
 
-static bool pg_writer_loaded(struct table_writer *writer, struct err *err)
+static bool pg_writer_loaded(struct table_writer *writer, uint64_t *met, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
     return (end_copy(w, err) &&
-            (!goes_by_stage(w) || (refuse_repeated_keys(w, err) && merge_stage(w, err)))) ||
+            (!goes_by_stage(w) || (refuse_repeated_keys(w, err) && merge_stage(w, met, err)))) ||
            wrap_table(w, err);
 }
 
@@ -586,6 +638,18 @@ static bool insert_record(struct pg_table_writer *w, const struct chunk_record *
     return inserted || (r != NULL && say_lost(w, record, err));
 }
 
+/* Rows that are not the copy's are at the target: from here on as if they had been before it. */
+static bool keep_staging(struct pg_table_writer *w, const struct chunk_record *record,
+                         struct err *err)
+{
+    return record->met == 0 ||
+           run_query(w,
+                     "UPDATE slackwater.copy SET staged = true"
+                     " WHERE migration = $1 AND source = $2 AND NOT staged",
+                     2, (const char *[]){w->config.migration, w->config.sources[w->source]},
+                     err);
+}
+
 static bool pg_writer_commit(struct table_writer *writer, const struct chunk_record *record,
                              uint16_t key_count, struct err *err)
 {
@@ -593,8 +657,8 @@ static bool pg_writer_commit(struct table_writer *writer, const struct chunk_rec
     struct buf upto = {0};
     if (record->upto != NULL)
         text_array_append(&upto, (const char *const *)record->upto, key_count);
-    bool ok =
-        insert_record(w, record, upto.data, err) && session_run(&w->session, "COMMIT", err);
+    bool ok = keep_staging(w, record, err) && insert_record(w, record, upto.data, err) &&
+              session_run(&w->session, "COMMIT", err);
     buf_free(&upto);
     return ok || err_wrap(err, "committing a chunk of %s", w->config.sources[w->source]);
 }
@@ -733,15 +797,32 @@ static bool keep_renewal(struct pg_table_writer *w, uint32_t source,
                        6, values, err);
 }
 
+/* Without a chunk no row there is of the copy, nor of the stream, which drops what is to come. */
+static bool has_chunks(struct pg_table_writer *w, uint32_t source, bool *has, struct err *err)
+{
+    const char *values[] = {w->config.migration, w->config.sources[source]};
+    PGresult *r = session_query(&w->session,
+                                "SELECT EXISTS (SELECT FROM slackwater.chunk"
+                                "               WHERE migration = $1 AND source = $2)",
+                                2, values, err);
+    if (r != NULL)
+        *has = PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
+    return r != NULL;
+}
+
 static bool try_reset(struct pg_table_writer *w, uint32_t source, bool whole,
                       const struct copy_renewal *renewal, enum truncation_way way,
                       struct err *err)
 {
+    bool ours = false;
     return begin_transaction(w, err) &&
            (way == TRUNCATION_DELETES ||
             session_run(&w->session, "SET LOCAL lock_timeout = '" TRUNCATE_PATIENCE "'", err)) &&
-           empty_targets(w, source, way, err) && forget_chunks(w, source, whole, err) &&
-           keep_renewal(w, source, renewal, err) && session_run(&w->session, "COMMIT", err);
+           has_chunks(w, source, &ours, err) &&
+           (!(ours || renewal != NULL) || empty_targets(w, source, way, err)) &&
+           forget_chunks(w, source, whole, err) && keep_renewal(w, source, renewal, err) &&
+           session_run(&w->session, "COMMIT", err);
 }
 
 /* While somebody reads a target it cannot be truncated, and who comes after us waits with us. */

@@ -347,6 +347,13 @@ static bool want_whole(struct table_handoff *h, uint32_t table)
     return true;
 }
 
+void handoff_met_rows(struct table_handoff *handoff, uint32_t table)
+{
+    pthread_mutex_lock(&handoff->lock);
+    handoff->tables[table].lanes.plan.staged = true;
+    pthread_mutex_unlock(&handoff->lock);
+}
+
 bool handoff_begin_anew(struct table_handoff *handoff, uint32_t table)
 {
     pthread_mutex_lock(&handoff->lock);
@@ -791,6 +798,7 @@ static enum loaded_verdict loaded_locked(struct table_handoff *h, struct lanes *
     }
     if (!lanes_add(lanes, record, err))
         return CHUNK_BAD;
+    lanes->plan.staged = lanes->plan.staged || record->met > 0;
     unseen_prune(&h->unseen, &lane->snapshot);
     close_chunk(h, lane);
     return CHUNK_IS_LOADED;

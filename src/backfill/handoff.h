@@ -158,8 +158,10 @@ bool handoff_is_barred(struct table_handoff *handoff, uint32_t table);
 /* The copy has failed for good: the apply thread waits for it no longer. */
 void handoff_give_up(struct table_handoff *handoff);
 
+/* A chunk has met rows that are not the copy's: the table is not emptied to begin anew. */
+void handoff_met_rows(struct table_handoff *handoff, uint32_t table);
 /* The target has again and again refused a chunk for a duplicate key: the copy shall begin
- * anew, as one. False when it is one already. */
+ * anew, as one. False when it is one already, or rows that are not the copy's would go. */
 bool handoff_begin_anew(struct table_handoff *handoff, uint32_t table);
 
 #endif

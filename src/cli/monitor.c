@@ -386,6 +386,7 @@ static void fill_table(const struct monitor *m, size_t i, struct table_status *t
         .copy = copy_state(atomic_load(&m->config.copy_states[i])),
         .copied_rows = counter_get(&from->copied_rows),
         .copied_bytes = counter_get(&from->copied_bytes),
+        .copy_overwritten = counter_get(&from->copy_overwritten),
         .chunks = counter_get(&from->chunks_copied),
         .chunks_retried = counter_get(&from->chunks_retried),
         .estimated_rows = expected(source->table->estimated_rows, source),

@@ -333,6 +333,7 @@ static json_t *copy_json(const struct table_status *table)
     return OBJECT({"state", text_value(copy_state_name(table->copy))},
                   {"rows", count_value(table->copied_rows)},
                   {"bytes", count_value(table->copied_bytes)},
+                  {"overwritten", count_value(table->copy_overwritten)},
                   {"estimated_rows", known_count(table->estimated_rows)},
                   {"estimated_bytes", known_count(table->estimated_bytes)},
                   {"share", real_value(table->copy_share)},

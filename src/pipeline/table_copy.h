@@ -68,7 +68,8 @@ struct copy_range {
 struct copy_plan {
     bool made;
     bool whole;  /* one lane, one chunk, in no order */
-    bool staged; /* the target had rows of ours: every chunk goes by a stage and an upsert */
+    bool staged; /* the target has rows that are not the copy's: chunks go by a stage and an
+                    upsert; set as well when a chunk has met one */
     char *key;   /* owned; copy_key_text() of the key that bounds and chunks are of */
     size_t bound_count; /* lanes less one */
     char **bounds;      /* owned; leading column's values, ascending */
@@ -83,6 +84,8 @@ struct chunk_record {
     uint32_t begun;     /* the copy's that it belongs to; see table_copy */
     uint64_t rows;
     uint64_t bytes;
+    uint64_t met; /* of the rows, that were at the target by their key, and are overwritten; not
+                     kept as such, see copy_plan.staged */
 };
 
 /* A source table's copy. */
@@ -176,7 +179,9 @@ struct table_writer_ops {
     bool (*load)(struct table_writer *writer, const struct relation *relation, bool binary,
                  struct err *err);
     bool (*write)(struct table_writer *writer, const struct row *row, struct err *err);
-    bool (*loaded)(struct table_writer *writer, struct err *err);
+    /* *met grows by the rows that were there and are overwritten (a partitioned target does not
+     * tell); also on failure, at least by one, if another unique key was in the way of some. */
+    bool (*loaded)(struct table_writer *writer, uint64_t *met, struct err *err);
     /* Rows and record become visible together, on the target's disk. key_count: of upto.
      * When the target does not have the copy that it belongs to, or lacks a chunk before it (it
      * has come back without them): ERR_RETRY, or ERR_CONFIG where nobody would see to it. */
@@ -196,7 +201,8 @@ struct table_writer_ops {
     bool (*finish)(struct table_writer *writer, uint32_t source, struct err *err);
     /* In one transaction: removes the table's rows of ours from all its targets, and all chunks;
      * its plan is gone, and the next is whole if `whole`. renewal: kept with the copy from here
-     * on; NULL: what was kept stays. ERR_DATA where nothing says which rows are ours. */
+     * on; NULL: what was kept stays, and of a copy without chunks no row is removed, for none is of
+     * it. ERR_DATA where nothing says which rows are ours. */
     bool (*reset)(struct table_writer *writer, uint32_t source, bool whole,
                   const struct copy_renewal *renewal, struct err *err);
     void (*rollback)(struct table_writer *writer);

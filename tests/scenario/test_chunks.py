@@ -178,7 +178,37 @@ def test_a_row_that_comes_to_the_target_during_the_copy_sends_its_chunk_through_
         world.target.run("INSERT INTO t VALUES (2500, 'mine'), (3000, 'mine'), (3500, 'mine')")
     product.wait_streaming()
     product.wait_caught_up()
-    assert copy_row(world, "staged") == (False,)
+    assert copy_row(world, "staged") == (True,)
+    world.assert_equal()
+    assert product.table("public.t")["copy"]["overwritten"] == 3
+    assert product.log_text().count("the copy overwrites rows that others wrote") == 1
+
+
+CLASHING = ("CREATE TABLE t (id int PRIMARY KEY, u int UNIQUE)",
+            "SELECT i, i FROM generate_series(1, {n}) i")
+
+
+@pytest.mark.parametrize("stall, theirs", [
+    # Under a key of its own, before any chunk is there.
+    ("NEW.id = 1", [(-5, 2)]),
+    # Under a key that the chunk has too, after some chunks.
+    ("NEW.id = 2400", [(2450, -1), (9999, 2460)]),
+], ids=["no-chunk-yet", "a-key-of-the-chunk"])
+def test_rows_of_others_that_clash_are_not_emptied_with_the_table(world, stall, theirs):
+    world.both(CLASHING[0])
+    fill(world, CLASHING[1], 4000, analyzed=True)
+    product = world.product(backfill={**SMALL, "workers": 1})
+    with load.Stall(world.target, "t", stall) as stalled:
+        product.start()
+        stalled.wait_reached()
+        world.target.run(*(f"INSERT INTO t VALUES ({id}, {u})" for id, u in theirs))
+    assert product.wait_end(60) == 3
+    assert "others wrote there: mend those" in product.log_text()
+    for row in theirs:
+        assert world.target.rows("SELECT * FROM t WHERE id = %s", row[0]) == [row]
+    world.target.run(*(f"DELETE FROM t WHERE id = {id}" for id, _ in theirs))
+    product.start_streaming()
+    product.wait_caught_up()
     world.assert_equal()
 
 

@@ -582,6 +582,35 @@ START_TEST(chunks_that_clash_make_the_copy_begin_anew_as_one)
 }
 END_TEST
 
+START_TEST(a_table_with_rows_of_others_is_not_emptied_for_a_clash)
+{
+    struct world world;
+    struct chunk_place place;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    start_reading(&world, 0, "750:750:");
+    char *upto[] = {(char[]){"100"}};
+    const struct chunk_record record = {
+        .upto = upto, .snapshot = (char[]){"750:750:"}, .lsn = 5, .met = 1};
+    ck_assert_int_eq(handoff_loaded(world.handoff, 0, &record, &world.err), CHUNK_IS_LOADED);
+    ck_assert(!world.contract->ops->refused(world.contract, 0));
+    ck_assert(!handoff_begin_anew(world.handoff, 0));
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert(place.staged);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_chunk_that_failed_at_rows_of_others_tells_as_well)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    handoff_met_rows(world.handoff, 0);
+    ck_assert(!handoff_begin_anew(world.handoff, 0));
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(a_stream_without_changes_hears_that_a_copy_must_begin_anew)
 {
     struct world world;
@@ -960,6 +989,8 @@ int main(void)
         a_truncate_is_applied_where_no_chunk_holds_what_came_after,
         a_truncate_amid_the_copy_makes_it_begin_anew,
         chunks_that_clash_make_the_copy_begin_anew_as_one,
+        a_table_with_rows_of_others_is_not_emptied_for_a_clash,
+        a_chunk_that_failed_at_rows_of_others_tells_as_well,
         a_stream_without_changes_hears_that_a_copy_must_begin_anew,
         rows_of_the_application_are_not_emptied_for_a_clash,
         a_table_that_cannot_be_emptied_ends_the_resuming,
