@@ -67,8 +67,9 @@ static bool reads_column(const struct migration *m, const struct bound_source *s
     return true;
 }
 
-/* The leading columns of the identity whose order is known: a prefix of a key bounds chunks as
- * well as a whole one. Every change in the stream brings them. */
+/* The leading columns of the identity whose order is known and that an index gives in order, or
+ * each chunk would sort all that is to come: a prefix of a key bounds chunks as well as a whole
+ * one. Every change in the stream brings them. */
 static void find_key(const struct migration *m, const struct bound_source *source,
                      struct copy_key_column *columns, struct copy_key *key)
 {
@@ -77,7 +78,8 @@ static void find_key(const struct migration *m, const struct bound_source *sourc
     *key = (struct copy_key){.columns = columns};
     if (index == NULL || source->insert_only)
         return;
-    for (uint16_t i = 0; i < index->column_count; i++) {
+    uint16_t ordered = catalog_ordered_columns(table, index);
+    for (uint16_t i = 0; i < ordered; i++) {
         const struct catalog_column *column = &table->columns[index->columns[i]];
         enum key_order order = order_of(m->source_catalog, column);
         if (order == KEY_NONE || !reads_column(m, source, column->name))

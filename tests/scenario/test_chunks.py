@@ -333,6 +333,37 @@ def test_a_chunk_is_read_from_the_keys_index_whatever_the_statistics_say(world):
     assert world.source.value(scans[0]) < chunk_count / 4  # others look at it too
 
 
+IN_ORDER = {  # the index, another one, and the key that chunks go by; None: the table is one chunk
+    "mixed": ("(a, b DESC)", None, "a pg_catalog.int4"),
+    "descending": ("(a DESC, b DESC)", None, "a pg_catalog.int4, b pg_catalog.int4"),
+    "another-serves": ("(a, b DESC)", "(a, b, c)", "a pg_catalog.int4, b pg_catalog.int4"),
+    "another-on-some-rows": ("(a, b DESC)", "(a, b) WHERE a > 0", "a pg_catalog.int4"),
+    "nulls-elsewhere": ("(a NULLS FIRST, b)", None, None),
+    "collation-of-its-own": ('(c COLLATE "en_US")', None, None),
+}
+
+
+@pytest.mark.parametrize("kind", IN_ORDER)
+def test_chunks_go_by_an_order_that_an_index_gives(world, kind):
+    index, other, key = IN_ORDER[kind]
+    if "COLLATE" in index:
+        world.source.run('CREATE COLLATION "en_US" (provider = icu, locale = \'en-US\')')
+    world.both('CREATE TABLE t (a int NOT NULL, b int NOT NULL, c text COLLATE "C" NOT NULL)')
+    world.source.run(f"CREATE UNIQUE INDEX named ON t {index}",
+                     "ALTER TABLE t REPLICA IDENTITY USING INDEX named")
+    world.target.run("ALTER TABLE t ADD PRIMARY KEY " + ("(c)" if "(c" in index else "(a, b)"))
+    if other:
+        world.source.run(f"CREATE INDEX ON t {other}")
+    fill(world, "SELECT i / 50, i, 'v' || i FROM generate_series(1, {n}) i", 4000, analyzed=True)
+    product = world.product(backfill=SMALL).start_streaming()
+    world.source.run("DELETE FROM t WHERE b % 5 = 0")
+    product.wait_caught_up()
+    world.assert_equal()
+    whole, kept = copy_row(world, "whole, key")
+    assert (None if whole else kept) == key
+    assert key is None or sum(map(len, chunks(world).values())) >= 6
+
+
 @pytest.fixture
 def killed(world):
     """A migration killed when some chunks of table t were there, and not started again."""
