@@ -364,6 +364,36 @@ def test_chunks_go_by_an_order_that_an_index_gives(world, kind):
     assert key is None or sum(map(len, chunks(world).values())) >= 6
 
 
+@pytest.mark.parametrize("columns, full", [
+    ("id int PRIMARY KEY, e int NOT NULL UNIQUE, v text", True),
+    ("id int, e int NOT NULL UNIQUE, v text, PRIMARY KEY (id, e)", False),
+], ids=["key-outside-the-identity", "key-of-a-part-of-it"])
+def test_a_key_that_moves_to_a_row_of_another_chunk_takes_no_row_along(world, columns, full):
+    """The later chunk would have the key while the row that had it before is there still, and the
+    change that takes it away is held up in the stream."""
+    world.both("CREATE TABLE b (id int PRIMARY KEY)")
+    world.source.run(f"CREATE TABLE t ({columns})")
+    world.target.run("CREATE TABLE t (id int, e int PRIMARY KEY, v text)")
+    if full:
+        world.source.run("ALTER TABLE t REPLICA IDENTITY FULL")
+    fill(world, "SELECT i, i, 'v' FROM generate_series(1, {n}) i", 30000, analyzed=True)
+    product = world.product(backfill={**SMALL, "workers": 1},
+                            tables=[{"source": "public.t", "key": ["e"]}, {"source": "public.b"}])
+    assert product.run_to_end("--backfill-only", "b", "--no-stream").status == 0
+    with load.Stall(world.target, "t", "NEW.id = 15000") as stall:
+        product.start()
+        stall.wait_reached()
+        with load.held(world.target, "LOCK TABLE b IN SHARE MODE"):
+            world.source.run("INSERT INTO b VALUES (1)", "UPDATE t SET e = -1 WHERE id = 1",
+                             "UPDATE t SET e = 1, v = 'moved' WHERE id = 29999")
+            stall.release()
+            wait.until(lambda: copy_row(world, "finished_at") != (None,), "the copy", 30)
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+    assert copy_row(world, "whole") == (True,)
+
+
 @pytest.fixture
 def killed(world):
     """A migration killed when some chunks of table t were there, and not started again."""

@@ -915,6 +915,7 @@ START_TEST(what_is_kept_is_taken_up_again)
     char *upto[] = {mem_string("100")};
     open_world(&world);
     world.copy.plan = plan_of(false, true);
+    world.copy.key_count = 1;
     world.copy.chunk_count = 1;
     world.copy.chunks = mem_zero(1, sizeof *world.copy.chunks);
     world.copy.chunks[0] = (struct chunk_record){.upto = mem_zero(1, sizeof(char *)),
