@@ -73,12 +73,9 @@ static const char *sql_type(const struct catalog_column *column)
 
 /* Bounds and keys travel in arrays: an array of arrays is another thing, and unnest() takes
  * composites apart. */
-static bool can_be_asked(const struct catalog_table *table, const struct catalog_index *index,
-                         uint16_t place)
+static bool can_be_asked(const struct catalog_column *column)
 {
-    const struct catalog_column *column = &table->columns[index->columns[place]];
-    return place < index->usual_order && place < KEY_PLACES_COLUMNS && !column->array &&
-           column->type_kind != 'c' && column->type != NULL;
+    return !column->array && column->type_kind != 'c' && column->type != NULL;
 }
 
 static struct copy_key_column key_column(const struct catalog *catalog,
@@ -96,30 +93,37 @@ static struct copy_key_column key_column(const struct catalog *catalog,
     return key;
 }
 
-static bool reads_column(const struct migration *m, const struct bound_source *source,
-                         const char *name)
+/* All targets of the source are keyed by the column too, where they have a key. Else two chunks
+ * could hold one key there, as of different times: the later one would overwrite the other's row,
+ * and the change that made place for it, still in the stream, would delete it again. */
+static bool keeps_apart(const struct migration *m, const struct bound_source *source,
+                        const char *name)
 {
-    for (uint32_t i = 0; i < source->table_count; i++)
-        if (relation_column(m->chain->tables[source->first_table + i].source_relation, name) < 0)
+    for (uint32_t i = 0; i < source->table_count; i++) {
+        const struct bound_table *table = &m->chain->tables[source->first_table + i];
+        int column = relation_column(table->source_relation, name);
+        if (column < 0 ||
+            (table->target_relation->match == MATCH_KEY && !table->key_reads[column]))
             return false;
+    }
     return true;
 }
 
 /* Where the first column's order is not known the source is asked, about the second's too. */
-static enum key_order order_in_key(const struct migration *m, const struct catalog_table *table,
-                                   const struct catalog_index *index, uint16_t place,
+static enum key_order order_in_key(const struct catalog *catalog,
+                                   const struct catalog_column *column,
                                    const struct copy_key *key)
 {
-    enum key_order order = order_of(m->source_catalog, &table->columns[index->columns[place]]);
-    bool asked = place == 0 ? order == KEY_NONE : copy_key_is_asked(key);
+    enum key_order order = order_of(catalog, column);
+    bool asked = key->count == 0 ? order == KEY_NONE : copy_key_is_asked(key);
     if (!asked)
         return order;
-    return can_be_asked(table, index, place) ? KEY_ASKED : KEY_NONE;
+    return key->count < KEY_PLACES_COLUMNS && can_be_asked(column) ? KEY_ASKED : KEY_NONE;
 }
 
-/* The leading columns of the identity whose order is known, or of which the source can be asked:
- * a prefix of a key bounds chunks as well as a whole one. Every change in the stream brings
- * them. */
+/* The leading columns of the identity that tell the targets' rows apart, whose order is known or
+ * can be asked for, and that an index gives in order, or each chunk would sort all that is to come: a
+ * prefix of a key bounds chunks as well as a whole one. Every change in the stream brings them. */
 static void find_key(const struct migration *m, const struct bound_source *source,
                      struct copy_key_column *columns, struct copy_key *key)
 {
@@ -128,10 +132,11 @@ static void find_key(const struct migration *m, const struct bound_source *sourc
     *key = (struct copy_key){.columns = columns};
     if (index == NULL || source->insert_only)
         return;
-    for (uint16_t i = 0; i < index->column_count; i++) {
+    uint16_t ordered = catalog_ordered_columns(table, index);
+    for (uint16_t i = 0; i < ordered; i++) {
         const struct catalog_column *column = &table->columns[index->columns[i]];
-        enum key_order order = order_in_key(m, table, index, i, key);
-        if (order == KEY_NONE || !reads_column(m, source, column->name))
+        enum key_order order = order_in_key(m->source_catalog, column, key);
+        if (order == KEY_NONE || !keeps_apart(m, source, column->name))
             return;
         columns[key->count++] = key_column(m->source_catalog, column, order);
     }
