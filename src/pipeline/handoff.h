@@ -38,11 +38,15 @@ struct handoff_ops {
     /* Everything that the source committed up to this position is applied (LSN_NONE: as was said
      * before), and `coming` is about to be judged, or NULL; borrowed until the next call. */
     void (*reached)(struct handoff *handoff, lsn_t applied, const struct batch *coming);
+    /* judge() will be called for this image: what it takes to find the row's chunk can be got for
+     * several at once. Those that are not foreseen are judged as well. */
+    void (*foresee)(struct handoff *handoff, uint32_t table, const struct relation *relation,
+                    const struct row *image);
     /* Judges what transaction xid did to the row of this image (the old image for where the row
      * was, the new one for where it is; its key must be known). While the row's chunk is in
      * flight under a snapshot that does not see xid, waits for the chunk's end. ERR_STOPPED;
-     * ERR_RETRY when the table's copy must begin anew, in resume(). LATER is never said of the
-     * first transaction that is coming. */
+     * ERR_RETRY when the table's copy must begin anew, in resume(), or the source, which is asked
+     * about some keys, is away. LATER is never said of the first transaction that is coming. */
     bool (*judge)(struct handoff *handoff, uint32_t table, xid_t xid,
                   const struct relation *relation, const struct row *image,
                   enum handoff_verdict *verdict, struct err *err);
