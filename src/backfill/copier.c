@@ -383,7 +383,7 @@ static bool let_stream_pass(struct worker *worker, const struct chunk_work *work
 }
 
 /* Until the stream is where the snapshot is, but no longer than the patience, or into a pause. */
-static enum stream_verdict await_stream(struct worker *worker, const struct chunk_work *work,
+static enum stream_verdict await_stream(struct worker *worker, struct chunk_work *work,
                                         usec_t patience, struct err *err)
 {
     usec_t until = clock_monotonic() + patience;
@@ -392,7 +392,7 @@ static enum stream_verdict await_stream(struct worker *worker, const struct chun
         usec_t look = now + HELD_PAUSE < until ? now + HELD_PAUSE : until;
         enum stream_verdict verdict =
             handoff_await(worker->copier->config.handoff, work->task->table, work->lane,
-                          work->record.lsn, look, err);
+                          work->record.lsn, look, &work->record.stands_on, err);
         if (verdict != STREAM_BEHIND || look == until || held_back(worker->copier))
             return verdict;
     }

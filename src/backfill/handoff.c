@@ -51,6 +51,8 @@ struct table_handoff {
     struct unseen unseen;
     uint64_t compares; /* how often what is kept at the target was looked at */
     lsn_t reached;     /* all up to here is applied */
+    lsn_t committed;   /* the target's position then, or before; less than reached if nothing was
+                        * between them */
     const struct batch *coming; /* owned by the apply thread: NULL, or what is being judged */
     bool given_up;
     bool reloading; /* the workers keep off every table */
@@ -440,8 +442,20 @@ static void reached(struct handoff *handoff, lsn_t applied, const struct batch *
     pthread_mutex_lock(&h->lock);
     if (applied != LSN_NONE)
         h->reached = applied;
+    if (applied != LSN_NONE && coming == NULL)
+        h->committed = applied;
     h->coming = coming;
     notify(h);
+    pthread_mutex_unlock(&h->lock);
+}
+
+/* The stream may go back, and no chunk is to be ahead of it. */
+static void ended(struct handoff *handoff)
+{
+    struct table_handoff *h = self(handoff);
+    pthread_mutex_lock(&h->lock);
+    h->reached = h->committed = LSN_NONE;
+    h->coming = NULL;
     pthread_mutex_unlock(&h->lock);
 }
 
@@ -791,7 +805,6 @@ static bool resume(struct handoff *handoff, struct err *err)
     if (atomic_load(&h->complete))
         return true;
     pthread_mutex_lock(&h->lock);
-    h->reached = LSN_NONE; /* it may go back */
     bool ok = check_kept(h, err);
     for (uint32_t i = 0; ok && i < h->count; i++)
         if (h->tables[i].anew != ANEW_NOT)
@@ -1008,13 +1021,16 @@ static enum stream_verdict await_locked(struct table_handoff *h, const struct co
 }
 
 enum stream_verdict handoff_await(struct table_handoff *handoff, uint32_t table, uint32_t lane,
-                                  lsn_t lsn, usec_t until, struct err *err)
+                                  lsn_t lsn, usec_t until, lsn_t *stands_on,
+                                  struct err *err)
 {
     struct copied_table *t = &handoff->tables[table];
     pthread_mutex_lock(&handoff->lock);
     t->lanes.items[lane].awaits = lsn;
     notify(handoff); /* a change may wait for it already */
     enum stream_verdict verdict = await_locked(handoff, t, &t->lanes.items[lane], until, err);
+    if (verdict == STREAM_THERE)
+        *stands_on = handoff->committed;
     pthread_mutex_unlock(&handoff->lock);
     return verdict;
 }
@@ -1071,6 +1087,7 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
         .goes_on = goes_on,
         .still_kept = still_kept,
         .reached = reached,
+        .ended = ended,
         .passed_by = table_passed,
         .foresee = foresee,
         .judge = judge,

@@ -38,6 +38,8 @@ struct handoff_ops {
     /* Everything that the source committed up to this position is applied (LSN_NONE: as was said
      * before), and `coming` is about to be judged, or NULL; borrowed until the next call. */
     void (*reached)(struct handoff *handoff, lsn_t applied, const struct batch *coming);
+    /* The stream has ended: what is applied is not known until it begins again. */
+    void (*ended)(struct handoff *handoff);
     /* judge() will be called for this image: what it takes to find the row's chunk can be got for
      * several at once. Those that are not foreseen are judged as well. */
     void (*foresee)(struct handoff *handoff, uint32_t table, const struct relation *relation,

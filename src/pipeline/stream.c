@@ -222,6 +222,8 @@ bool stream_run(struct stream *stream, lsn_t from, struct err *err)
     counter_set(&stream->progress->received, from);
     counter_set(&stream->progress->applied, from);
     atomic_store(&stream->progress->streaming, true);
+    if (stream->handoff != NULL)
+        stream->handoff->ops->reached(stream->handoff, from, NULL);
     run.queue = queue_create(stream->queue_bytes);
     run.spare = queue_create(SPARE_BATCHES);
 
@@ -229,6 +231,8 @@ bool stream_run(struct stream *stream, lsn_t from, struct err *err)
     applier_init(&applier, stream);
     bool ok = run_both(&run, &applier, err);
     atomic_store(&stream->progress->streaming, false);
+    if (stream->handoff != NULL)
+        stream->handoff->ops->ended(stream->handoff);
     if (ok) {
         struct err ignored = {0}; /* the slot learns it on the next start otherwise */
         (void)stream->source->ops->feedback(stream->source,

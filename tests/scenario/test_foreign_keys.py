@@ -292,6 +292,29 @@ def stalled_among_children(world, **options):
     return product, load.Stall(world.target, "child", "NEW.id = 2500")
 
 
+def test_no_chunk_is_ahead_of_a_stream_that_the_target_has_lost(world):
+    """A target that crashes takes back what the stream had applied, and a chunk that was let in for
+    that is not to be committed. Here the position alone is taken back."""
+    product, stall = stalled_among_children(world)
+    with stall:
+        product.start()
+        stall.wait_reached()
+        world.target.run(
+            "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN NEW.lsn := '0/1'; RETURN NEW; END $$",
+            "CREATE TRIGGER lose BEFORE UPDATE ON slackwater.progress"
+            " FOR EACH ROW EXECUTE FUNCTION lose()")
+        wait.until(lambda: world.target.value("SELECT lsn FROM slackwater.progress") == "0/1",
+                   "the position to be lost")
+        loaded = chunks(world)
+        stall.release()
+        wait.until(lambda: "it lacks what was copied or applied before" in product.log_text(),
+                   "the chunk to be refused")
+        assert chunks(world) == loaded
+    world.target.run("DROP TRIGGER lose ON slackwater.progress", "DROP FUNCTION lose")
+    finish(world, product)
+
+
 def test_families_are_truncated_between_chunks(world):
     product, stall = stalled_among_children(world)
     with stall:

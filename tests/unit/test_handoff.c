@@ -33,6 +33,7 @@ struct world {
     bool kept_finished;
     bool reset_is_lost;   /* by the target */
     bool load_fails;
+    lsn_t stands_on; /* of the chunk that was let in */
     struct copy_parents parents; /* none, and yet they are minded */
     struct batch coming;
     struct key_places places;
@@ -1106,7 +1107,8 @@ static void stand_at(struct world *world, xid_t first, lsn_t end, xid_t second, 
 
 static enum stream_verdict await(struct world *world, lsn_t lsn)
 {
-    return handoff_await(world->handoff, 0, 0, lsn, clock_monotonic(), &world->err);
+    return handoff_await(world->handoff, 0, 0, lsn, clock_monotonic(), &world->stands_on,
+                         &world->err);
 }
 
 /* Sees 701 and 708, neither 705 nor what is from 710 on. */
@@ -1132,7 +1134,8 @@ START_TEST(a_chunk_waits_until_the_stream_is_where_its_snapshot_is)
     ck_assert_int_eq(await(&world, 500), STREAM_BEHIND);
     world.contract->ops->reached(world.contract, 500, NULL);
     ck_assert_int_eq(await(&world, 500), STREAM_THERE);
-    world.contract->ops->resume(world.contract, &world.err); /* and the stream may go back */
+    ck_assert_uint_eq(world.stands_on, 500);
+    world.contract->ops->ended(world.contract); /* and may go back */
     ck_assert_int_eq(await(&world, 500), STREAM_BEHIND);
     close_world(&world);
 }
@@ -1185,7 +1188,8 @@ static void *wait_and_let_go(void *argument)
     struct awaiter *waiter = argument;
     struct err err = {0};
     waiter->verdict = handoff_await(waiter->world->handoff, 0, 0, 500,
-                                    clock_monotonic() + LONG, &err);
+                                    clock_monotonic() + LONG, &waiter->world->stands_on,
+                                    &err);
     handoff_failed(waiter->world->handoff, 0, 0);
     return NULL;
 }
@@ -1198,11 +1202,13 @@ START_TEST(a_chunk_waits_no_more_when_nothing_that_it_sees_is_to_come)
     open_planned(&world, false, false);
     claim(&world, 0);
     start_reading(&world, 0, "705:710:705");
+    world.contract->ops->reached(world.contract, 150, NULL);
     stand_at(&world, 705, 200, 712, 600);
     ck_assert_int_eq(pthread_create(&thread, NULL, wait_and_let_go, &waiter), 0);
     ck_assert_int_eq(judge(&world, 705, "5"), 'd');
     pthread_join(thread, NULL);
     ck_assert_int_eq(waiter.verdict, STREAM_THERE);
+    ck_assert_uint_eq(world.stands_on, 150); /* nothing was committed between that and 200 */
     close_world(&world);
 }
 END_TEST
@@ -1251,7 +1257,8 @@ START_TEST(children_begin_when_all_of_their_parents_is_loaded)
     ck_assert_int_eq(handoff_read(world.handoff, 1, lane, "760:760:", &world.err),
                      SNAPSHOT_TAKEN);
     world.contract->ops->reached(world.contract, 500, NULL);
-    ck_assert_int_eq(handoff_await(world.handoff, 1, lane, 500, LSN_NONE, &world.err),
+    ck_assert_int_eq(handoff_await(world.handoff, 1, lane, 500, LSN_NONE, &world.stands_on,
+                                   &world.err),
                      STREAM_THERE);
     ck_assert(!world.contract->ops->refused(world.contract, 0)); /* its rows are referred to */
     close_world(&world);

@@ -20,6 +20,7 @@ static void expect_end(struct world *world, enum err_class class)
 struct restarter {
     struct handoff handoff;
     int resumed;
+    int ended;
 };
 
 static bool restarter_resume(struct handoff *handoff, struct err *err)
@@ -57,6 +58,11 @@ static void restarter_reached(struct handoff *handoff, lsn_t applied, const stru
     (void)handoff, (void)applied, (void)coming;
 }
 
+static void restarter_ended(struct handoff *handoff)
+{
+    ((struct restarter *)(void *)handoff)->ended++;
+}
+
 static bool restarter_is_complete(const struct handoff *handoff)
 {
     return ((const struct restarter *)(const void *)handoff)->resumed > 1;
@@ -73,6 +79,7 @@ START_TEST(a_copy_that_must_begin_anew_restarts_a_stream_without_changes)
 {
     static const struct handoff_ops OPS = {.resume = restarter_resume,
                                            .reached = restarter_reached,
+                                           .ended = restarter_ended,
                                            .goes_on = restarter_goes_on,
                                            .passed_by = restarter_has_passed,
                                            .note = restarter_note,
@@ -85,6 +92,7 @@ START_TEST(a_copy_that_must_begin_anew_restarts_a_stream_without_changes)
     world_append(&world, 0);
     world_stream_to_end(&world);
     ck_assert_int_eq(restarter.resumed, 2);
+    ck_assert_int_eq(restarter.ended, 2);
     ck_assert_uint_eq(counter_get(&world.progress.reconnects), 1);
     world_close(&world);
 }
