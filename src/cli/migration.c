@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "cli/enforced.h"
 #include "postgres/claim.h"
 #include "postgres/formula.h"
 #include "postgres/introspect.h"
@@ -304,6 +305,7 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     if (!find_joining(m, err))
         return false;
     look_at_circles(m, backfill);
+    enforced_check(m);
     return try_lookups(m, err) &&
            claim_check(&m->target, m->config->migration, m->claims, &m->findings, err) &&
            look_at_tables(m, &servers, err) &&

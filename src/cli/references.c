@@ -121,6 +121,33 @@ char *references_circle(const struct migration *m, size_t table)
     return buf_steal(&text);
 }
 
+static bool is_ours(const struct migration *m, const struct catalog_table *table)
+{
+    for (size_t i = 0; i < m->table_count; i++)
+        if (m->targets[i].table == table)
+            return true;
+    return false;
+}
+
+static bool refers_to(const struct migration *m, const struct catalog_table *child, size_t source)
+{
+    for (uint16_t k = 0; k < child->foreign_key_count; k++)
+        for (size_t i = 0; i < m->table_count; i++)
+            if (m->targets[i].source == source &&
+                m->targets[i].table->oid == child->foreign_keys[k].parent_oid)
+                return true;
+    return false;
+}
+
+const struct catalog_table *references_from_outside(const struct migration *m, size_t table)
+{
+    const struct catalog *catalog = m->target_catalog;
+    for (size_t i = 0; !catalog->can_set_replica_role && i < catalog->table_count; i++)
+        if (!is_ours(m, &catalog->tables[i]) && refers_to(m, &catalog->tables[i], table))
+            return &catalog->tables[i];
+    return NULL;
+}
+
 void references_free(struct references *r)
 {
     for (size_t i = 0; r->parents != NULL && i < r->count; i++)

@@ -27,6 +27,11 @@ void references_make(const struct migration *migration, struct references *refer
 /* "a -> b -> a": a circle that the migration's source table is in or below. NULL: none. The caller
  * frees. */
 char *references_circle(const struct migration *migration, size_t table);
+/* A table of the target that is none of the migration's and refers to one that the source table
+ * goes to, where that is enforced: emptying this one would take its rows along, or be refused.
+ * NULL: none. */
+const struct catalog_table *references_from_outside(const struct migration *migration,
+                                                    size_t table);
 void references_free(struct references *references);
 
 #endif

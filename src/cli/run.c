@@ -563,11 +563,26 @@ static struct table_writer *make_writer(void *context)
     return make_writer_until(run, &run->copy_stop);
 }
 
-/* On the apply thread. */
+/* Rows that refer to the table's and are not ours: they would go with them. */
+static bool check_outside(const struct run *run, uint32_t table, struct err *err)
+{
+    const struct catalog_table *child = references_from_outside(&run->migration, table);
+    if (child == NULL)
+        return true;
+    err_set(err, ERR_CONFIG,
+            "the copy of %s cannot begin anew: table %s.%s, which is none of this migration, refers "
+            "to its target, and foreign keys are enforced for what slackwater writes",
+            run->migration.source_names[table], child->schema, child->name);
+    return err_remedy(err, "GRANT SET ON PARAMETER session_replication_role to the target's role, "
+                           "or drop that foreign key until the copy is complete");
+}
 
+/* On the apply thread. */
 static bool reset_copy(void *context, uint32_t table, bool whole, struct err *err)
 {
     struct run *run = context;
+    if (!check_outside(run, table, err))
+        return false;
     struct table_writer *writer = make_writer_until(run, run->migration.stop);
     bool ok = writer->ops->open(writer, err) &&
               writer->ops->reset(writer, table, whole, NULL, err);

@@ -1,5 +1,6 @@
 """Where foreign keys are enforced at the target for what slackwater writes: the copy runs in chunks
 beside the stream as ever, parents first, and nothing of the source's order is lost in between."""
+import json
 import os
 import random
 
@@ -15,6 +16,8 @@ CHILDREN = 9000
 
 def plain_role(world, *tables):
     """A role that may write the tables and no more; foreign keys hold for it."""
+    if world.roles:
+        return world.roles[-1][1]
     role = world.role(world.target, "plain")
     world.target.run(f"GRANT CREATE ON DATABASE {world.target.name} TO {role}",
                      *(f"GRANT {DATA} ON {name} TO {role}" for name in tables))
@@ -417,3 +420,112 @@ def test_a_parents_key_changes_in_place(world):
     world.source.run("UPDATE p SET id = 100 WHERE id = 3", "UPDATE p SET v = 'u' WHERE id = 4",
                      "UPDATE p SET id = id + 1000, v = 'moved' WHERE id < 3")
     finish(world, product)
+
+
+# ---- what check says, and the start with it ----
+
+def checked(world, *tables, **config):
+    """The findings about references, by id; of a role for which foreign keys hold, and of none."""
+    assert not references(world.product(**config).command("check", "--json"))
+    return references(enforced(world, *tables, **config).command("check", "--json"))
+
+
+def references(result):
+    return {finding["id"].removeprefix("target.reference_"): finding for finding in
+            json.loads(result.out)["findings"] if finding["id"].startswith("target.reference_")
+            and finding["id"] != "target.reference_index"}
+
+
+def test_statements_that_write_a_row_and_its_parent_need_a_deferrable_key(world):
+    """One statement at the source, several here: the key is checked after each."""
+    world.both("CREATE TABLE node (id int PRIMARY KEY, tree int, up int REFERENCES node)")
+    world.source.run("INSERT INTO node VALUES (1, 5, NULL), (2, 5, 1), (3, 5, 2)")
+    found = checked(world, "node")
+    assert found["immediate"]["severity"] == "potentially_breaking"
+    product = enforced(world, "node")
+    product.start()
+    finish(world, product)
+    world.source.run("DELETE FROM node WHERE tree = 5")
+    assert product.wait_end() == 3
+    world.target.run(found["immediate"]["sql"])
+    assert "immediate" not in checked(world, "node")
+    product.start()
+    world.source.run("INSERT INTO node VALUES (12, 6, 11), (11, 6, NULL)")
+    finish(world, product)
+    world.target.run(found["immediate"]["rollback_sql"])
+    assert "immediate" in checked(world, "node")
+
+
+def test_a_target_that_cascades_by_itself_is_refused(world):
+    """The source keeps what the target's own action would take."""
+    world.both("CREATE TABLE parent (id int PRIMARY KEY)",
+               "CREATE TABLE child (id int PRIMARY KEY, parent int)")
+    world.source.run("ALTER TABLE child ADD FOREIGN KEY (parent) REFERENCES parent")
+    world.target.run("ALTER TABLE child ADD FOREIGN KEY (parent) REFERENCES parent"
+                     " ON DELETE SET NULL")
+    assert checked(world, "parent", "child")["acts"]["severity"] == "breaking"
+    result = enforced(world, "parent", "child").run_to_end()
+    assert result.status == 2 and "child_parent_fkey" in result.text, result.text
+    assert world.leftovers() == []
+    world.target.run("ALTER TABLE child DROP CONSTRAINT child_parent_fkey,"
+                     " ADD FOREIGN KEY (parent) REFERENCES parent")
+    assert "acts" not in checked(world, "parent", "child")
+
+
+def test_parents_that_leave_by_their_rules_take_no_children_along(world):
+    """Where the condition reads but what the children refer to, the source lets none behind."""
+    world.both("CREATE TABLE parent (tenant int, id int, live bool, PRIMARY KEY (tenant, id))",
+               "CREATE TABLE child (id int PRIMARY KEY, tenant int, parent int, FOREIGN KEY"
+               " (tenant, parent) REFERENCES parent ON DELETE CASCADE)")
+    both = lambda where: [{"source": "public.parent", "where": where},
+                          {"source": "public.child", "where": {"column": "tenant", "equals": 1}}]
+    found = checked(world, "parent", "child", tables=both({"column": "live", "equals": True}))
+    assert found["acts"]["severity"] == "breaking" and "public.parent" in found["acts"]["what"]
+    assert "acts" not in checked(world, "parent", "child", tables=both({"column": "tenant", "equals": 1}))
+
+
+def test_renamed_keys_are_the_sources(world):
+    world.source.run("CREATE TABLE p (pid int PRIMARY KEY)",
+                     "CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p ON DELETE CASCADE)")
+    world.target.run("CREATE TABLE parent (id int PRIMARY KEY)",
+                     "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent"
+                     " ON DELETE CASCADE)")
+    rules = [{"source": "public.p", "target": "public.parent", "columns": {"id": {"from": "pid"}}},
+             {"source": "public.c", "target": "public.child", "columns": {"parent": {"from": "p"}}}]
+    assert "acts" not in checked(world, "parent", "child", tables=rules)
+
+
+def test_a_parents_key_must_be_settable(world):
+    world.source.run("CREATE TABLE parent (id int PRIMARY KEY)")
+    world.target.run("CREATE TABLE parent (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")
+    world.both("CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent)")
+    found = checked(world, "parent", "child")["identity"]
+    assert found["severity"] == "breaking"
+    world.source.run("ALTER TABLE parent ALTER id ADD GENERATED ALWAYS AS IDENTITY")
+    assert checked(world, "parent", "child")["identity"]["severity"] == "potentially_breaking"
+    world.target.run(found["sql"])
+    assert "identity" not in checked(world, "parent", "child")
+    world.target.run(found["rollback_sql"])
+    assert "identity" in checked(world, "parent", "child")
+
+
+def test_a_copy_that_begins_anew_takes_no_rows_of_others(world):
+    """A table of the application refers to the one that would be emptied."""
+    world.both("CREATE TABLE parent (id int PRIMARY KEY, v text)")
+    world.target.run("CREATE TABLE app (parent int REFERENCES parent ON DELETE CASCADE)")
+    world.source.run("INSERT INTO parent SELECT i, 'p' FROM generate_series(1, 4000) i", "ANALYZE")
+    product = enforced(world, "parent",
+                       backfill={"workers": 1, "chunk_rows": 500, "chunk_time": "1ms"})
+    stall = load.Stall(world.target, "parent", "NEW.id = 2500")
+    with stall:
+        product.start()
+        stall.wait_reached()
+        world.target.run("INSERT INTO app VALUES (1), (2)")
+        with load.in_background(lambda: world.source.run("TRUNCATE parent")):
+            wait.until(lambda: world.source.value(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'parent'::regclass"),
+                "the truncate to wait for the chunk")
+            stall.release()
+    assert product.wait_end() == 2
+    assert "public.app" in product.log_text()
+    assert world.target.value("SELECT count(*) FROM app") == 2
