@@ -53,6 +53,8 @@ struct table_handoff {
     lsn_t reached;     /* all up to here is applied */
     lsn_t committed;   /* the target's position then, or before; less than reached if nothing was
                         * between them */
+    uint32_t at_door[DOOR_AWAITING + 1]; /* lanes by door, those of DOOR_AWAY not */
+    lsn_t awaited; /* the greatest position that a chunk has waited for */
     const struct batch *coming; /* owned by the apply thread: NULL, or what is being judged */
     bool given_up;
     bool reloading; /* the workers keep off every table */
@@ -447,6 +449,26 @@ static void reached(struct handoff *handoff, lsn_t applied, const struct batch *
     h->coming = coming;
     notify(h);
     pthread_mutex_unlock(&h->lock);
+}
+
+/* Lock held. */
+static void stand_at(struct table_handoff *h, struct lane *lane, enum door door)
+{
+    h->at_door[lane->door] -= lane->door != DOOR_AWAY;
+    h->at_door[door] += door != DOOR_AWAY;
+    lane->door = door;
+}
+
+static bool gathers(struct handoff *handoff, lsn_t upto)
+{
+    struct table_handoff *h = self(handoff);
+    if (h->config.parents == NULL || atomic_load(&h->complete))
+        return false;
+    pthread_mutex_lock(&h->lock);
+    bool more = h->at_door[DOOR_OPENING] > 0 ||
+                (h->at_door[DOOR_AWAITING] > 0 && upto < h->awaited);
+    pthread_mutex_unlock(&h->lock);
+    return more;
 }
 
 /* The stream may go back, and no chunk is to be ahead of it. */
@@ -948,6 +970,8 @@ bool handoff_open(struct table_handoff *handoff, uint32_t table, uint32_t lane,
     bool open = may_begin(handoff, t) && !l->ended && l->state == LANE_REST;
     if (open) {
         t->lanes.items[lane].state = LANE_OPENING;
+        if (t->parents != NULL && t->parents->count > 0)
+            stand_at(handoff, &t->lanes.items[lane], DOOR_OPENING);
         unseen_copy(&handoff->unseen, &t->lanes.items[lane].required);
         describe_place(&t->lanes, lane, place);
         place->begun = t->begun;
@@ -962,6 +986,7 @@ static void close_chunk(struct table_handoff *h, struct lane *lane)
     lane->state = LANE_REST;
     lane->awaits = LSN_NONE;
     lane->stuck = lane->at_stream = false;
+    stand_at(h, lane, DOOR_AWAY);
     snapshot_free(&lane->snapshot);
     unseen_clear(&lane->required);
     notify(h);
@@ -1016,6 +1041,7 @@ static enum stream_verdict await_locked(struct table_handoff *h, const struct co
             return STREAM_FAILED;
     }
     lane->awaits = LSN_NONE;
+    stand_at(h, lane, DOOR_AWAY);
     lane->at_stream = may_begin(h, t);
     return lane->at_stream ? STREAM_THERE : STREAM_STUCK;
 }
@@ -1027,6 +1053,8 @@ enum stream_verdict handoff_await(struct table_handoff *handoff, uint32_t table,
     struct copied_table *t = &handoff->tables[table];
     pthread_mutex_lock(&handoff->lock);
     t->lanes.items[lane].awaits = lsn;
+    stand_at(handoff, &t->lanes.items[lane], DOOR_AWAITING);
+    handoff->awaited = lsn > handoff->awaited ? lsn : handoff->awaited;
     notify(handoff); /* a change may wait for it already */
     enum stream_verdict verdict = await_locked(handoff, t, &t->lanes.items[lane], until, err);
     if (verdict == STREAM_THERE)
@@ -1087,6 +1115,7 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
         .goes_on = goes_on,
         .still_kept = still_kept,
         .reached = reached,
+        .gathers = gathers,
         .ended = ended,
         .passed_by = table_passed,
         .foresee = foresee,

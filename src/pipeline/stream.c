@@ -13,6 +13,7 @@
 #define FEEDBACK_SOONEST (100 * USEC_PER_MS)
 #define PUSH_WAIT (500 * USEC_PER_MS)
 #define SPARE_BATCHES 4
+#define GATHER_MOST (100 * USEC_PER_MS) /* that a batch is held back for what comes behind it */
 /* How often the target is asked what is durable while something is not yet. */
 #define FLUSH_TICK (50 * USEC_PER_MS)
 #define RECONNECT_FIRST (250 * USEC_PER_MS)
@@ -29,6 +30,7 @@ struct run {
     /* owned by the receive thread */
     usec_t fed_back_at;
     lsn_t fed_back;
+    usec_t gather_until; /* the batch is held back; 0: it was not yet */
 };
 
 /* ---- receive thread ---- */
@@ -88,14 +90,25 @@ static bool push_batch(struct run *run, struct batch *batch, struct err *err)
     }
 }
 
+/* For a while: an idle applier is to see more of what comes than the first that is there. */
+static bool should_gather(struct run *run, const struct batch *batch)
+{
+    struct handoff *handoff = run->stream->handoff;
+    if (handoff == NULL || !handoff->ops->gathers(handoff, batch->end_lsn))
+        return false;
+    if (run->gather_until == 0)
+        run->gather_until = clock_monotonic() + GATHER_MOST;
+    return clock_monotonic() < run->gather_until;
+}
+
 /* A drained batch goes over when the applier is idle, unless it ends in mid-transaction: the
  * rest is on its way. */
-static bool should_push(const struct run *run, const struct batch *batch,
-                        enum source_result result)
+static bool should_push(struct run *run, const struct batch *batch, enum source_result result)
 {
     if (batch_is_empty(batch))
         return false;
-    return result == SOURCE_FULL || (atomic_load(&run->idle) && !batch->ends_open);
+    return result == SOURCE_FULL || (atomic_load(&run->idle) && !batch->ends_open &&
+                                     !should_gather(run, batch));
 }
 
 static bool receive_until_home(struct run *run, struct batch **batch, struct err *err)
@@ -104,6 +117,8 @@ static bool receive_until_home(struct run *run, struct batch **batch, struct err
     while (!coming_home(run)) {
         eventfd_t woken;
         usec_t until = clock_monotonic() + FEEDBACK_EVERY;
+        if (run->gather_until > clock_monotonic())
+            until = run->gather_until;
         enum source_result result = source->ops->receive(
             source, *batch, run->stream->progress->idle_fd, until, err);
         if (result == SOURCE_FAILED)
@@ -113,6 +128,7 @@ static bool receive_until_home(struct run *run, struct batch **batch, struct err
         if (should_push(run, *batch, result)) {
             struct batch *full = *batch;
             *batch = NULL; /* push_batch owns it from here */
+            run->gather_until = 0;
             if (!push_batch(run, full, err))
                 return false;
             *batch = take_batch(run);

@@ -178,7 +178,7 @@ def family_of_two(world, rows=4000, deferrable="", on_delete="CASCADE"):
 
 
 def test_an_orphan_stops_the_copy_and_is_named(world):
-    family_of_two(world)
+    family_of_two(world, on_delete="NO ACTION")
     world.source.run("ALTER TABLE child DROP CONSTRAINT child_parent_fkey",
                      "UPDATE child SET parent = 900000 WHERE id = 1234")
     product = enforced(world, "parent", "child", backfill=BACKFILL)

@@ -1141,6 +1141,46 @@ START_TEST(a_chunk_waits_until_the_stream_is_where_its_snapshot_is)
 }
 END_TEST
 
+/* Table 0 has a parent, which is loaded. */
+START_TEST(the_stream_is_asked_for_more_while_a_chunk_is_to_be_let_in)
+{
+    struct world world;
+    open_world(&world);
+    struct copy_key keys[] = {world.key, world.key};
+    struct table_copy copies[] = {{.needed = true}, {.needed = false}};
+    uint32_t parent = 1;
+    const struct copy_parents parents[] = {{1, &parent}, {0, NULL}};
+    const struct handoff_config config = {.table_count = 2,
+                                          .keys = keys,
+                                          .copies = copies,
+                                          .note = "",
+                                          .initial = &world.initial,
+                                          .parents = parents,
+                                          .stop = &world.stop};
+    struct chunk_place place;
+    ck_assert(handoff_create(&config, &world.handoff, &world.err));
+    world.contract = handoff_contract(world.handoff);
+    plan(&world, false, false);
+    claim(&world, 0);
+    ck_assert(!world.contract->ops->gathers(world.contract, 100));
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert(world.contract->ops->gathers(world.contract, 900)); /* how far is not known yet */
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "760:760:", &world.err), SNAPSHOT_TAKEN);
+    ck_assert_int_eq(await(&world, 500), STREAM_BEHIND);
+    ck_assert(world.contract->ops->gathers(world.contract, 499));
+    ck_assert(!world.contract->ops->gathers(world.contract, 500));
+    world.contract->ops->reached(world.contract, 500, NULL);
+    ck_assert_int_eq(await(&world, 500), STREAM_THERE);
+    ck_assert(!world.contract->ops->gathers(world.contract, 100));
+    handoff_failed(world.handoff, 0, 0);
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert(world.contract->ops->gathers(world.contract, 900));
+    handoff_failed(world.handoff, 0, 0);
+    ck_assert(!world.contract->ops->gathers(world.contract, 100));
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(what_is_before_a_change_for_a_waiting_chunk_goes_first)
 {
     struct world world;
@@ -1347,6 +1387,7 @@ int main(void)
         a_chunk_waits_no_more_when_nothing_that_it_sees_is_to_come,
         an_open_transaction_may_hide_what_the_chunk_sees,
         children_begin_when_all_of_their_parents_is_loaded,
+        the_stream_is_asked_for_more_while_a_chunk_is_to_be_let_in,
         what_does_not_fit_together_is_refused,
         without_a_copy_nothing_is_judged,
     };

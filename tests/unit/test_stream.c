@@ -21,6 +21,8 @@ struct restarter {
     struct handoff handoff;
     int resumed;
     int ended;
+    atomic_uint asked;
+    _Atomic lsn_t gathers_to;
 };
 
 static bool restarter_resume(struct handoff *handoff, struct err *err)
@@ -58,6 +60,14 @@ static void restarter_reached(struct handoff *handoff, lsn_t applied, const stru
     (void)handoff, (void)applied, (void)coming;
 }
 
+/* As long as a chunk waits for what is past the batch. */
+static bool restarter_gathers(struct handoff *handoff, lsn_t upto)
+{
+    struct restarter *restarter = (struct restarter *)(void *)handoff;
+    atomic_fetch_add(&restarter->asked, 1);
+    return upto < atomic_load(&restarter->gathers_to);
+}
+
 static void restarter_ended(struct handoff *handoff)
 {
     ((struct restarter *)(void *)handoff)->ended++;
@@ -68,6 +78,16 @@ static bool restarter_is_complete(const struct handoff *handoff)
     return ((const struct restarter *)(const void *)handoff)->resumed > 1;
 }
 
+static const struct handoff_ops RESTARTER = {.resume = restarter_resume,
+                                             .reached = restarter_reached,
+                                             .gathers = restarter_gathers,
+                                             .ended = restarter_ended,
+                                             .goes_on = restarter_goes_on,
+                                             .passed_by = restarter_has_passed,
+                                             .note = restarter_note,
+                                             .passed = restarter_passed,
+                                             .complete = restarter_is_complete};
+
 static bool is_first(struct world *world)
 {
     return atomic_fetch_add(&world->counted, 1) == 0;
@@ -77,15 +97,7 @@ static bool is_first(struct world *world)
 
 START_TEST(a_copy_that_must_begin_anew_restarts_a_stream_without_changes)
 {
-    static const struct handoff_ops OPS = {.resume = restarter_resume,
-                                           .reached = restarter_reached,
-                                           .ended = restarter_ended,
-                                           .goes_on = restarter_goes_on,
-                                           .passed_by = restarter_has_passed,
-                                           .note = restarter_note,
-                                           .passed = restarter_passed,
-                                           .complete = restarter_is_complete};
-    struct restarter restarter = {.handoff.ops = &OPS};
+    struct restarter restarter = {.handoff.ops = &RESTARTER};
     struct world world;
     world_open(&world, &(struct world_config){.batch_changes = 4});
     world.stream.handoff = &restarter.handoff;
@@ -219,6 +231,49 @@ START_TEST(half_a_transaction_is_not_handed_over)
     memory_source_show(world.source, 2);
     world_stream_to_end(&world);
     world_expect_all(&world);
+    world_close(&world);
+}
+END_TEST
+
+/* The second transaction comes when the first could be handed over. */
+static bool second_comes(struct world *world, enum memory_source_call call, lsn_t lsn,
+                         struct err *err)
+{
+    struct restarter *restarter = (struct restarter *)(void *)world->stream.handoff;
+    (void)lsn, (void)err;
+    if (call == MEMORY_SOURCE_RECEIVE && atomic_load(&restarter->asked) > 0)
+        memory_source_show(world->source, UINT64_MAX);
+    return true;
+}
+
+START_TEST(what_a_chunk_waits_for_is_handed_over_in_one)
+{
+    struct restarter restarter = {.handoff.ops = &RESTARTER, .resumed = 1};
+    struct world world;
+    world_open(&world, &(struct world_config){.on_source = second_comes});
+    world.stream.handoff = &restarter.handoff;
+    world_append(&world, 1);
+    world_append(&world, 1);
+    memory_source_show(world.source, 1);
+    atomic_store(&restarter.gathers_to, world.end);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    ck_assert_uint_eq(memory_sink_tally(world.sink).applies, 1);
+    world_close(&world);
+}
+END_TEST
+
+START_TEST(what_a_chunk_waits_for_is_not_waited_for_long)
+{
+    struct restarter restarter = {.handoff.ops = &RESTARTER, .resumed = 1};
+    struct world world;
+    world_open(&world, &(struct world_config){0});
+    world.stream.handoff = &restarter.handoff;
+    world_append(&world, 1);
+    atomic_store(&restarter.gathers_to, world.end + 1);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    ck_assert_uint_gt(atomic_load(&restarter.asked), 1);
     world_close(&world);
 }
 END_TEST
@@ -726,6 +781,8 @@ int main(void)
         an_idle_source_moves_the_checkpoint_by_its_positions,
         what_comes_while_the_target_is_busy_becomes_one_batch,
         half_a_transaction_is_not_handed_over,
+        what_a_chunk_waits_for_is_handed_over_in_one,
+        what_a_chunk_waits_for_is_not_waited_for_long,
         the_end_is_waited_for_until_it_is_durable,
         the_source_is_told_no_more_than_the_sink_says,
         feedback_is_sent_ten_times_a_second_at_most,
