@@ -145,10 +145,11 @@ static void describe_targets(struct migration *m)
  * to its end at most. A copy that is complete has no more to fear. */
 static void look_at_circles(struct migration *m, bool backfill)
 {
+    const bool *pending = migration_is_fresh(m) ? NULL : m->joining;
     bool reported = false;
     for (size_t i = 0; !reported && i < m->source_count; i++) {
-        char *circle = backfill && (migration_is_fresh(m) || m->joining[i])
-                           ? references_circle(m, i)
+        char *circle = backfill && (pending == NULL || pending[i])
+                           ? references_circle(m, pending, i)
                            : NULL;
         reported = circle != NULL;
         if (reported)

@@ -471,9 +471,18 @@ static bool warn_of_emptied(struct run *run, struct err *err)
 
 /* ---- what can be copied ---- */
 
+static bool is_to_copy(const struct run *run, size_t table)
+{
+    return run->copies[table].needed && !run->copies[table].finished;
+}
+
 static bool refuse_circle(const struct run *run, size_t table, struct err *err)
 {
-    char *circle = references_circle(&run->migration, table);
+    bool *pending = mem_zero(run->migration.source_count + 1, sizeof *pending);
+    for (size_t i = 0; i < run->migration.source_count; i++)
+        pending[i] = is_to_copy(run, i);
+    char *circle = references_circle(&run->migration, pending, table);
+    free(pending);
     if (circle == NULL)
         return true;
     err_set(err, ERR_CONFIG,
@@ -482,11 +491,6 @@ static bool refuse_circle(const struct run *run, size_t table, struct err *err)
             run->migration.source_names[table], circle);
     free(circle);
     return err_remedy(err, REFERENCES_CIRCLE_FIX);
-}
-
-static bool is_to_copy(const struct run *run, size_t table)
-{
-    return run->copies[table].needed && !run->copies[table].finished;
 }
 
 /* Rows that refer to others come after those, and when the stream has brought what came with
@@ -645,7 +649,7 @@ static bool make_handoff(struct run *run, struct err *err)
         .applied = run->migration.control.applied,
         .started_at = run->started_at,
         .waits = run->choice.left_out,
-        .parents = run->migration.references.deepest > 0 ? run->migration.references.parents
+        .parents = run->migration.references.any ? run->migration.references.parents
                                                          : NULL,
         .places = run->key_places,
         .stop = run->migration.stop,

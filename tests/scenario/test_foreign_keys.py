@@ -233,6 +233,21 @@ def test_a_circle_is_named_before_anything_is_made(world):
     assert world.leftovers() == []
 
 
+def test_a_child_joins_a_circle_that_is_copied(world):
+    world.both("CREATE TABLE egg (id int PRIMARY KEY, hen int)",
+               "CREATE TABLE hen (id int PRIMARY KEY, egg int REFERENCES egg)",
+               "CREATE TABLE fox (id int PRIMARY KEY, hen int REFERENCES hen)")
+    world.source.run("INSERT INTO egg VALUES (1, 1)", "INSERT INTO hen VALUES (1, 1)",
+                     "INSERT INTO fox VALUES (1, 1)")
+    rules = [{"source": "public.egg"}, {"source": "public.hen"}]
+    product = enforced(world, "egg", "hen", "fox", tables=rules)
+    product.run_until_caught_up()
+    world.both("ALTER TABLE egg ADD FOREIGN KEY (hen) REFERENCES hen DEFERRABLE")
+    product.config["tables"] = rules + [{"source": "public.fox"}]
+    product.run_until_caught_up()
+    world.assert_equal()
+
+
 def test_a_copy_alone_cannot_wait_for_rows_that_come_meanwhile(world):
     family_of_two(world)
     product = enforced(world, "parent", "child", backfill=BACKFILL)
