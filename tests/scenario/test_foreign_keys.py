@@ -364,6 +364,28 @@ def test_what_cascades_at_the_target_is_no_conflict(world):
     assert product.table("public.child")["conflicts"]["delete_missing"] == 0
 
 
+def test_keys_that_move_with_their_parents_are_no_conflict(world):
+    """The child's key holds its parent's: the target's own cascade has moved it when its turn comes."""
+    world.both("CREATE TABLE parent (id int PRIMARY KEY)",
+               "CREATE TABLE child (parent int REFERENCES parent ON UPDATE CASCADE, n int, v text,"
+               " PRIMARY KEY (parent, n))",
+               "CREATE TABLE grand (parent int, n int, m int PRIMARY KEY, FOREIGN KEY (parent, n)"
+               " REFERENCES child ON UPDATE CASCADE)")
+    world.source.run("INSERT INTO parent SELECT generate_series(1, 9)",
+                     "INSERT INTO child SELECT i, i, 'c' FROM generate_series(1, 9) i",
+                     "INSERT INTO grand SELECT i, i, i FROM generate_series(1, 9) i")
+    product = enforced(world, "parent", "child", "grand")
+    product.start()
+    finish(world, product)
+    world.source.run("UPDATE parent SET id = id + 100 WHERE id < 4",
+                     "BEGIN; UPDATE parent SET id = 50 WHERE id = 5;"
+                     "UPDATE child SET v = 'new' WHERE parent = 50; COMMIT")
+    finish(world, product)
+    for table in "child", "grand":
+        conflicts = product.table(f"public.{table}")["conflicts"]
+        assert not any(conflicts.values()), (table, conflicts)
+
+
 def test_the_order_within_a_transaction_may_wait_for_its_end(world):
     """A deferrable constraint is checked when the transaction is whole."""
     family_of_two(world, rows=1200, deferrable="DEFERRABLE", on_delete="NO ACTION")
