@@ -168,7 +168,7 @@ static bool prepare(struct pg_key_places *p, const struct key_division *division
     char name[NAME_SIZE];
     struct buf sql = {0};
     if (!session_is_open(&p->session) &&
-        (!session_open(&p->session, "source", p->dsn, SESSION_SQL, p->stop, err) ||
+        (!session_reopen(&p->session, "source", p->dsn, SESSION_SQL, p->stop, err) ||
          !session_see_operators(&p->session, err)))
         return false;
     if (question->prepared)

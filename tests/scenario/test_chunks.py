@@ -340,6 +340,27 @@ def test_the_session_that_asks_is_lost(world):
     wait.until(lambda: world.source.value(asking) is None, "the session to be closed")
 
 
+def test_a_source_that_lets_nobody_in_for_a_while_is_asked_again(world):
+    """The session that asks comes when the first change does."""
+    role = world.role(world.source, "asker", "SUPERUSER")
+    world.both('CREATE TABLE t (id text COLLATE "und-x-icu" PRIMARY KEY, v text)')
+    fill(world, f"SELECT {MIXED}, 'v' {SERIES}", 4000, analyzed=True)
+    last = world.source.value("SELECT id FROM t ORDER BY id DESC LIMIT 1")
+    with load.Stall(world.target, "t", "NEW.id = " + quoted(last)) as stall:
+        product = world.product(source={"dsn": world.source.url(role)},
+                                backfill={**SMALL, "workers": 1}).start()
+        stall.wait_reached()
+        world.source.run(f"ALTER ROLE {role} NOLOGIN",
+                         "UPDATE t SET v = 'w' WHERE id < 'm'")
+        wait.until(lambda: product.log_text().count("is not permitted to log in") > 1,
+                   "attempts to connect")
+        world.source.run(f"ALTER ROLE {role} LOGIN")
+        stall.release()
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
 @pytest.mark.parametrize("kind", WHOLE)
 def test_a_table_without_a_key_of_known_order_is_one_chunk(world, kind):
     columns, statement = WHOLE[kind]
