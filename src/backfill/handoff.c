@@ -44,7 +44,8 @@ struct table_handoff {
     struct copied_table *tables;
     atomic_bool complete; /* all tables are passed */
     atomic_bool settled;  /* those that do not wait are */
-    struct buf key; /* owned by the apply thread: of the image being judged */
+    atomic_bool cut; /* a table, since the apply thread foresaw the keys to come */
+    struct buf key;  /* owned by the apply thread: of the image being judged */
 
     pthread_mutex_t lock; /* guards lanes, flags and the unseen set */
     pthread_cond_t changed;
@@ -165,6 +166,12 @@ static void foresee(struct handoff *handoff, uint32_t table, const struct relati
     pthread_mutex_unlock(&h->lock);
     if (columns > 0 && take_key(t, relation, image, values, columns))
         asked_keys_expect(&t->asked, values, columns);
+}
+
+static bool foresees_more(struct handoff *handoff)
+{
+    struct table_handoff *h = self(handoff);
+    return atomic_load(&h->cut) && atomic_exchange(&h->cut, false);
 }
 
 /* The lock is not held: the plan stays, for only this thread takes one away. */
@@ -897,6 +904,8 @@ bool handoff_planned(struct table_handoff *handoff, uint32_t table, struct copy_
     pthread_mutex_lock(&handoff->lock);
     bool ok = lanes_plan(&t->lanes, t->key, plan, err);
     t->planning = false;
+    if (is_asked(t))
+        atomic_store(&handoff->cut, true);
     notify(handoff);
     pthread_mutex_unlock(&handoff->lock);
     return ok;
@@ -1073,6 +1082,7 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
         .reached = reached,
         .passed_by = table_passed,
         .foresee = foresee,
+        .foresees_more = foresees_more,
         .judge = judge,
         .judge_truncate = judge_truncate,
         .refused = refused,

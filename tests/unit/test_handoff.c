@@ -962,6 +962,23 @@ START_TEST(a_batch_of_keys_is_asked_about_at_once)
 }
 END_TEST
 
+/* Of what was foreseen before there were bounds nobody could be asked. */
+START_TEST(a_table_that_is_cut_in_mid_batch_is_foreseen_again)
+{
+    struct world world;
+    open_asked(&world);
+    ck_assert(!world.contract->ops->foresees_more(world.contract));
+    plan(&world, false, false);
+    ck_assert(world.contract->ops->foresees_more(world.contract));
+    ck_assert(!world.contract->ops->foresees_more(world.contract));
+    close_world(&world);
+    open_asked(&world);
+    plan(&world, true, false); /* whole */
+    ck_assert(!world.contract->ops->foresees_more(world.contract));
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(without_the_sources_answer_nothing_is_judged)
 {
     struct world world;
@@ -1327,6 +1344,7 @@ int main(void)
         a_change_without_its_key_is_refused,
         the_source_tells_the_lane_of_a_key,
         a_batch_of_keys_is_asked_about_at_once,
+        a_table_that_is_cut_in_mid_batch_is_foreseen_again,
         without_the_sources_answer_nothing_is_judged,
         what_was_told_is_forgotten_with_the_bounds,
         a_whole_copy_asks_nobody,
