@@ -35,6 +35,7 @@ struct copied_table {
                          * all is there */
     atomic_bool passed; /* nothing is left to judge */
     struct asked_keys asked; /* owned by the apply thread */
+    bool forgets;            /* the same: its places, before they are asked for again */
 };
 
 struct table_handoff {
@@ -137,20 +138,21 @@ static bool is_asked(const struct copied_table *t)
     return t->lanes.count > 0 && !t->lanes.plan.whole && copy_key_is_asked(t->key);
 }
 
-/* The values of the key's columns that bounds are of. False when the image lacks one. */
-static bool take_key(const struct copied_table *t, const struct relation *relation,
-                     const struct row *image, struct value values[KEY_PLACES_COLUMNS],
-                     uint16_t columns)
+/* The values of the key's columns that bounds are of. How many there are before one that the image
+ * lacks. */
+static uint16_t take_key(const struct copied_table *t, const struct relation *relation,
+                         const struct row *image, struct value values[KEY_PLACES_COLUMNS],
+                         uint16_t columns)
 {
     for (uint16_t i = 0; i < columns; i++) {
         int column = relation_column(relation, t->key->columns[i].name);
         if (column < 0 || column >= image->count || !relation->columns[column].key)
-            return false;
+            return i;
         values[i] = image->values[column];
         if (values[i].kind != VALUE_TEXT && values[i].kind != VALUE_BINARY)
-            return false;
+            return i;
     }
-    return true;
+    return columns;
 }
 
 static void foresee(struct handoff *handoff, uint32_t table, const struct relation *relation,
@@ -164,7 +166,7 @@ static void foresee(struct handoff *handoff, uint32_t table, const struct relati
     pthread_mutex_lock(&h->lock);
     uint16_t columns = is_asked(t) ? t->lanes.bound_columns : 0;
     pthread_mutex_unlock(&h->lock);
-    if (columns > 0 && take_key(t, relation, image, values, columns))
+    if (columns > 0 && take_key(t, relation, image, values, columns) == columns)
         asked_keys_expect(&t->asked, values, columns);
 }
 
@@ -188,8 +190,9 @@ static bool ask_place(struct table_handoff *h, uint32_t table, const struct rela
     };
     struct value values[KEY_PLACES_COLUMNS];
     uint32_t place = 0;
-    if (!take_key(t, relation, image, values, division.columns))
-        return not_identified(relation, &t->key->columns[0], err);
+    uint16_t taken = take_key(t, relation, image, values, division.columns);
+    if (taken < division.columns)
+        return not_identified(relation, &t->key->columns[taken], err);
     if (!asked_keys_find(&t->asked, h->config.places, &division, values, &place, err))
         return err_wrap(err, "asking where a key of %s.%s lies", relation->schema,
                         relation->name);
@@ -197,12 +200,22 @@ static bool ask_place(struct table_handoff *h, uint32_t table, const struct rela
     return true;
 }
 
-/* What was told of the table's keys is of bounds that are no more. */
-static void forget_places(struct table_handoff *h, uint32_t table)
+/* What was told of the table's keys is of bounds that are no more. The source's session learns
+ * that by tell_forgotten(). */
+static void forget_places(struct copied_table *t)
 {
-    asked_keys_forget(&h->tables[table].asked);
-    if (copy_key_is_asked(h->tables[table].key))
-        h->config.places->ops->forget(h->config.places, table);
+    asked_keys_forget(&t->asked);
+    t->forgets = copy_key_is_asked(t->key);
+}
+
+/* The lock is not held: a session may be closed. */
+static void tell_forgotten(struct table_handoff *h)
+{
+    for (uint32_t i = 0; i < h->count; i++) {
+        if (h->tables[i].forgets)
+            h->config.places->ops->forget(h->config.places, i);
+        h->tables[i].forgets = false;
+    }
 }
 
 enum stand { STAND_COPIED, STAND_NEW, STAND_TO_COME, STAND_UNDECIDED };
@@ -477,7 +490,7 @@ static void stream_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
             continue;
         if (is_passed(t, durable, applied)) {
             atomic_store(&t->passed, true);
-            forget_places(h, (uint32_t)i);
+            forget_places(t);
         }
         all = all && atomic_load(&t->passed);
         settled = settled && (t->waits || atomic_load(&t->passed));
@@ -488,6 +501,7 @@ static void stream_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
         log_event(LOG_INFO, "backfill complete", log_lsn("durable", durable));
     }
     pthread_mutex_unlock(&h->lock);
+    tell_forgotten(h);
 }
 
 static bool is_settled(const struct handoff *handoff)
@@ -694,7 +708,7 @@ static bool reload(struct table_handoff *h, struct err *err)
         if (atomic_load(&t->passed))
             continue;
         lanes_free(&t->lanes);
-        forget_places(h, (uint32_t)i);
+        forget_places(t);
         h->config.reloaded(h->config.context, (uint32_t)i, &kept[i]);
         ok = load_table(t, t->key, &kept[i], LSN_NONE, err);
     }
@@ -782,7 +796,7 @@ static bool begin_anew(struct table_handoff *h, uint32_t table, struct err *err)
     log_event(LOG_WARN, "the copy of a table begins anew", log_uint("table", table),
               log_text("as", whole ? "one chunk" : "chunks"));
     lanes_free(&t->lanes);
-    forget_places(h, table);
+    forget_places(t);
     t->finished = false;
     t->whole = whole;
     t->anew = ANEW_NOT;
@@ -804,6 +818,7 @@ static bool resume(struct handoff *handoff, struct err *err)
         if (h->tables[i].anew != ANEW_NOT)
             ok = begin_anew(h, i, err);
     pthread_mutex_unlock(&h->lock);
+    tell_forgotten(h);
     return ok;
 }
 
