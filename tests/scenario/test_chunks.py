@@ -515,6 +515,7 @@ def test_rows_of_others_that_clash_are_not_emptied_with_the_table(world, stall, 
         world.target.run(*(f"INSERT INTO t VALUES ({id}, {u})" for id, u in theirs))
     assert product.wait_end(60) == 3
     assert "others wrote there: mend those" in product.log_text()
+    assert copy_row(world, "staged") == (True,)  # also for the next run
     for row in theirs:
         assert world.target.rows("SELECT * FROM t WHERE id = %s", row[0]) == [row]
     world.target.run(*(f"DELETE FROM t WHERE id = {id}" for id, _ in theirs))
