@@ -109,7 +109,6 @@ enum queue_result queue_push(struct queue *queue, void *item, size_t bytes, usec
             result = QUEUE_CLOSED;
         } else if (has_room(queue, bytes)) {
             ring_put(queue, item, bytes);
-            pthread_cond_signal(&queue->items);
             result = QUEUE_OK;
         } else if (late) {
             break;
@@ -118,6 +117,8 @@ enum queue_result queue_push(struct queue *queue, void *item, size_t bytes, usec
         }
     }
     pthread_mutex_unlock(&queue->lock);
+    if (result == QUEUE_OK)
+        pthread_cond_signal(&queue->items); /* who wakes need not wait for the lock */
     return result;
 }
 

@@ -34,8 +34,11 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define BATCH_BYTES (8U << 20)
-#define BATCH_CHANGES 20000
+/* While behind, batches are this large (pipeline/handover.h). At most seven of these bytes are
+ * decoded at a time: two each are received, queued and applied (of one transaction that is cut), and
+ * what the rules make of one. */
+#define BATCH_BYTES (16U << 20)
+#define BATCH_CHANGES 50000
 #define QUEUE_BYTES (32U << 20)
 #define COPY_TICK (100 * USEC_PER_MS)
 

@@ -5,6 +5,7 @@
 #include "base/queue.h"
 #include "pipeline/apply.h"
 #include "pipeline/backoff.h"
+#include "pipeline/handover.h"
 
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -12,7 +13,7 @@
 #define FEEDBACK_EVERY USEC_PER_SEC
 #define FEEDBACK_SOONEST (100 * USEC_PER_MS)
 #define PUSH_WAIT (500 * USEC_PER_MS)
-#define SPARE_BATCHES 4
+#define SPARE_BATCHES 3
 /* How often the target is asked what is durable while something is not yet. */
 #define FLUSH_TICK (50 * USEC_PER_MS)
 #define RECONNECT_FIRST (250 * USEC_PER_MS)
@@ -23,10 +24,12 @@ struct run {
     struct queue *queue; /* receive -> apply */
     struct queue *spare; /* apply -> receive: emptied batches, a byte each */
     atomic_bool idle;    /* the applier waits for a batch */
+    atomic_bool holding; /* the receiver has one for it, and wants to be told when it is idle */
     atomic_bool ending;  /* the applier is done: the receiver shall come home */
     struct err receive_err; /* read after the join */
 
     /* owned by the receive thread */
+    struct handover handover;
     usec_t fed_back_at;
     lsn_t fed_back;
 };
@@ -88,31 +91,53 @@ static bool push_batch(struct run *run, struct batch *batch, struct err *err)
     }
 }
 
-/* A drained batch goes over when the applier is idle, unless it ends in mid-transaction: the
- * rest is on its way. */
-static bool should_push(const struct run *run, const struct batch *batch,
-                        enum source_result result)
+/* Waits for more, up to when something is to be done though nothing comes. */
+static enum source_result receive(struct run *run, struct batch *batch, struct err *err)
+{
+    struct source *source = run->stream->source;
+    eventfd_t woken;
+    uint64_t before = batch_size(batch);
+    usec_t until = clock_monotonic() + FEEDBACK_EVERY;
+    usec_t ask_again = handover_deadline(&run->handover);
+    bool could_go = ask_again != 0 && !batch->ends_open && atomic_load(&run->idle);
+    if (could_go && ask_again < until)
+        until = ask_again;
+    enum source_result result = source->ops->receive(
+        source, batch, run->stream->progress->idle_fd, until, err);
+    (void)eventfd_read(run->stream->progress->idle_fd, &woken);
+    if (batch_size(batch) > before)
+        handover_grew(&run->handover, source->lag, clock_monotonic());
+    return result;
+}
+
+/* Either the applier is seen idle here, or it sees later that we hold something for it. */
+static bool applier_is_idle(struct run *run)
+{
+    if (atomic_load(&run->idle))
+        return true;
+    atomic_store(&run->holding, true);
+    return atomic_load(&run->idle);
+}
+
+static bool should_push(struct run *run, const struct batch *batch, enum source_result result)
 {
     if (batch_is_empty(batch))
         return false;
-    return result == SOURCE_FULL || (atomic_load(&run->idle) && !batch->ends_open);
+    return result == SOURCE_FULL || (!batch->ends_open && applier_is_idle(run) &&
+                                     handover_is_due(&run->handover, clock_monotonic()));
 }
 
 static bool receive_until_home(struct run *run, struct batch **batch, struct err *err)
 {
-    struct source *source = run->stream->source;
     while (!coming_home(run)) {
-        eventfd_t woken;
-        usec_t until = clock_monotonic() + FEEDBACK_EVERY;
-        enum source_result result = source->ops->receive(
-            source, *batch, run->stream->progress->idle_fd, until, err);
+        enum source_result result = receive(run, *batch, err);
         if (result == SOURCE_FAILED)
             return false;
-        (void)eventfd_read(run->stream->progress->idle_fd, &woken);
         counter_set(&run->stream->progress->queue_bytes, queue_bytes(run->queue));
         if (should_push(run, *batch, result)) {
             struct batch *full = *batch;
             *batch = NULL; /* push_batch owns it from here */
+            handover_done(&run->handover);
             if (!push_batch(run, full, err))
                 return false;
             *batch = take_batch(run);
@@ -167,7 +192,8 @@ static bool apply_until_end(struct run *run, struct applier *applier, struct err
         usec_t tick = all_durable(stream) ? FEEDBACK_EVERY : FLUSH_TICK;
         if (queue_count(run->queue) == 0) {
             atomic_store(&run->idle, true);
-            (void)eventfd_write(stream->progress->idle_fd, 1);
+            if (atomic_exchange(&run->holding, false))
+                (void)eventfd_write(stream->progress->idle_fd, 1);
         }
         enum queue_result popped = queue_pop(run->queue, &item, clock_monotonic() + tick);
         if (popped == QUEUE_CLOSED)
