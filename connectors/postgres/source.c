@@ -419,15 +419,11 @@ static bool on_copy_data(struct pg_source *s, struct batch *batch, const char *d
 {
     struct reader reader;
     reader_init(&reader, data, (size_t)size);
-    s->heard_at = clock_monotonic();
-    counter_add(&s->config.progress->bytes_received, (uint64_t)size);
     uint8_t kind = reader_u8(&reader);
-    bool ok = kind == 'w'   ? on_wal_data(s, batch, &reader, err)
-              : kind == 'k' ? on_keepalive(s, batch, &reader, err)
-                            : err_set(err, ERR_CORRUPT,
-                                      "replication stream: unknown message 0x%02x", kind);
-    counter_set(&s->config.progress->received, s->received);
-    return ok;
+    return kind == 'w'   ? on_wal_data(s, batch, &reader, err)
+           : kind == 'k' ? on_keepalive(s, batch, &reader, err)
+                         : err_set(err, ERR_CORRUPT,
+                                   "replication stream: unknown message 0x%02x", kind);
 }
 
 /* The server ended the stream: its error says why. */
@@ -455,11 +451,10 @@ static bool batch_full(const struct pg_source *s, const struct batch *batch)
            batch_bytes(batch) >= s->config.limits.batch_bytes * times;
 }
 
-/* Takes all that libpq holds. *full when the batch reached its limit first. */
-static bool take_at_hand(struct pg_source *s, struct batch *batch, bool *full, bool *took,
-                         struct err *err)
+/* Takes all that libpq holds, *bytes of it. *full when the batch reached its limit first. */
+static bool take_messages(struct pg_source *s, struct batch *batch, bool *full, uint64_t *bytes,
+                          struct err *err)
 {
-    *full = false;
     for (;;) {
         char *data = NULL;
         int size = PQgetCopyData(s->session.conn, &data, 1);
@@ -467,7 +462,7 @@ static bool take_at_hand(struct pg_source *s, struct batch *batch, bool *full, b
             return true;
         if (size < 0)
             return stream_ended(s, err);
-        *took = true;
+        *bytes += (uint64_t)size;
         bool ok = on_copy_data(s, batch, data, size, err);
         PQfreemem(data);
         if (!ok)
@@ -477,6 +472,21 @@ static bool take_at_hand(struct pg_source *s, struct batch *batch, bool *full, b
             return true;
         }
     }
+}
+
+/* The clock and what other threads look at cost more than a message: touched once for all. */
+static bool take_at_hand(struct pg_source *s, struct batch *batch, bool *full, bool *took,
+                         struct err *err)
+{
+    uint64_t bytes = 0;
+    bool ok = take_messages(s, batch, full, &bytes, err);
+    if (bytes > 0) {
+        *took = true;
+        s->heard_at = clock_monotonic();
+        counter_add(&s->config.progress->bytes_received, bytes);
+        counter_set(&s->config.progress->received, s->received);
+    }
+    return ok;
 }
 
 static enum source_result finish(struct pg_source *s, struct batch *batch,

@@ -152,7 +152,7 @@ static void tally_kind(struct table_counters *tally, enum change_kind kind)
         [CHANGE_DELETE] = &tally->deletes,
         [CHANGE_TRUNCATE] = &tally->truncates,
     };
-    counter_add(by_kind[kind], 1);
+    counter_tally(by_kind[kind]);
 }
 
 static bool wrap_change(const struct change *change, struct err *err)
@@ -182,18 +182,18 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     bool dropped;
 
     bool judged = is_judged(stream, table);
-    counter_add(&tally->received, 1);
+    counter_tally(&tally->received);
     if (!judge_change(applier, table, xid, &rest, &dropped, err))
         return wrap_change(change, err);
     if (dropped) {
-        counter_add(&tally->skipped_by_handoff, 1);
+        counter_tally(&tally->skipped_by_handoff);
         return true;
     }
     switch (stream->transform->ops->change(stream->transform, &rest, xid, applier->writes,
                                            err)) {
     case TRANSFORM_FILTERED:
         note_reading(stream, judged, table);
-        counter_add(&tally->filtered, 1);
+        counter_tally(&tally->filtered);
         return true;
     case TRANSFORM_FAILED:
         return wrap_change(change, err);
@@ -209,7 +209,7 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
         applier->writes->changes[i].lsn = change->lsn;
         applier->writes->changes[i].transaction = change->transaction;
     }
-    counter_add(&tally->applied, 1);
+    counter_tally(&tally->applied);
     tally_kind(tally, change->kind);
     return true;
 }
