@@ -204,6 +204,35 @@ START_TEST(behind_what_comes_bit_by_bit_becomes_large_batches)
 }
 END_TEST
 
+/* Now and then a write lasts until the source was read on: who wrote it cannot have done that. */
+static bool some_writes_wait_for_more(struct world *world, enum memory_sink_call call,
+                                      const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    lsn_t given = memory_source_tally(world->source).given;
+    if (call != MEMORY_SINK_APPLY || given >= world->end || !dice_one_in(&world->dice, 5))
+        return true;
+    return memory_source_await_given(world->source, given + WORLD_LSN_STEP,
+                                     clock_monotonic() + WORLD_LONG) ||
+           err_set(err, ERR_BUG, "the source was not read on");
+}
+
+START_TEST(whoever_receives_all_stays_in_order)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.on_source = one_more_comes,
+                                              .on_sink = some_writes_wait_for_more});
+    world.dice = dice_seed();
+    for (int i = 0; i < 300; i++)
+        world_append(&world, 1);
+    memory_source_show(world.source, 0);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    ck_assert_uint_ge(memory_sink_tally(world.sink).applies, 2);
+    world_close(&world);
+}
+END_TEST
+
 /* Ours comes late, for what was before it belongs to others, and nothing follows. */
 START_TEST(behind_a_transaction_that_nothing_follows_is_applied)
 {
@@ -753,6 +782,7 @@ int main(void)
         an_idle_source_moves_the_checkpoint_by_its_positions,
         what_comes_while_the_target_is_busy_becomes_one_batch,
         behind_what_comes_bit_by_bit_becomes_large_batches,
+        whoever_receives_all_stays_in_order,
         behind_a_transaction_that_nothing_follows_is_applied,
         half_a_transaction_is_not_handed_over,
         the_end_is_waited_for_until_it_is_durable,
