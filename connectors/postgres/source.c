@@ -510,13 +510,31 @@ static bool check_silence(struct pg_source *s, struct err *err)
                    (int)(SOURCE_SILENCE / USEC_PER_SEC));
 }
 
-/* The walsender writes each message by itself, and each write wakes who waits for it. While we are
- * behind, a short pause before waiting has it write many for one waking, which spares both sides
- * about half of what receiving costs; a pause of a millisecond has it stand still. */
-static void let_socket_fill(const struct pg_source *s)
+/* Reads what the socket holds, without waiting, and takes it. */
+static bool read_more(struct pg_source *s, struct batch *batch, bool *full, bool *took,
+                      struct err *err)
 {
-    if (s->source.lag > FILL_FROM)
-        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &FILL_PAUSE, NULL);
+    return PQconsumeInput(s->session.conn) ? take_at_hand(s, batch, full, took, err)
+                                           : stream_ended(s, err);
+}
+
+/* The walsender writes each message by itself, and each write wakes who waits for it. While we are
+ * behind, a short pause instead of waiting has it write many for one waking, which spares both
+ * sides about half of what receiving costs; a pause of a millisecond has it stand still. */
+static bool read_after_pause(struct pg_source *s, struct batch *batch, bool *full, bool *took,
+                             struct err *err)
+{
+    if (s->source.lag < FILL_FROM)
+        return true;
+    (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &FILL_PAUSE, NULL);
+    return read_more(s, batch, full, took, err);
+}
+
+static bool read_after_waiting(struct pg_source *s, struct batch *batch, int wake_fd,
+                               usec_t until, bool *full, bool *took, struct err *err)
+{
+    return session_wait(&s->session, PQflush(s->session.conn) == 1, wake_fd, until, err) &&
+           read_more(s, batch, full, took, err);
 }
 
 static enum source_result pg_source_receive(struct source *source, struct batch *batch,
@@ -527,17 +545,12 @@ static enum source_result pg_source_receive(struct source *source, struct batch 
     bool took = false;
     if (!check_silence(s, err) || !take_at_hand(s, batch, &full, &took, err))
         return SOURCE_FAILED;
-    if (!full && !took) {
-        let_socket_fill(s);
-        if (!session_wait(&s->session, PQflush(s->session.conn) == 1, wake_fd, until, err))
-            return SOURCE_FAILED;
-        if (!PQconsumeInput(s->session.conn))
-            return stream_ended(s, err) ? SOURCE_FULL : SOURCE_FAILED;
-        if (!take_at_hand(s, batch, &full, &took, err))
-            return SOURCE_FAILED;
-    } else if (!full && !PQconsumeInput(s->session.conn)) {
-        return stream_ended(s, err) ? SOURCE_FULL : SOURCE_FAILED;
-    }
+    if (took && !full && !read_more(s, batch, &full, &took, err))
+        return SOURCE_FAILED;
+    if (!took && !read_after_pause(s, batch, &full, &took, err))
+        return SOURCE_FAILED;
+    if (!took && !read_after_waiting(s, batch, wake_fd, until, &full, &took, err))
+        return SOURCE_FAILED;
     return finish(s, batch, full ? SOURCE_FULL : SOURCE_DRAINED);
 }
 
