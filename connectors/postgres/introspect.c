@@ -105,7 +105,19 @@ static const char INDEXES_SQL[] =
     "        WHERE k.position <= i.indnkeyatts),"
     "       pg_get_indexdef(i.indexrelid),"
     "       EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid"
-    "                 AND k.contype IN ('p', 'u', 'x'))"
+    "                 AND k.contype IN ('p', 'u', 'x')),"
+    /* Options: 0 ascending, nulls last; 3 the same backwards (pg_index.h, INDOPTION_). */
+    "       (SELECT count(*) FROM (SELECT bool_and(i.indoption[k.place] = i.indoption[0]"
+    "            AND i.indcollation[k.place] = a.attcollation"
+    "            AND o.opcmethod = (SELECT oid FROM pg_am WHERE amname = 'btree')"
+    "            AND EXISTS (SELECT FROM pg_opclass d"
+    "                        WHERE d.opcfamily = o.opcfamily AND d.opcdefault))"
+    "          OVER (ORDER BY k.place) AS ordered"
+    "        FROM generate_series(0, i.indnkeyatts - 1) AS k(place)"
+    "        JOIN pg_opclass o ON o.oid = i.indclass[k.place]"
+    "        LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid"
+    "                                AND a.attnum = i.indkey[k.place]) columns"
+    "        WHERE ordered AND i.indoption[0] IN (0, 3))"
     " FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
     " JOIN pg_class x ON x.oid = i.indexrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -352,6 +364,7 @@ static void read_indexes(struct run_of_rows *rows, struct catalog_table *table)
             .replica_identity = bool_at(r, row, 6),
             .definition = copy_at(r, row, 8),
             .constraint = bool_at(r, row, 9),
+            .ordered_count = (uint16_t)int_at(r, row, 10),
         };
         read_index_columns(text_at(r, row, 7), table, &table->indexes[i]);
     }

@@ -89,9 +89,9 @@ static bool connect_and_prepare(struct pg_lookup *l, struct err *err)
     if (l->prepared && session_is_open(&l->session))
         return true;
     session_close(&l->session);
-    l->prepared = session_open(&l->session, target ? "target" : "source",
-                               target ? l->config.target_dsn : l->config.source_dsn,
-                               SESSION_SQL, l->config.stop, err) &&
+    l->prepared = session_reopen(&l->session, target ? "target" : "source",
+                                 target ? l->config.target_dsn : l->config.source_dsn,
+                                 SESSION_SQL, l->config.stop, err) &&
                   session_run(&l->session, "SET default_transaction_read_only = on", err) &&
                   session_see_operators(&l->session, err) &&
                   session_prepare(&l->session, STATEMENT, l->request->sql, err) &&

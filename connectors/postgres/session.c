@@ -536,3 +536,13 @@ bool session_open(struct session *session, const char *side, const char *dsn,
     free(read);
     return ok;
 }
+
+bool session_reopen(struct session *session, const char *side, const char *dsn,
+                    enum session_kind kind, const struct stop *stop, struct err *err)
+{
+    if (session_open(session, side, dsn, kind, stop, err))
+        return true;
+    if (err->class == ERR_CONFIG)
+        err->class = ERR_RETRY;
+    return false;
+}

@@ -43,6 +43,10 @@ struct session {
  * port, database and role, never a password. */
 bool session_open(struct session *session, const char *side, const char *dsn,
                   enum session_kind kind, const struct stop *stop, struct err *err);
+/* The same for a process that this server has let in before: what it refuses now, while a password
+ * is rotated or it fails over, passes by. ERR_RETRY for ERR_CONFIG. */
+bool session_reopen(struct session *session, const char *side, const char *dsn,
+                    enum session_kind kind, const struct stop *stop, struct err *err);
 void session_close(struct session *session); /* closed sessions are accepted */
 bool session_is_open(const struct session *session);
 

@@ -37,7 +37,7 @@ static struct pg_table_reader *self(struct table_reader *reader)
 static bool pg_reader_open(struct table_reader *reader, struct err *err)
 {
     struct pg_table_reader *r = self(reader);
-    return session_open(&r->session, "source", r->dsn, SESSION_SQL, r->stop, err);
+    return session_reopen(&r->session, "source", r->dsn, SESSION_SQL, r->stop, err);
 }
 
 static void forget_row(struct pg_table_reader *r)

@@ -264,7 +264,7 @@ static bool copy_part(struct worker *worker, struct chunk_work *work,
                                      work->task->key, range, err) &&
            worker->writer->ops->load(worker->writer, part->target, part->binary, err) &&
            copy_rows(worker, work, part, last, err) &&
-           worker->writer->ops->loaded(worker->writer, err);
+           worker->writer->ops->loaded(worker->writer, &work->record.met, err);
 }
 
 /* The range once for each target, all under the snapshot that was taken. */
@@ -289,25 +289,32 @@ static bool copy_parts(struct worker *worker, struct chunk_work *work, struct er
 
 enum opened { OPENED, OPEN_NOT, OPEN_FAILED };
 
-/* A commit that the stream has brought is not visible yet. True when the copy is to end. */
-static bool wait_for_commits(struct worker *worker, struct backoff *backoff)
-{
-    counter_t *waiting = &worker->copier->config.progress->copiers_waiting;
-    counter_add(waiting, 1);
-    bool leave = pause_or_leave(worker->copier, backoff);
-    counter_add(waiting, (uint64_t)-1);
-    return leave;
-}
-
 /* Once, when it has come to be long. */
-static void tell_of_waiting(const struct chunk_work *work, bool *told)
+static void tell_of_waiting(const struct chunk_work *work, enum snapshot_verdict verdict,
+                            bool *told)
 {
     if (*told || clock_monotonic() - work->began < COVER_SAID)
         return;
     *told = true;
-    log_event(LOG_INFO, "a copy waits for transactions that are open at the source",
+    log_event(LOG_INFO,
+              verdict == SNAPSHOT_HAS_OPEN
+                  ? "a copy waits for transactions that are open at the source"
+                  : "a copy waits for commits that new snapshots do not see yet",
               log_text("schema", work->task->parts[0].source->schema),
               log_text("table", work->task->parts[0].source->name));
+}
+
+/* For a snapshot that is good enough. True when the copy is to end. */
+static bool wait_for_snapshot(struct worker *worker, enum snapshot_verdict verdict,
+                              struct backoff *backoff)
+{
+    struct progress *progress = worker->copier->config.progress;
+    counter_t *waiting = verdict == SNAPSHOT_HAS_OPEN ? &progress->waiting_for_ends
+                                                      : &progress->waiting_for_commits;
+    counter_add(waiting, 1);
+    bool leave = pause_or_leave(worker->copier, backoff);
+    counter_add(waiting, (uint64_t)-1);
+    return leave;
 }
 
 /* Opens the lane's next chunk and takes its snapshot, waiting until one sees all it must. */
@@ -329,7 +336,9 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
             handoff_failed(handoff, table, work->lane);
             return OPEN_FAILED;
         }
-        switch (handoff_read(handoff, table, work->lane, snapshot, err)) {
+        enum snapshot_verdict verdict =
+            handoff_read(handoff, table, work->lane, snapshot, err);
+        switch (verdict) {
         case SNAPSHOT_TAKEN:
             work->record.snapshot = mem_string(snapshot);
             return OPENED;
@@ -337,12 +346,13 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
             handoff_failed(handoff, table, work->lane);
             return OPEN_FAILED;
         case SNAPSHOT_TOO_OLD:
+        case SNAPSHOT_HAS_OPEN:
             break;
         }
         again = true;
         worker->reader->ops->end(worker->reader);
-        tell_of_waiting(work, &told);
-        if (wait_for_commits(worker, &backoff)) {
+        tell_of_waiting(work, verdict, &told);
+        if (wait_for_snapshot(worker, verdict, &backoff)) {
             stopped(err);
             return OPEN_FAILED;
         }
@@ -382,10 +392,25 @@ static void adapt_size(struct worker *worker, const struct chunk_work *work, use
         worker->chunk_rows = CHUNK_ROWS_MOST;
 }
 
+/* Once a table, and counted on. */
+static void note_met(struct worker *worker, const struct chunk_work *work)
+{
+    struct table_counters *counters =
+        &worker->copier->config.progress->tables[work->task->table];
+    if (work->record.met == 0)
+        return;
+    if (counter_add(&counters->copy_overwritten, work->record.met) == 0)
+        log_event(LOG_WARN, "the copy overwrites rows that others wrote to the target",
+                  log_text("schema", work->task->parts[0].source->schema),
+                  log_text("table", work->task->parts[0].source->name),
+                  log_text("then", "the source's values stand; how many they are is counted"));
+}
+
 static void note_loaded(struct worker *worker, struct chunk_work *work)
 {
     usec_t took = clock_monotonic() - work->began;
     count_rows(worker, work);
+    note_met(worker, work);
     counter_add(&worker->copier->config.progress->tables[work->task->table].chunks_copied, 1);
     adapt_size(worker, work, took);
     log_event(LOG_DEBUG, "chunk copied",
@@ -436,6 +461,8 @@ static bool resolve_clash(struct worker *worker, struct chunk_work *work, struct
 {
     struct copier *copier = worker->copier;
     bool keyed = work->task->parts[0].target->match == MATCH_KEY;
+    if (work->record.met > 0)
+        handoff_met_rows(copier->config.handoff, work->task->table);
     if (!work->staged && keyed) {
         work->staged = true;
         return true;
@@ -445,11 +472,14 @@ static bool resolve_clash(struct worker *worker, struct chunk_work *work, struct
                         "--no-stream, or build the index after the copy");
         return false;
     }
-    if (work->place.whole)
-        return false;
-    if (++work->clashes < CLASHES_MOST)
+    if (!work->place.whole && ++work->clashes < CLASHES_MOST)
         return let_stream_pass(worker, work, err);
-    return handoff_begin_anew(copier->config.handoff, work->task->table);
+    if (!work->place.whole && handoff_begin_anew(copier->config.handoff, work->task->table))
+        return true;
+    err_remedy(err, "rows clash in a unique key of the target, among themselves or with rows "
+                    "that others wrote there: mend those, or drop the index until the copy is "
+                    "through; then run again");
+    return false;
 }
 
 /* What failed was rolled back, or is about to be. True to try again. */

@@ -347,6 +347,13 @@ static bool want_whole(struct table_handoff *h, uint32_t table)
     return true;
 }
 
+void handoff_met_rows(struct table_handoff *handoff, uint32_t table)
+{
+    pthread_mutex_lock(&handoff->lock);
+    handoff->tables[table].lanes.plan.staged = true;
+    pthread_mutex_unlock(&handoff->lock);
+}
+
 bool handoff_begin_anew(struct table_handoff *handoff, uint32_t table)
 {
     pthread_mutex_lock(&handoff->lock);
@@ -465,7 +472,7 @@ static bool has_lost(const struct known *known, const struct table_copy *kept)
 static void free_copies(struct table_handoff *h, struct table_copy *copies)
 {
     for (size_t i = 0; i < h->count; i++)
-        table_copy_free(&copies[i], h->tables[i].key->count);
+        table_copy_free(&copies[i]);
     free(copies);
 }
 
@@ -496,6 +503,7 @@ static bool reload(struct table_handoff *h, struct err *err)
         if (atomic_load(&t->passed))
             continue;
         lanes_free(&t->lanes);
+        h->config.reloaded(h->config.context, (uint32_t)i, &kept[i]);
         ok = load_table(t, t->key, &kept[i], LSN_NONE, err);
     }
     if (kept != NULL)
@@ -512,7 +520,7 @@ static struct known count_chunks(const struct copied_table *t)
                           .lane_count = t->lanes.count,
                           .chunks = mem_zero(t->lanes.count + 1, sizeof *known.chunks)};
     for (size_t i = 0; i < t->lanes.count; i++)
-        known.chunks[i] = t->lanes.items[i].chunk_count;
+        known.chunks[i] = t->lanes.items[i].loaded;
     return known;
 }
 
@@ -559,6 +567,10 @@ static bool check_kept(struct table_handoff *h, struct err *err)
         return false;
     if (!lost)
         return true;
+    if (h->config.alone) {
+        err_set(err, ERR_CONFIG, "the target is back without chunks that it had committed");
+        return err_remedy(err, "run again: they are copied again, before the stream");
+    }
     log_event(LOG_WARN, "the target is back without chunks that it had committed",
               log_text("then", "they are copied again"));
     return reload(h, err);
@@ -703,7 +715,7 @@ void handoff_finished(struct table_handoff *handoff, uint32_t table)
 static void describe_place(struct lanes *lanes, uint32_t index, struct chunk_place *place)
 {
     const struct lane *lane = &lanes->items[index];
-    *place = (struct chunk_place){.number = (uint32_t)lane->chunk_count,
+    *place = (struct chunk_place){.number = lane->loaded,
                                   .whole = lanes->plan.whole,
                                   .staged = lanes->plan.staged};
     place->range.after = (const char *const *)lane->after;
@@ -739,6 +751,19 @@ static void close_chunk(struct table_handoff *h, struct lane *lane)
     notify(h);
 }
 
+static enum snapshot_verdict weigh_snapshot(const struct table_handoff *h,
+                                            const struct copied_table *t,
+                                            const struct lane *lane,
+                                            const struct snapshot *snapshot)
+{
+    if (!snapshot_covers(snapshot, &t->covers))
+        return SNAPSHOT_HAS_OPEN;
+    return snapshot_covers(snapshot, h->config.initial) &&
+                   unseen_is_covered(&lane->required, snapshot)
+               ? SNAPSHOT_TAKEN
+               : SNAPSHOT_TOO_OLD;
+}
+
 enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table, uint32_t lane,
                                    const char *snapshot, struct err *err)
 {
@@ -748,10 +773,8 @@ enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table
     if (!snapshot_parse(snapshot, &parsed, err))
         return SNAPSHOT_BAD;
     pthread_mutex_lock(&handoff->lock);
-    bool taken = snapshot_covers(&parsed, handoff->config.initial) &&
-                 snapshot_covers(&parsed, &t->covers) &&
-                 unseen_is_covered(&l->required, &parsed);
-    if (taken) {
+    enum snapshot_verdict verdict = weigh_snapshot(handoff, t, l, &parsed);
+    if (verdict == SNAPSHOT_TAKEN) {
         l->snapshot = parsed;
         l->compares = handoff->compares;
         l->state = LANE_READING;
@@ -761,7 +784,7 @@ enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table
         close_chunk(handoff, l);
     }
     pthread_mutex_unlock(&handoff->lock);
-    return taken ? SNAPSHOT_TAKEN : SNAPSHOT_TOO_OLD;
+    return verdict;
 }
 
 /* Lock held. */
@@ -775,6 +798,7 @@ static enum loaded_verdict loaded_locked(struct table_handoff *h, struct lanes *
     }
     if (!lanes_add(lanes, record, err))
         return CHUNK_BAD;
+    lanes->plan.staged = lanes->plan.staged || record->met > 0;
     unseen_prune(&h->unseen, &lane->snapshot);
     close_chunk(h, lane);
     return CHUNK_IS_LOADED;

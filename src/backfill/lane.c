@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void free_after(struct lane *lane, uint16_t count)
 {
@@ -78,7 +79,7 @@ bool lanes_add(struct lanes *lanes, const struct chunk_record *record, struct er
 {
     struct chunk chunk = {.judges = true, .lsn = record->lsn};
     struct lane *lane = record->lane < lanes->count ? &lanes->items[record->lane] : NULL;
-    if (lane == NULL || lane->ended || record->number != lane->chunk_count ||
+    if (lane == NULL || lane->ended || record->number != lane->loaded ||
         !encode_upto(lanes, record, &chunk.upto)) {
         buf_free(&chunk.upto);
         return err_set(err, ERR_CORRUPT, "chunk %u of lane %u does not follow the one before",
@@ -90,6 +91,7 @@ bool lanes_add(struct lanes *lanes, const struct chunk_record *record, struct er
     }
     lane->chunks = mem_grow(lane->chunks, lane->chunk_count + 1, sizeof *lane->chunks);
     lane->chunks[lane->chunk_count++] = chunk;
+    lane->loaded++;
     lane->rows += record->rows;
     note_after(lanes, lane, record);
     if (record->lsn > lanes->last)
@@ -175,6 +177,20 @@ bool lanes_any_claimed(const struct lanes *lanes)
     return false;
 }
 
+/* What is passed is told by its end alone. Not one by one: the others move. */
+static void merge_passed(struct lane *lane)
+{
+    size_t merged = lane->first_judging - 1;
+    if (lane->first_judging < 2 || 2 * lane->first_judging < lane->chunk_count)
+        return;
+    for (size_t i = 0; i < merged; i++)
+        buf_free(&lane->chunks[i].upto);
+    lane->chunk_count -= merged;
+    lane->first_judging = 1;
+    memmove(lane->chunks, lane->chunks + merged, lane->chunk_count * sizeof *lane->chunks);
+    lane->chunks = mem_grow(lane->chunks, lane->chunk_count, sizeof *lane->chunks);
+}
+
 /* A lane's snapshots were taken one after the other. */
 static void pass_lane(struct lane *lane, lsn_t durable)
 {
@@ -184,6 +200,7 @@ static void pass_lane(struct lane *lane, lsn_t durable)
         chunk->judges = false;
         snapshot_free(&chunk->snapshot);
     }
+    merge_passed(lane);
 }
 
 bool lanes_pass(struct lanes *lanes, lsn_t durable)

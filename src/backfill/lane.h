@@ -32,9 +32,10 @@ enum lane_state {
 
 struct lane {
     struct buf lower; /* encoded leading column; empty for the first lane */
-    struct chunk *chunks;
+    struct chunk *chunks; /* those that judge no more become one in time */
     size_t chunk_count;
     size_t first_judging; /* all chunks before it are passed */
+    uint32_t loaded;      /* how many chunks were: the next one's number */
     uint64_t rows;        /* of its chunks */
     char **after;         /* the last chunk's key as texts; NULL: no chunk yet */
     bool ended;           /* its last chunk reaches its end */

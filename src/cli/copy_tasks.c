@@ -58,17 +58,25 @@ static enum key_order order_of(const struct catalog *catalog,
     return KEY_NONE;
 }
 
-static bool reads_column(const struct migration *m, const struct bound_source *source,
-                         const char *name)
+/* All targets of the source are keyed by the column too, where they have a key. Else two chunks
+ * could hold one key there, as of different times: the later one would overwrite the other's row,
+ * and the change that made place for it, still in the stream, would delete it again. */
+static bool keeps_apart(const struct migration *m, const struct bound_source *source,
+                        const char *name)
 {
-    for (uint32_t i = 0; i < source->table_count; i++)
-        if (relation_column(m->chain->tables[source->first_table + i].source_relation, name) < 0)
+    for (uint32_t i = 0; i < source->table_count; i++) {
+        const struct bound_table *table = &m->chain->tables[source->first_table + i];
+        int column = relation_column(table->source_relation, name);
+        if (column < 0 ||
+            (table->target_relation->match == MATCH_KEY && !table->key_reads[column]))
             return false;
+    }
     return true;
 }
 
-/* The leading columns of the identity whose order is known: a prefix of a key bounds chunks as
- * well as a whole one. Every change in the stream brings them. */
+/* The leading columns of the identity that tell the targets' rows apart, whose order is known, and
+ * that an index gives in order, or each chunk would sort all that is to come: a prefix of a key
+ * bounds chunks as well as a whole one. Every change in the stream brings them. */
 static void find_key(const struct migration *m, const struct bound_source *source,
                      struct copy_key_column *columns, struct copy_key *key)
 {
@@ -77,10 +85,11 @@ static void find_key(const struct migration *m, const struct bound_source *sourc
     *key = (struct copy_key){.columns = columns};
     if (index == NULL || source->insert_only)
         return;
-    for (uint16_t i = 0; i < index->column_count; i++) {
+    uint16_t ordered = catalog_ordered_columns(table, index);
+    for (uint16_t i = 0; i < ordered; i++) {
         const struct catalog_column *column = &table->columns[index->columns[i]];
         enum key_order order = order_of(m->source_catalog, column);
-        if (order == KEY_NONE || !reads_column(m, source, column->name))
+        if (order == KEY_NONE || !keeps_apart(m, source, column->name))
             return;
         columns[key->count++] = (struct copy_key_column){column->name, column->base_type, order};
     }

@@ -24,13 +24,15 @@ struct table_counters {
     counter_t conflict_delete_missing; /* a delete found no row */
     counter_t copied_rows;             /* by the backfill */
     counter_t copied_bytes;
+    counter_t copy_overwritten; /* of the copied rows: rows of others had their keys */
     counter_t chunks_copied;
     counter_t chunks_retried;
 };
 
-static inline void counter_add(counter_t *counter, uint64_t more)
+/* What it was before. */
+static inline uint64_t counter_add(counter_t *counter, uint64_t more)
 {
-    atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+    return atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
 }
 /* One more, in a counter that no other thread writes: without the bus lock, for every row. */
 static inline void counter_tally(counter_t *counter)

@@ -36,12 +36,12 @@ void chunk_record_free(struct chunk_record *record, uint16_t key_count)
     *record = (struct chunk_record){0};
 }
 
-void table_copy_free(struct table_copy *copy, uint16_t key_count)
+void table_copy_free(struct table_copy *copy)
 {
     copy_plan_free(&copy->plan);
     free(copy->covers);
     for (size_t i = 0; i < copy->chunk_count; i++)
-        chunk_record_free(&copy->chunks[i], key_count);
+        chunk_record_free(&copy->chunks[i], copy->key_count);
     free(copy->chunks);
     *copy = (struct table_copy){0};
 }

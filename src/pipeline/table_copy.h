@@ -68,7 +68,8 @@ struct copy_range {
 struct copy_plan {
     bool made;
     bool whole;  /* one lane, one chunk, in no order */
-    bool staged; /* the target had rows of ours: every chunk goes by a stage and an upsert */
+    bool staged; /* the target has rows that are not the copy's: chunks go by a stage and an
+                    upsert; set as well when a chunk has met one */
     char *key;   /* owned; copy_key_text() of the key that bounds and chunks are of */
     size_t bound_count; /* lanes less one */
     char **bounds;      /* owned; leading column's values, ascending */
@@ -83,6 +84,8 @@ struct chunk_record {
     uint32_t begun;     /* the copy's that it belongs to; see table_copy */
     uint64_t rows;
     uint64_t bytes;
+    uint64_t met; /* of the rows, that were at the target by their key, and are overwritten; not
+                     kept as such, see copy_plan.staged */
 };
 
 /* A source table's copy. */
@@ -95,6 +98,15 @@ struct table_copy {
     struct copy_plan plan;
     size_t chunk_count;
     struct chunk_record *chunks; /* owned; by lane and number */
+    uint16_t key_count;          /* of each chunk's upto; 0 when no chunk has one */
+};
+
+/* What a copy that somebody wants made again begins with: what came before it is in it. */
+struct copy_renewal { /* borrowed */
+    const char *covers;     /* for table_copy */
+    const char *partitions; /* the source as it is measured from here on; control.h */
+    const char *stats_reset;
+    int64_t updates_deletes;
 };
 
 static inline bool copy_key_usable(const struct copy_key *key)
@@ -108,7 +120,7 @@ char *copy_key_text(const struct copy_key *key);
 void copy_plan_free(struct copy_plan *plan);
 /* key_count: of the table's copy_key. */
 void chunk_record_free(struct chunk_record *record, uint16_t key_count);
-void table_copy_free(struct table_copy *copy, uint16_t key_count);
+void table_copy_free(struct table_copy *copy);
 
 /* ---- the reader ---- */
 
@@ -167,10 +179,12 @@ struct table_writer_ops {
     bool (*load)(struct table_writer *writer, const struct relation *relation, bool binary,
                  struct err *err);
     bool (*write)(struct table_writer *writer, const struct row *row, struct err *err);
-    bool (*loaded)(struct table_writer *writer, struct err *err);
+    /* *met grows by the rows that were there and are overwritten (a partitioned target does not
+     * tell); also on failure, at least by one, if another unique key was in the way of some. */
+    bool (*loaded)(struct table_writer *writer, uint64_t *met, struct err *err);
     /* Rows and record become visible together, on the target's disk. key_count: of upto.
-     * ERR_RETRY when the target does not have the copy that it belongs to, or lacks a chunk before
-     * it: it has come back without them. */
+     * When the target does not have the copy that it belongs to, or lacks a chunk before it (it
+     * has come back without them): ERR_RETRY, or ERR_CONFIG where nobody would see to it. */
     bool (*commit)(struct table_writer *writer, const struct chunk_record *record,
                    uint16_t key_count, struct err *err);
     /* On a new connection, after a commit whose reply was lost: whether that chunk is there. The
@@ -186,10 +200,11 @@ struct table_writer_ops {
     /* All chunks are there: keeps that, and brings the target tables' statistics up to date. */
     bool (*finish)(struct table_writer *writer, uint32_t source, struct err *err);
     /* In one transaction: removes the table's rows of ours from all its targets, and all chunks;
-     * its plan is gone, and the next is whole if `whole`. covers: kept with the copy from here on;
-     * NULL: what was kept stays. ERR_DATA where nothing says which rows are ours. */
-    bool (*reset)(struct table_writer *writer, uint32_t source, bool whole, const char *covers,
-                  struct err *err);
+     * its plan is gone, and the next is whole if `whole`. renewal: kept with the copy from here
+     * on; NULL: what was kept stays, and of a copy without chunks no row is removed, for none is of
+     * it. ERR_DATA where nothing says which rows are ours. */
+    bool (*reset)(struct table_writer *writer, uint32_t source, bool whole,
+                  const struct copy_renewal *renewal, struct err *err);
     void (*rollback)(struct table_writer *writer);
     void (*close)(struct table_writer *writer);
     void (*destroy)(struct table_writer *writer);

@@ -241,3 +241,18 @@ const struct catalog_index *catalog_identity_index(const struct catalog_table *t
     }
     return NULL;
 }
+
+uint16_t catalog_ordered_columns(const struct catalog_table *table,
+                                 const struct catalog_index *index)
+{
+    uint16_t most = 0;
+    for (uint16_t i = 0; i < table->index_count; i++) {
+        const struct catalog_index *other = &table->indexes[i];
+        uint16_t same = 0;
+        while (other->usable && same < other->ordered_count && same < index->column_count &&
+               other->columns[same] == index->columns[same])
+            same++;
+        most = same > most ? same : most;
+    }
+    return most;
+}

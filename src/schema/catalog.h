@@ -70,6 +70,8 @@ struct catalog_index {
     bool constraint; /* it stands behind a primary key, unique or exclusion constraint */
     uint16_t column_count;
     uint16_t *columns; /* indexes into the table's columns */
+    uint16_t ordered_count; /* so many leading columns a scan gives in the order of ORDER BY; 0 in
+                               a catalog that came from a file */
     char *definition;  /* CREATE INDEX ...; NULL when it comes from a schema file */
 };
 
@@ -215,5 +217,10 @@ void catalog_link_types(struct catalog *catalog);
  * identity d (and for f, where it names the row among its old values), the chosen index for i.
  * NULL where there is none. */
 const struct catalog_index *catalog_identity_index(const struct catalog_table *table);
+
+/* By how many of its leading columns a scan of that index, or of another one that begins with the
+ * same columns, gives the table's rows in order. */
+uint16_t catalog_ordered_columns(const struct catalog_table *table,
+                                 const struct catalog_index *index);
 
 #endif

@@ -178,7 +178,37 @@ def test_a_row_that_comes_to_the_target_during_the_copy_sends_its_chunk_through_
         world.target.run("INSERT INTO t VALUES (2500, 'mine'), (3000, 'mine'), (3500, 'mine')")
     product.wait_streaming()
     product.wait_caught_up()
-    assert copy_row(world, "staged") == (False,)
+    assert copy_row(world, "staged") == (True,)
+    world.assert_equal()
+    assert product.table("public.t")["copy"]["overwritten"] == 3
+    assert product.log_text().count("the copy overwrites rows that others wrote") == 1
+
+
+CLASHING = ("CREATE TABLE t (id int PRIMARY KEY, u int UNIQUE)",
+            "SELECT i, i FROM generate_series(1, {n}) i")
+
+
+@pytest.mark.parametrize("stall, theirs", [
+    # Under a key of its own, before any chunk is there.
+    ("NEW.id = 1", [(-5, 2)]),
+    # Under a key that the chunk has too, after some chunks.
+    ("NEW.id = 2400", [(2450, -1), (9999, 2460)]),
+], ids=["no-chunk-yet", "a-key-of-the-chunk"])
+def test_rows_of_others_that_clash_are_not_emptied_with_the_table(world, stall, theirs):
+    world.both(CLASHING[0])
+    fill(world, CLASHING[1], 4000, analyzed=True)
+    product = world.product(backfill={**SMALL, "workers": 1})
+    with load.Stall(world.target, "t", stall) as stalled:
+        product.start()
+        stalled.wait_reached()
+        world.target.run(*(f"INSERT INTO t VALUES ({id}, {u})" for id, u in theirs))
+    assert product.wait_end(60) == 3
+    assert "others wrote there: mend those" in product.log_text()
+    for row in theirs:
+        assert world.target.rows("SELECT * FROM t WHERE id = %s", row[0]) == [row]
+    world.target.run(*(f"DELETE FROM t WHERE id = {id}" for id, _ in theirs))
+    product.start_streaming()
+    product.wait_caught_up()
     world.assert_equal()
 
 
@@ -242,6 +272,31 @@ def test_killed_while_a_chunk_commits_it_knows_what_came_of_it(world):
     assert_chunked(world, 4000)
 
 
+def test_lanes_do_not_wait_for_the_commits_of_one_another(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    fill(world, "SELECT i, 'v' FROM generate_series(1, {n}) i", 4000, analyzed=True)
+    product = world.product(backfill=SMALL)
+    product.run_to_end("--no-stream", "--backfill-only", "t")
+    lanes = len(chunks(world))
+    assert lanes > 2
+    world.target.run(
+        f"""CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN PERFORM pg_advisory_xact_lock_shared({load.Stall.KEY}); RETURN NULL; END$$""",
+        """CREATE CONSTRAINT TRIGGER late AFTER INSERT ON slackwater.chunk
+           DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.lane = 0)
+           EXECUTE FUNCTION late()""",
+        "ALTER TABLE slackwater.chunk ENABLE ALWAYS TRIGGER late")
+    with load.held(world.target, f"SELECT pg_advisory_xact_lock({load.Stall.KEY})"):
+        product.start("--redo", "t")
+        wait.until(lambda: sum(lane[-1][1] is None for lane in chunks(world).values()) == lanes - 1,
+                   "all other lanes to end", 9)
+        assert not chunks(world)[0]
+    product.wait_status(lambda status: status["backfill"]["complete"], "the backfill", 60)
+    product.wait_caught_up()
+    world.assert_equal()
+    assert_chunked(world, 4000)
+
+
 @pytest.mark.limit(180)
 def test_writers_on_the_keys_being_copied(world):
     world.both(*load.ACCOUNTS.split(";"))
@@ -276,6 +331,67 @@ def test_a_chunk_is_read_from_the_keys_index_whatever_the_statistics_say(world):
                "the scans of the key's index to be counted")
     assert world.source.value(scans[2]) == 0
     assert world.source.value(scans[0]) < chunk_count / 4  # others look at it too
+
+
+IN_ORDER = {  # the index, another one, and the key that chunks go by; None: the table is one chunk
+    "mixed": ("(a, b DESC)", None, "a pg_catalog.int4"),
+    "descending": ("(a DESC, b DESC)", None, "a pg_catalog.int4, b pg_catalog.int4"),
+    "another-serves": ("(a, b DESC)", "(a, b, c)", "a pg_catalog.int4, b pg_catalog.int4"),
+    "another-on-some-rows": ("(a, b DESC)", "(a, b) WHERE a > 0", "a pg_catalog.int4"),
+    "nulls-elsewhere": ("(a NULLS FIRST, b)", None, None),
+    "collation-of-its-own": ('(c COLLATE "en_US")', None, None),
+}
+
+
+@pytest.mark.parametrize("kind", IN_ORDER)
+def test_chunks_go_by_an_order_that_an_index_gives(world, kind):
+    index, other, key = IN_ORDER[kind]
+    if "COLLATE" in index:
+        world.source.run('CREATE COLLATION "en_US" (provider = icu, locale = \'en-US\')')
+    world.both('CREATE TABLE t (a int NOT NULL, b int NOT NULL, c text COLLATE "C" NOT NULL)')
+    world.source.run(f"CREATE UNIQUE INDEX named ON t {index}",
+                     "ALTER TABLE t REPLICA IDENTITY USING INDEX named")
+    world.target.run("ALTER TABLE t ADD PRIMARY KEY " + ("(c)" if "(c" in index else "(a, b)"))
+    if other:
+        world.source.run(f"CREATE INDEX ON t {other}")
+    fill(world, "SELECT i / 50, i, 'v' || i FROM generate_series(1, {n}) i", 4000, analyzed=True)
+    product = world.product(backfill=SMALL).start_streaming()
+    world.source.run("DELETE FROM t WHERE b % 5 = 0")
+    product.wait_caught_up()
+    world.assert_equal()
+    whole, kept = copy_row(world, "whole, key")
+    assert (None if whole else kept) == key
+    assert key is None or sum(map(len, chunks(world).values())) >= 6
+
+
+@pytest.mark.parametrize("columns, full", [
+    ("id int PRIMARY KEY, e int NOT NULL UNIQUE, v text", True),
+    ("id int, e int NOT NULL UNIQUE, v text, PRIMARY KEY (id, e)", False),
+], ids=["key-outside-the-identity", "key-of-a-part-of-it"])
+def test_a_key_that_moves_to_a_row_of_another_chunk_takes_no_row_along(world, columns, full):
+    """The later chunk would have the key while the row that had it before is there still, and the
+    change that takes it away is held up in the stream."""
+    world.both("CREATE TABLE b (id int PRIMARY KEY)")
+    world.source.run(f"CREATE TABLE t ({columns})")
+    world.target.run("CREATE TABLE t (id int, e int PRIMARY KEY, v text)")
+    if full:
+        world.source.run("ALTER TABLE t REPLICA IDENTITY FULL")
+    fill(world, "SELECT i, i, 'v' FROM generate_series(1, {n}) i", 30000, analyzed=True)
+    product = world.product(backfill={**SMALL, "workers": 1},
+                            tables=[{"source": "public.t", "key": ["e"]}, {"source": "public.b"}])
+    assert product.run_to_end("--backfill-only", "b", "--no-stream").status == 0
+    with load.Stall(world.target, "t", "NEW.id = 15000") as stall:
+        product.start()
+        stall.wait_reached()
+        with load.held(world.target, "LOCK TABLE b IN SHARE MODE"):
+            world.source.run("INSERT INTO b VALUES (1)", "UPDATE t SET e = -1 WHERE id = 1",
+                             "UPDATE t SET e = 1, v = 'moved' WHERE id = 29999")
+            stall.release()
+            wait.until(lambda: copy_row(world, "finished_at") != (None,), "the copy", 30)
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+    assert copy_row(world, "whole") == (True,)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ struct world {
     struct table_copy copy;
     struct snapshot initial;
     bool waits;
+    bool alone;
     struct stop stop;
     lsn_t started_at;
     struct relation *relation;
@@ -32,6 +33,8 @@ struct world {
     bool kept_finished;
     bool reset_is_lost;   /* by the target */
     bool load_fails;
+    int reloads;
+    size_t chunks_reloaded;
     struct err err;
 };
 
@@ -65,6 +68,7 @@ static bool load_kept(void *context, struct table_copy *copies, struct err *err)
     copies[0].finished = world->kept_finished;
     copies[0].begun = world->reset_is_lost ? 0 : (uint32_t)world->resets;
     copies[0].chunk_count = world->kept;
+    copies[0].key_count = 1;
     copies[0].chunks = mem_zero(world->kept + 1, sizeof *copies[0].chunks);
     for (uint32_t i = 0; i < world->kept; i++) {
         copies[0].chunks[i] = (struct chunk_record){.number = world->first_kept + i,
@@ -74,6 +78,14 @@ static bool load_kept(void *context, struct table_copy *copies, struct err *err)
         copies[0].chunks[i].upto[0] = mem_format("%u", 100 * (i + 1));
     }
     return true;
+}
+
+static void reloaded(void *context, uint32_t table, const struct table_copy *copy)
+{
+    struct world *world = context;
+    ck_assert_uint_eq(table, 0);
+    world->reloads++;
+    world->chunks_reloaded = copy->chunk_count;
 }
 
 static bool create(struct world *world, const char *note)
@@ -86,9 +98,11 @@ static bool create(struct world *world, const char *note)
         .initial = &world->initial,
         .started_at = world->started_at,
         .waits = &world->waits,
+        .alone = world->alone,
         .stop = &world->stop,
         .reset = reset,
         .load = load_kept,
+        .reloaded = reloaded,
         .context = world,
     };
     if (!handoff_create(&config, &world->handoff, &world->err))
@@ -114,7 +128,7 @@ static void open_world(struct world *world)
 static void close_world(struct world *world)
 {
     handoff_destroy(world->handoff);
-    table_copy_free(&world->copy, 1);
+    table_copy_free(&world->copy);
     snapshot_free(&world->initial);
     stop_free(&world->stop);
     relation_free(world->relation);
@@ -318,10 +332,10 @@ START_TEST(a_copy_made_again_must_see_all_that_had_begun_before_it)
     claim(&world, 0);
     ck_assert(handoff_open(world.handoff, 0, 0, &place));
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "755:760:755", &world.err),
-                     SNAPSHOT_TOO_OLD); /* committed, and waiting to be seen */
+                     SNAPSHOT_HAS_OPEN); /* committed, and waiting to be seen */
     ck_assert(handoff_open(world.handoff, 0, 0, &place));
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "758:758:", &world.err),
-                     SNAPSHOT_TOO_OLD); /* the newest ones, still running */
+                     SNAPSHOT_HAS_OPEN); /* the newest ones, still running */
     ck_assert(handoff_open(world.handoff, 0, 0, &place));
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "760:765:761", &world.err),
                      SNAPSHOT_TAKEN);
@@ -568,6 +582,35 @@ START_TEST(chunks_that_clash_make_the_copy_begin_anew_as_one)
 }
 END_TEST
 
+START_TEST(a_table_with_rows_of_others_is_not_emptied_for_a_clash)
+{
+    struct world world;
+    struct chunk_place place;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    start_reading(&world, 0, "750:750:");
+    char *upto[] = {(char[]){"100"}};
+    const struct chunk_record record = {
+        .upto = upto, .snapshot = (char[]){"750:750:"}, .lsn = 5, .met = 1};
+    ck_assert_int_eq(handoff_loaded(world.handoff, 0, &record, &world.err), CHUNK_IS_LOADED);
+    ck_assert(!world.contract->ops->refused(world.contract, 0));
+    ck_assert(!handoff_begin_anew(world.handoff, 0));
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert(place.staged);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_chunk_that_failed_at_rows_of_others_tells_as_well)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    handoff_met_rows(world.handoff, 0);
+    ck_assert(!handoff_begin_anew(world.handoff, 0));
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(a_stream_without_changes_hears_that_a_copy_must_begin_anew)
 {
     struct world world;
@@ -619,12 +662,34 @@ START_TEST(chunks_that_the_target_has_lost_are_to_come_again)
     world.kept = 2;
     ck_assert(world.contract->ops->resume(world.contract, &world.err));
     ck_assert_int_eq(judge(&world, 760, "150"), 'a');
+    ck_assert_int_eq(world.reloads, 0);
     world.kept = 1;
     ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(world.reloads, 1);
+    ck_assert_uint_eq(world.chunks_reloaded, 1);
     ck_assert_int_eq(judge(&world, 760, "50"), 'a');
     ck_assert_int_eq(judge(&world, 760, "150"), 'd');
     claim(&world, 0);
     ck_assert_uint_eq(start_reading(&world, 0, "770:770:").number, 1);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_run_that_could_not_copy_lost_chunks_again_ends)
+{
+    struct world world;
+    open_world(&world);
+    world.alone = true;
+    ck_assert(create(&world, ""));
+    plan(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    ck_assert(!world.contract->ops->still_kept(world.contract, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_RETRY);
+    ck_assert(!world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_CONFIG);
+    ck_assert_str_ne(world.err.remedy, "");
     close_world(&world);
 }
 END_TEST
@@ -850,6 +915,7 @@ START_TEST(what_is_kept_is_taken_up_again)
     char *upto[] = {mem_string("100")};
     open_world(&world);
     world.copy.plan = plan_of(false, true);
+    world.copy.key_count = 1;
     world.copy.chunk_count = 1;
     world.copy.chunks = mem_zero(1, sizeof *world.copy.chunks);
     world.copy.chunks[0] = (struct chunk_record){.upto = mem_zero(1, sizeof(char *)),
@@ -924,10 +990,13 @@ int main(void)
         a_truncate_is_applied_where_no_chunk_holds_what_came_after,
         a_truncate_amid_the_copy_makes_it_begin_anew,
         chunks_that_clash_make_the_copy_begin_anew_as_one,
+        a_table_with_rows_of_others_is_not_emptied_for_a_clash,
+        a_chunk_that_failed_at_rows_of_others_tells_as_well,
         a_stream_without_changes_hears_that_a_copy_must_begin_anew,
         rows_of_the_application_are_not_emptied_for_a_clash,
         a_table_that_cannot_be_emptied_ends_the_resuming,
         chunks_that_the_target_has_lost_are_to_come_again,
+        a_run_that_could_not_copy_lost_chunks_again_ends,
         a_chunk_behind_a_lost_one_does_not_stand_for_it,
         what_was_emptied_and_is_back_is_taken_up_again,
         a_copy_that_has_lost_chunks_is_not_finished,

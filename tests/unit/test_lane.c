@@ -1,7 +1,10 @@
 /* Lanes: how many rows a copy will have, seen from what is loaded. */
+#include "backfill/chunk_key.h"
 #include "backfill/lane.h"
 #include "base/mem.h"
 #include "unit.h"
+
+#include <stdio.h>
 
 static const struct copy_key_column COLUMN = {"id", "pg_catalog.int4", KEY_SIGNED};
 static const struct copy_key KEY = {1, &COLUMN};
@@ -23,13 +26,14 @@ static struct lanes four_lanes(void)
 static void load(struct lanes *lanes, uint32_t lane, uint64_t rows, const char *upto)
 {
     struct err err = {0};
+    lsn_t lsn = 5 + lanes->items[lane].loaded;
     char *texts[] = {(char *)(uintptr_t)upto};
     const struct chunk_record record = {
         .lane = lane,
-        .number = (uint32_t)lanes->items[lane].chunk_count,
+        .number = lanes->items[lane].loaded,
         .upto = upto == NULL ? NULL : texts,
         .snapshot = (char[]){"10:10:"},
-        .lsn = 5,
+        .lsn = lsn,
         .rows = rows,
     };
     ck_assert_msg(lanes_add(lanes, &record, &err), "%s", err.message);
@@ -73,12 +77,64 @@ START_TEST(lanes_at_their_end_tell_of_the_others)
 }
 END_TEST
 
+/* Lane 1 has the keys from 10 to 19. */
+static const struct chunk *chunk_of(struct lanes *lanes, const char *id)
+{
+    struct buf key = {0};
+    ck_assert(chunk_key_append_text(&COLUMN, id, &key));
+    const struct chunk *chunk = lane_find(lanes_find(lanes, &key), &key);
+    buf_free(&key);
+    return chunk;
+}
+
+START_TEST(chunks_that_are_passed_become_one)
+{
+    struct lanes lanes = four_lanes();
+    const struct lane *lane = &lanes.items[1];
+    for (int upto = 11; upto < 17; upto++) {
+        char text[8];
+        snprintf(text, sizeof text, "%d", upto);
+        load(&lanes, 1, 1, text);
+    }
+    ck_assert(!lanes_pass(&lanes, 8));
+    ck_assert_uint_eq(lane->chunk_count, 3);
+    ck_assert(!chunk_of(&lanes, "10")->judges && !chunk_of(&lanes, "14")->judges);
+    ck_assert(chunk_of(&lanes, "15")->judges && chunk_of(&lanes, "16")->judges);
+    ck_assert_ptr_null(chunk_of(&lanes, "17"));
+    ck_assert(!lanes_pass(&lanes, 9));
+    ck_assert_uint_eq(lane->chunk_count, 2);
+    load(&lanes, 1, 1, NULL);
+    ck_assert_uint_eq(lane->loaded, 7);
+    ck_assert(!lanes_pass(&lanes, 20));
+    ck_assert_uint_eq(lane->chunk_count, 1);
+    ck_assert(!chunk_of(&lanes, "10")->judges && !chunk_of(&lanes, "19")->judges);
+    ck_assert_ptr_null(chunk_of(&lanes, "20"));
+    lanes_free(&lanes);
+}
+END_TEST
+
+START_TEST(a_long_copy_that_the_stream_follows_takes_no_memory)
+{
+    struct lanes lanes = four_lanes();
+    for (int i = 0; i < 100000; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%d", 1000 + i);
+        load(&lanes, 3, 1, text);
+        ck_assert(!lanes_pass(&lanes, 5 + (lsn_t)i));
+        ck_assert_uint_le(lanes.items[3].chunk_count, 2);
+    }
+    lanes_free(&lanes);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
         before_a_lane_has_ended_the_statistics_stand,
         a_lane_with_more_rows_than_it_should_raises_the_sum,
         lanes_at_their_end_tell_of_the_others,
+        chunks_that_are_passed_become_one,
+        a_long_copy_that_the_stream_follows_takes_no_memory,
     };
     return unit_run("lane", tests, UNIT_COUNT(tests));
 }
