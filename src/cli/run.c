@@ -35,9 +35,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* While behind, batches are this large (pipeline/handover.h). At most seven of these bytes are
- * decoded at a time: two each are received, queued and applied (of one transaction that is cut), and
- * what the rules make of one. */
+/* While behind, batches are this large (pipeline/handover.h). A transaction that is cut inside has
+ * pieces of two: one each is received, queued and applied, and the rules make another of that, so
+ * eight times BATCH_BYTES are the most that decoded rows take. */
 #define BATCH_BYTES (16U << 20)
 #define BATCH_CHANGES 50000
 #define QUEUE_BYTES (32U << 20)
