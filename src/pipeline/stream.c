@@ -18,7 +18,7 @@
 #define FEEDBACK_EVERY USEC_PER_SEC
 #define FEEDBACK_SOONEST (100 * USEC_PER_MS)
 /* A batch that takes longer to apply has the receive thread go on beside it. */
-#define LENT_FOR (2 * USEC_PER_MS)
+#define LENT_FOR (10 * USEC_PER_MS)
 #define PUSH_WAIT (500 * USEC_PER_MS)
 #define SPARE_BATCHES 3
 /* How often the target is asked what is durable while something is not yet. */
