@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONTROL_LAYOUT 3
+#define CONTROL_LAYOUT 4
 #define COPIERS_PATIENCE (60 * USEC_PER_SEC)
 #define COPIERS_PAUSE (50 * USEC_PER_MS)
 
@@ -22,7 +22,7 @@ static const char *const STATES[] = {"none", "creating", "started"};
 static const char INSTALL_SQL[] =
     "BEGIN;" INSTALL_LOCK "CREATE SCHEMA IF NOT EXISTS slackwater;"
     "CREATE TABLE IF NOT EXISTS slackwater.layout (version int NOT NULL);"
-    "DELETE FROM slackwater.layout; INSERT INTO slackwater.layout VALUES (3);"
+    "DELETE FROM slackwater.layout; INSERT INTO slackwater.layout VALUES (4);"
     "CREATE TABLE IF NOT EXISTS slackwater.migration ("
     "  name text PRIMARY KEY,"
     "  state text NOT NULL,"
@@ -52,7 +52,7 @@ static const char INSTALL_SQL[] =
     "  plan_made boolean NOT NULL DEFAULT false,"
     "  whole boolean NOT NULL DEFAULT false,"
     "  staged boolean NOT NULL DEFAULT false,"
-    "  bounds text[],"
+    "  bounds text[]," /* arrays of texts, as text */
     "  begun int NOT NULL DEFAULT 0,"  /* anew, so often */
     "  key text NOT NULL DEFAULT ''," /* columns that bounds and chunks are of */
     "  finished_at timestamptz,"
@@ -434,6 +434,31 @@ bool control_read_paused(struct session *session, const char *migration, bool *p
     return found || no_migration(migration, err);
 }
 
+/* With a NULL behind its values. */
+static bool read_bound(const char *text, char ***bound, struct err *err)
+{
+    size_t size = 0;
+    if (!text_array_parse(text, bound, &size, err))
+        return false;
+    *bound = mem_grow(*bound, size + 1, sizeof **bound);
+    (*bound)[size] = NULL;
+    return true;
+}
+
+static bool read_bounds(const char *text, struct copy_plan *plan, struct err *err)
+{
+    char **arrays = NULL;
+    size_t count = 0;
+    if (!text_array_parse(text, &arrays, &count, err))
+        return false;
+    plan->bounds = mem_zero(count + 1, sizeof *plan->bounds);
+    while (plan->bound_count < count &&
+           read_bound(arrays[plan->bound_count], &plan->bounds[plan->bound_count], err))
+        plan->bound_count++;
+    text_array_free(arrays, count);
+    return plan->bound_count == count;
+}
+
 static bool read_copy(const PGresult *r, int row, struct control_copy *found, struct err *err)
 {
     struct copy_plan *plan = &found->copy.plan;
@@ -451,7 +476,7 @@ static bool read_copy(const PGresult *r, int row, struct control_copy *found, st
     plan->key = optional_text(r, row, 12);
     found->stats_reset = optional_text(r, row, 13);
     return PQgetisnull(r, row, 8) ||
-           text_array_parse(PQgetvalue(r, row, 8), &plan->bounds, &plan->bound_count, err);
+           read_bounds(PQgetvalue(r, row, 8), plan, err);
 }
 
 static bool read_copies(struct session *session, const char *migration,

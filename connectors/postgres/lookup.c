@@ -152,7 +152,8 @@ static enum lookup_result ask(struct pg_lookup *l, const struct value *key, stru
 {
     char *text = mem_string_sized(key->data, key->size);
     const char *values[] = {text};
-    PGresult *result = session_query_prepared(&l->session, STATEMENT, 1, values, err);
+    PGresult *result =
+        session_query_prepared(&l->session, STATEMENT, 1, values, NULL, NULL, err);
     int rows = result ? PQntuples(result) : 0;
 
     enum lookup_result failed = result ? LOOKUP_FOUND : judge(l, text, err);

@@ -348,9 +348,10 @@ bool session_parameter_type(struct session *session, const char *name, Oid *type
 }
 
 PGresult *session_query_prepared(struct session *session, const char *name, int count,
-                                 const char *const *values, struct err *err)
+                                 const char *const *values, const int *lengths,
+                                 const int *formats, struct err *err)
 {
-    if (!PQsendQueryPrepared(session->conn, name, count, values, NULL, NULL, 0)) {
+    if (!PQsendQueryPrepared(session->conn, name, count, values, lengths, formats, 0)) {
         session_connection_error(session, err);
         return NULL;
     }

@@ -141,11 +141,28 @@ static bool must_stage(struct pg_table_writer *w, uint32_t source, bool *staged,
     return true;
 }
 
+/* An array of arrays as text: they are of different sizes. */
+static void append_bounds(struct buf *arrays, const struct copy_plan *plan)
+{
+    struct buf bound = {0};
+    buf_append_char(arrays, '{');
+    for (size_t i = 0; i < plan->bound_count; i++) {
+        const char *const *values = (const char *const *)plan->bounds[i];
+        buf_clear(&bound);
+        text_array_append(&bound, values, copy_bound_size(values));
+        if (i > 0)
+            buf_append_char(arrays, ',');
+        text_array_append_item(arrays, bound.data, bound.size);
+    }
+    buf_append_char(arrays, '}');
+    buf_free(&bound);
+}
+
 static bool keep_plan(struct pg_table_writer *w, uint32_t source, const struct copy_plan *plan,
                       struct err *err)
 {
     struct buf bounds = {0};
-    text_array_append(&bounds, (const char *const *)plan->bounds, plan->bound_count);
+    append_bounds(&bounds, plan);
     const char *values[] = {w->config.migration, w->config.sources[source],
                             plan->whole ? "t" : "f", plan->staged ? "t" : "f", bounds.data,
                             plan->key};

@@ -22,6 +22,9 @@
 #define HELD_PAUSE (100 * USEC_PER_MS) /* between two looks at the brake, or at a failure */
 #define ROW_ARENA_KEEP (1 << 20)
 #define LANES_PER_WORKER 4 /* so that no worker is left with a long one at the end */
+#define LANES_MOST 4096    /* each has a bound in the question where a key lies */
+#define USUAL_ROWS 200000  /* in a second, of a worker */
+#define USUAL_BYTES (64 << 20)
 #define CLASHES_MOST 5     /* of one chunk, before its table is copied as one */
 #define PASS_PAUSE (50 * USEC_PER_MS)
 #define CHUNK_ROWS_LEAST 500
@@ -365,7 +368,7 @@ static bool read_and_write(struct worker *worker, struct chunk_work *work, struc
     work->record.lane = work->lane;
     work->record.number = work->place.number;
     work->record.begun = work->place.begun;
-    work->place.range.most_rows = work->place.whole ? 0 : worker->chunk_rows;
+    work->place.range.most_rows = work->place.to_end ? 0 : worker->chunk_rows;
     work->staged = work->staged || work->place.staged;
     if (!worker->writer->ops->begin(worker->writer, task->table, work->staged, err) ||
         !copy_parts(worker, work, err) ||
@@ -603,6 +606,28 @@ static bool copy_lane(struct worker *worker, const struct copy_task *task, uint3
     return end != CHUNK_FAILED;
 }
 
+static uint64_t in_chunk_time(const struct copier *copier, uint64_t per_second)
+{
+    return (uint64_t)((double)per_second * (double)copier->config.chunk_time / USEC_PER_SEC) + 1;
+}
+
+/* Lanes of one chunk each are to be of the size that chunks come to have. */
+static size_t lanes_of(const struct copier *copier, const struct copy_task *task)
+{
+    size_t lanes = (size_t)copier->config.workers * LANES_PER_WORKER;
+    if (!copy_key_is_asked(task->key))
+        return lanes;
+    uint64_t rows = first_rows(copier);
+    uint64_t usual = in_chunk_time(copier, USUAL_ROWS);
+    if (!is_limited(copier) && usual > rows)
+        rows = usual;
+    uint64_t by_rows = task->rows / rows;
+    uint64_t by_bytes = task->bytes / in_chunk_time(copier, USUAL_BYTES);
+    uint64_t wanted = by_rows > by_bytes ? by_rows : by_bytes;
+    wanted = wanted > LANES_MOST ? LANES_MOST : wanted;
+    return wanted > lanes ? (size_t)wanted : lanes;
+}
+
 static bool make_plan(struct worker *worker, const struct copy_task *task,
                       struct copy_plan *plan, struct err *err)
 {
@@ -612,7 +637,7 @@ static bool make_plan(struct worker *worker, const struct copy_task *task,
         return false;
     if (task->chunked && !handoff_must_be_whole(copier->config.handoff, task->table) &&
         !worker->reader->ops->plan(worker->reader, task->parts[0].source, task->key,
-                                   (size_t)copier->config.workers * LANES_PER_WORKER, plan, err))
+                                   lanes_of(copier, task), plan, err))
         return false;
     plan->made = true;
     plan->key = copy_key_text(task->key);

@@ -35,6 +35,10 @@
  * without that commit, and is behind what the source was told. The
  * backfill is complete when the last table is. docs/spec/ has the model.
  *
+ * Where only the source knows the order of a table's keys it is asked which lane a change's key
+ * lies in (asked_keys.h), for the changes of a batch at once, and not under the lock: bounds are
+ * taken away by nobody but the apply thread, which asks.
+ *
  * Functions of the workers may be called from any thread; those of the contract (handoff.h of
  * the pipeline) from the apply thread. */
 #ifndef BACKFILL_HANDOFF_H
@@ -44,6 +48,7 @@
 #include "base/err.h"
 #include "base/stop.h"
 #include "pipeline/handoff.h"
+#include "pipeline/key_places.h"
 #include "pipeline/table_copy.h"
 
 struct table_handoff;
@@ -58,6 +63,7 @@ struct handoff_config {
     /* The source's position now: the last run has read no row again past it. */
     lsn_t started_at;
     const bool *waits; /* by table: not to be copied in this run; NULL: none; borrowed */
+    struct key_places *places; /* the apply thread's; NULL: no key's order is asked; borrowed */
     bool alone; /* the copy is over before the stream begins: nothing can be copied again */
     const struct stop *stop;
     /* Called in resume(). Empties the table at the target (table_writer_ops.reset). */
@@ -122,6 +128,7 @@ struct chunk_place {
     uint32_t number;
     uint32_t begun; /* of the chunk's record */
     bool whole;     /* the lane's end is the table's: no order, no bounds */
+    bool to_end;    /* it reaches the lane's end */
     bool staged;
     struct copy_range range; /* most_rows is the caller's to set */
 };

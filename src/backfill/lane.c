@@ -37,6 +37,21 @@ void lanes_free(struct lanes *lanes)
     *lanes = (struct lanes){0};
 }
 
+/* Where the lane behind a bound begins. */
+static bool encode_lower(const struct lanes *lanes, size_t bound, struct buf *lower)
+{
+    char *const *values = lanes->plan.bounds[bound];
+    if (copy_key_is_asked(lanes->key)) {
+        chunk_key_append_place((uint32_t)bound + 1, lower);
+        return true;
+    }
+    for (uint16_t i = 0; values[i] != NULL; i++)
+        if (i >= lanes->key->count ||
+            !chunk_key_append_text(&lanes->key->columns[i], values[i], lower))
+            return false;
+    return true;
+}
+
 bool lanes_plan(struct lanes *lanes, const struct copy_key *key, struct copy_plan *plan,
                 struct err *err)
 {
@@ -45,11 +60,13 @@ bool lanes_plan(struct lanes *lanes, const struct copy_key *key, struct copy_pla
     lanes->items = mem_zero(lanes->count, sizeof *lanes->items);
     for (size_t i = 0; i < lanes->plan.bound_count; i++) {
         struct buf *lower = &lanes->items[i + 1].lower;
-        if (!copy_key_usable(key) ||
-            !chunk_key_append_text(&key->columns[0], lanes->plan.bounds[i], lower) ||
+        size_t size = copy_bound_size((const char *const *)lanes->plan.bounds[i]);
+        if (size > lanes->bound_columns)
+            lanes->bound_columns = (uint16_t)size;
+        if (!encode_lower(lanes, i, lower) ||
             chunk_key_compare(&lanes->items[i].lower, lower) >= 0)
             return err_set(err, ERR_CORRUPT, "\"%.60s\" does not bound a lane",
-                           lanes->plan.bounds[i]);
+                           lanes->plan.bounds[i][0] == NULL ? "" : lanes->plan.bounds[i][0]);
     }
     return true;
 }

@@ -24,6 +24,7 @@
 #include "postgres/claim.h"
 #include "postgres/continuity.h"
 #include "postgres/deferred_index.h"
+#include "postgres/key_places.h"
 #include "postgres/probe.h"
 #include "postgres/row_reader.h"
 #include "postgres/source.h"
@@ -71,6 +72,7 @@ struct run {
     struct lookup_maker lookup_maker;
     struct transform *transform;
     struct row_reader *row_reader;
+    struct key_places *key_places;
     struct copy_tasks tasks;
     struct stop copy_stop; /* the copiers': ends them with the run, also when that fails */
     struct table_handoff *handoff;
@@ -571,6 +573,7 @@ static bool make_handoff(struct run *run, struct err *err)
         .applied = run->migration.control.applied,
         .started_at = run->started_at,
         .waits = run->choice.left_out,
+        .places = run->key_places,
         .alone = !runs_beside_stream(run),
         .stop = run->migration.stop,
         .reset = reset_copy,
@@ -707,6 +710,7 @@ static void make_connectors(struct run *run)
     run->row_reader =
         pg_row_reader_create(run->config->source_dsn, m->source_catalog, m->stop);
     run->transform->row_reader = run->row_reader;
+    run->key_places = pg_key_places_create(run->config->source_dsn, m->source_count, m->stop);
     run->sink = pg_sink_create(&(struct pg_sink_config){
         .dsn = run->config->target_dsn,
         .migration = run->config->migration,
@@ -816,6 +820,7 @@ static void destroy_run(struct run *run)
     run->transform->ops->destroy(run->transform);
     run->row_reader->ops->destroy(run->row_reader);
     handoff_destroy(run->handoff);
+    run->key_places->ops->destroy(run->key_places);
     for (size_t i = 0; i < run->migration.source_count; i++) {
         table_copy_free(&run->copies[i]);
         free(run->partitions[i]);

@@ -17,6 +17,8 @@ static void column_clear(struct catalog_column *column)
     free(column->base_name);
     free(column->expression);
     free(column->collation);
+    free(column->order_collation);
+    free(column->order_version);
     free(column->domain);
     free(column->comment);
 }
@@ -124,6 +126,7 @@ void catalog_free(struct catalog *catalog)
     free(catalog->role);
     free(catalog->encoding);
     free(catalog->collation);
+    free(catalog->collation_version);
     free(catalog->system_identifier);
     free(catalog);
 }

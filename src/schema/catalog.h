@@ -55,6 +55,10 @@ struct catalog_column {
     bool generated;        /* GENERATED ALWAYS AS (...) STORED or VIRTUAL: never written */
     char *expression;      /* the default's, or the generation's; NULL: none (or not known) */
     char *collation;       /* "schema.name" where it is not the type's own; else NULL */
+    char *order_collation; /* what its values are ordered by, the type's own too, as SQL has it:
+                              pg_catalog."en_US"; NULL: by none, or not known */
+    char *order_version;   /* of the library behind it, where the column is one of the first two of
+                              a unique index, and the server tells; else NULL */
     bool loose;    /* by its collation texts are equal whose bytes differ (not deterministic) */
     char *comment; /* NULL: none */
     char *domain;  /* what its domains ask of a VALUE: "(VALUE > 0) AND (...)"; NULL: nothing */
@@ -165,6 +169,7 @@ struct catalog {
     char *role;      /* connected as */
     char *encoding;  /* server_encoding */
     char *collation; /* datcollate, or the ICU locale */
+    char *collation_version; /* of the library behind that, where the server tells; else NULL */
     char *system_identifier;
     uint32_t timeline;
     bool superuser;

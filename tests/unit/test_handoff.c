@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,10 +34,36 @@ struct world {
     bool kept_finished;
     bool reset_is_lost;   /* by the target */
     bool load_fails;
+    struct key_places places;
+    int asked;
+    int forgotten;
+    bool source_away;
     int reloads;
     size_t chunks_reloaded;
     struct err err;
 };
+
+/* A source that orders keys by their size: those of four digits lie behind the bound. */
+static bool find_places(struct key_places *places, const struct key_division *division,
+                        size_t count, const struct value *const *keys, uint32_t *found,
+                        struct err *err)
+{
+    struct world *world = (struct world *)(void *)((char *)places - offsetof(struct world, places));
+    ck_assert_uint_eq(division->bound_count, 1);
+    ck_assert_str_eq(division->bounds[0][0], "1000");
+    world->asked++;
+    (void)handoff_last(world->handoff, 0); /* takes the lock */
+    for (size_t i = 0; i < count; i++)
+        found[i] = keys[i]->size >= 4;
+    return !world->source_away || err_set(err, ERR_RETRY, "the source is away");
+}
+
+static void forget_places(struct key_places *places, uint32_t table)
+{
+    struct world *world = (struct world *)(void *)((char *)places - offsetof(struct world, places));
+    ck_assert_uint_eq(table, 0);
+    world->forgotten++;
+}
 
 static bool reset(void *context, uint32_t table, bool whole, struct err *err)
 {
@@ -53,7 +80,8 @@ static struct copy_plan plan_of(bool whole, bool staged)
     if (!whole) {
         plan.bound_count = 1;
         plan.bounds = mem_zero(1, sizeof *plan.bounds);
-        plan.bounds[0] = mem_string("1000");
+        plan.bounds[0] = mem_zero(2, sizeof **plan.bounds);
+        plan.bounds[0][0] = mem_string("1000");
     }
     return plan;
 }
@@ -98,6 +126,7 @@ static bool create(struct world *world, const char *note)
         .initial = &world->initial,
         .started_at = world->started_at,
         .waits = &world->waits,
+        .places = &world->places,
         .alone = world->alone,
         .stop = &world->stop,
         .reset = reset,
@@ -116,7 +145,8 @@ static void open_world(struct world *world)
 {
     *world = (struct world){.copy.needed = true};
     log_setup(LOG_ERROR, LOG_TEXT);
-    world->column = (struct copy_key_column){"id", "pg_catalog.int4", KEY_SIGNED};
+    world->column = (struct copy_key_column){
+        .name = "id", .type = "pg_catalog.int4", .order = KEY_SIGNED};
     world->key = (struct copy_key){1, &world->column};
     ck_assert(snapshot_parse(INITIAL, &world->initial, &world->err));
     stop_init(&world->stop);
@@ -887,6 +917,145 @@ START_TEST(a_change_without_its_key_is_refused)
 }
 END_TEST
 
+/* ---- keys that the source is asked about ---- */
+
+static void open_asked(struct world *world)
+{
+    static const struct key_places_ops OPS = {.find = find_places, .forget = forget_places};
+    open_world(world);
+    world->column.order = KEY_ASKED;
+    world->places.ops = &OPS;
+    ck_assert(create(world, ""));
+}
+
+static void foresee(struct world *world, const char *id)
+{
+    struct value values[] = {{"x", 1, VALUE_TEXT}, {id, (uint32_t)strlen(id), VALUE_TEXT}};
+    const struct row row = {values, 2};
+    world->contract->ops->foresee(world->contract, 0, world->relation, &row);
+}
+
+START_TEST(the_source_tells_the_lane_of_a_key)
+{
+    struct world world;
+    open_asked(&world);
+    foresee(&world, "1");
+    ck_assert_int_eq(judge(&world, 740, "0001"), 'd');
+    ck_assert_int_eq(world.asked, 0); /* there are no lanes yet */
+    plan(&world, false, false);
+    claim(&world, 0);
+    struct chunk_place place = start_reading(&world, 0, "750:750:");
+    ck_assert(place.to_end);
+    loaded(&world, 0, 0, NULL, "750:750:", 500);
+    ck_assert_int_eq(judge(&world, 760, "999"), 'a');
+    ck_assert_int_eq(judge(&world, 740, "999"), 'd');
+    ck_assert_int_eq(judge(&world, 760, "0001"), 'd'); /* its chunk is to come */
+    claim(&world, 1);
+    load(&world, 1, NULL, "765:765:", 600);
+    ck_assert_int_eq(judge(&world, 770, "0001"), 'a');
+    ck_assert_int_eq(world.asked, 2);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_batch_of_keys_is_asked_about_at_once)
+{
+    struct world world;
+    char id[16];
+    open_asked(&world);
+    plan(&world, false, false);
+    claim(&world, 0);
+    claim(&world, 1);
+    load(&world, 1, NULL, "750:750:", 500);
+    for (int i = 0; i < 2000; i++) {
+        snprintf(id, sizeof id, "%d", i);
+        foresee(&world, id);
+    }
+    for (int i = 0; i < 2000; i++) {
+        snprintf(id, sizeof id, "%d", i);
+        ck_assert_int_eq(judge(&world, 760, id), i >= 1000 ? 'a' : 'd');
+    }
+    ck_assert_int_eq(world.asked, 1);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(without_the_sources_answer_nothing_is_judged)
+{
+    struct world world;
+    open_asked(&world);
+    plan(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, NULL, "750:750:", 500);
+    world.source_away = true;
+    ck_assert_int_eq(judge(&world, 760, "5"), 'r');
+    world.source_away = false;
+    ck_assert_int_eq(judge(&world, 760, "5"), 'a');
+    struct value values[] = {{"x", 1, VALUE_TEXT}, {NULL, 0, VALUE_UNCHANGED}};
+    const struct row row = {values, 2};
+    enum handoff_verdict verdict;
+    ck_assert(!world.contract->ops->judge(world.contract, 0, 760, world.relation, &row, &verdict,
+                                          &world.err));
+    ck_assert_int_eq(world.err.class, ERR_DATA);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(what_was_told_is_forgotten_with_the_bounds)
+{
+    struct world world;
+    open_asked(&world);
+    plan(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, NULL, "750:750:", 500);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    ck_assert_int_eq(judge(&world, 760, "5"), 'a');
+    ck_assert_int_eq(judge_truncate(&world, 770), 'r');
+    world.kept = 1;
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_gt(world.forgotten, 0);
+    plan(&world, false, false);
+    ck_assert_int_eq(judge(&world, 760, "5"), 'd');
+    ck_assert_int_eq(world.asked, 2);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_whole_copy_asks_nobody)
+{
+    struct world world;
+    open_asked(&world);
+    plan(&world, true, false);
+    claim(&world, 0);
+    load(&world, 0, NULL, "750:750:", 500);
+    foresee(&world, "5");
+    ck_assert_int_eq(judge(&world, 760, "5"), 'a');
+    ck_assert_int_eq(world.asked, 0);
+    close_world(&world);
+}
+END_TEST
+
+/* What orders the keys is part of what they are: another library may order otherwise. */
+START_TEST(a_copy_by_another_version_of_the_collation_is_refused)
+{
+    struct world world;
+    open_asked(&world);
+    handoff_destroy(world.handoff);
+    world.handoff = NULL;
+    world.column.collation = "pg_catalog.\"en_US\"";
+    world.column.version = "2.36";
+    world.copy = (struct table_copy){.needed = true, .plan = plan_of(false, false)};
+    world.copy.plan.key = copy_key_text(&world.key);
+    ck_assert_str_eq(world.copy.plan.key,
+                     "id pg_catalog.int4 COLLATE pg_catalog.\"en_US\" 2.36");
+    world.column.version = "2.39";
+    ck_assert(!create(&world, ""));
+    ck_assert_int_eq(world.err.class, ERR_CONFIG);
+    ck_assert(strstr(world.err.message, "2.36") != NULL);
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(a_table_that_waits_is_neither_copied_nor_waited_for)
 {
     struct world world;
@@ -930,11 +1099,11 @@ START_TEST(what_is_kept_is_taken_up_again)
     ck_assert_uint_eq(place.number, 1);
     ck_assert(place.staged);
     ck_assert_str_eq(place.range.after[0], "100");
-    ck_assert_str_eq(place.range.below, "1000");
+    ck_assert_str_eq(place.range.below[0], "1000");
     ck_assert_ptr_null(place.range.from);
     claim(&world, 1);
     place = start_reading(&world, 1, "760:760:");
-    ck_assert_str_eq(place.range.from, "1000");
+    ck_assert_str_eq(place.range.from[0], "1000");
     ck_assert_ptr_null(place.range.below);
     close_world(&world);
 }
@@ -947,7 +1116,7 @@ START_TEST(what_does_not_fit_together_is_refused)
     ck_assert(!create(&world, "nonsense"));
     ck_assert_int_eq(world.err.class, ERR_CORRUPT);
     world.copy.plan = plan_of(false, false);
-    strcpy(world.copy.plan.bounds[0], "x");
+    strcpy(world.copy.plan.bounds[0][0], "x");
     ck_assert(!create(&world, ""));
     ck_assert_int_eq(world.err.class, ERR_CORRUPT);
     close_world(&world);
@@ -1008,6 +1177,12 @@ int main(void)
         a_passed_chunk_judges_no_more,
         a_whole_table_needs_no_key,
         a_change_without_its_key_is_refused,
+        the_source_tells_the_lane_of_a_key,
+        a_batch_of_keys_is_asked_about_at_once,
+        without_the_sources_answer_nothing_is_judged,
+        what_was_told_is_forgotten_with_the_bounds,
+        a_whole_copy_asks_nobody,
+        a_copy_by_another_version_of_the_collation_is_refused,
         a_table_that_waits_is_neither_copied_nor_waited_for,
         what_is_kept_is_taken_up_again,
         what_does_not_fit_together_is_refused,
