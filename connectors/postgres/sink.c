@@ -29,6 +29,43 @@ static uint64_t tag_of(enum question question, uint32_t change, enum statement_t
     return (uint64_t)question << 40 | (uint64_t)tells << 32 | change;
 }
 
+/* What every batch is framed by, prepared at connect: parsing and planning it again would cost a
+ * small transaction more than its own change. */
+enum frame {
+    FRAME_BEGIN,
+    FRAME_DEFER,
+    FRAME_PROGRESS,
+    FRAME_PROGRESS_ORIGIN,
+    FRAME_COMMIT,
+    FRAME_POSITIONS,
+};
+
+#define PROGRESS_SQL                                                                             \
+    "UPDATE slackwater.progress SET lsn = $2::pg_lsn,"                                           \
+    " commit_at = coalesce($3::timestamptz, commit_at), note = coalesce($4, note),"              \
+    " applied_at = clock_timestamp() WHERE migration = $1"
+
+static const struct {
+    const char *name;
+    const char *sql;
+    enum question question;
+} FRAMES[] = {
+    [FRAME_BEGIN] = {"slackwater_begin", "BEGIN", Q_OTHER},
+    [FRAME_DEFER] = {"slackwater_defer", "SET CONSTRAINTS ALL DEFERRED", Q_OTHER},
+    [FRAME_PROGRESS] = {"slackwater_progress", PROGRESS_SQL, Q_PROGRESS},
+    /* A batch that ends no transaction has no time, and is of no origin. */
+    [FRAME_PROGRESS_ORIGIN] = {"slackwater_progress_origin",
+                               PROGRESS_SQL
+                               " RETURNING CASE WHEN $3::timestamptz IS NOT NULL THEN"
+                               " pg_replication_origin_xact_setup($2::pg_lsn, $3::timestamptz)"
+                               "::text END",
+                               Q_PROGRESS},
+    [FRAME_COMMIT] = {"slackwater_commit", "COMMIT", Q_OTHER},
+    [FRAME_POSITIONS] = {"slackwater_positions",
+                         "SELECT pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn()",
+                         Q_POSITIONS},
+};
+
 /* One shape of statement for one table. */
 struct shape {
     enum statement_kind kind;
@@ -42,10 +79,10 @@ struct table_shapes {
     size_t count;
 };
 
-/* A commit that may not be on the target's disk yet. */
+/* Commits up to here may not be on the target's disk yet. */
 struct pending {
     lsn_t source; /* end LSN applied */
-    lsn_t target; /* not before its commit record's end */
+    lsn_t target; /* not before its commit record's end: where the WAL was when we asked */
 };
 
 struct pg_sink {
@@ -63,7 +100,9 @@ struct pg_sink {
 
     struct pending pending[PENDING_MOST];
     size_t pending_count;
-    lsn_t flushed; /* source position */
+    lsn_t committed; /* source position, as the next two */
+    lsn_t placed;    /* of the newest pending one; commits behind it wait for a question */
+    lsn_t flushed;
     usec_t asked_at;
 
     const struct batch *batch; /* being applied */
@@ -394,15 +433,19 @@ static void note_commit(struct pg_sink *s, lsn_t source, lsn_t target)
     /* Full: the newest entry takes the place of the last, which only makes it wait longer. */
     size_t at = s->pending_count < PENDING_MOST ? s->pending_count++ : PENDING_MOST - 1;
     s->pending[at] = (struct pending){.source = source, .target = target};
+    s->placed = source;
 }
 
-static bool on_positions_answer(struct pg_sink *s, const PGresult *result, struct err *err)
+/* `committed`: what was committed when the question was answered. */
+static bool on_positions_answer(struct pg_sink *s, const PGresult *result, lsn_t committed,
+                                struct err *err)
 {
     lsn_t inserted;
     lsn_t flushed;
     if (!read_lsn(result, 0, &inserted) || !read_lsn(result, 1, &flushed))
         return err_set(err, ERR_BUG, "target: unexpected answer to the WAL position question");
-    note_commit(s, s->batch->end_lsn, inserted);
+    if (committed > s->placed)
+        note_commit(s, committed, inserted);
     note_flush(s, flushed);
     return true;
 }
@@ -422,7 +465,7 @@ static bool on_answer(void *context, uint64_t tag, const PGresult *result, struc
     case Q_PROGRESS:
         return on_progress_answer(result, err);
     case Q_POSITIONS:
-        return on_positions_answer(s, result, err);
+        return on_positions_answer(s, result, s->batch->end_lsn, err);
     }
     return true;
 }
@@ -475,48 +518,55 @@ static const struct transaction *last_transaction(const struct batch *batch)
     return NULL;
 }
 
-static bool send_origin(struct pg_sink *s, const char *lsn, const char *commit_at,
-                        struct err *err)
+static bool prepare_frames(struct pg_sink *s, struct err *err)
 {
-    static const char SQL[] =
-        "SELECT pg_replication_origin_xact_setup($1::pg_lsn, $2::timestamptz)";
-    int sent = PQsendQueryParams(s->session.conn, SQL, 2, NULL,
-                                 (const char *[]){lsn, commit_at}, NULL, NULL, 0);
-    return pipeline_sent(&s->pipeline, sent, tag_of(Q_OTHER, UINT32_MAX, TELLS_NOTHING), err);
+    for (size_t i = 0; i < sizeof FRAMES / sizeof FRAMES[0]; i++)
+        if ((i != FRAME_PROGRESS_ORIGIN || s->config.use_origin) &&
+            !session_prepare(&s->session, FRAMES[i].name, FRAMES[i].sql, err))
+            return false;
+    return true;
 }
 
-/* Position and origin, commit, and how far the target's WAL has come. */
+static bool send_frame(struct pg_sink *s, enum frame frame, int count,
+                       const char *const *values, struct err *err)
+{
+    int sent = PQsendQueryPrepared(s->session.conn, FRAMES[frame].name, count, values, NULL,
+                                   NULL, 0);
+    return pipeline_sent(&s->pipeline, sent,
+                         tag_of(FRAMES[frame].question, UINT32_MAX, TELLS_NOTHING), err);
+}
+
+/* How far the target's WAL has come is asked now and then, not of every commit. */
+static bool is_time_to_ask(struct pg_sink *s)
+{
+    usec_t now = clock_monotonic();
+    if (now - s->asked_at < FLUSH_QUESTION_EVERY)
+        return false;
+    s->asked_at = now;
+    return true;
+}
+
+/* Position and origin, commit, and what of it is on the disk. */
 static bool send_commit(struct pg_sink *s, const struct batch *batch, struct err *err)
 {
-    static const char PROGRESS_SQL[] =
-        "UPDATE slackwater.progress SET lsn = $2::pg_lsn,"
-        " commit_at = coalesce($3::timestamptz, commit_at), note = coalesce($4, note),"
-        " applied_at = clock_timestamp()"
-        " WHERE migration = $1";
-    static const char POSITIONS_SQL[] =
-        "SELECT pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn()";
     const struct transaction *last = last_transaction(batch);
     char lsn[LSN_TEXT_SIZE];
     char commit_at[32];
-    lsn_format(batch->end_lsn, lsn);
     if (last != NULL)
         clock_format_wall(last->commit_time, commit_at, sizeof commit_at);
-    if (last != NULL && s->config.use_origin && !send_origin(s, lsn, commit_at, err))
-        return false;
-    const char *values[] = {s->config.migration, lsn, last == NULL ? NULL : commit_at,
-                            batch->note};
-    int sent = PQsendQueryParams(s->session.conn, PROGRESS_SQL, 4, NULL, values, NULL, NULL, 0);
-    return pipeline_sent(&s->pipeline, sent, tag_of(Q_PROGRESS, UINT32_MAX, 0), err) &&
-           send_sql(s, "COMMIT", tag_of(Q_OTHER, UINT32_MAX, 0), err) &&
-           send_sql(s, POSITIONS_SQL, tag_of(Q_POSITIONS, UINT32_MAX, 0), err);
+    const char *values[] = {s->config.migration, lsn_format(batch->end_lsn, lsn),
+                            last == NULL ? NULL : commit_at, batch->note};
+    return send_frame(s, s->config.use_origin ? FRAME_PROGRESS_ORIGIN : FRAME_PROGRESS, 4,
+                      values, err) &&
+           send_frame(s, FRAME_COMMIT, 0, NULL, err) &&
+           (!is_time_to_ask(s) || send_frame(s, FRAME_POSITIONS, 0, NULL, err));
 }
 
 /* Where constraints are checked, those that can wait do so until the transaction is whole. */
 static bool send_begin(struct pg_sink *s, struct err *err)
 {
-    uint64_t tag = tag_of(Q_OTHER, UINT32_MAX, TELLS_NOTHING);
-    return send_sql(s, "BEGIN", tag, err) &&
-           (s->config.use_replica_role || send_sql(s, "SET CONSTRAINTS ALL DEFERRED", tag, err));
+    return send_frame(s, FRAME_BEGIN, 0, NULL, err) &&
+           (s->config.use_replica_role || send_frame(s, FRAME_DEFER, 0, NULL, err));
 }
 
 static bool send_batch(struct pg_sink *s, const struct batch *batch, struct err *err)
@@ -583,6 +633,8 @@ static bool pg_sink_apply(struct sink *sink, const struct batch *batch,
         if (!session_run(&s->session, "DEALLOCATE ALL", err))
             return false;
         forget_shapes(s);
+        if (!prepare_frames(s, err))
+            return false;
     }
     if (!pipeline_begin(&s->pipeline, &s->session, err))
         return false;
@@ -592,6 +644,8 @@ static bool pg_sink_apply(struct sink *sink, const struct batch *batch,
         return describe_failure(s, err);
     }
     s->in_transaction = batch->ends_open;
+    if (!batch->ends_open)
+        s->committed = batch->end_lsn;
     result->executed = s->executed;
     return true;
 }
@@ -599,16 +653,13 @@ static bool pg_sink_apply(struct sink *sink, const struct batch *batch,
 static bool pg_sink_flushed(struct sink *sink, lsn_t *flushed, struct err *err)
 {
     struct pg_sink *s = self(sink);
-    usec_t now = clock_monotonic();
-    if (s->pending_count > 0 && now - s->asked_at >= FLUSH_QUESTION_EVERY) {
-        lsn_t target;
-        PGresult *r = session_exec(&s->session, "SELECT pg_current_wal_flush_lsn()", err);
-        if (r == NULL)
-            return false;
-        if (read_lsn(r, 0, &target))
-            note_flush(s, target);
+    bool waiting = s->pending_count > 0 || s->committed > s->placed;
+    if (waiting && is_time_to_ask(s)) {
+        PGresult *r = session_exec(&s->session, FRAMES[FRAME_POSITIONS].sql, err);
+        bool ok = r != NULL && on_positions_answer(s, r, s->committed, err);
         PQclear(r);
-        s->asked_at = now;
+        if (!ok)
+            return false;
     }
     *flushed = s->flushed;
     return true;
@@ -666,7 +717,8 @@ static bool set_up_session(struct pg_sink *s, struct err *err)
         return false;
     /* Rows are found by "=", and an extension's types have theirs in the extension's schema. */
     return session_see_operators(&s->session, err) && control_install(&s->session, err) &&
-           take_lock(s, err) && (!s->config.use_origin || set_origin(s, err));
+           take_lock(s, err) && (!s->config.use_origin || set_origin(s, err)) &&
+           prepare_frames(s, err);
 }
 
 static void pg_sink_disconnect(struct sink *sink)
@@ -675,7 +727,7 @@ static void pg_sink_disconnect(struct sink *sink)
     session_close(&s->session);
     s->in_transaction = false;
     s->pending_count = 0;
-    s->flushed = LSN_NONE;
+    s->committed = s->placed = s->flushed = LSN_NONE;
     forget_shapes(s);
 }
 

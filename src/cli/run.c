@@ -36,8 +36,11 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define BATCH_BYTES (8U << 20)
-#define BATCH_CHANGES 20000
+/* While behind, batches are this large (pipeline/handover.h). A transaction that is cut inside has
+ * pieces of two: one each is received, queued and applied, and the rules make another of that, so
+ * eight times BATCH_BYTES are the most that decoded rows take. */
+#define BATCH_BYTES (16U << 20)
+#define BATCH_CHANGES 50000
 #define QUEUE_BYTES (32U << 20)
 #define COPY_TICK (100 * USEC_PER_MS)
 #define RESET_FIRST (500 * USEC_PER_MS)
