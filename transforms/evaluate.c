@@ -131,3 +131,45 @@ bool evaluate_membership(const struct table_plan *plan, const struct evaluation 
         *member = routed;
     return true;
 }
+
+/* --- formats --- */
+
+bool evaluate_to_binary(const struct plan_column *column, struct arena *arena,
+                        struct value *value)
+{
+    struct value text = *value;
+
+    if (value->kind == VALUE_BINARY || value->kind == VALUE_NULL)
+        return true;
+    if (column->rule->constant && column->binary) {
+        *value = *column->binary;
+        return true;
+    }
+    return value->kind == VALUE_TEXT && column->codec &&
+           type_to_binary(column->codec, &text, arena, value);
+}
+
+bool evaluate_to_text(const struct plan_column *column, struct arena *arena,
+                      struct value *value)
+{
+    struct value binary = *value;
+
+    if (value->kind == VALUE_TEXT || value->kind == VALUE_NULL)
+        return true;
+    return value->kind == VALUE_BINARY && column->codec && type_has_text(column->codec) &&
+           type_to_text(column->codec, &binary, arena, value);
+}
+
+void evaluate_settle(const struct chain_plan *chain, const struct table_plan *plan,
+                     struct arena *arena, struct value *row)
+{
+    if (!chain->chain.stream_binary || !plan->bound->copy_binary)
+        return;
+    for (uint16_t i = 0; i < plan->bound->column_count; i++) {
+        struct value settled = row[i];
+
+        if (settled.kind == VALUE_TEXT &&
+            evaluate_to_binary(&plan->columns[i], arena, &settled))
+            row[i] = settled;
+    }
+}
