@@ -100,8 +100,7 @@ static enum transform_result rules_change(struct transform *base, const struct c
 {
     struct rules_transform *transform = (struct rules_transform *)base;
     uint32_t before = out->change_count;
-    struct task task = {.chain = transform->chain,
-                        .in = in,
+    struct task task = {.in = in,
                         .xid = xid,
                         .out = out,
                         .reader = base->row_reader,
@@ -124,12 +123,39 @@ static enum transform_result rules_change(struct transform *base, const struct c
 
 /* --- rows of the backfill --- */
 
-/* The copy has one format for all values. */
-static bool refuse_format(const struct table_plan *plan, const struct plan_column *column,
-                          struct err *err)
+static bool refuse_format(const struct plan_column *column, struct err *err)
 {
-    err_set(err, ERR_DATA, "the result is no value of type %s", column->target->type_name);
-    return evaluate_wrap(plan, column, err);
+    return err_set(err, ERR_DATA, "the result is no value of type %s",
+                   column->target->type_name);
+}
+
+/* The copy has one format for all values. */
+static bool to_binary(const struct plan_column *column, struct arena *arena,
+                      struct value *value, struct err *err)
+{
+    struct value text = *value;
+
+    if (value->kind == VALUE_BINARY || value->kind == VALUE_NULL)
+        return true;
+    if (column->rule->constant && column->binary) {
+        *value = *column->binary;
+        return true;
+    }
+    return (value->kind == VALUE_TEXT && column->codec &&
+            type_to_binary(column->codec, &text, arena, value)) ||
+           refuse_format(column, err);
+}
+
+static bool to_text(const struct plan_column *column, struct arena *arena, struct value *value,
+                    struct err *err)
+{
+    struct value binary = *value;
+
+    if (value->kind == VALUE_TEXT || value->kind == VALUE_NULL)
+        return true;
+    return (value->kind == VALUE_BINARY && column->codec && type_has_text(column->codec) &&
+            type_to_text(column->codec, &binary, arena, value)) ||
+           refuse_format(column, err);
 }
 
 static bool copy_row(const struct table_plan *plan, const struct evaluation *in,
@@ -142,8 +168,8 @@ static bool copy_row(const struct table_plan *plan, const struct evaluation *in,
 
         if (!evaluate_column(plan, column, in, &out[i], err))
             return false;
-        if (!(binary ? evaluate_to_binary : evaluate_to_text)(column, in->arena, &out[i]))
-            return refuse_format(plan, column, err);
+        if (!(binary ? to_binary : to_text)(column, in->arena, &out[i], err))
+            return evaluate_wrap(plan, column, err);
     }
     return evaluate_check_key(plan, out, err);
 }

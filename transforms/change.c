@@ -269,7 +269,6 @@ static bool old_key(const struct task *task, const struct shape *shape,
 
     if (!evaluate_key(plan, image, room, err) || !evaluate_check_key(plan, room, err))
         return err_wrap(err, "old row");
-    evaluate_settle(task->chain, plan, &task->out->arena, room);
     if (same && evaluate_keys_equal(plan, room, same->values))
         return true;
     *old = (struct row){.count = plan->bound->column_count};
@@ -308,8 +307,8 @@ static bool write_delete(const struct task *task, const struct shape *shape, boo
 }
 
 /* The new row; where a rule needs a value that was not sent, it is read again. */
-static bool make_row(struct task *task, const struct shape *shape, struct images *images,
-                     struct row *new, struct err *err)
+static bool new_row(struct task *task, const struct shape *shape, struct images *images,
+                    struct row *new, struct err *err)
 {
     const struct table_plan *plan = shape->plan;
 
@@ -325,15 +324,6 @@ static bool make_row(struct task *task, const struct shape *shape, struct images
     *images = see(task, shape);
     return evaluate_known_part(plan, &images->new, new->values, err) &&
            evaluate_check_key(plan, new->values, err);
-}
-
-static bool new_row(struct task *task, const struct shape *shape, struct images *images,
-                    struct row *new, struct err *err)
-{
-    if (!make_row(task, shape, images, new, err))
-        return false;
-    evaluate_settle(task->chain, shape->plan, &task->out->arena, new->values);
-    return true;
 }
 
 /* What an update tells the target of the old row; old->values stays NULL when nothing. */

@@ -33,7 +33,6 @@ struct decision {
 
 /* A change in work. The rooms hold one row of any table each. */
 struct task {
-    const struct chain_plan *chain;
     const struct shape_set *set;
     const struct change *in;
     xid_t xid;

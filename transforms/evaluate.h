@@ -44,17 +44,6 @@ bool evaluate_check_key(const struct table_plan *plan, const struct value *row,
 bool evaluate_keys_equal(const struct table_plan *plan, const struct value *a,
                          const struct value *b);
 
-/* Puts the value into one format. False when it is no value of the target's type, was not sent, or
- * that cannot be done here; the value is then undefined. */
-bool evaluate_to_binary(const struct plan_column *column, struct arena *arena,
-                        struct value *value);
-bool evaluate_to_text(const struct plan_column *column, struct arena *arena,
-                      struct value *value);
-/* Makes what rules gave of a row of a binary stream binary too, so that many rows can be written
- * at once. A text that is no value of its type stays, for the target to refuse. */
-void evaluate_settle(const struct chain_plan *chain, const struct table_plan *plan,
-                     struct arena *arena, struct value *row);
-
 static inline bool evaluate_has_condition(const struct table_plan *plan)
 {
     return plan->bound->where || plan->bound->route;

@@ -129,35 +129,50 @@ static struct net *find_or_append(struct fold *fold, const struct relation *rela
 
 /* ---- changes ---- */
 
-/* False when a value is not of the table's format. */
-static bool fits(const struct relation *relation, const struct value *values,
-                 enum value_kind format, bool *whole)
+struct image {
+    const struct value *values; /* all of the table's format */
+    bool whole;                 /* all are known */
+};
+
+static bool settle(struct fold *fold, const struct fold_table *table, uint16_t column,
+                   struct value *value)
 {
-    *whole = true;
+    struct value text = *value;
+    const struct type_codec *codec = table->codecs[column];
+    return text.kind == VALUE_TEXT && table->format == VALUE_BINARY && codec != NULL &&
+           type_has_binary(codec) && type_to_binary(codec, &text, &fold->arena, value);
+}
+
+/* False when a value cannot be had in the table's format, or one of the key is not known. Of a
+ * key's image only the key is looked at. */
+static bool see(struct fold *fold, const struct fold_table *table,
+                const struct relation *relation, const struct value *values, bool key_only,
+                struct image *image)
+{
+    struct value *settled = NULL;
+    *image = (struct image){.values = values, .whole = true};
     for (uint16_t i = 0; i < relation->column_count; i++) {
+        bool key = relation->columns[i].key;
         enum value_kind kind = values[i].kind;
-        if (kind == format || kind == VALUE_NULL)
+        if (kind == table->format || (kind == VALUE_NULL && !key) || (key_only && !key))
             continue;
-        if (kind == VALUE_TEXT || kind == VALUE_BINARY || relation->columns[i].key)
+        if (!value_is_known(&values[i]) && !key) {
+            image->whole = false;
+            continue;
+        }
+        if (settled == NULL)
+            image->values = settled =
+                arena_copy(&fold->arena, values, relation->column_count * sizeof *settled);
+        if (!settle(fold, table, i, &settled[i]))
             return false;
-        *whole = false;
     }
     return true;
 }
 
-static bool key_fits(const struct relation *relation, const struct value *values,
-                     enum value_kind format)
-{
-    for (uint16_t i = 0; i < relation->column_count; i++)
-        if (relation->columns[i].key && values[i].kind != format)
-            return false;
-    return true;
-}
-
-static bool take_insert(struct fold *fold, const struct change *change, uint32_t index)
+static bool take_insert(struct fold *fold, const struct change *change,
+                        const struct value *row, uint32_t index)
 {
     const struct relation *relation = change->relation;
-    const struct value *row = change->new.values;
     struct net *net;
     if (relation->match != MATCH_KEY) {
         net = append(fold, relation);
@@ -182,24 +197,25 @@ static const struct value *merge(struct fold *fold, const struct relation *relat
     return row;
 }
 
-static bool take_update(struct fold *fold, const struct change *change, uint32_t index,
-                        bool whole)
+static bool take_update(struct fold *fold, const struct change *change,
+                        const struct image *new, uint32_t index)
 {
-    const struct value *row = change->new.values;
     uint32_t before = fold->count;
-    struct net *net = find_or_append(fold, change->relation, row, WAS_PRESENT);
+    struct net *net = find_or_append(fold, change->relation, new->values, WAS_PRESENT);
     bool is_new = fold->count != before;
     if (!is_new && net->row == NULL)
         return false;
-    net->row = is_new || whole ? row : merge(fold, change->relation, net->row, row);
+    net->row = is_new || new->whole ? new->values
+                                    : merge(fold, change->relation, net->row, new->values);
     net->change = index;
     return true;
 }
 
-static bool take_delete(struct fold *fold, const struct change *change, uint32_t index)
+static bool take_delete(struct fold *fold, const struct change *change,
+                        const struct value *key, uint32_t index)
 {
     uint32_t before = fold->count;
-    struct net *net = find_or_append(fold, change->relation, change->old.values,
+    struct net *net = find_or_append(fold, change->relation, key,
                                      change->blind ? WAS_ANY : WAS_PRESENT);
     if (fold->count == before && net->row == NULL)
         return change->blind; /* known to be gone: nothing is left to do */
@@ -210,32 +226,33 @@ static bool take_delete(struct fold *fold, const struct change *change, uint32_t
 }
 
 /* The old key goes, and a whole row comes under the new one. */
-static bool take_move(struct fold *fold, const struct change *change, uint32_t index)
+static bool take_move(struct fold *fold, const struct change *change, const struct value *key,
+                      const struct value *row, uint32_t index)
 {
-    const struct net *from = find(fold, change->relation, change->old.values);
-    const struct net *to = find(fold, change->relation, change->new.values);
+    const struct net *from = find(fold, change->relation, key);
+    const struct net *to = find(fold, change->relation, row);
     if ((from != NULL && from->row == NULL) || (to != NULL && to->row != NULL))
         return false;
-    return take_delete(fold, change, index) && take_insert(fold, change, index);
+    return take_delete(fold, change, key, index) && take_insert(fold, change, row, index);
 }
 
 bool fold_take(struct fold *fold, const struct fold_table *table, const struct change *change,
                uint32_t index)
 {
     const struct relation *relation = change->relation;
-    bool whole = true;
+    struct image old = {0}, new = {0};
     if (relation->match != MATCH_KEY && change->kind != CHANGE_INSERT)
         return false;
-    if (change->old_image != OLD_NONE && !key_fits(relation, change->old.values, table->format))
+    if (change->old_image != OLD_NONE &&
+        !see(fold, table, relation, change->old.values, true, &old))
         return false;
     if (change->kind == CHANGE_DELETE)
-        return take_delete(fold, change, index);
-    if (!fits(relation, change->new.values, table->format, &whole))
+        return take_delete(fold, change, old.values, index);
+    if (!see(fold, table, relation, change->new.values, false, &new))
         return false;
     if (change->kind == CHANGE_INSERT)
-        return whole && take_insert(fold, change, index);
-    if (change->old_image == OLD_NONE ||
-        same_key(relation, change->old.values, change->new.values))
-        return take_update(fold, change, index, whole);
-    return whole && !table->moves && take_move(fold, change, index);
+        return new.whole && take_insert(fold, change, new.values, index);
+    if (old.values == NULL || same_key(relation, old.values, new.values))
+        return take_update(fold, change, &new, index);
+    return new.whole && !table->moves && take_move(fold, change, old.values, new.values, index);
 }

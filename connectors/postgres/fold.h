@@ -26,6 +26,7 @@
 
 #include "base/arena.h"
 #include "model/batch.h"
+#include "schema/types.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,6 +48,8 @@ struct net {
 /* What the fold must know of a table. */
 struct fold_table {
     enum value_kind format; /* that all values are to have: text or binary */
+    const struct type_codec **codecs; /* by column: makes a text that a rule gave binary; NULL
+                                         where that cannot be done */
     bool moves; /* a key change has to move the row, for it has columns that no change fills */
 };
 

@@ -770,12 +770,25 @@ static uint16_t widest(const struct pg_sink_config *config)
     return most;
 }
 
+static const struct type_codec **codecs_of(const struct pg_target_table *target)
+{
+    const struct relation *relation = target->relation;
+    const struct type_codec **codecs = mem_zero(relation->column_count + 1U, sizeof *codecs);
+    for (uint16_t i = 0; i < relation->column_count; i++) {
+        int column = catalog_column_index(target->table, relation->columns[i].name);
+        if (column >= 0)
+            codecs[i] = type_codec_for(&target->table->columns[column]);
+    }
+    return codecs;
+}
+
 static void know_table(struct setwise *w, uint32_t index)
 {
     const struct pg_target_table *target = &w->config->tables[index];
     w->tables[index] = (struct table){
         .way = strategy_way(w->config, index),
         .fold = {.format = target->format,
+                 .codecs = codecs_of(target),
                  .moves = statement_keeps_columns(target->relation, target->table)}};
 }
 
@@ -814,6 +827,8 @@ void setwise_destroy(struct setwise *w)
     free(w->groups);
     free(w->later);
     free(w->merges);
+    for (size_t i = 0; i < w->config->table_count; i++)
+        free((void *)w->tables[i].fold.codecs);
     free(w->tables);
     free(w->all);
     free(w->mask);
