@@ -19,7 +19,6 @@ enum question {
     Q_GHOST,  /* the same, of a row that must not be there */
     Q_MERGE,  /* a staged statement; the index is the engine's */
     Q_PROGRESS,
-    Q_COMMIT,
     Q_POSITIONS,
 };
 

@@ -107,6 +107,7 @@ struct setwise {
     uint32_t merge_count;
     uint32_t merge_capacity;
     bool piped;
+    bool expects; /* answers are on their way that may be surprises */
     bool used;
     uint32_t blamed; /* the table whose COPY failed; UINT32_MAX: none */
     uint64_t folded, nets, rows_copied, rows_staged, rows_single;
@@ -298,7 +299,7 @@ static bool leave_pipeline(struct setwise *w, struct err *err)
 {
     if (!w->piped)
         return true;
-    w->piped = false;
+    w->piped = w->expects = false;
     return pipeline_end(w->pipeline, err);
 }
 
@@ -514,6 +515,7 @@ static bool send_statements(struct setwise *w, struct err *err)
         return true;
     if (!enter_pipeline(w, err) || (merges && !steer_planner(w, true, err)))
         return false;
+    w->expects = true;
     for (enum operation operation = 0; operation < OPERATIONS; operation++)
         for (uint32_t i = 0; i < w->group_count; i++)
             if (w->groups[i].operation == operation && !send_group(w, &w->groups[i], err))
@@ -601,9 +603,16 @@ static void begin_batch(struct setwise *w, const struct batch *batch)
     w->number++;
     w->merge_count = 0;
     w->piped = true;
-    w->used = false;
+    w->used = w->expects = false;
     w->blamed = UINT32_MAX;
     w->folded = w->nets = w->rows_copied = w->rows_staged = w->rows_single = 0;
+}
+
+/* A surprise is none to the server, which would go on to the COMMIT: it must be heard before that
+ * is sent. */
+static bool hear_answers(struct setwise *w, struct err *err)
+{
+    return !w->expects || leave_pipeline(w, err);
 }
 
 bool setwise_send(struct setwise *w, const struct batch *batch, struct err *err)
@@ -612,7 +621,8 @@ bool setwise_send(struct setwise *w, const struct batch *batch, struct err *err)
     for (uint32_t i = 0; i < batch->change_count; i++)
         if (!take_change(w, &batch->changes[i], i, err))
             return false;
-    return send_stretch(w, err) && enter_pipeline(w, err) && still_well(w, err);
+    return send_stretch(w, err) && hear_answers(w, err) && enter_pipeline(w, err) &&
+           still_well(w, err);
 }
 
 uint64_t setwise_executed(const struct setwise *w)
@@ -730,7 +740,6 @@ static uint32_t table_at_fault(const struct setwise *w, const uint64_t *tag)
     case Q_OTHER:
     case Q_CHANGE:
     case Q_PROGRESS:
-    case Q_COMMIT:
     case Q_POSITIONS:
         break;
     }

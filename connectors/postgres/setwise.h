@@ -37,8 +37,9 @@ void setwise_connected(struct setwise *setwise, bool stages);
  * setwise_connected(). Between transactions. */
 bool setwise_is_full(const struct setwise *setwise);
 
-/* Sends the changes of a batch. The pipeline is begun before and, on success, after; on failure it
- * may be ended. */
+/* Sends the changes of a batch. On success they were all found as the stream says, so that the
+ * COMMIT may follow. The pipeline is begun before and, on success, after; on failure it may be
+ * ended. */
 bool setwise_send(struct setwise *setwise, const struct batch *batch, struct err *err);
 /* The changes that it has folded; those in source order are the sender's to count. */
 uint64_t setwise_executed(const struct setwise *setwise);

@@ -53,7 +53,7 @@ struct pg_sink {
     usec_t asked_at;
 
     const struct batch *batch; /* being applied */
-    bool committed;            /* its COMMIT has come through */
+    bool committing;           /* its COMMIT was sent */
     struct conflicts *conflicts;
     bool has_conflicts;
 };
@@ -193,9 +193,6 @@ static bool on_answer(void *context, uint64_t tag, const PGresult *result, struc
     case Q_GHOST:
     case Q_MERGE:
         return on_net_answer(s, tag, result, err);
-    case Q_COMMIT:
-        s->committed = true;
-        return true;
     case Q_PROGRESS:
         return on_progress_answer(result, err);
     case Q_POSITIONS:
@@ -254,6 +251,7 @@ static bool send_commit(struct pg_sink *s, const struct batch *batch, struct err
     static const char POSITIONS_SQL[] =
         "SELECT pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn()";
     const struct transaction *last = last_transaction(batch);
+    s->committing = true;
     char lsn[LSN_TEXT_SIZE];
     char commit_at[32];
     lsn_format(batch->end_lsn, lsn);
@@ -265,7 +263,7 @@ static bool send_commit(struct pg_sink *s, const struct batch *batch, struct err
                             batch->note};
     int sent = PQsendQueryParams(s->session.conn, PROGRESS_SQL, 4, NULL, values, NULL, NULL, 0);
     return pipeline_sent(&s->pipeline, sent, tag_of(Q_PROGRESS, UINT32_MAX, 0), err) &&
-           sender_sql(&s->sender, "COMMIT", tag_of(Q_COMMIT, UINT32_MAX, 0), err) &&
+           sender_sql(&s->sender, "COMMIT", tag_of(Q_OTHER, UINT32_MAX, 0), err) &&
            sender_sql(&s->sender, POSITIONS_SQL, tag_of(Q_POSITIONS, UINT32_MAX, 0), err);
 }
 
@@ -344,7 +342,7 @@ typedef bool (*send_way)(struct pg_sink *s, const struct batch *batch, struct er
 static bool run_batch(struct pg_sink *s, const struct batch *batch, send_way send,
                       struct err *err)
 {
-    s->committed = false;
+    s->committing = false;
     s->sender.executed = 0;
     forget_conflicts(s);
     if (!pipeline_begin(&s->pipeline, &s->session, err))
@@ -365,10 +363,11 @@ static bool run_ordered(struct pg_sink *s, const struct batch *batch, struct err
     return true;
 }
 
-/* The failure is one that source order may not have. */
+/* The failure is one that source order may not have. One that comes with the COMMIT is none of
+ * the way's, and what it left is not known here. */
 static bool may_be_the_way(const struct pg_sink *s, const struct err *err)
 {
-    return (err->class == ERR_DATA || err->class == ERR_CONFIG) && !s->committed &&
+    return (err->class == ERR_DATA || err->class == ERR_CONFIG) && !s->committing &&
            setwise_was_used(s->setwise) && PQstatus(s->session.conn) == CONNECTION_OK;
 }
 
