@@ -26,7 +26,8 @@ TARGET = ("CREATE SCHEMA app",
 RULES = [{"source": "public.items", "target": "app.items", "key": ["tenant", "pk"],
           "columns": {"pk": {"template": "i{id}"}, "body": {"template": "{id}:{note}"},
                       "mark": {"value": "7"}}, "drop": ["id", "note"]},
-         {"source": "public.*", "target": "app.*"}]
+         *({"source": f"public.{name}", "target": f"app.{name}"}
+           for name in ("prices", "scores", "log", "bag", "pairs"))]
 EXPECTED = {"app.items": "SELECT tenant, 'i' || id, code, state, id || ':' || note, extra, 7"
                          " FROM items",
             **{f"app.{name}": f"SELECT * FROM {name}"
@@ -56,7 +57,7 @@ ACTIONS = [  # (weight, statements)
     (3, [f"""UPDATE items SET id = %(to)s, state = 'moved' {AT} AND NOT EXISTS (
              SELECT FROM items o WHERE o.tenant = %(tenant)s AND o.id = %(to)s)"""]),
     # two rows trade their unique values by way of a third
-    (2, ["UPDATE items SET code = 'x' || code WHERE tenant = %(tenant)s AND id IN (%(id)s, %(other)s)",
+    (0.2, ["UPDATE items SET code = 'x' || code WHERE tenant = %(tenant)s AND id IN (%(id)s, %(other)s)",
          """UPDATE items SET code = (SELECT substr(o.code, 2) FROM items o WHERE o.code LIKE 'x%%'
             AND o.id <> items.id UNION ALL SELECT substr(items.code, 2) LIMIT 1)
             WHERE code LIKE 'x%%'"""]),
@@ -70,7 +71,8 @@ ACTIONS = [  # (weight, statements)
     (1, ["UPDATE bag SET note = 'n' WHERE ctid = (SELECT ctid FROM bag WHERE n = %(id)s LIMIT 1)"]),
     (1, ["DELETE FROM bag WHERE ctid = (SELECT ctid FROM bag WHERE n = %(id)s LIMIT 1)"]),
     (2, ["INSERT INTO pairs VALUES (%(id)s, md5(%(number)s::text)::uuid) ON CONFLICT DO NOTHING"]),
-    (1, ["UPDATE pairs SET a = a + 100 WHERE a = %(id)s"]),
+    (1, ["""UPDATE pairs SET a = a + 100 WHERE a = %(id)s AND NOT EXISTS (
+            SELECT FROM pairs o WHERE o.a = pairs.a + 100 AND o.b = pairs.b)"""]),
     (1, ["DELETE FROM pairs WHERE a IN (%(id)s, %(to)s + 100)"]),
 ]
 RARE = [["TRUNCATE prices"], ["TRUNCATE log, pairs"], ["TRUNCATE items"],
@@ -159,6 +161,7 @@ def test_sets_and_order_come_to_the_same(world, engine, number):
     transactions(world.source, dice, 20)
     for one in (product, ordered):
         one.start_streaming()
+    sets = 0
     for round_number in range(6):
         hold = backlog(world, (product, world.target), (ordered, other)) if round_number % 2 else contextlib.nullcontext()
         with hold:
@@ -168,13 +171,15 @@ def test_sets_and_order_come_to_the_same(world, engine, number):
         same_ends(world, other, EXPECTED)
         world.assert_equal_by(EXPECTED)
         if round_number == 3:
+            assert conflicts(product) == conflicts(ordered)
+            sets += apply_counts(product)["batches_set"]
             for one in (product, ordered):
                 one.kill9()
             transactions(world.source, dice, 30)
             for one in (product, ordered):
                 one.start_streaming()
     assert conflicts(product) == conflicts(ordered)
-    assert apply_counts(product)["batches_set"] > 0
+    assert sets + apply_counts(product)["batches_set"] > 0
     assert apply_counts(ordered)["batches_set"] == 0
 
 
