@@ -17,6 +17,7 @@ enum question {
     Q_CHANGE, /* a change in source order: a conflict is counted */
     Q_NET,    /* a row of what a batch comes to: it must find what the stream says is there */
     Q_GHOST,  /* the same, of a row that must not be there */
+    Q_STAGE,  /* making or emptying a stage */
     Q_MERGE,  /* a staged statement; the index is the engine's */
     Q_PROGRESS,
     Q_POSITIONS,

@@ -380,7 +380,7 @@ static bool ready_stage(struct setwise *w, const struct group *group, struct err
     if (!stage->made) {
         buf_clear(&w->sql);
         stage_create_sql(&w->sql, stage, catalog_of(w, group));
-        if (!send_sql(w, Q_OTHER, UINT32_MAX, err))
+        if (!send_sql(w, Q_STAGE, UINT32_MAX, err))
             return false;
         stage->made = stage->fresh = true;
     }
@@ -388,7 +388,7 @@ static bool ready_stage(struct setwise *w, const struct group *group, struct err
         return true;
     buf_clear(&w->sql);
     stage_empty_sql(&w->sql, stage);
-    return send_sql(w, Q_OTHER, UINT32_MAX, err);
+    return send_sql(w, Q_STAGE, UINT32_MAX, err);
 }
 
 static bool fill_stages(struct setwise *w, struct err *err)
@@ -739,6 +739,7 @@ static uint32_t table_at_fault(const struct setwise *w, const uint64_t *tag)
         return w->merges[tag_index(*tag)].table;
     case Q_OTHER:
     case Q_CHANGE:
+    case Q_STAGE:
     case Q_PROGRESS:
     case Q_POSITIONS:
         break;
@@ -754,6 +755,8 @@ void setwise_failed(struct setwise *w, const uint64_t *tag, const struct err *er
     uint32_t index = table_at_fault(w, tag);
     stages_rolled_back(&w->stages, to_savepoint);
     forget_stretch(w);
+    if (tag != NULL && tag_question(*tag) == Q_STAGE)
+        w->may_stage = false; /* an event trigger may be in the way of every one */
     if (index == UINT32_MAX)
         return;
     struct table *table = &w->tables[index];

@@ -185,6 +185,7 @@ static bool on_answer(void *context, uint64_t tag, const PGresult *result, struc
     struct pg_sink *s = context;
     switch (tag_question(tag)) {
     case Q_OTHER:
+    case Q_STAGE:
         return true;
     case Q_CHANGE:
         on_change_answer(s, tag, result);
@@ -494,11 +495,12 @@ static bool take_lock(struct pg_sink *s, struct err *err)
 }
 
 /* Stages are temporary tables. Their merges are never worth compiling, for which the planner,
- * who does not know how many rows they have, might take them. */
+ * who does not know how many rows they have, might take them; and a limit on a statement's time
+ * that is meant for an application would refuse the same batch for ever. */
 static bool set_up_stages(struct pg_sink *s, struct err *err)
 {
     PGresult *r = session_exec(&s->session,
-                               "SET jit = off; SET temp_buffers = '32MB';"
+                               "SET jit = off; SET temp_buffers = '32MB'; SET statement_timeout = 0;"
                                " SELECT has_database_privilege(current_database(), 'TEMPORARY')",
                                err);
     if (r != NULL)
