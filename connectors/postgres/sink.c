@@ -495,12 +495,11 @@ static bool take_lock(struct pg_sink *s, struct err *err)
 }
 
 /* Stages are temporary tables. Their merges are never worth compiling, for which the planner,
- * who does not know how many rows they have, might take them; and a limit on a statement's time
- * that is meant for an application would refuse the same batch for ever. */
+ * who does not know how many rows they have, might take them. */
 static bool set_up_stages(struct pg_sink *s, struct err *err)
 {
     PGresult *r = session_exec(&s->session,
-                               "SET jit = off; SET temp_buffers = '32MB'; SET statement_timeout = 0;"
+                               "SET jit = off; SET temp_buffers = '32MB';"
                                " SELECT has_database_privilege(current_database(), 'TEMPORARY')",
                                err);
     if (r != NULL)
