@@ -160,6 +160,21 @@ static const struct bound_column *show_columns(struct binder *binder,
     return columns;
 }
 
+static const bool *find_key_reads(struct binder *binder, const struct table_plan *plan,
+                                  uint16_t source_count)
+{
+    bool *reads = arena_alloc(binder->arena, (source_count + 1u) * sizeof(*reads));
+
+    memset(reads, 0, (source_count + 1u) * sizeof(*reads));
+    for (uint16_t i = 0; i < plan->key_count; i++) {
+        const struct plan_column *column = &plan->columns[plan->keys[i]];
+
+        for (uint16_t j = 0; j < column->input_count; j++)
+            reads[column->inputs[j]->index] = true;
+    }
+    return reads;
+}
+
 /* A constant that tells the rows of this migration from others: in the key, or anywhere when
  * there is no key. */
 static bool is_owner(const struct binder *binder, const struct plan_column *column)
@@ -214,6 +229,7 @@ void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan)
                                   .target_relation = target,
                                   .column_count = count,
                                   .columns = show_columns(binder, plan, count),
+                                  .key_reads = find_key_reads(binder, plan, source_count),
                                   .insert_only = binder->insert_only,
                                   .where = binder->where,
                                   .route = binder->route,

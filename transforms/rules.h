@@ -52,6 +52,7 @@ struct bound_table {
     const struct relation *target_relation;
     uint16_t column_count;
     const struct bound_column *columns;
+    const bool *key_reads; /* by source_relation's columns: a column of the key is made of it */
     /* No usable replica identity: published for insert and truncate only. */
     bool insert_only;
     /* COPY may run in binary on both sides: every target column is produced in its type's

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONTROL_LAYOUT 2
+#define CONTROL_LAYOUT 4
 #define COPIERS_PATIENCE (60 * USEC_PER_SEC)
 #define COPIERS_PAUSE (50 * USEC_PER_MS)
 
@@ -22,7 +22,7 @@ static const char *const STATES[] = {"none", "creating", "started"};
 static const char INSTALL_SQL[] =
     "BEGIN;" INSTALL_LOCK "CREATE SCHEMA IF NOT EXISTS slackwater;"
     "CREATE TABLE IF NOT EXISTS slackwater.layout (version int NOT NULL);"
-    "DELETE FROM slackwater.layout; INSERT INTO slackwater.layout VALUES (2);"
+    "DELETE FROM slackwater.layout; INSERT INTO slackwater.layout VALUES (4);"
     "CREATE TABLE IF NOT EXISTS slackwater.migration ("
     "  name text PRIMARY KEY,"
     "  state text NOT NULL,"
@@ -31,7 +31,6 @@ static const char INSTALL_SQL[] =
     "  source_database text NOT NULL,"
     "  initial_snapshot text,"
     "  consistent_lsn pg_lsn,"
-    "  stats_reset text NOT NULL,"
     "  rules_digest text,"
     "  http_address text,"
     "  paused boolean NOT NULL DEFAULT false," /* the backfill begins no new chunk */
@@ -47,14 +46,14 @@ static const char INSTALL_SQL[] =
     "  source text NOT NULL,"
     "  needed boolean NOT NULL,"
     "  updates_deletes bigint NOT NULL DEFAULT 0,"
+    "  stats_reset text NOT NULL,"
     "  partitions text NOT NULL,"
     "  covers text," /* NULL: nothing besides the slot's start */
     "  plan_made boolean NOT NULL DEFAULT false,"
     "  whole boolean NOT NULL DEFAULT false,"
     "  staged boolean NOT NULL DEFAULT false,"
-    "  bounds text[],"
+    "  bounds text[]," /* arrays of texts, as text */
     "  begun int NOT NULL DEFAULT 0,"  /* anew, so often */
-    "  chunks int NOT NULL DEFAULT 0," /* how many rows chunk has of it */
     "  key text NOT NULL DEFAULT ''," /* columns that bounds and chunks are of */
     "  finished_at timestamptz,"
     "  PRIMARY KEY (migration, source));"
@@ -71,6 +70,14 @@ static const char INSTALL_SQL[] =
     "  finished_at timestamptz NOT NULL DEFAULT now(),"
     "  PRIMARY KEY (migration, source, lane, number),"
     "  FOREIGN KEY (migration, source) REFERENCES slackwater.copy ON DELETE CASCADE);"
+    "CREATE TABLE IF NOT EXISTS slackwater.lane (" /* one row for each that has a chunk */
+    "  migration text NOT NULL,"
+    "  source text NOT NULL,"
+    "  lane int NOT NULL,"
+    "  chunks int NOT NULL," /* how many rows chunk has of it */
+    "  PRIMARY KEY (migration, source, lane),"
+    "  FOREIGN KEY (migration, source) REFERENCES slackwater.copy ON DELETE CASCADE)"
+    "  WITH (fillfactor = 10);"
     "CREATE TABLE IF NOT EXISTS slackwater.deferred_index ("
     "  migration text NOT NULL,"
     "  source text NOT NULL,"
@@ -96,8 +103,7 @@ static const char INSTALL_SQL[] =
 
 static const char LOAD_SQL[] =
     "SELECT m.state, m.system_identifier, m.timeline, m.source_database, m.initial_snapshot,"
-    "       m.consistent_lsn, p.lsn, m.http_address, m.stats_reset,"
-    "       coalesce(p.note, ''), m.paused"
+    "       m.consistent_lsn, p.lsn, m.http_address, coalesce(p.note, ''), m.paused"
     " FROM slackwater.migration m LEFT JOIN slackwater.progress p ON p.migration = m.name"
     " WHERE m.name = $1";
 
@@ -118,11 +124,11 @@ static bool read_layout(struct session *session, long *version, struct err *err)
         return false;
     *version = strtol(PQgetvalue(r, 0, 0), NULL, 10);
     PQclear(r);
-    if (*version <= CONTROL_LAYOUT)
+    if (*version == CONTROL_LAYOUT)
         return true;
     err_set(err, ERR_CONFIG, "target: schema slackwater has layout %ld, this program knows %d",
             *version, CONTROL_LAYOUT);
-    return err_remedy(err, "run the slackwater version that created it, or a newer one");
+    return err_remedy(err, "run the slackwater version that created it, at least its cleanup");
 }
 
 bool control_install(struct session *session, struct err *err)
@@ -178,9 +184,8 @@ bool control_load(struct session *session, const char *migration,
             .consistent_lsn = optional_lsn(r, 0, 5),
             .applied = optional_lsn(r, 0, 6),
             .http_address = optional_text(r, 0, 7),
-            .stats_reset = optional_text(r, 0, 8),
-            .note = optional_text(r, 0, 9),
-            .paused = PQgetvalue(r, 0, 10)[0] == 't',
+            .note = optional_text(r, 0, 8),
+            .paused = PQgetvalue(r, 0, 9)[0] == 't',
         };
     PQclear(r);
     return true;
@@ -192,7 +197,6 @@ void control_migration_free(struct control_migration *migration)
     free(migration->source_database);
     free(migration->initial_snapshot);
     free(migration->http_address);
-    free(migration->stats_reset);
     free(migration->note);
     *migration = (struct control_migration){.state = CONTROL_NONE};
 }
@@ -282,17 +286,16 @@ bool control_begin(struct session *session, const char *migration,
     char timeline[16];
     snprintf(timeline, sizeof timeline, "%u", facts->timeline);
     const char *values[] = {migration, STATES[CONTROL_CREATING], facts->system_identifier,
-                            timeline,  facts->source_database,   facts->stats_reset};
+                            timeline,  facts->source_database};
     return run_query(session,
                      "INSERT INTO slackwater.migration"
-                     " (name, state, system_identifier, timeline, source_database, stats_reset)"
-                     " VALUES ($1, $2, $3, $4, $5, $6)"
+                     " (name, state, system_identifier, timeline, source_database)"
+                     " VALUES ($1, $2, $3, $4, $5)"
                      " ON CONFLICT (name) DO UPDATE SET state = EXCLUDED.state,"
                      "   system_identifier = EXCLUDED.system_identifier,"
                      "   timeline = EXCLUDED.timeline,"
-                     "   source_database = EXCLUDED.source_database,"
-                     "   stats_reset = EXCLUDED.stats_reset",
-                     6, values, err) ||
+                     "   source_database = EXCLUDED.source_database",
+                     5, values, err) ||
            err_wrap(err, "registering the migration");
 }
 
@@ -303,12 +306,13 @@ static bool insert_copy(struct session *session, const char *migration,
     snprintf(changed, sizeof changed, "%lld", (long long)copy->updates_deletes);
     const char *values[] = {migration,        copy->source,
                             changed,          copy->copy.needed ? "t" : "f",
-                            copy->partitions, copy->copy.covers};
+                            copy->partitions, copy->copy.covers,
+                            copy->stats_reset};
     return run_query(session,
                      "INSERT INTO slackwater.copy (migration, source, updates_deletes, needed,"
-                     "                             partitions, covers)"
-                     " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-                     6, values, err);
+                     "                             partitions, covers, stats_reset)"
+                     " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+                     7, values, err);
 }
 
 static bool record_start(struct session *session, const char *migration, const char *snapshot,
@@ -387,19 +391,6 @@ bool control_set_http_address(struct session *session, const char *migration,
                      (const char *[]){migration, address}, err);
 }
 
-bool control_set_baselines(struct session *session, const char *migration,
-                           const struct control_copy *copy, struct err *err)
-{
-    char changed[32];
-    snprintf(changed, sizeof changed, "%lld", (long long)copy->updates_deletes);
-    return run_query(session,
-                     "UPDATE slackwater.copy SET updates_deletes = $3, partitions = $4"
-                     " WHERE migration = $1 AND source = $2",
-                     4, (const char *[]){migration, copy->source, changed, copy->partitions},
-                     err) ||
-           err_wrap(err, "recording what %s is measured against", copy->source);
-}
-
 static bool flag(const PGresult *r, int row, int column)
 {
     return PQgetvalue(r, row, column)[0] == 't';
@@ -443,6 +434,31 @@ bool control_read_paused(struct session *session, const char *migration, bool *p
     return found || no_migration(migration, err);
 }
 
+/* With a NULL behind its values. */
+static bool read_bound(const char *text, char ***bound, struct err *err)
+{
+    size_t size = 0;
+    if (!text_array_parse(text, bound, &size, err))
+        return false;
+    *bound = mem_grow(*bound, size + 1, sizeof **bound);
+    (*bound)[size] = NULL;
+    return true;
+}
+
+static bool read_bounds(const char *text, struct copy_plan *plan, struct err *err)
+{
+    char **arrays = NULL;
+    size_t count = 0;
+    if (!text_array_parse(text, &arrays, &count, err))
+        return false;
+    plan->bounds = mem_zero(count + 1, sizeof *plan->bounds);
+    while (plan->bound_count < count &&
+           read_bound(arrays[plan->bound_count], &plan->bounds[plan->bound_count], err))
+        plan->bound_count++;
+    text_array_free(arrays, count);
+    return plan->bound_count == count;
+}
+
 static bool read_copy(const PGresult *r, int row, struct control_copy *found, struct err *err)
 {
     struct copy_plan *plan = &found->copy.plan;
@@ -458,8 +474,9 @@ static bool read_copy(const PGresult *r, int row, struct control_copy *found, st
     found->copy.covers = optional_text(r, row, 10);
     found->chunks = strtoull(PQgetvalue(r, row, 11), NULL, 10);
     plan->key = optional_text(r, row, 12);
+    found->stats_reset = optional_text(r, row, 13);
     return PQgetisnull(r, row, 8) ||
-           text_array_parse(PQgetvalue(r, row, 8), &plan->bounds, &plan->bound_count, err);
+           read_bounds(PQgetvalue(r, row, 8), plan, err);
 }
 
 static bool read_copies(struct session *session, const char *migration,
@@ -469,8 +486,10 @@ static bool read_copies(struct session *session, const char *migration,
         session_query(session,
                       "SELECT source, updates_deletes, partitions, needed,"
                       " finished_at IS NOT NULL, plan_made, whole, staged, bounds, begun,"
-                      " covers, chunks, key"
-                      " FROM slackwater.copy WHERE migration = $1"
+                      " covers, (SELECT coalesce(sum(chunks), 0) FROM slackwater.lane l"
+                      "          WHERE l.migration = c.migration AND l.source = c.source),"
+                      " key, stats_reset"
+                      " FROM slackwater.copy c WHERE migration = $1"
                       " ORDER BY source COLLATE \"C\"",
                       1, &migration, err);
     bool ok = r != NULL;
@@ -491,9 +510,9 @@ static bool read_upto(const PGresult *r, int row, struct control_copy *copy,
         return true;
     if (!text_array_parse(PQgetvalue(r, row, 3), &chunk->upto, &count, err))
         return false;
-    if (copy->key_count == 0)
-        copy->key_count = (uint16_t)count;
-    if (count > 0 && copy->key_count == count)
+    if (copy->copy.key_count == 0)
+        copy->copy.key_count = (uint16_t)count;
+    if (count > 0 && copy->copy.key_count == count)
         return true;
     text_array_free(chunk->upto, count);
     chunk->upto = NULL;
@@ -577,7 +596,8 @@ void control_copies_free(struct control_copy *copies, size_t count)
     for (size_t i = 0; i < count; i++) {
         free(copies[i].source);
         free(copies[i].partitions);
-        table_copy_free(&copies[i].copy, copies[i].key_count);
+        free(copies[i].stats_reset);
+        table_copy_free(&copies[i].copy);
     }
     free(copies);
 }

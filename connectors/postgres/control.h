@@ -5,9 +5,12 @@
  *   progress   one row: the end LSN of the last source transaction applied, and the backfill's
  *              note at that position; written in the same target transaction as the rows
  *              (delivery rule 1)
- *   copy       one row a source table: whether and how it is copied
+ *   copy       one row a source table: whether and how it is copied, and what its source is
+ *              measured against
  *   chunk      one row a loaded chunk of a table: its last key, snapshot and counts; written in
  *              the same target transaction as the copied rows
+ *   lane       one row a lane: how many chunks it has, which tells if some were removed; a row of
+ *              its own, so that the commits of one lane do not wait for those of another
  *   deferred_index  one row an index that a copy dropped: how to make it again, and whether
  * that is done (postgres/deferred_index.h) claim      which rows of which target tables are the
  * migration's (claim.h)
@@ -39,7 +42,6 @@ struct control_migration {
     char *system_identifier; /* of the source */
     uint32_t timeline;
     char *source_database;
-    char *stats_reset;      /* when the source's statistics were last reset, then; "" never */
     char *initial_snapshot; /* what the slot's start already contained; pg_snapshot text */
     lsn_t consistent_lsn;   /* the slot's start */
     lsn_t applied;          /* progress */
@@ -52,13 +54,13 @@ struct control_copy {
     char *source; /* quoted, qualified name of the source table */
     struct table_copy copy;
     size_t chunks;           /* that were ever recorded since the copy began */
-    uint16_t key_count;      /* of each chunk's upto; 0 when no chunk has one */
-    char *partitions;        /* continuity_fingerprint() when the migration began */
-    int64_t updates_deletes; /* of an insert-only source table when the migration began */
+    /* of the source table when its copy was first asked for, or last made again */
+    char *partitions;        /* continuity_fingerprint() */
+    int64_t updates_deletes; /* of an insert-only table */
+    char *stats_reset;       /* when the statistics that say so were last reset; "" never */
 };
 
-/* Creates the schema and tables where missing, or brings them to this layout. Refuses
- * (ERR_CONFIG) a newer one. */
+/* Creates the schema and tables where missing. Refuses (ERR_CONFIG) another layout. */
 bool control_install(struct session *session, struct err *err);
 
 /* state CONTROL_NONE when there is no such migration, also when nothing is installed. */
@@ -107,10 +109,6 @@ bool control_set_paused(struct session *session, const char *migration, bool pau
                         bool *changed, struct err *err);
 bool control_read_paused(struct session *session, const char *migration, bool *paused,
                          struct err *err);
-/* From here on the source table is measured against the present partitions, and updates and
- * deletes: what came before is in the copy that begins now. */
-bool control_set_baselines(struct session *session, const char *migration,
-                           const struct control_copy *copy, struct err *err);
 
 /* The copy rows of a migration, with their chunks by lane and number. Caller frees with
  * control_copies_free(). */

@@ -242,16 +242,20 @@ static bool find_index(struct session *session, const struct deferred_index *ind
     return true;
 }
 
+static bool is_exclusion(const struct deferred_index *index)
+{
+    return index->attach[0] == '\0' && !index->beside;
+}
+
 /* What is there under its name: left by a killed build, made by hand, or another. */
 static bool clear_the_way(struct session *session, const struct deferred_index *index,
                           struct found_index *found, struct err *err)
 {
     struct buf sql = {0};
-    bool exclusion = index->attach[0] == '\0' && !index->beside;
     if (!found->there)
         return true;
     if (found->valid)
-        return found->same || (exclusion && found->attached) ||
+        return found->same || (is_exclusion(index) && found->attached) ||
                err_set(err, ERR_DATA, "another index of that name is there");
     buf_append_format(&sql, "DROP INDEX CONCURRENTLY %s", index->name);
     found->there = false;
@@ -280,14 +284,17 @@ static bool run_given(struct session *session, const char *sql, struct err *err)
     return sql[0] == '\0' || session_run(session, sql, err);
 }
 
+/* An exclusion constraint locks its table first and is built then: nothing would be lost. */
 static bool complete(struct session *session, const char *migration,
                      const struct deferred_index *index, const struct found_index *found,
                      bool create, struct err *err)
 {
     char position[24];
     snprintf(position, sizeof position, "%ld", index->position);
-    if (!session_run(session, create ? "BEGIN; SET LOCAL lock_timeout = '" LOCK_PATIENCE_BUILT "'"
-                                     : "BEGIN; SET LOCAL lock_timeout = '" LOCK_PATIENCE "'",
+    if (!session_run(session,
+                     create && !is_exclusion(index)
+                         ? "BEGIN; SET LOCAL lock_timeout = '" LOCK_PATIENCE_BUILT "'"
+                         : "BEGIN; SET LOCAL lock_timeout = '" LOCK_PATIENCE "'",
                      err) ||
         (create && !session_run(session, index->definition, err)) ||
         (!found->attached && !run_given(session, index->attach, err)) ||

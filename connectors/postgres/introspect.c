@@ -35,9 +35,11 @@ static const char SERVER_SQL[] =
     "       (SELECT count(*) FROM pg_largeobject_metadata), current_user"
     " FROM pg_roles r WHERE r.rolname = current_user";
 
-/* has_parameter_privilege() is new in 15, so it cannot stand in SERVER_SQL. */
-static const char REPLICA_ROLE_SQL[] =
-    "SELECT has_parameter_privilege('session_replication_role', 'SET')";
+/* These are new in 15, so they cannot stand in SERVER_SQL. */
+static const char SERVER_15_SQL[] =
+    "SELECT has_parameter_privilege('session_replication_role', 'SET'),"
+    "       (SELECT pg_database_collation_actual_version(d.oid)"
+    "        FROM pg_database d WHERE d.datname = current_database())";
 
 static const char TABLES_SQL[] =
     "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,"
@@ -85,7 +87,11 @@ static const char COLUMNS_SQL[] =
     "             THEN on_.nspname || '.' || o.collname END,"
     "        col_description(c.oid, a.attnum), b.asks, NOT o.collisdeterministic,"
     "        format_type(t.oid, CASE WHEN dt.typtype = 'd' THEN b.modifier ELSE a.atttypmod "
-    "END)"
+    "END),"
+    "        quote_ident(on_.nspname) || '.' || quote_ident(o.collname),"
+    "        CASE WHEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid"
+    "                            AND i.indisunique AND a.attnum IN (i.indkey[0], i.indkey[1]))"
+    "             THEN pg_collation_actual_version(o.oid) END"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " JOIN base b ON b.oid = a.atttypid JOIN pg_type t ON t.oid = b.base"
@@ -105,7 +111,19 @@ static const char INDEXES_SQL[] =
     "        WHERE k.position <= i.indnkeyatts),"
     "       pg_get_indexdef(i.indexrelid),"
     "       EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid"
-    "                 AND k.contype IN ('p', 'u', 'x'))"
+    "                 AND k.contype IN ('p', 'u', 'x')),"
+    /* Options: 0 ascending, nulls last; 3 the same backwards (pg_index.h, INDOPTION_). */
+    "       (SELECT count(*) FROM (SELECT bool_and(i.indoption[k.place] = i.indoption[0]"
+    "            AND i.indcollation[k.place] = a.attcollation"
+    "            AND o.opcmethod = (SELECT oid FROM pg_am WHERE amname = 'btree')"
+    "            AND EXISTS (SELECT FROM pg_opclass d"
+    "                        WHERE d.opcfamily = o.opcfamily AND d.opcdefault))"
+    "          OVER (ORDER BY k.place) AS ordered"
+    "        FROM generate_series(0, i.indnkeyatts - 1) AS k(place)"
+    "        JOIN pg_opclass o ON o.oid = i.indclass[k.place]"
+    "        LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid"
+    "                                AND a.attnum = i.indkey[k.place]) columns"
+    "        WHERE ordered AND i.indoption[0] IN (0, 3))"
     " FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
     " JOIN pg_class x ON x.oid = i.indexrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -306,6 +324,8 @@ static void read_columns(struct run_of_rows *rows, struct catalog_table *table)
             .domain = copy_at(r, row, 17),
             .loose = bool_at(r, row, 18),
             .base_name = mem_string(text_at(r, row, 19)),
+            .order_collation = copy_at(r, row, 20),
+            .order_version = copy_at(r, row, 21),
         };
     }
 }
@@ -352,6 +372,7 @@ static void read_indexes(struct run_of_rows *rows, struct catalog_table *table)
             .replica_identity = bool_at(r, row, 6),
             .definition = copy_at(r, row, 8),
             .constraint = bool_at(r, row, 9),
+            .ordered_count = (uint16_t)int_at(r, row, 10),
         };
         read_index_columns(text_at(r, row, 7), table, &table->indexes[i]);
     }
@@ -537,12 +558,13 @@ static bool read_server(struct session *session, struct catalog *catalog, struct
     catalog->role = mem_string(text_at(r, 0, 11));
     catalog->can_set_replica_role = catalog->superuser;
     PQclear(r);
-    if (catalog->superuser || catalog->server_version < 150000)
+    if (catalog->server_version < 150000)
         return true;
-    r = session_exec(session, REPLICA_ROLE_SQL, err);
+    r = session_exec(session, SERVER_15_SQL, err);
     if (r == NULL)
         return false;
-    catalog->can_set_replica_role = bool_at(r, 0, 0);
+    catalog->can_set_replica_role |= bool_at(r, 0, 0);
+    catalog->collation_version = copy_at(r, 0, 1);
     PQclear(r);
     return true;
 }

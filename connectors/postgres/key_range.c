@@ -25,9 +25,9 @@ static void append_value(struct buf *sql, const char *value, const struct copy_k
     buf_append_format(sql, "::%s", column->type);
 }
 
-static void append_key(struct buf *sql, const struct copy_key *key)
+static void append_key(struct buf *sql, const struct copy_key *key, size_t count)
 {
-    for (uint16_t i = 0; i < key->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         buf_append_text(sql, i == 0 ? "" : ", ");
         ident_append(sql, key->columns[i].name);
     }
@@ -42,14 +42,14 @@ static void compare_leading(struct buf *sql, const struct copy_key *key, const c
     append_value(sql, value, &key->columns[0]);
 }
 
-/* ("a", "b") > ('1'::integer, 'x'::text) */
-static void compare_keys(struct buf *sql, const struct copy_key *key, const char *operator,
-                         const char *const *values)
+/* ("a", "b") > ('1'::integer, 'x'::text), of so many columns */
+static void compare_keys(struct buf *sql, const struct copy_key *key, size_t count,
+                         const char *operator, const char *const *values)
 {
     buf_append_char(sql, '(');
-    append_key(sql, key);
+    append_key(sql, key, count);
     buf_append_format(sql, ") %s (", operator);
-    for (uint16_t i = 0; i < key->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         buf_append_text(sql, i == 0 ? "" : ", ");
         append_value(sql, values[i], &key->columns[i]);
     }
@@ -66,15 +66,29 @@ static void help_pruning(struct buf *sql, const struct copy_key *key, bool parti
     compare_leading(sql, key, operator, values[0]);
 }
 
+/* A bound of a lane. */
+static void compare_bound(struct buf *sql, const struct copy_key *key, bool partitioned,
+                          const char *operator, const char *operator_of_leading,
+                          const char *const *bound)
+{
+    size_t count = copy_bound_size(bound);
+    if (count == 1) {
+        compare_leading(sql, key, operator, bound[0]);
+        return;
+    }
+    compare_keys(sql, key, count, operator, bound);
+    help_pruning(sql, key, partitioned, operator_of_leading, bound);
+}
+
 /* One bound on each side is enough: `after` lies at or above `from`, `upto` below `below`. */
 static void append_lower(struct buf *sql, const struct copy_key *key, bool partitioned,
                          const struct copy_range *range)
 {
     if (range->after != NULL) {
-        compare_keys(sql, key, ">", range->after);
+        compare_keys(sql, key, key->count, ">", range->after);
         help_pruning(sql, key, partitioned, ">=", range->after);
     } else {
-        compare_leading(sql, key, ">=", range->from);
+        compare_bound(sql, key, partitioned, ">=", ">=", range->from);
     }
 }
 
@@ -82,10 +96,10 @@ static void append_upper(struct buf *sql, const struct copy_key *key, bool parti
                          const struct copy_range *range)
 {
     if (range->upto != NULL) {
-        compare_keys(sql, key, "<=", range->upto);
+        compare_keys(sql, key, key->count, "<=", range->upto);
         help_pruning(sql, key, partitioned, "<=", range->upto);
     } else {
-        compare_leading(sql, key, "<", range->below);
+        compare_bound(sql, key, partitioned, "<", "<=", range->below);
     }
 }
 
@@ -113,7 +127,7 @@ void key_range_select(struct buf *sql, const struct relation *relation, bool par
     if (!key_range_is_bounded(range))
         return;
     buf_append_text(sql, " ORDER BY ");
-    append_key(sql, key);
+    append_key(sql, key, key->count);
     if (range->most_rows > 0)
         buf_append_format(sql, " FETCH FIRST %llu ROWS WITH TIES",
                           (unsigned long long)range->most_rows);

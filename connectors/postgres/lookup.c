@@ -89,9 +89,9 @@ static bool connect_and_prepare(struct pg_lookup *l, struct err *err)
     if (l->prepared && session_is_open(&l->session))
         return true;
     session_close(&l->session);
-    l->prepared = session_open(&l->session, target ? "target" : "source",
-                               target ? l->config.target_dsn : l->config.source_dsn,
-                               SESSION_SQL, l->config.stop, err) &&
+    l->prepared = session_reopen(&l->session, target ? "target" : "source",
+                                 target ? l->config.target_dsn : l->config.source_dsn,
+                                 SESSION_SQL, l->config.stop, err) &&
                   session_run(&l->session, "SET default_transaction_read_only = on", err) &&
                   session_see_operators(&l->session, err) &&
                   session_prepare(&l->session, STATEMENT, l->request->sql, err) &&
@@ -152,7 +152,8 @@ static enum lookup_result ask(struct pg_lookup *l, const struct value *key, stru
 {
     char *text = mem_string_sized(key->data, key->size);
     const char *values[] = {text};
-    PGresult *result = session_query_prepared(&l->session, STATEMENT, 1, values, err);
+    PGresult *result =
+        session_query_prepared(&l->session, STATEMENT, 1, values, NULL, NULL, err);
     int rows = result ? PQntuples(result) : 0;
 
     enum lookup_result failed = result ? LOOKUP_FOUND : judge(l, text, err);

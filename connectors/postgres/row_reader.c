@@ -168,7 +168,7 @@ static enum row_read read_visible(struct pg_row_reader *r, const struct question
 static bool connect_reader(struct pg_row_reader *r, struct err *err)
 {
     return session_is_open(&r->session) ||
-           (session_open(&r->session, "source", r->dsn, SESSION_SQL, r->stop, err) &&
+           (session_reopen(&r->session, "source", r->dsn, SESSION_SQL, r->stop, err) &&
             session_see_operators(&r->session, err));
 }
 

@@ -228,7 +228,8 @@ static bool send_truncate(struct sender *s, const struct change *change, uint32_
         tables[i] = &s->config->tables[change->relations[i]->table];
     struct truncation *truncation =
         truncation_create(s->config->catalog, tables, change->relation_count,
-                          change->truncate_restart_identity);
+                          change->truncate_restart_identity ? TRUNCATION_RESTARTS_IDENTITY
+                                                            : TRUNCATION_KEEPS_IDENTITY);
     bool ok = true;
     for (size_t i = 0; ok && i < truncation->count; i++)
         ok = sender_sql(s, truncation->statements[i], tag_of(Q_OTHER, index, TELLS_NOTHING), err);

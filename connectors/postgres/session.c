@@ -345,9 +345,10 @@ bool session_parameter_type(struct session *session, const char *name, Oid *type
 }
 
 PGresult *session_query_prepared(struct session *session, const char *name, int count,
-                                 const char *const *values, struct err *err)
+                                 const char *const *values, const int *lengths,
+                                 const int *formats, struct err *err)
 {
-    if (!PQsendQueryPrepared(session->conn, name, count, values, NULL, NULL, 0)) {
+    if (!PQsendQueryPrepared(session->conn, name, count, values, lengths, formats, 0)) {
         session_connection_error(session, err);
         return NULL;
     }
@@ -532,4 +533,14 @@ bool session_open(struct session *session, const char *side, const char *dsn,
     bool ok = read != NULL && open_dsn(session, side, read, kind, stop, err);
     free(read);
     return ok;
+}
+
+bool session_reopen(struct session *session, const char *side, const char *dsn,
+                    enum session_kind kind, const struct stop *stop, struct err *err)
+{
+    if (session_open(session, side, dsn, kind, stop, err))
+        return true;
+    if (err->class == ERR_CONFIG)
+        err->class = ERR_RETRY;
+    return false;
 }

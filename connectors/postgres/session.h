@@ -43,6 +43,10 @@ struct session {
  * port, database and role, never a password. */
 bool session_open(struct session *session, const char *side, const char *dsn,
                   enum session_kind kind, const struct stop *stop, struct err *err);
+/* The same for a process that this server has let in before: what it refuses now, while a password
+ * is rotated or it fails over, passes by. ERR_RETRY for ERR_CONFIG. */
+bool session_reopen(struct session *session, const char *side, const char *dsn,
+                    enum session_kind kind, const struct stop *stop, struct err *err);
 void session_close(struct session *session); /* closed sessions are accepted */
 bool session_is_open(const struct session *session);
 
@@ -54,15 +58,16 @@ bool session_run(struct session *session, const char *sql, struct err *err);
 /* One statement with text parameters (NULL is SQL NULL). */
 PGresult *session_query(struct session *session, const char *sql, int count,
                         const char *const *values, struct err *err);
-/* Prepares a statement, whose parameters take their types from where they stand, and runs it
- * with text parameters. */
+/* Prepares a statement, whose parameters take their types from where they stand, and runs it. */
 bool session_prepare(struct session *session, const char *name, const char *sql,
                      struct err *err);
 /* The type of its first parameter. */
 bool session_parameter_type(struct session *session, const char *name, Oid *type,
                             struct err *err);
+/* lengths and formats as PQexecPrepared takes them, or NULL: all text. */
 PGresult *session_query_prepared(struct session *session, const char *name, int count,
-                                 const char *const *values, struct err *err);
+                                 const char *const *values, const int *lengths,
+                                 const int *formats, struct err *err);
 
 /* The same with types (0: the server's choice), lengths and formats as PQexecParams takes them;
  * the result is text. */

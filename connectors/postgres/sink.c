@@ -209,7 +209,7 @@ static bool on_silence(void *context, struct err *err)
     struct pg_sink *s = context;
     struct session other = {0};
     bool working = false;
-    if (!session_open(&other, "target", s->config.dsn, SESSION_SQL, s->config.stop, err))
+    if (!session_reopen(&other, "target", s->config.dsn, SESSION_SQL, s->config.stop, err))
         return err_wrap(err, "the target is silent");
     other.patience = PATIENCE;
     bool asked = ghost_is_working(&other, &s->ghost, &working, err);
@@ -538,11 +538,9 @@ static bool pg_sink_connect(struct sink *sink, struct err *err)
 {
     struct pg_sink *s = self(sink);
     pg_sink_disconnect(sink);
-    if (!session_open(&s->session, "target", s->config.dsn, SESSION_SQL, s->config.stop, err)) {
-        if (err->class == ERR_CONFIG && s->locked_before)
-            err->class = ERR_RETRY; /* it was let in before: a rotation or failover passes */
+    if (!(s->locked_before ? session_reopen : session_open)(
+            &s->session, "target", s->config.dsn, SESSION_SQL, s->config.stop, err))
         return false;
-    }
     if (set_up_session(s, err))
         return true;
     pg_sink_disconnect(sink);

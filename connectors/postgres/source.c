@@ -550,32 +550,23 @@ static bool start_error(struct pg_source *s, struct err *err)
     return err_wrap(err, "starting to stream from slot %s", s->config.slot);
 }
 
-/* It could be reached before: a password being rotated, a failover, pass by. */
-static bool will_pass(struct err *err)
-{
-    if (err->class == ERR_CONFIG)
-        err->class = ERR_RETRY;
-    return false;
-}
-
 /* In a session of its own: a walsender takes no parameters. */
 static bool check_continuity(struct pg_source *s, lsn_t from, struct err *err)
 {
     struct session session = {0};
-    bool ok = session_open(&session, "source", s->config.dsn, SESSION_SQL, s->config.stop, err);
-    if (!ok)
-        return will_pass(err);
+    if (!session_reopen(&session, "source", s->config.dsn, SESSION_SQL, s->config.stop, err))
+        return false;
     session.patience = START_PATIENCE;
-    ok = continuity_check(&session, s->config.continuity, from, err);
+    bool ok = continuity_check(&session, s->config.continuity, from, err);
     session_close(&session);
     return ok;
 }
 
 static bool open_walsender(struct pg_source *s, lsn_t from, struct err *err)
 {
-    if (!session_open(&s->session, "source", s->config.dsn, SESSION_REPLICATION, s->config.stop,
-                      err))
-        return will_pass(err);
+    if (!session_reopen(&s->session, "source", s->config.dsn, SESSION_REPLICATION, s->config.stop,
+                        err))
+        return false;
     s->session.patience = START_PATIENCE;
     return check_continuity(s, from, err);
 }

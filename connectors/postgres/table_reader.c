@@ -34,10 +34,12 @@ static struct pg_table_reader *self(struct table_reader *reader)
     return (struct pg_table_reader *)(void *)reader;
 }
 
+/* Ranges compare by operators, also those of extension types. */
 static bool pg_reader_open(struct table_reader *reader, struct err *err)
 {
     struct pg_table_reader *r = self(reader);
-    return session_open(&r->session, "source", r->dsn, SESSION_SQL, r->stop, err);
+    return session_reopen(&r->session, "source", r->dsn, SESSION_SQL, r->stop, err) &&
+           session_see_operators(&r->session, err);
 }
 
 static void forget_row(struct pg_table_reader *r)
@@ -65,17 +67,13 @@ static bool pg_reader_plan(struct table_reader *reader, const struct relation *r
 {
     struct pg_table_reader *r = self(reader);
     const struct catalog_table *table = table_of(r, relation);
-    char **bounds = NULL;
-    size_t count = 0;
     if (table == NULL)
         return err_set(err, ERR_BUG, "table %s.%s is not in the source's catalog",
                        relation->schema, relation->name);
-    if (copy_key_usable(key) && !key_bounds_find(&r->session, table, &key->columns[0], lanes,
-                                                 &bounds, &count, err))
+    if (copy_key_usable(key) && !key_bounds_find(&r->session, table, key, lanes, plan, err))
         return err_wrap(err, "planning the copy of table %s.%s", table->schema, table->name);
-    plan->whole = !copy_key_usable(key);
-    plan->bounds = bounds;
-    plan->bound_count = count;
+    plan->whole =
+        !copy_key_usable(key) || (copy_key_is_asked(key) && plan->bound_count == 0);
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include "postgres/table_writer.h"
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "postgres/control.h"
 #include "postgres/copy_in.h"
@@ -16,6 +17,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define TRUNCATE_PATIENCE "2s"
+#define TRUNCATE_ATTEMPTS 3
+#define TRUNCATE_PAUSE USEC_PER_SEC /* that whoever stands behind us may go */
+
+static const char LOCK_NOT_AVAILABLE[] = "55P03";
+static const char DUPLICATE_KEY[] = "23505";
 
 struct pg_table_writer {
     struct table_writer writer;
@@ -48,8 +56,8 @@ static bool set_up_session(struct pg_table_writer *w, struct err *err)
 static bool pg_writer_open(struct table_writer *writer, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    return session_open(&w->session, "target", w->config.dsn, SESSION_SQL, w->config.stop,
-                        err) &&
+    return session_reopen(&w->session, "target", w->config.dsn, SESSION_SQL, w->config.stop,
+                          err) &&
            (set_up_session(w, err) || err_wrap(err, "preparing a copy's target session"));
 }
 
@@ -131,11 +139,28 @@ static bool must_stage(struct pg_table_writer *w, uint32_t source, bool *staged,
     return true;
 }
 
+/* An array of arrays as text: they are of different sizes. */
+static void append_bounds(struct buf *arrays, const struct copy_plan *plan)
+{
+    struct buf bound = {0};
+    buf_append_char(arrays, '{');
+    for (size_t i = 0; i < plan->bound_count; i++) {
+        const char *const *values = (const char *const *)plan->bounds[i];
+        buf_clear(&bound);
+        text_array_append(&bound, values, copy_bound_size(values));
+        if (i > 0)
+            buf_append_char(arrays, ',');
+        text_array_append_item(arrays, bound.data, bound.size);
+    }
+    buf_append_char(arrays, '}');
+    buf_free(&bound);
+}
+
 static bool keep_plan(struct pg_table_writer *w, uint32_t source, const struct copy_plan *plan,
                       struct err *err)
 {
     struct buf bounds = {0};
-    text_array_append(&bounds, (const char *const *)plan->bounds, plan->bound_count);
+    append_bounds(&bounds, plan);
     const char *values[] = {w->config.migration, w->config.sources[source],
                             plan->whole ? "t" : "f", plan->staged ? "t" : "f", bounds.data,
                             plan->key};
@@ -323,11 +348,9 @@ static void append_staged(const struct pg_table_writer *w, struct buf *sql)
     }
 }
 
-static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
+static void append_keys(const struct pg_table_writer *w, struct buf *sql)
 {
-    const char *separator = " ON CONFLICT (";
-    if (!w->staged)
-        return; /* a row that is there already is the copier's to resolve */
+    const char *separator = "(";
     for (uint16_t i = 0; i < w->relation->column_count; i++) {
         if (!w->relation->columns[i].key)
             continue;
@@ -336,7 +359,15 @@ static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
         separator = ", ";
     }
     buf_append_text(sql, ")");
-    separator = " DO UPDATE SET ";
+}
+
+static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
+{
+    if (!w->staged)
+        return; /* a row that is there already is the copier's to resolve */
+    buf_append_text(sql, " ON CONFLICT ");
+    append_keys(w, sql);
+    const char *separator = " DO UPDATE SET ";
     for (uint16_t i = 0; i < w->relation->column_count; i++) {
         const struct column *column = &w->relation->columns[i];
         if (column->key || column->identity_always)
@@ -359,19 +390,14 @@ static bool refuse_repeated_keys(struct pg_table_writer *w, struct err *err)
     struct buf keys = {0}, sql = {0};
     if (w->relation->match != MATCH_KEY)
         return true;
-    for (uint16_t i = 0; i < w->relation->column_count; i++) {
-        if (!w->relation->columns[i].key)
-            continue;
-        buf_append_text(&keys, keys.size ? ", " : "");
-        ident_append(&keys, w->relation->columns[i].name);
-    }
+    append_keys(w, &keys);
     buf_append_text(&sql, "SELECT");
     append_from_stage(w, &sql);
     buf_append_format(&sql, " GROUP BY %s HAVING count(*) > 1 LIMIT 1", buf_text(&keys));
     PGresult *r = session_exec(&w->session, sql.data, err);
     bool repeated = r != NULL && PQntuples(r) > 0;
     if (repeated) {
-        err_set(err, ERR_DATA, "two source rows have the same key (%s) at the target",
+        err_set(err, ERR_DATA, "two source rows have the same key %s at the target",
                 buf_text(&keys));
         err_remedy(err, "let the rules and the types of the key's columns keep them apart; "
                         "`slackwater check` counts them");
@@ -417,53 +443,116 @@ static void blame_formula(struct pg_table_writer *w, struct err *err)
     }
 }
 
-/* The source wins over what the application wrote to the target before the copy; what it wrote
- * since then is on its way in the stream. */
-static bool merge_stage(struct pg_table_writer *w, struct err *err)
+static bool is_partitioned(const struct pg_table_writer *w)
+{
+    return w->config.tables[w->relation->table].table->kind == 'p';
+}
+
+/* Another unique key than that of the copy has refused the staged rows. *met grows if some of them
+ * are at the target already. */
+static void find_met(struct pg_table_writer *w, const struct err *err, uint64_t *met)
 {
     struct buf sql = {0};
-    buf_append_text(&sql, "INSERT INTO ");
-    ident_append_qualified(&sql, w->relation->schema, w->relation->name);
-    buf_append_text(&sql, " (");
-    append_columns(w, &sql);
-    buf_append_text(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
-    append_staged(w, &sql);
+    struct err ignored = {0};
+    if (!w->staged || strcmp(err->sqlstate, DUPLICATE_KEY) != 0)
+        return;
+    buf_append_text(&sql, "ROLLBACK TO SAVEPOINT merge; SELECT EXISTS (SELECT");
     append_from_stage(w, &sql);
-    append_overwrite(w, &sql);
-    bool merged = (!relation_has_formula(w->relation) ||
-                   session_run(&w->session, "SAVEPOINT merge", err)) &&
-                  session_run(&w->session, sql.data, err);
+    buf_append_format(&sql, " JOIN %s", is_partitioned(w) ? "" : "ONLY ");
+    ident_append_qualified(&sql, w->relation->schema, w->relation->name);
+    buf_append_text(&sql, " AS target USING ");
+    append_keys(w, &sql);
+    buf_append_text(&sql, ")");
+    PGresult *r = session_exec(&w->session, sql.data, &ignored);
+    *met += r != NULL && PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
     buf_free(&sql);
-    if (!merged)
+}
+
+/* RETURNING cannot read xmax through a partitioned table. */
+static bool tells_overwritten(const struct pg_table_writer *w)
+{
+    bool any = false;
+    for (uint16_t i = 0; i < w->relation->column_count; i++)
+        any = any || !(w->relation->columns[i].key || w->relation->columns[i].identity_always);
+    return w->staged && any && !is_partitioned(w);
+}
+
+static void append_merge(const struct pg_table_writer *w, struct buf *sql)
+{
+    bool tells = tells_overwritten(w);
+    buf_append_text(sql, tells ? "WITH merged AS (INSERT INTO " : "INSERT INTO ");
+    ident_append_qualified(sql, w->relation->schema, w->relation->name);
+    buf_append_text(sql, " (");
+    append_columns(w, sql);
+    buf_append_text(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
+    append_staged(w, sql);
+    append_from_stage(w, sql);
+    append_overwrite(w, sql);
+    if (tells)
+        buf_append_text(sql, " RETURNING xmax <> 0 AS existed)"
+                             " SELECT count(*) FROM merged WHERE existed");
+}
+
+/* The source wins over what the application wrote to the target before the copy; what it wrote
+ * since then is on its way in the stream. */
+static bool merge_stage(struct pg_table_writer *w, uint64_t *met, struct err *err)
+{
+    struct buf sql = {0};
+    append_merge(w, &sql);
+    PGresult *r = session_run(&w->session, "SAVEPOINT merge", err)
+                      ? session_exec(&w->session, sql.data, err)
+                      : NULL;
+    bool merged = r != NULL;
+    if (merged && PQntuples(r) == 1)
+        *met += strtoull(PQgetvalue(r, 0, 0), NULL, 10);
+    PQclear(r);
+    buf_free(&sql);
+    if (!merged) {
+        find_met(w, err, met);
         blame_formula(w, err);
+    }
     return merged;
 }
 
-static bool pg_writer_loaded(struct table_writer *writer, struct err *err)
+static bool pg_writer_loaded(struct table_writer *writer, uint64_t *met, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
     return (copy_in_end(&w->copy, err) &&
-            (!goes_by_stage(w) || (refuse_repeated_keys(w, err) && merge_stage(w, err)))) ||
+            (!goes_by_stage(w) || (refuse_repeated_keys(w, err) && merge_stage(w, met, err)))) ||
            wrap_table(w, err);
 }
 
 /* ---- the end of a chunk ---- */
 
 /* Only behind the chunks that are known here: a target that has come back without some, or with
- * those of a copy that had begun anew, takes no more until resume() has seen to it. */
+ * those of a copy that had begun anew, takes no more until resume() has seen to it. The copy's row
+ * is locked against that, but not by one lane against another: a COMMIT may take long. */
 static const char RECORD_SQL[] =
-    "WITH counted AS (UPDATE slackwater.copy SET chunks = chunks + 1"
-    "                 WHERE migration = $1::text AND source = $2::text AND plan_made"
-    "                   AND begun = $10::int RETURNING 1)"
+    "WITH copy AS (SELECT FROM slackwater.copy"
+    "              WHERE migration = $1::text AND source = $2::text AND plan_made"
+    "                AND begun = $10::int FOR SHARE),"
+    " counted AS (INSERT INTO slackwater.lane AS l (migration, source, lane, chunks)"
+    "             SELECT $1::text, $2::text, $3::int, 1 FROM copy"
+    "             ON CONFLICT (migration, source, lane) DO UPDATE SET chunks = l.chunks + 1"
+    "             RETURNING chunks)"
     " INSERT INTO slackwater.chunk (migration, source, lane, number, upto, snapshot, lsn, rows,"
     "                               bytes)"
     " SELECT $1::text, $2::text, $3::int, $4::int, $5::text[], $6::text, $7::pg_lsn, "
     "$8::bigint,"
     "        $9::bigint"
-    " FROM counted"
-    " WHERE $4::int = (SELECT count(*) FROM slackwater.chunk k"
-    "                  WHERE k.migration = $1::text AND k.source = $2::text"
-    "                    AND k.lane = $3::int)";
+    " FROM counted WHERE chunks = $4::int + 1";
+
+static bool say_lost(const struct pg_table_writer *w, const struct chunk_record *record,
+                     struct err *err)
+{
+    err_set(err, w->config.alone ? ERR_CONFIG : ERR_RETRY,
+            "target: it lacks what was copied before chunk %u of lane %u", record->number,
+            record->lane);
+    return w->config.alone &&
+           err_remedy(err, "it has come back without that, as after a failover: run again, and "
+                           "what it lacks is copied again");
+}
 
 static bool insert_record(struct pg_table_writer *w, const struct chunk_record *record,
                           const char *upto, struct err *err)
@@ -485,10 +574,19 @@ static bool insert_record(struct pg_table_writer *w, const struct chunk_record *
     PGresult *r = session_query(&w->session, RECORD_SQL, 10, values, err);
     bool inserted = r != NULL && strcmp(PQcmdTuples(r), "1") == 0;
     PQclear(r);
-    return inserted || (r != NULL && err_set(err, ERR_RETRY,
-                                             "target: it lacks what was copied before chunk %u "
-                                             "of lane %u",
-                                             record->number, record->lane));
+    return inserted || (r != NULL && say_lost(w, record, err));
+}
+
+/* Rows that are not the copy's are at the target: from here on as if they had been before it. */
+static bool keep_staging(struct pg_table_writer *w, const struct chunk_record *record,
+                         struct err *err)
+{
+    return record->met == 0 ||
+           run_query(w,
+                     "UPDATE slackwater.copy SET staged = true"
+                     " WHERE migration = $1 AND source = $2 AND NOT staged",
+                     2, (const char *[]){w->config.migration, w->config.sources[w->source]},
+                     err);
 }
 
 static bool pg_writer_commit(struct table_writer *writer, const struct chunk_record *record,
@@ -498,8 +596,8 @@ static bool pg_writer_commit(struct table_writer *writer, const struct chunk_rec
     struct buf upto = {0};
     if (record->upto != NULL)
         text_array_append(&upto, (const char *const *)record->upto, key_count);
-    bool ok =
-        insert_record(w, record, upto.data, err) && session_run(&w->session, "COMMIT", err);
+    bool ok = keep_staging(w, record, err) && insert_record(w, record, upto.data, err) &&
+              session_run(&w->session, "COMMIT", err);
     buf_free(&upto);
     return ok || err_wrap(err, "committing a chunk of %s", w->config.sources[w->source]);
 }
@@ -587,7 +685,8 @@ static bool refuse_emptying(const struct pg_table_writer *w, uint32_t source,
                            "begin the migration anew");
 }
 
-static bool empty_targets(struct pg_table_writer *w, uint32_t source, struct err *err)
+static bool empty_targets(struct pg_table_writer *w, uint32_t source, enum truncation_way way,
+                          struct err *err)
 {
     const struct pg_target_table **tables = mem_zero(w->config.table_count + 1, sizeof *tables);
     const struct pg_target_table *table;
@@ -598,7 +697,7 @@ static bool empty_targets(struct pg_table_writer *w, uint32_t source, struct err
         tables[count++] = table;
         ok = !table->shared || refuse_emptying(w, source, table->relation, err);
     }
-    struct truncation *truncation = truncation_create(w->config.catalog, tables, count, false);
+    struct truncation *truncation = truncation_create(w->config.catalog, tables, count, way);
     for (size_t i = 0; ok && i < truncation->count; i++)
         ok = session_run(&w->session, truncation->statements[i], err);
     truncation_free(truncation);
@@ -607,28 +706,83 @@ static bool empty_targets(struct pg_table_writer *w, uint32_t source, struct err
 }
 
 static bool forget_chunks(struct pg_table_writer *w, uint32_t source, bool whole,
-                          const char *covers, struct err *err)
+                          struct err *err)
 {
-    const char *values[] = {w->config.migration, w->config.sources[source], whole ? "t" : "f",
-                            covers};
+    const char *values[] = {w->config.migration, w->config.sources[source], whole ? "t" : "f"};
     return run_query(w, "DELETE FROM slackwater.chunk WHERE migration = $1 AND source = $2", 2,
                      values, err) &&
-           update_copy(
-               w,
-               "UPDATE slackwater.copy SET needed = true, plan_made = false,"
-               " whole = $3, staged = false, bounds = NULL, begun = begun + 1, chunks = 0,"
-               " finished_at = NULL, covers = coalesce($4, covers)"
-               " WHERE migration = $1 AND source = $2",
-               4, values, err);
+           run_query(w, "DELETE FROM slackwater.lane WHERE migration = $1 AND source = $2", 2,
+                     values, err) &&
+           update_copy(w,
+                       "UPDATE slackwater.copy SET needed = true, plan_made = false, whole = $3,"
+                       " staged = false, bounds = NULL, begun = begun + 1, finished_at = NULL"
+                       " WHERE migration = $1 AND source = $2",
+                       3, values, err);
 }
 
+static bool keep_renewal(struct pg_table_writer *w, uint32_t source,
+                         const struct copy_renewal *renewal, struct err *err)
+{
+    char changed[32];
+    if (renewal == NULL)
+        return true;
+    snprintf(changed, sizeof changed, "%lld", (long long)renewal->updates_deletes);
+    const char *values[] = {w->config.migration, w->config.sources[source], renewal->covers,
+                            renewal->partitions, renewal->stats_reset,      changed};
+    return update_copy(w,
+                       "UPDATE slackwater.copy SET covers = $3, partitions = $4,"
+                       " stats_reset = $5, updates_deletes = $6::bigint"
+                       " WHERE migration = $1 AND source = $2",
+                       6, values, err);
+}
+
+/* Without a chunk no row there is of the copy, nor of the stream, which drops what is to come. */
+static bool has_chunks(struct pg_table_writer *w, uint32_t source, bool *has, struct err *err)
+{
+    const char *values[] = {w->config.migration, w->config.sources[source]};
+    PGresult *r = session_query(&w->session,
+                                "SELECT EXISTS (SELECT FROM slackwater.chunk"
+                                "               WHERE migration = $1 AND source = $2)",
+                                2, values, err);
+    if (r != NULL)
+        *has = PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
+    return r != NULL;
+}
+
+static bool try_reset(struct pg_table_writer *w, uint32_t source, bool whole,
+                      const struct copy_renewal *renewal, enum truncation_way way,
+                      struct err *err)
+{
+    bool ours = false;
+    return begin_transaction(w, err) &&
+           (way == TRUNCATION_DELETES ||
+            session_run(&w->session, "SET LOCAL lock_timeout = '" TRUNCATE_PATIENCE "'", err)) &&
+           has_chunks(w, source, &ours, err) &&
+           (!(ours || renewal != NULL) || empty_targets(w, source, way, err)) &&
+           forget_chunks(w, source, whole, err) && keep_renewal(w, source, renewal, err) &&
+           session_run(&w->session, "COMMIT", err);
+}
+
+/* While somebody reads a target it cannot be truncated, and who comes after us waits with us. */
 static bool pg_writer_reset(struct table_writer *writer, uint32_t source, bool whole,
-                            const char *covers, struct err *err)
+                            const struct copy_renewal *renewal, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    return (begin_transaction(w, err) && empty_targets(w, source, err) &&
-            forget_chunks(w, source, whole, covers, err) &&
-            session_run(&w->session, "COMMIT", err)) ||
+    struct err refused;
+    for (int attempt = 1; attempt <= TRUNCATE_ATTEMPTS; attempt++) {
+        if (try_reset(w, source, whole, renewal, TRUNCATION_KEEPS_IDENTITY, &refused))
+            return true;
+        *err = refused;
+        if (strcmp(refused.sqlstate, LOCK_NOT_AVAILABLE) != 0 ||
+            !session_run(&w->session, "ROLLBACK", err))
+            return err_wrap(err, "emptying the targets of %s", w->config.sources[source]);
+        if (stop_wait(w->config.stop, clock_monotonic() + TRUNCATE_PAUSE))
+            return err_set(err, ERR_STOPPED, "stopped before a target table was emptied");
+    }
+    log_event(LOG_WARN, "target tables are in use and cannot be truncated: their rows are deleted",
+              log_text("source", w->config.sources[source]), log_text("error", refused.message));
+    return try_reset(w, source, whole, renewal, TRUNCATION_DELETES, err) ||
            err_wrap(err, "emptying the targets of %s", w->config.sources[source]);
 }
 

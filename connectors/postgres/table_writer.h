@@ -27,6 +27,7 @@ struct pg_writer_config { /* all borrowed */
     const char *const *sources; /* by source table: the copy records' names */
     bool use_replica_role;
     bool defer_indexes; /* drop indexes before a copy (postgres/deferred_index.h) */
+    bool alone;         /* no stream runs that would have lost chunks copied again */
     const struct stop *stop;
 };
 

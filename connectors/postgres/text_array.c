@@ -6,17 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+void text_array_append_item(struct buf *buf, const char *text, size_t size)
+{
+    buf_append_char(buf, '"');
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] == '"' || text[i] == '\\')
+            buf_append_char(buf, '\\');
+        buf_append_char(buf, text[i]);
+    }
+    buf_append_char(buf, '"');
+}
+
 void text_array_append(struct buf *buf, const char *const *items, size_t count)
 {
     buf_append_char(buf, '{');
     for (size_t i = 0; i < count; i++) {
-        buf_append_text(buf, i == 0 ? "\"" : ",\"");
-        for (const char *at = items[i]; *at; at++) {
-            if (*at == '"' || *at == '\\')
-                buf_append_char(buf, '\\');
-            buf_append_char(buf, *at);
-        }
-        buf_append_char(buf, '"');
+        if (i > 0)
+            buf_append_char(buf, ',');
+        text_array_append_item(buf, items[i], strlen(items[i]));
     }
     buf_append_char(buf, '}');
 }

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* "a" */
+void text_array_append_item(struct buf *buf, const char *text, size_t size);
 /* {"a","b"} */
 void text_array_append(struct buf *buf, const char *const *items, size_t count);
 /* The caller frees with text_array_free(). ERR_CORRUPT for what is no such array. */

@@ -50,14 +50,14 @@ static char *delete_sql(const struct pg_target_table *table)
 
 struct truncation *truncation_create(const struct catalog *catalog,
                                      const struct pg_target_table *const *tables, size_t count,
-                                     bool restart_identity)
+                                     enum truncation_way way)
 {
     struct truncation *truncation = mem_zero(1, sizeof *truncation);
     const struct tables list = {.catalog = catalog, .items = tables, .count = count};
     struct buf sql = {0};
     truncation->statements = mem_zero(count + 1, sizeof *truncation->statements);
     for (size_t i = 0; i < count; i++) {
-        if (tables[i]->owner_condition != NULL ||
+        if (way == TRUNCATION_DELETES || tables[i]->owner_condition != NULL ||
             is_referenced_from_outside(&list, tables[i]->table->oid)) {
             truncation->statements[truncation->count++] = delete_sql(tables[i]);
             continue;
@@ -66,7 +66,7 @@ struct truncation *truncation_create(const struct catalog *catalog,
         append_table(&sql, tables[i]->table);
     }
     if (sql.size > 0) {
-        buf_append_text(&sql, restart_identity ? " RESTART IDENTITY" : "");
+        buf_append_text(&sql, way == TRUNCATION_RESTARTS_IDENTITY ? " RESTART IDENTITY" : "");
         truncation->statements[truncation->count++] = buf_steal(&sql);
     }
     buf_free(&sql);

@@ -3,11 +3,18 @@
  *
  * Most tables are truncated, together. Rows that are not ours stay: where the key holds
  * constants, only rows with these are deleted. So are all rows of a table that one outside the
- * list refers to, for the server refuses to truncate it. */
+ * list refers to, for the server refuses to truncate it. Deleting takes longer, but waits for
+ * nobody who only reads. */
 #ifndef POSTGRES_TRUNCATION_H
 #define POSTGRES_TRUNCATION_H
 
 #include "postgres/sink.h"
+
+enum truncation_way {
+    TRUNCATION_KEEPS_IDENTITY,
+    TRUNCATION_RESTARTS_IDENTITY,
+    TRUNCATION_DELETES, /* all tables */
+};
 
 struct truncation {
     size_t count;
@@ -16,7 +23,7 @@ struct truncation {
 
 struct truncation *truncation_create(const struct catalog *catalog,
                                      const struct pg_target_table *const *tables, size_t count,
-                                     bool restart_identity);
+                                     enum truncation_way way);
 void truncation_free(struct truncation *truncation);
 
 #endif

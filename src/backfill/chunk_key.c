@@ -173,6 +173,7 @@ bool chunk_key_append(const struct copy_key_column *column, const struct value *
         return false;
     switch (column->order) {
     case KEY_NONE:
+    case KEY_ASKED:
         return false;
     case KEY_SIGNED:
         return append_signed(value, out);
@@ -220,6 +221,7 @@ char *chunk_key_text(const struct copy_key_column *column, const struct value *v
         return NULL;
     switch (column->order) {
     case KEY_NONE:
+    case KEY_ASKED:
         return NULL;
     case KEY_SIGNED:
         return read_signed(value, &number) ? mem_format("%" PRId64, number) : NULL;
@@ -233,6 +235,11 @@ char *chunk_key_text(const struct copy_key_column *column, const struct value *v
         return is_text(value) ? mem_string_sized(value->data, value->size) : NULL;
     }
     return NULL;
+}
+
+void chunk_key_append_place(uint32_t place, struct buf *out)
+{
+    buf_append_u32(out, place);
 }
 
 int chunk_key_compare(const struct buf *a, const struct buf *b)

@@ -6,6 +6,7 @@
  *     bool               1 byte
  *     uuid               16 bytes
  *     text, collation C  its bytes and a zero (which no text holds)
+ *     any other          its lane's number as the source has told it, 4 bytes, big-endian
  *
  * Values come as text (bounds, COPY, a text stream) or in the type's binary form; both give the
  * same bytes. Nothing here is trusted: what is no value of the type is refused. */
@@ -23,6 +24,9 @@ bool chunk_key_append(const struct copy_key_column *column, const struct value *
                       struct buf *out);
 bool chunk_key_append_text(const struct copy_key_column *column, const char *text,
                            struct buf *out);
+
+/* Appends a key of which only its lane is known. */
+void chunk_key_append_place(uint32_t place, struct buf *out);
 
 /* The value as the type's text, which the caller frees; NULL as above. */
 char *chunk_key_text(const struct copy_key_column *column, const struct value *value);

@@ -22,6 +22,9 @@
 #define HELD_PAUSE (100 * USEC_PER_MS) /* between two looks at the brake, or at a failure */
 #define ROW_ARENA_KEEP (1 << 20)
 #define LANES_PER_WORKER 4 /* so that no worker is left with a long one at the end */
+#define LANES_MOST 4096    /* each has a bound in the question where a key lies */
+#define USUAL_ROWS 200000  /* in a second, of a worker */
+#define USUAL_BYTES (64 << 20)
 #define CLASHES_MOST 5     /* of one chunk, before its table is copied as one */
 #define PASS_PAUSE (50 * USEC_PER_MS)
 #define CHUNK_ROWS_LEAST 500
@@ -264,7 +267,7 @@ static bool copy_part(struct worker *worker, struct chunk_work *work,
                                      work->task->key, range, err) &&
            worker->writer->ops->load(worker->writer, part->target, part->binary, err) &&
            copy_rows(worker, work, part, last, err) &&
-           worker->writer->ops->loaded(worker->writer, err);
+           worker->writer->ops->loaded(worker->writer, &work->record.met, err);
 }
 
 /* The range once for each target, all under the snapshot that was taken. */
@@ -289,25 +292,32 @@ static bool copy_parts(struct worker *worker, struct chunk_work *work, struct er
 
 enum opened { OPENED, OPEN_NOT, OPEN_FAILED };
 
-/* A commit that the stream has brought is not visible yet. True when the copy is to end. */
-static bool wait_for_commits(struct worker *worker, struct backoff *backoff)
-{
-    counter_t *waiting = &worker->copier->config.progress->copiers_waiting;
-    counter_add(waiting, 1);
-    bool leave = pause_or_leave(worker->copier, backoff);
-    counter_add(waiting, (uint64_t)-1);
-    return leave;
-}
-
 /* Once, when it has come to be long. */
-static void tell_of_waiting(const struct chunk_work *work, bool *told)
+static void tell_of_waiting(const struct chunk_work *work, enum snapshot_verdict verdict,
+                            bool *told)
 {
     if (*told || clock_monotonic() - work->began < COVER_SAID)
         return;
     *told = true;
-    log_event(LOG_INFO, "a copy waits for transactions that are open at the source",
+    log_event(LOG_INFO,
+              verdict == SNAPSHOT_HAS_OPEN
+                  ? "a copy waits for transactions that are open at the source"
+                  : "a copy waits for commits that new snapshots do not see yet",
               log_text("schema", work->task->parts[0].source->schema),
               log_text("table", work->task->parts[0].source->name));
+}
+
+/* For a snapshot that is good enough. True when the copy is to end. */
+static bool wait_for_snapshot(struct worker *worker, enum snapshot_verdict verdict,
+                              struct backoff *backoff)
+{
+    struct progress *progress = worker->copier->config.progress;
+    counter_t *waiting = verdict == SNAPSHOT_HAS_OPEN ? &progress->waiting_for_ends
+                                                      : &progress->waiting_for_commits;
+    counter_add(waiting, 1);
+    bool leave = pause_or_leave(worker->copier, backoff);
+    counter_add(waiting, (uint64_t)-1);
+    return leave;
 }
 
 /* Opens the lane's next chunk and takes its snapshot, waiting until one sees all it must. */
@@ -329,7 +339,9 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
             handoff_failed(handoff, table, work->lane);
             return OPEN_FAILED;
         }
-        switch (handoff_read(handoff, table, work->lane, snapshot, err)) {
+        enum snapshot_verdict verdict =
+            handoff_read(handoff, table, work->lane, snapshot, err);
+        switch (verdict) {
         case SNAPSHOT_TAKEN:
             work->record.snapshot = mem_string(snapshot);
             return OPENED;
@@ -337,12 +349,13 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
             handoff_failed(handoff, table, work->lane);
             return OPEN_FAILED;
         case SNAPSHOT_TOO_OLD:
+        case SNAPSHOT_HAS_OPEN:
             break;
         }
         again = true;
         worker->reader->ops->end(worker->reader);
-        tell_of_waiting(work, &told);
-        if (wait_for_commits(worker, &backoff)) {
+        tell_of_waiting(work, verdict, &told);
+        if (wait_for_snapshot(worker, verdict, &backoff)) {
             stopped(err);
             return OPEN_FAILED;
         }
@@ -355,7 +368,7 @@ static bool read_and_write(struct worker *worker, struct chunk_work *work, struc
     work->record.lane = work->lane;
     work->record.number = work->place.number;
     work->record.begun = work->place.begun;
-    work->place.range.most_rows = work->place.whole ? 0 : worker->chunk_rows;
+    work->place.range.most_rows = work->place.to_end ? 0 : worker->chunk_rows;
     work->staged = work->staged || work->place.staged;
     if (!worker->writer->ops->begin(worker->writer, task->table, work->staged, err) ||
         !copy_parts(worker, work, err) ||
@@ -382,10 +395,25 @@ static void adapt_size(struct worker *worker, const struct chunk_work *work, use
         worker->chunk_rows = CHUNK_ROWS_MOST;
 }
 
+/* Once a table, and counted on. */
+static void note_met(struct worker *worker, const struct chunk_work *work)
+{
+    struct table_counters *counters =
+        &worker->copier->config.progress->tables[work->task->table];
+    if (work->record.met == 0)
+        return;
+    if (counter_add(&counters->copy_overwritten, work->record.met) == 0)
+        log_event(LOG_WARN, "the copy overwrites rows that others wrote to the target",
+                  log_text("schema", work->task->parts[0].source->schema),
+                  log_text("table", work->task->parts[0].source->name),
+                  log_text("then", "the source's values stand; how many they are is counted"));
+}
+
 static void note_loaded(struct worker *worker, struct chunk_work *work)
 {
     usec_t took = clock_monotonic() - work->began;
     count_rows(worker, work);
+    note_met(worker, work);
     counter_add(&worker->copier->config.progress->tables[work->task->table].chunks_copied, 1);
     adapt_size(worker, work, took);
     log_event(LOG_DEBUG, "chunk copied",
@@ -436,6 +464,8 @@ static bool resolve_clash(struct worker *worker, struct chunk_work *work, struct
 {
     struct copier *copier = worker->copier;
     bool keyed = work->task->parts[0].target->match == MATCH_KEY;
+    if (work->record.met > 0)
+        handoff_met_rows(copier->config.handoff, work->task->table);
     if (!work->staged && keyed) {
         work->staged = true;
         return true;
@@ -445,11 +475,14 @@ static bool resolve_clash(struct worker *worker, struct chunk_work *work, struct
                         "--no-stream, or build the index after the copy");
         return false;
     }
-    if (work->place.whole)
-        return false;
-    if (++work->clashes < CLASHES_MOST)
+    if (!work->place.whole && ++work->clashes < CLASHES_MOST)
         return let_stream_pass(worker, work, err);
-    return handoff_begin_anew(copier->config.handoff, work->task->table);
+    if (!work->place.whole && handoff_begin_anew(copier->config.handoff, work->task->table))
+        return true;
+    err_remedy(err, "rows clash in a unique key of the target, among themselves or with rows "
+                    "that others wrote there: mend those, or drop the index until the copy is "
+                    "through; then run again");
+    return false;
 }
 
 /* What failed was rolled back, or is about to be. True to try again. */
@@ -573,6 +606,28 @@ static bool copy_lane(struct worker *worker, const struct copy_task *task, uint3
     return end != CHUNK_FAILED;
 }
 
+static uint64_t in_chunk_time(const struct copier *copier, uint64_t per_second)
+{
+    return (uint64_t)((double)per_second * (double)copier->config.chunk_time / USEC_PER_SEC) + 1;
+}
+
+/* Lanes of one chunk each are to be of the size that chunks come to have. */
+static size_t lanes_of(const struct copier *copier, const struct copy_task *task)
+{
+    size_t lanes = (size_t)copier->config.workers * LANES_PER_WORKER;
+    if (!copy_key_is_asked(task->key))
+        return lanes;
+    uint64_t rows = first_rows(copier);
+    uint64_t usual = in_chunk_time(copier, USUAL_ROWS);
+    if (!is_limited(copier) && usual > rows)
+        rows = usual;
+    uint64_t by_rows = task->rows / rows;
+    uint64_t by_bytes = task->bytes / in_chunk_time(copier, USUAL_BYTES);
+    uint64_t wanted = by_rows > by_bytes ? by_rows : by_bytes;
+    wanted = wanted > LANES_MOST ? LANES_MOST : wanted;
+    return wanted > lanes ? (size_t)wanted : lanes;
+}
+
 static bool make_plan(struct worker *worker, const struct copy_task *task,
                       struct copy_plan *plan, struct err *err)
 {
@@ -582,7 +637,7 @@ static bool make_plan(struct worker *worker, const struct copy_task *task,
         return false;
     if (task->chunked && !handoff_must_be_whole(copier->config.handoff, task->table) &&
         !worker->reader->ops->plan(worker->reader, task->parts[0].source, task->key,
-                                   (size_t)copier->config.workers * LANES_PER_WORKER, plan, err))
+                                   lanes_of(copier, task), plan, err))
         return false;
     plan->made = true;
     plan->key = copy_key_text(task->key);

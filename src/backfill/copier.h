@@ -5,7 +5,8 @@
  * its chunks one after the other, each in a read-only transaction of its own at the source and a
  * transaction at the target that also keeps the chunk's record. So a kill loses at most the
  * chunks in flight, and no transaction at the source is older than one chunk. The size of chunks
- * follows the time they take. Limits slow the reading between rows (throttle.h); pressure and a
+ * follows the time they take, but where only the source knows the order of keys: those chunks are
+ * bounded when the table is planned, by what is usual. Limits slow the reading between rows (throttle.h); pressure and a
  * pause hold back the begin of new chunks (brake.h).
  *
  * Passing failures are retried with pauses. A duplicate key in a chunk that went straight into
@@ -37,6 +38,8 @@ struct copy_task {
     uint32_t table; /* the run's index */
     const struct copy_key *key;
     bool chunked;      /* false: whole, however large */
+    uint64_t rows;     /* about; 0: not known */
+    uint64_t bytes;
     size_t part_count; /* at least 1 */
     const struct copy_part *parts; /* in the order to load them */
 };

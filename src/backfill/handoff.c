@@ -1,6 +1,7 @@
 /* The handoff from copy to stream (handoff.h). */
 #include "backfill/handoff.h"
 
+#include "backfill/asked_keys.h"
 #include "backfill/chunk_key.h"
 #include "backfill/lane.h"
 #include "backfill/unseen.h"
@@ -32,6 +33,7 @@ struct copied_table {
     lsn_t behind;       /* what is committed past this came behind the last chunk; LSN_NONE: not
                          * all is there */
     atomic_bool passed; /* nothing is left to judge */
+    struct asked_keys asked; /* owned by the apply thread */
 };
 
 struct table_handoff {
@@ -102,6 +104,15 @@ static bool table_passed(const struct handoff *handoff, uint32_t table)
     return table >= h->count || atomic_load(&h->tables[table].passed);
 }
 
+static bool not_identified(const struct relation *relation, const struct copy_key_column *column,
+                           struct err *err)
+{
+    return err_set(err, ERR_DATA,
+                   "%s.%s is being copied by its key, and a change came that %s does "
+                   "not identify",
+                   relation->schema, relation->name, column->name);
+}
+
 static bool encode_image(struct table_handoff *h, const struct copied_table *t,
                          const struct relation *relation, const struct row *image,
                          struct err *err)
@@ -111,12 +122,77 @@ static bool encode_image(struct table_handoff *h, const struct copied_table *t,
         int column = relation_column(relation, t->key->columns[i].name);
         if (column < 0 || column >= image->count || !relation->columns[column].key ||
             !chunk_key_append(&t->key->columns[i], &image->values[column], &h->key))
-            return err_set(err, ERR_DATA,
-                           "%s.%s is being copied by its key, and a change came that %s does "
-                           "not identify",
-                           relation->schema, relation->name, t->key->columns[i].name);
+            return not_identified(relation, &t->key->columns[i], err);
     }
     return true;
+}
+
+/* Lock held. The source tells the lane of a key. */
+static bool is_asked(const struct copied_table *t)
+{
+    return t->lanes.count > 0 && !t->lanes.plan.whole && copy_key_is_asked(t->key);
+}
+
+/* The values of the key's columns that bounds are of. False when the image lacks one. */
+static bool take_key(const struct copied_table *t, const struct relation *relation,
+                     const struct row *image, struct value values[KEY_PLACES_COLUMNS],
+                     uint16_t columns)
+{
+    for (uint16_t i = 0; i < columns; i++) {
+        int column = relation_column(relation, t->key->columns[i].name);
+        if (column < 0 || column >= image->count || !relation->columns[column].key)
+            return false;
+        values[i] = image->values[column];
+        if (values[i].kind != VALUE_TEXT && values[i].kind != VALUE_BINARY)
+            return false;
+    }
+    return true;
+}
+
+static void foresee(struct handoff *handoff, uint32_t table, const struct relation *relation,
+                    const struct row *image)
+{
+    struct table_handoff *h = self(handoff);
+    struct copied_table *t = &h->tables[table];
+    struct value values[KEY_PLACES_COLUMNS];
+    if (table_passed(handoff, table) || !copy_key_is_asked(t->key))
+        return;
+    pthread_mutex_lock(&h->lock);
+    uint16_t columns = is_asked(t) ? t->lanes.bound_columns : 0;
+    pthread_mutex_unlock(&h->lock);
+    if (columns > 0 && take_key(t, relation, image, values, columns))
+        asked_keys_expect(&t->asked, values, columns);
+}
+
+/* The lock is not held: the plan stays, for only this thread takes one away. */
+static bool ask_place(struct table_handoff *h, uint32_t table, const struct relation *relation,
+                      const struct row *image, struct err *err)
+{
+    struct copied_table *t = &h->tables[table];
+    const struct key_division division = {
+        .table = table,
+        .columns = t->lanes.bound_columns,
+        .key = t->key,
+        .bound_count = t->lanes.plan.bound_count,
+        .bounds = t->lanes.plan.bounds,
+    };
+    struct value values[KEY_PLACES_COLUMNS];
+    uint32_t place = 0;
+    if (!take_key(t, relation, image, values, division.columns))
+        return not_identified(relation, &t->key->columns[0], err);
+    if (!asked_keys_find(&t->asked, h->config.places, &division, values, &place, err))
+        return err_wrap(err, "asking where a key of %s.%s lies", relation->schema,
+                        relation->name);
+    chunk_key_append_place(place, &h->key);
+    return true;
+}
+
+/* What was told of the table's keys is of bounds that are no more. */
+static void forget_places(struct table_handoff *h, uint32_t table)
+{
+    asked_keys_forget(&h->tables[table].asked);
+    if (copy_key_is_asked(h->tables[table].key))
+        h->config.places->ops->forget(h->config.places, table);
 }
 
 enum stand { STAND_COPIED, STAND_NEW, STAND_TO_COME, STAND_UNDECIDED };
@@ -176,6 +252,23 @@ static bool is_covered(const struct copied_table *t, xid_t xid)
     return t->covers.xmax != 0 && snapshot_sees_xid(&t->covers, xid);
 }
 
+/* Lock held; released while the source is asked. The key stays empty where no lane is told from
+ * another. */
+static bool find_key(struct table_handoff *h, uint32_t table, const struct relation *relation,
+                     const struct row *image, struct err *err)
+{
+    const struct copied_table *t = &h->tables[table];
+    buf_clear(&h->key);
+    if (t->lanes.count == 0 || t->lanes.plan.whole)
+        return true;
+    if (!is_asked(t))
+        return encode_image(h, t, relation, image, err);
+    pthread_mutex_unlock(&h->lock);
+    bool ok = ask_place(h, table, relation, image, err);
+    pthread_mutex_lock(&h->lock);
+    return ok;
+}
+
 static bool judge(struct handoff *handoff, uint32_t table, xid_t xid,
                   const struct relation *relation, const struct row *image,
                   enum handoff_verdict *verdict, struct err *err)
@@ -191,9 +284,7 @@ static bool judge(struct handoff *handoff, uint32_t table, xid_t xid,
         pthread_mutex_unlock(&h->lock);
         return true;
     }
-    bool by_key = h->tables[table].lanes.count > 0 && !h->tables[table].lanes.plan.whole;
-    buf_clear(&h->key);
-    bool ok = (!by_key || encode_image(h, &h->tables[table], relation, image, err)) &&
+    bool ok = find_key(h, table, relation, image, err) &&
               judge_locked(h, table, xid, verdict, err);
     pthread_mutex_unlock(&h->lock);
     return ok;
@@ -313,8 +404,10 @@ static void stream_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
         struct copied_table *t = &h->tables[i];
         if (atomic_load(&t->passed))
             continue;
-        if (is_passed(t, durable, applied))
+        if (is_passed(t, durable, applied)) {
             atomic_store(&t->passed, true);
+            forget_places(h, (uint32_t)i);
+        }
         all = all && atomic_load(&t->passed);
         settled = settled && (t->waits || atomic_load(&t->passed));
     }
@@ -345,6 +438,13 @@ static bool want_whole(struct table_handoff *h, uint32_t table)
     t->anew = ANEW_WHOLE;
     notify(h);
     return true;
+}
+
+void handoff_met_rows(struct table_handoff *handoff, uint32_t table)
+{
+    pthread_mutex_lock(&handoff->lock);
+    handoff->tables[table].lanes.plan.staged = true;
+    pthread_mutex_unlock(&handoff->lock);
 }
 
 bool handoff_begin_anew(struct table_handoff *handoff, uint32_t table)
@@ -395,7 +495,8 @@ static bool check_key(struct copied_table *t, const struct table_copy *copy, lsn
     if (!same && !atomic_load(&t->passed)) {
         err_set(err, ERR_CONFIG, "the copy was begun by the key (%s), and the key is (%s) now",
                 copy->plan.key, key);
-        err_remedy(err, "restore the replica identity, or copy the table again: run --redo");
+        err_remedy(err, "restore the replica identity (or the library of its collation), or copy "
+                        "the table again: run --redo");
     }
     free(key);
     return same || atomic_load(&t->passed);
@@ -465,7 +566,7 @@ static bool has_lost(const struct known *known, const struct table_copy *kept)
 static void free_copies(struct table_handoff *h, struct table_copy *copies)
 {
     for (size_t i = 0; i < h->count; i++)
-        table_copy_free(&copies[i], h->tables[i].key->count);
+        table_copy_free(&copies[i]);
     free(copies);
 }
 
@@ -496,6 +597,8 @@ static bool reload(struct table_handoff *h, struct err *err)
         if (atomic_load(&t->passed))
             continue;
         lanes_free(&t->lanes);
+        forget_places(h, (uint32_t)i);
+        h->config.reloaded(h->config.context, (uint32_t)i, &kept[i]);
         ok = load_table(t, t->key, &kept[i], LSN_NONE, err);
     }
     if (kept != NULL)
@@ -512,7 +615,7 @@ static struct known count_chunks(const struct copied_table *t)
                           .lane_count = t->lanes.count,
                           .chunks = mem_zero(t->lanes.count + 1, sizeof *known.chunks)};
     for (size_t i = 0; i < t->lanes.count; i++)
-        known.chunks[i] = t->lanes.items[i].chunk_count;
+        known.chunks[i] = t->lanes.items[i].loaded;
     return known;
 }
 
@@ -559,6 +662,10 @@ static bool check_kept(struct table_handoff *h, struct err *err)
         return false;
     if (!lost)
         return true;
+    if (h->config.alone) {
+        err_set(err, ERR_CONFIG, "the target is back without chunks that it had committed");
+        return err_remedy(err, "run again: they are copied again, before the stream");
+    }
     log_event(LOG_WARN, "the target is back without chunks that it had committed",
               log_text("then", "they are copied again"));
     return reload(h, err);
@@ -582,6 +689,7 @@ static bool begin_anew(struct table_handoff *h, uint32_t table, struct err *err)
     log_event(LOG_WARN, "the copy of a table begins anew", log_uint("table", table),
               log_text("as", whole ? "one chunk" : "chunks"));
     lanes_free(&t->lanes);
+    forget_places(h, table);
     t->finished = false;
     t->whole = whole;
     t->anew = ANEW_NOT;
@@ -703,14 +811,15 @@ void handoff_finished(struct table_handoff *handoff, uint32_t table)
 static void describe_place(struct lanes *lanes, uint32_t index, struct chunk_place *place)
 {
     const struct lane *lane = &lanes->items[index];
-    *place = (struct chunk_place){.number = (uint32_t)lane->chunk_count,
+    *place = (struct chunk_place){.number = lane->loaded,
                                   .whole = lanes->plan.whole,
+                                  .to_end = lanes->plan.whole || copy_key_is_asked(lanes->key),
                                   .staged = lanes->plan.staged};
     place->range.after = (const char *const *)lane->after;
     if (lane->after == NULL && index > 0)
-        place->range.from = lanes->plan.bounds[index - 1];
+        place->range.from = (const char *const *)lanes->plan.bounds[index - 1];
     if (index < lanes->plan.bound_count)
-        place->range.below = lanes->plan.bounds[index];
+        place->range.below = (const char *const *)lanes->plan.bounds[index];
 }
 
 bool handoff_open(struct table_handoff *handoff, uint32_t table, uint32_t lane,
@@ -739,6 +848,19 @@ static void close_chunk(struct table_handoff *h, struct lane *lane)
     notify(h);
 }
 
+static enum snapshot_verdict weigh_snapshot(const struct table_handoff *h,
+                                            const struct copied_table *t,
+                                            const struct lane *lane,
+                                            const struct snapshot *snapshot)
+{
+    if (!snapshot_covers(snapshot, &t->covers))
+        return SNAPSHOT_HAS_OPEN;
+    return snapshot_covers(snapshot, h->config.initial) &&
+                   unseen_is_covered(&lane->required, snapshot)
+               ? SNAPSHOT_TAKEN
+               : SNAPSHOT_TOO_OLD;
+}
+
 enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table, uint32_t lane,
                                    const char *snapshot, struct err *err)
 {
@@ -748,10 +870,8 @@ enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table
     if (!snapshot_parse(snapshot, &parsed, err))
         return SNAPSHOT_BAD;
     pthread_mutex_lock(&handoff->lock);
-    bool taken = snapshot_covers(&parsed, handoff->config.initial) &&
-                 snapshot_covers(&parsed, &t->covers) &&
-                 unseen_is_covered(&l->required, &parsed);
-    if (taken) {
+    enum snapshot_verdict verdict = weigh_snapshot(handoff, t, l, &parsed);
+    if (verdict == SNAPSHOT_TAKEN) {
         l->snapshot = parsed;
         l->compares = handoff->compares;
         l->state = LANE_READING;
@@ -761,7 +881,7 @@ enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table
         close_chunk(handoff, l);
     }
     pthread_mutex_unlock(&handoff->lock);
-    return taken ? SNAPSHOT_TAKEN : SNAPSHOT_TOO_OLD;
+    return verdict;
 }
 
 /* Lock held. */
@@ -775,6 +895,7 @@ static enum loaded_verdict loaded_locked(struct table_handoff *h, struct lanes *
     }
     if (!lanes_add(lanes, record, err))
         return CHUNK_BAD;
+    lanes->plan.staged = lanes->plan.staged || record->met > 0;
     unseen_prune(&h->unseen, &lane->snapshot);
     close_chunk(h, lane);
     return CHUNK_IS_LOADED;
@@ -815,6 +936,7 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
         .goes_on = goes_on,
         .still_kept = still_kept,
         .passed_by = table_passed,
+        .foresee = foresee,
         .judge = judge,
         .judge_truncate = judge_truncate,
         .refused = refused,
@@ -853,6 +975,7 @@ void handoff_destroy(struct table_handoff *handoff)
         return;
     for (size_t i = 0; i < handoff->count; i++) {
         lanes_free(&handoff->tables[i].lanes);
+        asked_keys_forget(&handoff->tables[i].asked);
         snapshot_free(&handoff->tables[i].covers);
     }
     unseen_free(&handoff->unseen);

@@ -35,6 +35,10 @@
  * without that commit, and is behind what the source was told. The
  * backfill is complete when the last table is. docs/spec/ has the model.
  *
+ * Where only the source knows the order of a table's keys it is asked which lane a change's key
+ * lies in (asked_keys.h), for the changes of a batch at once, and not under the lock: bounds are
+ * taken away by nobody but the apply thread, which asks.
+ *
  * Functions of the workers may be called from any thread; those of the contract (handoff.h of
  * the pipeline) from the apply thread. */
 #ifndef BACKFILL_HANDOFF_H
@@ -44,6 +48,7 @@
 #include "base/err.h"
 #include "base/stop.h"
 #include "pipeline/handoff.h"
+#include "pipeline/key_places.h"
 #include "pipeline/table_copy.h"
 
 struct table_handoff;
@@ -58,12 +63,17 @@ struct handoff_config {
     /* The source's position now: the last run has read no row again past it. */
     lsn_t started_at;
     const bool *waits; /* by table: not to be copied in this run; NULL: none; borrowed */
+    struct key_places *places; /* the apply thread's; NULL: no key's order is asked; borrowed */
+    bool alone; /* the copy is over before the stream begins: nothing can be copied again */
     const struct stop *stop;
     /* Called in resume(). Empties the table at the target (table_writer_ops.reset). */
     bool (*reset)(void *context, uint32_t table, bool whole, struct err *err);
     /* Called in resume() and still_kept(). Reads what is kept at the target: a copy for each
      * table, which the caller frees. */
     bool (*load)(void *context, struct table_copy *copies, struct err *err);
+    /* Called in resume(), with no worker at any table: the target has lost chunks, and this is
+     * what there is of the table's copy now. */
+    void (*reloaded)(void *context, uint32_t table, const struct table_copy *copy);
     void *context;
 };
 
@@ -118,6 +128,7 @@ struct chunk_place {
     uint32_t number;
     uint32_t begun; /* of the chunk's record */
     bool whole;     /* the lane's end is the table's: no order, no bounds */
+    bool to_end;    /* it reaches the lane's end */
     bool staged;
     struct copy_range range; /* most_rows is the caller's to set */
 };
@@ -126,9 +137,14 @@ struct chunk_place {
  * it has ended, the table's copy begins anew, or what came of its last chunk is not known. */
 bool handoff_open(struct table_handoff *handoff, uint32_t table, uint32_t lane,
                   struct chunk_place *place);
-enum snapshot_verdict { SNAPSHOT_TAKEN, SNAPSHOT_TOO_OLD, SNAPSHOT_BAD };
-/* The chunk is read under this snapshot (pg_snapshot text). TOO_OLD: the chunk is closed again,
- * and a newer one is needed. BAD: err is set. */
+enum snapshot_verdict {
+    SNAPSHOT_TAKEN,
+    SNAPSHOT_TOO_OLD,  /* it lacks commits that the stream has brought, or the slot skips */
+    SNAPSHOT_HAS_OPEN, /* transactions are open in it that must have ended before the copy */
+    SNAPSHOT_BAD,
+};
+/* The chunk is read under this snapshot (pg_snapshot text). TOO_OLD, HAS_OPEN: the chunk is
+ * closed again, and a newer one is needed. BAD: err is set. */
 enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table, uint32_t lane,
                                    const char *snapshot, struct err *err);
 /* The chunk is committed at the target, or surely not. While that is not known neither is said,
@@ -149,8 +165,10 @@ bool handoff_is_barred(struct table_handoff *handoff, uint32_t table);
 /* The copy has failed for good: the apply thread waits for it no longer. */
 void handoff_give_up(struct table_handoff *handoff);
 
+/* A chunk has met rows that are not the copy's: the table is not emptied to begin anew. */
+void handoff_met_rows(struct table_handoff *handoff, uint32_t table);
 /* The target has again and again refused a chunk for a duplicate key: the copy shall begin
- * anew, as one. False when it is one already. */
+ * anew, as one. False when it is one already, or rows that are not the copy's would go. */
 bool handoff_begin_anew(struct table_handoff *handoff, uint32_t table);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void free_after(struct lane *lane, uint16_t count)
 {
@@ -36,6 +37,21 @@ void lanes_free(struct lanes *lanes)
     *lanes = (struct lanes){0};
 }
 
+/* Where the lane behind a bound begins. */
+static bool encode_lower(const struct lanes *lanes, size_t bound, struct buf *lower)
+{
+    char *const *values = lanes->plan.bounds[bound];
+    if (copy_key_is_asked(lanes->key)) {
+        chunk_key_append_place((uint32_t)bound + 1, lower);
+        return true;
+    }
+    for (uint16_t i = 0; values[i] != NULL; i++)
+        if (i >= lanes->key->count ||
+            !chunk_key_append_text(&lanes->key->columns[i], values[i], lower))
+            return false;
+    return true;
+}
+
 bool lanes_plan(struct lanes *lanes, const struct copy_key *key, struct copy_plan *plan,
                 struct err *err)
 {
@@ -44,11 +60,13 @@ bool lanes_plan(struct lanes *lanes, const struct copy_key *key, struct copy_pla
     lanes->items = mem_zero(lanes->count, sizeof *lanes->items);
     for (size_t i = 0; i < lanes->plan.bound_count; i++) {
         struct buf *lower = &lanes->items[i + 1].lower;
-        if (!copy_key_usable(key) ||
-            !chunk_key_append_text(&key->columns[0], lanes->plan.bounds[i], lower) ||
+        size_t size = copy_bound_size((const char *const *)lanes->plan.bounds[i]);
+        if (size > lanes->bound_columns)
+            lanes->bound_columns = (uint16_t)size;
+        if (!encode_lower(lanes, i, lower) ||
             chunk_key_compare(&lanes->items[i].lower, lower) >= 0)
             return err_set(err, ERR_CORRUPT, "\"%.60s\" does not bound a lane",
-                           lanes->plan.bounds[i]);
+                           lanes->plan.bounds[i][0] == NULL ? "" : lanes->plan.bounds[i][0]);
     }
     return true;
 }
@@ -78,7 +96,7 @@ bool lanes_add(struct lanes *lanes, const struct chunk_record *record, struct er
 {
     struct chunk chunk = {.judges = true, .lsn = record->lsn};
     struct lane *lane = record->lane < lanes->count ? &lanes->items[record->lane] : NULL;
-    if (lane == NULL || lane->ended || record->number != lane->chunk_count ||
+    if (lane == NULL || lane->ended || record->number != lane->loaded ||
         !encode_upto(lanes, record, &chunk.upto)) {
         buf_free(&chunk.upto);
         return err_set(err, ERR_CORRUPT, "chunk %u of lane %u does not follow the one before",
@@ -90,6 +108,7 @@ bool lanes_add(struct lanes *lanes, const struct chunk_record *record, struct er
     }
     lane->chunks = mem_grow(lane->chunks, lane->chunk_count + 1, sizeof *lane->chunks);
     lane->chunks[lane->chunk_count++] = chunk;
+    lane->loaded++;
     lane->rows += record->rows;
     note_after(lanes, lane, record);
     if (record->lsn > lanes->last)
@@ -175,6 +194,20 @@ bool lanes_any_claimed(const struct lanes *lanes)
     return false;
 }
 
+/* What is passed is told by its end alone. Not one by one: the others move. */
+static void merge_passed(struct lane *lane)
+{
+    size_t merged = lane->first_judging - 1;
+    if (lane->first_judging < 2 || 2 * lane->first_judging < lane->chunk_count)
+        return;
+    for (size_t i = 0; i < merged; i++)
+        buf_free(&lane->chunks[i].upto);
+    lane->chunk_count -= merged;
+    lane->first_judging = 1;
+    memmove(lane->chunks, lane->chunks + merged, lane->chunk_count * sizeof *lane->chunks);
+    lane->chunks = mem_grow(lane->chunks, lane->chunk_count, sizeof *lane->chunks);
+}
+
 /* A lane's snapshots were taken one after the other. */
 static void pass_lane(struct lane *lane, lsn_t durable)
 {
@@ -184,6 +217,7 @@ static void pass_lane(struct lane *lane, lsn_t durable)
         chunk->judges = false;
         snapshot_free(&chunk->snapshot);
     }
+    merge_passed(lane);
 }
 
 bool lanes_pass(struct lanes *lanes, lsn_t durable)

@@ -31,10 +31,11 @@ enum lane_state {
 };
 
 struct lane {
-    struct buf lower; /* encoded leading column; empty for the first lane */
-    struct chunk *chunks;
+    struct buf lower; /* encoded first columns; empty for the first lane */
+    struct chunk *chunks; /* those that judge no more become one in time */
     size_t chunk_count;
     size_t first_judging; /* all chunks before it are passed */
+    uint32_t loaded;      /* how many chunks were: the next one's number */
     uint64_t rows;        /* of its chunks */
     char **after;         /* the last chunk's key as texts; NULL: no chunk yet */
     bool ended;           /* its last chunk reaches its end */
@@ -51,6 +52,7 @@ struct lanes {
     size_t count; /* 0: not planned yet */
     struct lane *items;
     lsn_t last; /* the greatest position of all chunks */
+    uint16_t bound_columns; /* the most values of a bound */
 };
 
 /* Takes the plan. ERR_CORRUPT when its bounds are no keys in order. */

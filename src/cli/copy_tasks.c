@@ -2,6 +2,7 @@
 #include "cli/copy_tasks.h"
 
 #include "base/mem.h"
+#include "pipeline/key_places.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,8 @@ static const struct {
 static bool is_c(const char *collation)
 {
     return strcmp(collation, "C") == 0 || strcmp(collation, "POSIX") == 0 ||
-           strcmp(collation, "pg_catalog.C") == 0 || strcmp(collation, "pg_catalog.POSIX") == 0;
+           strcmp(collation, "pg_catalog.\"C\"") == 0 ||
+           strcmp(collation, "pg_catalog.\"POSIX\"") == 0;
 }
 
 /* Encodings whose bytes are in the order of their code points, as those of UTF-8 are, in which
@@ -37,15 +39,18 @@ static bool keeps_byte_order(const char *encoding)
            strcmp(encoding, "SQL_ASCII") == 0;
 }
 
+static bool is_default(const struct catalog_column *column)
+{
+    return column->order_collation != NULL &&
+           strcmp(column->order_collation, "pg_catalog.\"default\"") == 0;
+}
+
 /* Text is ordered by its bytes only under collation C, which is that of the type name. */
 static bool by_bytes(const struct catalog *catalog, const struct catalog_column *column)
 {
-    bool name = strcmp(column->base_type, "pg_catalog.name") == 0;
-    if (!keeps_byte_order(catalog->encoding))
+    if (!keeps_byte_order(catalog->encoding) || column->order_collation == NULL)
         return false;
-    if (column->collation != NULL)
-        return is_c(column->collation);
-    return name || is_c(catalog->collation);
+    return is_c(is_default(column) ? catalog->collation : column->order_collation);
 }
 
 static enum key_order order_of(const struct catalog *catalog,
@@ -58,17 +63,67 @@ static enum key_order order_of(const struct catalog *catalog,
     return KEY_NONE;
 }
 
-static bool reads_column(const struct migration *m, const struct bound_source *source,
-                         const char *name)
+/* Built-in types by their names: as SQL shows them some have a modifier (character). */
+static const char *sql_type(const struct catalog_column *column)
 {
-    for (uint32_t i = 0; i < source->table_count; i++)
-        if (relation_column(m->chain->tables[source->first_table + i].source_relation, name) < 0)
+    const struct catalog_type *type = catalog_beneath_domains(column->type);
+    bool built_in = strncmp(column->base_type, "pg_catalog.", strlen("pg_catalog.")) == 0;
+    return built_in ? column->base_type : type->shown;
+}
+
+/* Bounds and keys travel in arrays: an array of arrays is another thing, and unnest() takes
+ * composites apart. */
+static bool can_be_asked(const struct catalog_column *column)
+{
+    return !column->array && column->type_kind != 'c' && column->type != NULL;
+}
+
+static struct copy_key_column key_column(const struct catalog *catalog,
+                                         const struct catalog_column *column,
+                                         enum key_order order)
+{
+    struct copy_key_column key = {
+        .name = column->name, .type = column->base_type, .order = order};
+    if (order != KEY_ASKED)
+        return key;
+    key.type = sql_type(column);
+    key.collation = column->order_collation;
+    key.version = is_default(column) ? catalog->collation_version : column->order_version;
+    key.type_oid = column->base_type_oid;
+    return key;
+}
+
+/* All targets of the source are keyed by the column too, where they have a key. Else two chunks
+ * could hold one key there, as of different times: the later one would overwrite the other's row,
+ * and the change that made place for it, still in the stream, would delete it again. */
+static bool keeps_apart(const struct migration *m, const struct bound_source *source,
+                        const char *name)
+{
+    for (uint32_t i = 0; i < source->table_count; i++) {
+        const struct bound_table *table = &m->chain->tables[source->first_table + i];
+        int column = relation_column(table->source_relation, name);
+        if (column < 0 ||
+            (table->target_relation->match == MATCH_KEY && !table->key_reads[column]))
             return false;
+    }
     return true;
 }
 
-/* The leading columns of the identity whose order is known: a prefix of a key bounds chunks as
- * well as a whole one. Every change in the stream brings them. */
+/* Where the first column's order is not known the source is asked, about the second's too. */
+static enum key_order order_in_key(const struct catalog *catalog,
+                                   const struct catalog_column *column,
+                                   const struct copy_key *key)
+{
+    enum key_order order = order_of(catalog, column);
+    bool asked = key->count == 0 ? order == KEY_NONE : copy_key_is_asked(key);
+    if (!asked)
+        return order;
+    return key->count < KEY_PLACES_COLUMNS && can_be_asked(column) ? KEY_ASKED : KEY_NONE;
+}
+
+/* The leading columns of the identity that tell the targets' rows apart, whose order is known or
+ * can be asked for, and that an index gives in order, or each chunk would sort all that is to come: a
+ * prefix of a key bounds chunks as well as a whole one. Every change in the stream brings them. */
 static void find_key(const struct migration *m, const struct bound_source *source,
                      struct copy_key_column *columns, struct copy_key *key)
 {
@@ -77,12 +132,13 @@ static void find_key(const struct migration *m, const struct bound_source *sourc
     *key = (struct copy_key){.columns = columns};
     if (index == NULL || source->insert_only)
         return;
-    for (uint16_t i = 0; i < index->column_count; i++) {
+    uint16_t ordered = catalog_ordered_columns(table, index);
+    for (uint16_t i = 0; i < ordered; i++) {
         const struct catalog_column *column = &table->columns[index->columns[i]];
-        enum key_order order = order_of(m->source_catalog, column);
-        if (order == KEY_NONE || !reads_column(m, source, column->name))
+        enum key_order order = order_in_key(m->source_catalog, column, key);
+        if (order == KEY_NONE || !keeps_apart(m, source, column->name))
             return;
-        columns[key->count++] = (struct copy_key_column){column->name, column->base_type, order};
+        columns[key->count++] = key_column(m->source_catalog, column, order);
     }
 }
 
@@ -187,6 +243,11 @@ static int64_t within(int64_t per_second, usec_t time, int64_t most)
     return per_second > 0 && through < (double)most ? (int64_t)through : most;
 }
 
+static uint64_t rows_about(const struct catalog_table *table)
+{
+    return table->estimated_rows < 0 ? 0 : (uint64_t)table->estimated_rows;
+}
+
 /* How many rows a table has is an estimate, old or missing; how many bytes is known. Under a limit
  * a small table is one that is not read for long. */
 static bool is_large(const struct migration *m, const struct catalog_table *table)
@@ -218,6 +279,8 @@ static void list_tasks(const struct migration *m, const bool *wanted, const int 
             (struct copy_task){.table = (uint32_t)i,
                                .key = &tasks->keys[i],
                                .chunked = goes_in_chunks(m, tasks, i),
+                               .rows = rows_about(source->table),
+                               .bytes = (uint64_t)source->table->bytes,
                                .part_count = source->table_count,
                                .parts = &tasks->parts[source->first_table]};
     }

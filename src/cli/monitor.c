@@ -187,23 +187,11 @@ static int64_t latch(int64_t before, int64_t now)
     return now > before ? now : before;
 }
 
-static bool statistics_are_whole(struct monitor *m, bool *whole, struct err *err)
+static bool probe_unseen_since(struct monitor *m, const char *stats_reset, struct err *err)
 {
-    char *reset = NULL;
-    if (!probe_stats_reset(&m->session, &reset, err))
-        return false;
-    *whole = strcmp(reset, m->config.migration->control.stats_reset) == 0;
-    free(reset);
-    return true;
-}
-
-static bool probe_unseen(struct monitor *m, struct err *err)
-{
-    bool whole = true;
-    if (m->config.migration->insert_only && !statistics_are_whole(m, &whole, err))
-        return false;
     for (size_t i = 0; i < m->config.migration->source_count; i++) {
         const struct bound_source *source = &m->config.migration->chain->sources[i];
+        bool whole = strcmp(stats_reset, m->config.stats_resets[i]) == 0;
         int64_t count = 0;
         if (!source->insert_only)
             continue;
@@ -214,6 +202,17 @@ static bool probe_unseen(struct monitor *m, struct err *err)
         pthread_mutex_unlock(&m->lock);
     }
     return true;
+}
+
+static bool probe_unseen(struct monitor *m, struct err *err)
+{
+    char *stats_reset = NULL;
+    if (!m->config.migration->insert_only)
+        return true;
+    bool ok = probe_stats_reset(&m->session, &stats_reset, err) &&
+              probe_unseen_since(m, stats_reset, err);
+    free(stats_reset);
+    return ok;
 }
 
 /* A difference is a reading; a question that failed is not. */
@@ -387,6 +386,7 @@ static void fill_table(const struct monitor *m, size_t i, struct table_status *t
         .copy = copy_state(atomic_load(&m->config.copy_states[i])),
         .copied_rows = counter_get(&from->copied_rows),
         .copied_bytes = counter_get(&from->copied_bytes),
+        .copy_overwritten = counter_get(&from->copy_overwritten),
         .chunks = counter_get(&from->chunks_copied),
         .chunks_retried = counter_get(&from->chunks_retried),
         .estimated_rows = expected(source->table->estimated_rows, source),
@@ -429,8 +429,11 @@ static void fill_waits(const struct monitor *m, struct status *status)
     status->pressure = (struct pressure_status){-1, -1, -1, -1};
     if (m->governor != NULL)
         governor_fill(m->governor, status);
-    status_wait(status, WAIT_COMMITS, counter_get(&m->config.progress->copiers_waiting) > 0,
+    status_wait(status, WAIT_COMMITS, counter_get(&m->config.progress->waiting_for_commits) > 0,
                 "commits at the source are not visible to new snapshots yet");
+    status_wait(status, WAIT_OPEN_TRANSACTIONS,
+                counter_get(&m->config.progress->waiting_for_ends) > 0,
+                "transactions are open at the source that began before the copy");
     for (enum backfill_wait wait = 0; wait < BACKFILL_WAITS; wait++)
         if (m->handoff == NULL || handoff_all_copied(m->handoff))
             status_wait(status, wait, false, "");

@@ -25,7 +25,9 @@ struct monitor_config { /* borrowed; outlive the monitor */
     const struct migration *migration;
     struct progress *progress;
     _Atomic int *copy_states;  /* by source table: enum copier_state, or -1: not needed */
-    const int64_t *baselines;  /* by source table: updates and deletes when the migration began */
+    /* by source table, of control_copy: what updates and deletes are counted from */
+    const int64_t *baselines;
+    const char *const *stats_resets;
     const struct continuity *continuity; /* as the baselines, read only after STAGE_STARTING */
     const char *instance;
     const char *heartbeat_prefix;

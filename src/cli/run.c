@@ -19,10 +19,12 @@
 #include "cli/monitor.h"
 #include "cli/report.h"
 #include "observe/http.h"
+#include "pipeline/backoff.h"
 #include "pipeline/stream.h"
 #include "postgres/claim.h"
 #include "postgres/continuity.h"
 #include "postgres/deferred_index.h"
+#include "postgres/key_places.h"
 #include "postgres/probe.h"
 #include "postgres/row_reader.h"
 #include "postgres/source.h"
@@ -38,6 +40,8 @@
 #define BATCH_CHANGES 20000
 #define QUEUE_BYTES (32U << 20)
 #define COPY_TICK (100 * USEC_PER_MS)
+#define RESET_FIRST (500 * USEC_PER_MS)
+#define RESET_MOST (10 * USEC_PER_SEC)
 
 struct run {
     const struct invocation *invocation;
@@ -48,9 +52,10 @@ struct run {
     char instance[17];
     char heartbeat_prefix[96];
 
-    struct table_copy *copies; /* by source table, as the next four; as kept at the start */
+    struct table_copy *copies; /* by source table, as the next five; as kept at the start */
     _Atomic int *copy_states;
     int64_t *baselines;
+    char **stats_resets;
     char **partitions;
     uint32_t *table_oids;
     struct continuity continuity;
@@ -64,6 +69,7 @@ struct run {
     struct lookup_maker lookup_maker;
     struct transform *transform;
     struct row_reader *row_reader;
+    struct key_places *key_places;
     struct copy_tasks tasks;
     struct stop copy_stop; /* the copiers': ends them with the run, also when that fails */
     struct table_handoff *handoff;
@@ -77,7 +83,7 @@ struct run {
 
 /* ---- beginning ---- */
 
-/* What a table is measured against later. Free copy->partitions. */
+/* What a table is measured against later. Free the copy's texts. */
 static bool read_baseline(struct run *run, size_t i, struct control_copy *copy, struct err *err)
 {
     const struct bound_source *source = &run->migration.chain->sources[i];
@@ -85,6 +91,7 @@ static bool read_baseline(struct run *run, size_t i, struct control_copy *copy, 
     copy->copy.needed = !run->invocation->options->no_backfill;
     return continuity_fingerprint(&run->migration.source, source->table->oid, &copy->partitions,
                                   err) &&
+           probe_stats_reset(&run->migration.source, &copy->stats_reset, err) &&
            (!source->insert_only ||
             probe_updates_deletes(&run->migration.source, source->table->oid,
                                   &copy->updates_deletes, err));
@@ -99,12 +106,17 @@ static bool read_baselines(struct run *run, struct control_copy *copies, struct 
     return true;
 }
 
+static void forget_baseline(struct control_copy *copy)
+{
+    free(copy->partitions);
+    free(copy->stats_reset);
+    free(copy->copy.covers);
+}
+
 static void forget_copies(struct control_copy *copies, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        free(copies[i].partitions);
-        free(copies[i].copy.covers);
-    }
+    for (size_t i = 0; i < count; i++)
+        forget_baseline(&copies[i]);
     free(copies);
 }
 
@@ -155,12 +167,9 @@ static bool begin_migration(struct run *run, struct err *err)
         .timeline = m->source_catalog->timeline,
         .source_database = m->source_catalog->database,
     };
-    bool ok = probe_stats_reset(&m->source, &facts.stats_reset, err) &&
-              control_begin(&m->target, run->config->migration, &facts, err) &&
-              claim_take(&m->target, run->config->migration, m->claims, err) &&
-              record_start(run, err);
-    free(facts.stats_reset);
-    if (ok)
+    if (control_begin(&m->target, run->config->migration, &facts, err) &&
+        claim_take(&m->target, run->config->migration, m->claims, err) &&
+        record_start(run, err))
         return true;
     if (err->class != ERR_STOPPED)
         undo_begin(run);
@@ -231,6 +240,11 @@ static void know_source(struct run *run)
     run->continuity.database = control->source_database;
 }
 
+static bool runs_beside_stream(const struct run *run)
+{
+    return !run->tasks.enforced && !run->invocation->options->no_stream;
+}
+
 static struct table_writer *make_writer_until(struct run *run, const struct stop *stop)
 {
     return pg_table_writer_create(&(struct pg_writer_config){
@@ -242,6 +256,7 @@ static struct table_writer *make_writer_until(struct run *run, const struct stop
         .sources = (const char *const *)run->migration.source_names,
         .use_replica_role = run->migration.target_catalog->can_set_replica_role,
         .defer_indexes = run->config->defer_indexes,
+        .alone = !runs_beside_stream(run),
         .stop = stop,
     });
 }
@@ -256,26 +271,42 @@ static int table_by_name(const struct run *run, const char *name)
     return -1;
 }
 
-static void take_copy(struct run *run, int table, struct control_copy *copy)
+static int state_of_copy(const struct run *run, int table, const struct table_copy *copy)
+{
+    if (!copy->needed)
+        return -1;
+    if (copy->finished)
+        return COPIER_DONE;
+    return run->choice.left_out[table] ? COPIER_HELD : COPIER_WAITING;
+}
+
+/* The view begins with what is there. */
+static void show_copy(struct run *run, int table, const struct table_copy *copy)
 {
     struct table_counters *counters = &run->progress.tables[table];
+    uint64_t rows = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < copy->chunk_count; i++) {
+        rows += copy->chunks[i].rows;
+        bytes += copy->chunks[i].bytes;
+    }
+    counter_set(&counters->copied_rows, rows);
+    counter_set(&counters->copied_bytes, bytes);
+    counter_set(&counters->chunks_copied, copy->chunk_count);
+    atomic_store(&run->copy_states[table], state_of_copy(run, table, copy));
+}
+
+static void take_copy(struct run *run, int table, struct control_copy *copy)
+{
     run->baselines[table] = copy->updates_deletes;
     run->partitions[table] = copy->partitions;
     copy->partitions = NULL; /* moved */
+    run->stats_resets[table] = copy->stats_reset;
+    copy->stats_reset = NULL; /* moved */
     run->copies[table] = copy->copy;
     copy->copy = (struct table_copy){0}; /* moved */
     run->choice.left_out[table] &= run->copies[table].needed && !run->copies[table].finished;
-    if (!run->copies[table].needed)
-        atomic_store(&run->copy_states[table], -1);
-    else if (run->copies[table].finished)
-        atomic_store(&run->copy_states[table], COPIER_DONE);
-    else if (run->choice.left_out[table])
-        atomic_store(&run->copy_states[table], COPIER_HELD);
-    for (size_t i = 0; i < run->copies[table].chunk_count; i++) {
-        counter_add(&counters->copied_rows, run->copies[table].chunks[i].rows);
-        counter_add(&counters->copied_bytes, run->copies[table].chunks[i].bytes);
-        counter_add(&counters->chunks_copied, 1);
-    }
+    show_copy(run, table, &run->copies[table]);
 }
 
 static bool load_copies(struct run *run, struct err *err)
@@ -349,19 +380,42 @@ static bool note_rules(struct run *run, struct err *err)
     return ok;
 }
 
+/* Somebody else may have the table for long: that is no reason to end. */
+static bool reset_until_done(struct run *run, struct table_writer *writer, uint32_t table,
+                             const struct copy_renewal *renewal, struct err *err)
+{
+    struct backoff backoff = backoff_between(RESET_FIRST, RESET_MOST);
+    for (;;) {
+        bool done = writer->ops->open(writer, err) &&
+                    writer->ops->reset(writer, table, false, renewal, err);
+        writer->ops->close(writer);
+        if (done || err->class != ERR_RETRY)
+            return done;
+        log_event(LOG_WARN, "a table cannot be emptied yet, trying again",
+                  log_text("error", err->message), log_text("sqlstate", err->sqlstate));
+        if (backoff_wait(&backoff, run->migration.stop))
+            return err_set(err, ERR_STOPPED, "stopped before a table was copied anew");
+    }
+}
+
 /* The new copy holds what happened unseen before it. */
 static bool redo_table(struct run *run, struct table_writer *writer, uint32_t i,
                        const char *covers, struct err *err)
 {
-    struct migration *m = &run->migration;
     struct control_copy baseline = {0};
-    bool ok = read_baseline(run, i, &baseline, err) &&
-              writer->ops->reset(writer, i, false, covers, err) &&
-              control_set_baselines(&m->target, run->config->migration, &baseline, err);
-    free(baseline.partitions);
+    if (!read_baseline(run, i, &baseline, err)) {
+        forget_baseline(&baseline);
+        return false;
+    }
+    const struct copy_renewal renewal = {.covers = covers,
+                                         .partitions = baseline.partitions,
+                                         .stats_reset = baseline.stats_reset,
+                                         .updates_deletes = baseline.updates_deletes};
+    bool ok = reset_until_done(run, writer, i, &renewal, err);
+    forget_baseline(&baseline);
     if (ok)
         log_event(LOG_WARN, "a table is emptied at the target and copied anew",
-                  log_text("table", m->source_names[i]));
+                  log_text("table", run->migration.source_names[i]));
     return ok;
 }
 
@@ -371,12 +425,11 @@ static bool redo_tables(struct run *run, struct err *err)
     struct migration *m = &run->migration;
     struct table_writer *writer = make_writer_until(run, m->stop);
     char *covers = NULL;
-    bool ok = writer->ops->open(writer, err) && probe_begun(&m->source, &covers, err);
+    bool ok = probe_begun(&m->source, &covers, err);
     for (uint32_t i = 0; ok && i < m->source_count; i++)
         if (run->choice.redo[i])
             ok = redo_table(run, writer, i, covers, err);
     free(covers);
-    writer->ops->close(writer);
     writer->ops->destroy(writer);
     return ok;
 }
@@ -458,17 +511,16 @@ static bool reset_copy(void *context, uint32_t table, bool whole, struct err *er
     struct table_writer *writer = make_writer_until(run, run->migration.stop);
     bool ok = writer->ops->open(writer, err) &&
               writer->ops->reset(writer, table, whole, NULL, err);
-    struct table_counters *counters = &run->progress.tables[table];
-    if (ok) {
-        counter_set(&counters->copied_rows, 0);
-        counter_set(&counters->copied_bytes, 0);
-        counter_set(&counters->chunks_copied, 0);
-        atomic_store(&run->copy_states[table],
-                     run->choice.left_out[table] ? COPIER_HELD : COPIER_WAITING);
-    }
+    if (ok)
+        show_copy(run, (int)table, &(struct table_copy){.needed = true});
     writer->ops->close(writer);
     writer->ops->destroy(writer);
     return ok;
+}
+
+static void reloaded_copy(void *context, uint32_t table, const struct table_copy *copy)
+{
+    show_copy(context, (int)table, copy);
 }
 
 /* On the apply thread too, with a session of its own. */
@@ -479,8 +531,8 @@ static bool load_kept_copies(void *context, struct table_copy *copies, struct er
     struct control_copy *kept = NULL;
     size_t count = 0;
     size_t known = 0;
-    bool ok = session_open(&session, "target", run->config->target_dsn, SESSION_SQL,
-                           run->migration.stop, err) &&
+    bool ok = session_reopen(&session, "target", run->config->target_dsn, SESSION_SQL,
+                             run->migration.stop, err) &&
               control_load_copies(&session, run->config->migration, &kept, &count, err);
     session_close(&session);
     for (size_t i = 0; ok && i < count; i++) {
@@ -518,13 +570,18 @@ static bool make_handoff(struct run *run, struct err *err)
         .applied = run->migration.control.applied,
         .started_at = run->started_at,
         .waits = run->choice.left_out,
+        .places = run->key_places,
+        .alone = !runs_beside_stream(run),
         .stop = run->migration.stop,
         .reset = reset_copy,
         .load = load_kept_copies,
+        .reloaded = reloaded_copy,
         .context = run,
     };
     if (!handoff_create(&config, &run->handoff, err))
         return false;
+    for (size_t i = 0; i < run->migration.source_count; i++)
+        table_copy_free(&run->copies[i]); /* the handoff has what it needs */
     monitor_set_handoff(run->monitor, run->handoff);
     return true;
 }
@@ -544,11 +601,6 @@ static bool start_governor(struct run *run, struct err *err)
         return false;
     monitor_set_governor(run->monitor, run->governor);
     return true;
-}
-
-static bool runs_beside_stream(const struct run *run)
-{
-    return !run->tasks.enforced && !run->invocation->options->no_stream;
 }
 
 static bool start_copier(struct run *run, struct err *err)
@@ -658,6 +710,7 @@ static void make_connectors(struct run *run)
     run->row_reader =
         pg_row_reader_create(run->config->source_dsn, m->source_catalog, m->stop);
     run->transform->row_reader = run->row_reader;
+    run->key_places = pg_key_places_create(run->config->source_dsn, m->source_count, m->stop);
     run->sink = pg_sink_create(&(struct pg_sink_config){
         .dsn = run->config->target_dsn,
         .migration = run->config->migration,
@@ -703,6 +756,7 @@ static bool start_faces(struct run *run, struct err *err)
         .progress = &run->progress,
         .copy_states = run->copy_states,
         .baselines = run->baselines,
+        .stats_resets = (const char *const *)run->stats_resets,
         .continuity = &run->continuity,
         .instance = run->instance,
         .heartbeat_prefix = run->heartbeat_prefix,
@@ -731,6 +785,7 @@ static bool run_bound(struct run *run, struct err *err)
     run->copies = mem_zero(tables + 1, sizeof *run->copies);
     run->copy_states = mem_zero(tables + 1, sizeof *run->copy_states);
     run->baselines = mem_zero(tables + 1, sizeof *run->baselines);
+    run->stats_resets = mem_zero(tables + 1, sizeof *run->stats_resets);
     run->partitions = mem_zero(tables + 1, sizeof *run->partitions);
     run->table_oids = mem_zero(tables + 1, sizeof *run->table_oids);
     for (size_t i = 0; i < tables; i++)
@@ -767,10 +822,13 @@ static void destroy_run(struct run *run)
     run->transform->ops->destroy(run->transform);
     run->row_reader->ops->destroy(run->row_reader);
     handoff_destroy(run->handoff);
+    run->key_places->ops->destroy(run->key_places);
     for (size_t i = 0; i < run->migration.source_count; i++) {
-        table_copy_free(&run->copies[i], run->tasks.keys == NULL ? 0 : run->tasks.keys[i].count);
+        table_copy_free(&run->copies[i]);
         free(run->partitions[i]);
+        free(run->stats_resets[i]);
     }
+    free(run->stats_resets);
     free(run->partitions);
     free(run->table_oids);
     free(run->copies);

@@ -58,6 +58,8 @@ const char *backfill_wait_name(enum backfill_wait wait)
         return "rate_limit";
     case WAIT_COMMITS:
         return "commits";
+    case WAIT_OPEN_TRANSACTIONS:
+        return "open_transactions";
     case BACKFILL_WAITS:
         break;
     }
@@ -342,6 +344,7 @@ static json_t *copy_json(const struct table_status *table)
     return OBJECT({"state", text_value(copy_state_name(table->copy))},
                   {"rows", count_value(table->copied_rows)},
                   {"bytes", count_value(table->copied_bytes)},
+                  {"overwritten", count_value(table->copy_overwritten)},
                   {"estimated_rows", known_count(table->estimated_rows)},
                   {"estimated_bytes", known_count(table->estimated_bytes)},
                   {"share", real_value(table->copy_share)},

@@ -41,6 +41,7 @@ enum backfill_wait {
     WAIT_SOURCE_LOAD,
     WAIT_RATE_LIMIT,     /* rows or bytes a second */
     WAIT_COMMITS,        /* the stream has brought commits that new snapshots do not see yet */
+    WAIT_OPEN_TRANSACTIONS, /* that must end before a copy begins */
     BACKFILL_WAITS
 };
 
@@ -64,6 +65,7 @@ struct table_status {
                                 migration began: changes that the stream cannot show */
     enum copy_state copy;
     uint64_t copied_rows, copied_bytes;
+    uint64_t copy_overwritten; /* rows that others wrote */
     int64_t estimated_rows, estimated_bytes; /* -1 unknown; of the copy, and of the table */
     uint64_t chunks, chunks_retried;
     double copy_rows_per_second, copy_bytes_per_second; /* over fifteen seconds */

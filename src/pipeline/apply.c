@@ -214,6 +214,24 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     return true;
 }
 
+/* So that what judging takes is got for the batch at once. */
+static void foresee_batch(const struct stream *stream, const struct batch *batch)
+{
+    struct handoff *handoff = stream->handoff;
+    if (handoff == NULL || handoff->ops->complete(handoff))
+        return;
+    for (uint32_t i = 0; i < batch->change_count; i++) {
+        const struct change *change = &batch->changes[i];
+        uint32_t table = table_of(stream, change);
+        if (change->kind == CHANGE_TRUNCATE || !is_judged(stream, table))
+            continue;
+        if (change->old.values != NULL)
+            handoff->ops->foresee(handoff, table, change->relation, &change->old);
+        if (change->new.values != NULL)
+            handoff->ops->foresee(handoff, table, change->relation, &change->new);
+    }
+}
+
 /* The writes of a batch, with its transactions and position. */
 static bool transform_batch(struct applier *applier, const struct batch *batch, struct err *err)
 {
@@ -226,6 +244,7 @@ static bool transform_batch(struct applier *applier, const struct batch *batch, 
     writes->begins_open = batch->begins_open;
     writes->ends_open = batch->ends_open;
     writes->end_lsn = batch->end_lsn;
+    foresee_batch(applier->stream, batch);
     for (uint32_t i = 0; i < batch->change_count; i++)
         if (!transform_change(applier, batch, &batch->changes[i], err))
             return false;

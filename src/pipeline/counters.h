@@ -24,6 +24,7 @@ struct table_counters {
     counter_t conflict_delete_missing; /* a delete found no row */
     counter_t copied_rows;             /* by the backfill */
     counter_t copied_bytes;
+    counter_t copy_overwritten; /* of the copied rows: rows of others had their keys */
     counter_t chunks_copied;
     counter_t chunks_retried;
 };
@@ -40,9 +41,10 @@ struct apply_counters {
     counter_t changes_folded;  /* that needed no row, since a later one had its key */
 };
 
-static inline void counter_add(counter_t *counter, uint64_t more)
+/* What it was before. */
+static inline uint64_t counter_add(counter_t *counter, uint64_t more)
 {
-    atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+    return atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
 }
 static inline uint64_t counter_get(const counter_t *counter)
 {

@@ -32,10 +32,15 @@ struct handoff_ops {
     /* After the target was connected again, which may have become one that is behind: false when
      * it has lost chunks (ERR_RETRY; resume() sees to it), or when that cannot be found out. */
     bool (*still_kept)(struct handoff *handoff, struct err *err);
+    /* judge() will be called for this image: what it takes to find the row's chunk can be got for
+     * several at once. Those that are not foreseen are judged as well. */
+    void (*foresee)(struct handoff *handoff, uint32_t table, const struct relation *relation,
+                    const struct row *image);
     /* Judges what transaction xid did to the row of this image (the old image for where the row
      * was, the new one for where it is; its key must be known). While the row's chunk is in
      * flight under a snapshot that does not see xid, waits for the chunk's end. ERR_STOPPED;
-     * ERR_RETRY when the table's copy must begin anew, in resume(). */
+     * ERR_RETRY when the table's copy must begin anew, in resume(), or the source, which is asked
+     * about some keys, is away. */
     bool (*judge)(struct handoff *handoff, uint32_t table, xid_t xid,
                   const struct relation *relation, const struct row *image,
                   enum handoff_verdict *verdict, struct err *err);

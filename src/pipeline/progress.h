@@ -32,7 +32,9 @@ struct progress {
     counter_t transactions, changes, batches, bytes_received;
     counter_t retries, reconnects, errors;
     counter_t queue_bytes;
-    counter_t copiers_waiting; /* for commits to become visible to new snapshots */
+    /* copiers that wait for commits to become visible to new snapshots; for transactions to end
+     * that were open when their copy was to begin */
+    counter_t waiting_for_commits, waiting_for_ends;
     atomic_bool streaming;     /* the stream is connected */
     atomic_bool apply_waiting; /* the applier is retrying, the target is away */
 

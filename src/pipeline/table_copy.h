@@ -4,8 +4,8 @@
  *   reader: open -> (plan | begin -> (read -> next*)* -> end)* -> close
  *   writer: open -> (plan | begin -> (load -> write* -> loaded)* -> commit | rollback)* -> close
  *
- * The keys of a table are split into lanes by values of the leading key column, each the work of
- * one worker at a time. A lane is copied in chunks, in key order:
+ * The keys of a table are split into lanes by values of the leading key column, or of the first
+ * few where many rows share the leading one's; each lane is the work of one worker at a time. A lane is copied in chunks, in key order:
  *
  *     lane 0               lane 1                         lane 2
  *     [chunk 0][chunk 1]..)[chunk 0][chunk 1][ in flight..)[..
@@ -14,7 +14,8 @@
  * A chunk is what one repeatable-read transaction at the source reads and one transaction at the
  * target writes, together with its record: how far it reaches, and the snapshot: the set of
  * transactions that its rows contain. So the handoff can judge later streamed changes exactly.
- * A table without a usable key is one lane and one chunk.
+ * A table without a usable key is one lane and one chunk. Where only the source knows the keys'
+ * order, lanes are many and small, and each is one chunk, from bound to bound.
  *
  * A source table may go to several target tables: a chunk is then read once for each, all under
  * one snapshot, and all are loaded in one target transaction.
@@ -40,15 +41,21 @@ enum key_order {
     KEY_BOOL,
     KEY_UUID,
     KEY_BYTES, /* text, varchar, name under collation C: by bytes */
+    KEY_ASKED, /* any other that a btree orders: only the source can tell (key_places.h) */
 };
 
 struct copy_key_column {
     const char *name;
     const char *type; /* as SQL writes it, for casts */
     enum key_order order;
+    /* Of KEY_ASKED only: */
+    const char *collation; /* as SQL writes it; NULL: none */
+    const char *version;   /* of the library behind that; NULL: not known */
+    uint32_t type_oid;     /* at the source */
 };
 
-/* The leading columns of the index that identifies the source's rows. Borrowed. */
+/* The leading columns of the index that identifies the source's rows; if the order of the first
+ * is KEY_ASKED, at most two, and the other's is too. Borrowed. */
 struct copy_key {
     uint16_t count; /* 0: none; the table is copied whole */
     const struct copy_key_column *columns;
@@ -56,8 +63,8 @@ struct copy_key {
 
 /* Rows of a table by key. All values are the types' text. Borrowed. */
 struct copy_range {
-    const char *from;         /* leading column, inclusive; NULL: no such bound */
-    const char *below;        /* leading column, exclusive; NULL */
+    const char *const *from;  /* first key columns, NULL behind them, inclusive; NULL: no bound */
+    const char *const *below; /* first key columns, NULL behind them, exclusive; NULL */
     const char *const *after; /* all key columns, exclusive; NULL */
     const char *const *upto;  /* all key columns, inclusive; NULL */
     uint64_t most_rows; /* in key order, and all that share the last key; 0: no such bound */
@@ -68,10 +75,11 @@ struct copy_range {
 struct copy_plan {
     bool made;
     bool whole;  /* one lane, one chunk, in no order */
-    bool staged; /* the target had rows of ours: every chunk goes by a stage and an upsert */
+    bool staged; /* the target has rows that are not the copy's: chunks go by a stage and an
+                    upsert; set as well when a chunk has met one */
     char *key;   /* owned; copy_key_text() of the key that bounds and chunks are of */
     size_t bound_count; /* lanes less one */
-    char **bounds;      /* owned; leading column's values, ascending */
+    char ***bounds;     /* owned; ascending; each the first key columns' values, and a NULL */
 };
 
 struct chunk_record {
@@ -83,6 +91,8 @@ struct chunk_record {
     uint32_t begun;     /* the copy's that it belongs to; see table_copy */
     uint64_t rows;
     uint64_t bytes;
+    uint64_t met; /* of the rows, that were at the target by their key, and are overwritten; not
+                     kept as such, see copy_plan.staged */
 };
 
 /* A source table's copy. */
@@ -95,6 +105,15 @@ struct table_copy {
     struct copy_plan plan;
     size_t chunk_count;
     struct chunk_record *chunks; /* owned; by lane and number */
+    uint16_t key_count;          /* of each chunk's upto; 0 when no chunk has one */
+};
+
+/* What a copy that somebody wants made again begins with: what came before it is in it. */
+struct copy_renewal { /* borrowed */
+    const char *covers;     /* for table_copy */
+    const char *partitions; /* the source as it is measured from here on; control.h */
+    const char *stats_reset;
+    int64_t updates_deletes;
 };
 
 static inline bool copy_key_usable(const struct copy_key *key)
@@ -102,13 +121,23 @@ static inline bool copy_key_usable(const struct copy_key *key)
     return key->count > 0;
 }
 
-/* "a pg_catalog.int4, b pg_catalog.text": what keys are told apart by. The caller frees. */
+/* Lanes are told apart by the source, and each is one chunk. */
+static inline bool copy_key_is_asked(const struct copy_key *key)
+{
+    return key->count > 0 && key->columns[0].order == KEY_ASKED;
+}
+
+/* "a pg_catalog.int4, b pg_catalog.text": what keys are told apart by, and with them what they
+ * were ordered by: 'a pg_catalog.text COLLATE pg_catalog."en_US" 2.36'. The caller frees. */
 char *copy_key_text(const struct copy_key *key);
 
+/* How many values a bound has. */
+size_t copy_bound_size(const char *const *bound);
+void copy_bound_free(char **bound);
 void copy_plan_free(struct copy_plan *plan);
 /* key_count: of the table's copy_key. */
 void chunk_record_free(struct chunk_record *record, uint16_t key_count);
-void table_copy_free(struct table_copy *copy, uint16_t key_count);
+void table_copy_free(struct table_copy *copy);
 
 /* ---- the reader ---- */
 
@@ -118,8 +147,9 @@ struct table_reader;
 
 struct table_reader_ops {
     bool (*open)(struct table_reader *reader, struct err *err);
-    /* Splits the table into at most `lanes` of about equal size, from the source's statistics and
-     * probes of its index. Sets plan's bounds (possibly none) and whole. */
+    /* Splits the table into at most `lanes` of about equal size, from the source's statistics,
+     * or from a sample where these do not tell of so many. Sets plan's bounds (possibly none)
+     * and whole. */
     bool (*plan)(struct table_reader *reader, const struct relation *table,
                  const struct copy_key *key, size_t lanes, struct copy_plan *plan,
                  struct err *err);
@@ -167,10 +197,12 @@ struct table_writer_ops {
     bool (*load)(struct table_writer *writer, const struct relation *relation, bool binary,
                  struct err *err);
     bool (*write)(struct table_writer *writer, const struct row *row, struct err *err);
-    bool (*loaded)(struct table_writer *writer, struct err *err);
+    /* *met grows by the rows that were there and are overwritten (a partitioned target does not
+     * tell); also on failure, at least by one, if another unique key was in the way of some. */
+    bool (*loaded)(struct table_writer *writer, uint64_t *met, struct err *err);
     /* Rows and record become visible together, on the target's disk. key_count: of upto.
-     * ERR_RETRY when the target does not have the copy that it belongs to, or lacks a chunk before
-     * it: it has come back without them. */
+     * When the target does not have the copy that it belongs to, or lacks a chunk before it (it
+     * has come back without them): ERR_RETRY, or ERR_CONFIG where nobody would see to it. */
     bool (*commit)(struct table_writer *writer, const struct chunk_record *record,
                    uint16_t key_count, struct err *err);
     /* On a new connection, after a commit whose reply was lost: whether that chunk is there. The
@@ -186,10 +218,11 @@ struct table_writer_ops {
     /* All chunks are there: keeps that, and brings the target tables' statistics up to date. */
     bool (*finish)(struct table_writer *writer, uint32_t source, struct err *err);
     /* In one transaction: removes the table's rows of ours from all its targets, and all chunks;
-     * its plan is gone, and the next is whole if `whole`. covers: kept with the copy from here on;
-     * NULL: what was kept stays. ERR_DATA where nothing says which rows are ours. */
-    bool (*reset)(struct table_writer *writer, uint32_t source, bool whole, const char *covers,
-                  struct err *err);
+     * its plan is gone, and the next is whole if `whole`. renewal: kept with the copy from here
+     * on; NULL: what was kept stays, and of a copy without chunks no row is removed, for none is of
+     * it. ERR_DATA where nothing says which rows are ours. */
+    bool (*reset)(struct table_writer *writer, uint32_t source, bool whole,
+                  const struct copy_renewal *renewal, struct err *err);
     void (*rollback)(struct table_writer *writer);
     void (*close)(struct table_writer *writer);
     void (*destroy)(struct table_writer *writer);

@@ -17,6 +17,8 @@ static void column_clear(struct catalog_column *column)
     free(column->base_name);
     free(column->expression);
     free(column->collation);
+    free(column->order_collation);
+    free(column->order_version);
     free(column->domain);
     free(column->comment);
 }
@@ -124,6 +126,7 @@ void catalog_free(struct catalog *catalog)
     free(catalog->role);
     free(catalog->encoding);
     free(catalog->collation);
+    free(catalog->collation_version);
     free(catalog->system_identifier);
     free(catalog);
 }
@@ -240,4 +243,19 @@ const struct catalog_index *catalog_identity_index(const struct catalog_table *t
             return index;
     }
     return NULL;
+}
+
+uint16_t catalog_ordered_columns(const struct catalog_table *table,
+                                 const struct catalog_index *index)
+{
+    uint16_t most = 0;
+    for (uint16_t i = 0; i < table->index_count; i++) {
+        const struct catalog_index *other = &table->indexes[i];
+        uint16_t same = 0;
+        while (other->usable && same < other->ordered_count && same < index->column_count &&
+               other->columns[same] == index->columns[same])
+            same++;
+        most = same > most ? same : most;
+    }
+    return most;
 }

@@ -55,6 +55,10 @@ struct catalog_column {
     bool generated;        /* GENERATED ALWAYS AS (...) STORED or VIRTUAL: never written */
     char *expression;      /* the default's, or the generation's; NULL: none (or not known) */
     char *collation;       /* "schema.name" where it is not the type's own; else NULL */
+    char *order_collation; /* what its values are ordered by, the type's own too, as SQL has it:
+                              pg_catalog."en_US"; NULL: by none, or not known */
+    char *order_version;   /* of the library behind it, where the column is one of the first two of
+                              a unique index, and the server tells; else NULL */
     bool loose;    /* by its collation texts are equal whose bytes differ (not deterministic) */
     char *comment; /* NULL: none */
     char *domain;  /* what its domains ask of a VALUE: "(VALUE > 0) AND (...)"; NULL: nothing */
@@ -70,6 +74,8 @@ struct catalog_index {
     bool constraint; /* it stands behind a primary key, unique or exclusion constraint */
     uint16_t column_count;
     uint16_t *columns; /* indexes into the table's columns */
+    uint16_t ordered_count; /* so many leading columns a scan gives in the order of ORDER BY; 0 in
+                               a catalog that came from a file */
     char *definition;  /* CREATE INDEX ...; NULL when it comes from a schema file */
 };
 
@@ -163,6 +169,7 @@ struct catalog {
     char *role;      /* connected as */
     char *encoding;  /* server_encoding */
     char *collation; /* datcollate, or the ICU locale */
+    char *collation_version; /* of the library behind that, where the server tells; else NULL */
     char *system_identifier;
     uint32_t timeline;
     bool superuser;
@@ -215,5 +222,10 @@ void catalog_link_types(struct catalog *catalog);
  * identity d (and for f, where it names the row among its old values), the chosen index for i.
  * NULL where there is none. */
 const struct catalog_index *catalog_identity_index(const struct catalog_table *table);
+
+/* By how many of its leading columns a scan of that index, or of another one that begins with the
+ * same columns, gives the table's rows in order. */
+uint16_t catalog_ordered_columns(const struct catalog_table *table,
+                                 const struct catalog_index *index);
 
 #endif

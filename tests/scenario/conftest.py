@@ -122,10 +122,11 @@ class World:
         """A program with the usual configuration; keywords replace top-level members."""
         return self.product_from(self.config(**config))
 
-    def further_source(self, cluster=None):
+    def further_source(self, cluster=None, options=""):
         """One more source database, on the source's server or on another."""
         cluster = cluster or self.source.cluster
-        self.further.append(cluster.create_database(f"{self.source.name}_{len(self.further) + 2}"))
+        self.further.append(cluster.create_database(
+            f"{self.source.name}_{len(self.further) + 2}", options))
         return self.further[-1]
 
     def product_from(self, config, source=None, **options):

@@ -279,3 +279,12 @@ def test_schema_tells_it_too(world, entry, words):
     result = world.product(tables=[entry]).command("schema")
     assert result.status == 2 and re.search(words, result.err), result.text
     assert re.search(r"slackwater\.yaml:\d+:\d+", result.err)
+
+
+def test_control_tables_of_another_version(ready):
+    product = ready.product().start_streaming()
+    product.stop()
+    ready.target.run("UPDATE slackwater.layout SET version = version - 1")
+    result = product.command("run")
+    assert result.status == 2 and "has layout" in result.text, result.text
+    assert "the slackwater version that created it" in result.text, result.text

@@ -39,10 +39,50 @@ KEYS = {
     "quoted": ('"Key \'1" int, "b""c" int, PRIMARY KEY ("Key \'1", "b""c")',
                "SELECT i / 9, i FROM generate_series(1, {n}) i"),
 }
+# Only the source knows the order of these: it is asked, and each lane is one chunk.
+TYPES = [
+    "CREATE EXTENSION citext", "CREATE EXTENSION ltree", "CREATE SCHEMA \"Od.d\"",
+    "CREATE COLLATION \"Od.d\".\"Lo\"\"ose\" (provider = icu, locale = 'und-u-ks-level2',"
+    " deterministic = false)",
+    "CREATE TYPE \"Od.d\".\"Mo od\" AS ENUM (" +
+    ", ".join(f"'{(17 * i) % 40} \"{{,'" for i in range(40)) + ")",
+    'CREATE DOMAIN short AS varchar(40) COLLATE "und-x-icu" CHECK (VALUE <> \'\')',
+]
+MIXED = ("CASE i % 6 WHEN 0 THEN 'o''neil\\' WHEN 1 THEN '{{\"' WHEN 2 THEN 'ü,' WHEN 3 THEN 'OK' "
+         "WHEN 4 THEN 'ok' ELSE '' END || i")
+SERIES = "FROM generate_series(1, {n}) i"
+ASKED = {
+    "text-icu": ('id text COLLATE "und-x-icu" PRIMARY KEY, v text', f"SELECT {MIXED}, 'v' {SERIES}"),
+    "text-libc": ('id text COLLATE "C.utf8" PRIMARY KEY', f"SELECT {MIXED} {SERIES}"),
+    "text-loose": ('id text COLLATE "Od.d"."Lo""ose" PRIMARY KEY', f"SELECT {MIXED} {SERIES}"),
+    "char": ('id char(20) COLLATE "und-x-icu" PRIMARY KEY', f"SELECT {MIXED} {SERIES}"),
+    "domain": ("id short PRIMARY KEY", f"SELECT {MIXED} {SERIES}"),
+    "citext": ("id citext PRIMARY KEY", f"SELECT {MIXED} {SERIES}"),
+    "ltree": ("id ltree PRIMARY KEY", "SELECT ('a.' || i || '.b')::ltree " + SERIES),
+    "enum-int": ('m "Od.d"."Mo od", i int, PRIMARY KEY (m, i)',
+                 "SELECT (i % 40 || ' \"{{,')::\"Od.d\".\"Mo od\", i " + SERIES),
+    "numeric": ("id numeric(20, 6) PRIMARY KEY",
+                "SELECT (i - {n} / 2) / 7.0 FROM generate_series(2, {n}) i UNION ALL SELECT 'NaN'"),
+    "float": ("id float8 PRIMARY KEY",
+              "SELECT (i - {n} / 2) / 7.0::float8 FROM generate_series(4, {n}) i"
+              " UNION ALL VALUES ('NaN'::float8), ('inf'), ('-inf')"),
+    "timestamptz-text": ('at timestamptz(3), v text COLLATE "und-x-icu", PRIMARY KEY (at, v)',
+                         "SELECT '2024-03-31 00:00+00'::timestamptz + i / 2 * interval '7 s', "
+                         f"'v' || i {SERIES}"),
+    "date": ("d date, i int, PRIMARY KEY (d, i)", f"SELECT '0001-01-01 BC'::date + i, i {SERIES}"),
+    "interval": ("id interval PRIMARY KEY",
+                 f"SELECT i * interval '-1 month 3 days 2 s' {SERIES}"),
+    "inet": ("id inet PRIMARY KEY", f"SELECT '10.0.0.0'::inet + i * 7 {SERIES}"),
+    "bytea": ("id bytea PRIMARY KEY", f"SELECT sha256(i::text::bytea) {SERIES}"),
+    "range": ("id int4range PRIMARY KEY", f"SELECT int4range(i, i + 5) {SERIES}"),
+    "money": ("id money PRIMARY KEY", f"SELECT (i / 8.0)::numeric::money {SERIES}"),
+    "lsn": ("id pg_lsn PRIMARY KEY", f"SELECT '0/0'::pg_lsn + i * 1e9::numeric {SERIES}"),
+    "bit": ("id bit varying(20) PRIMARY KEY", f"SELECT i::bit(16)::bit varying(20) {SERIES}"),
+}
 WHOLE = {
-    "text-icu": ('id text COLLATE "und-x-icu" PRIMARY KEY',
-                 "SELECT 'v' || i FROM generate_series(1, {n}) i"),
-    "numeric": ("id numeric PRIMARY KEY", "SELECT i / 7.0 FROM generate_series(1, {n}) i"),
+    "array": ("id text[] PRIMARY KEY", "SELECT ARRAY['v' || i] FROM generate_series(1, {n}) i"),
+    "composite": ("id pair PRIMARY KEY",
+                  "SELECT ROW(i, 'v')::pair FROM generate_series(1, {n}) i"),
     "keyless": ("v text, w int", "SELECT 'v' || i % 50, i % 3 FROM generate_series(1, {n}) i"),
 }
 PARTITIONED = [
@@ -105,10 +145,205 @@ def test_keys_of_every_kind_are_copied_in_chunks(world, kind, analyzed):
     assert sum(map(len, chunks(world).values())) >= 8
 
 
+@pytest.mark.parametrize("stream", ["binary", "text"])
+@pytest.mark.parametrize("kind", ASKED)
+def test_where_only_the_source_knows_the_order_it_is_asked(world, kind, stream):
+    """Some chunks are loaded, one is in flight and others are to come: then changes come of all."""
+    columns, statement = ASKED[kind]
+    leading = columns.split()[0]
+    world.both(*TYPES, f"CREATE TABLE t ({columns})")
+    if stream == "text":
+        world.both("CREATE TABLE other (id int PRIMARY KEY, q tsquery)")
+    fill(world, statement, 4000, analyzed=stream == "text")
+    middle = world.source.value(f"SELECT t::text FROM t ORDER BY {leading} OFFSET 2000 LIMIT 1")
+    with load.Stall(world.target, "t", "NEW::text = " + quoted(middle)) as stall:
+        product = world.product(backfill={**SMALL, "workers": 1}).start()
+        stall.wait_reached()
+        assert chunks(world), "the row in the middle was copied first"
+        world.source.run(f"UPDATE t SET {leading} = {leading} WHERE hashtext(t::text) % 3 = 0",
+                         "DELETE FROM t WHERE hashtext(t::text) % 3 = 1",
+                         "INSERT INTO t " + statement.format(n=4600) + " ON CONFLICT DO NOTHING")
+        stall.release()
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal("t")
+    assert_asked(world, least=4)
+    reads = wait.until(lambda: world.source.value(
+        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 't_pkey'"),
+        "what was read of the key's index to be counted")
+    assert reads < 3 * 4600, "each chunk read more of the index than its rows"
+
+
+def quoted(text):
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def assert_asked(world, least=8, table="t"):
+    """It was copied in many lanes, of one chunk each."""
+    lanes = chunks(world, table)
+    bounds, finished = copy_row(world, "cardinality(bounds), finished_at IS NOT NULL", table)
+    assert finished and bounds + 1 >= least
+    assert list(lanes) == list(range(bounds + 1))
+    assert all(lane[0][:2] == (0, None) and len(lane) == 1 for lane in lanes.values())
+
+
+def test_several_workers_share_a_table_that_the_source_orders(world):
+    """Each is held at a row of its own lane."""
+    world.both('CREATE TABLE t (id text COLLATE "und-x-icu" PRIMARY KEY)')
+    fill(world, f"SELECT {MIXED} {SERIES}", 4000, analyzed=True)
+    with load.Stall(world.target, "t", "true") as stall:
+        product = world.product(backfill={**SMALL, "workers": 4}).start()
+        wait.until(lambda: world.target.value(
+            "SELECT count(*) = 4 FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event = 'advisory'"), "four workers at the table")
+        stall.release()
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal("t")
+    assert_asked(world, 16)
+
+
+def test_a_large_table_has_as_many_lanes_as_it_has_chunks(world):
+    """More than the statistics tell of: the table is sampled."""
+    world.both("CREATE TABLE t (id numeric PRIMARY KEY, v text)")
+    fill(world, f"SELECT i / 7.0, 'v' {SERIES}", 60000, analyzed=True)
+    product = world.product(backfill={**SMALL, "chunk_rows": 200}).start_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+    assert_asked(world, 250)
+    most = max(count for lane in chunks(world).values() for _, _, count in lane)
+    assert most <= 400, "lanes are of very different size"
+
+
+SKEWED = {
+    "tenant-id": ("tenant int, id bigint, v text, PRIMARY KEY (tenant, id)",
+                  "SELECT CASE WHEN i % 10 = 0 THEN i % 50 ELSE 7 END, i, 'v' "),
+    "one-tenant": ("tenant uuid, id int, v text, PRIMARY KEY (tenant, id)",
+                   "SELECT md5('')::uuid, i, 'v' "),
+    "three-columns": ('tenant int, region text COLLATE "C", name text COLLATE "C", v text,'
+                      " PRIMARY KEY (tenant, region, name)",
+                      """SELECT 1 + i % 17 / 16, CASE WHEN i % 16 < 14 THEN '{{"\\' ELSE 'b' || i END,
+                         'n' || i, 'v' """),
+    # The source is asked where these lie.
+    "text-id": ('tenant varchar(20) COLLATE "und-x-icu", id bigint, v text,'
+                " PRIMARY KEY (tenant, id)",
+                """SELECT CASE WHEN i % 10 = 0 THEN chr(65 + i % 50) ELSE 'Q"\\{{' END, i, 'v' """),
+    "loose-text": ('tenant text COLLATE "Od.d"."Lo""ose", name text COLLATE "und-x-icu", v text,'
+                   " PRIMARY KEY (tenant, name)",
+                   f"SELECT CASE i % 3 WHEN 0 THEN 'ACME' ELSE 'acme' END, {MIXED}, 'v' "),
+    "numeric-time": ("tenant numeric, at timestamptz, v text, PRIMARY KEY (tenant, at)",
+                     "SELECT CASE i % 9 WHEN 0 THEN i % 7 WHEN 1 THEN 4.0 ELSE 4.00 END,"
+                     " '2024-03-31'::timestamptz + i * interval '7 minutes', 'v' "),
+}
+
+
+@pytest.mark.parametrize("analyzed", [True, False], ids=["analyzed", "no-statistics"])
+@pytest.mark.parametrize("kind", SKEWED)
+def test_rows_that_share_a_leading_value_are_split_among_workers(world, kind, analyzed):
+    """And what was planned so is gone on with after a kill."""
+    columns, statement = SKEWED[kind]
+    world.both(*TYPES, f"CREATE TABLE t ({columns})")
+    fill(world, statement + SERIES, 8000, analyzed)
+    with load.Stall(world.target, "t", "NEW.v = 'v'") as stall:
+        product = world.product(backfill={**SMALL, "workers": 4}).start()
+        wait.until(lambda: world.target.value(
+            "SELECT count(*) = 4 FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event = 'advisory'"), "four workers at the table")
+        product.kill9()
+        bounds = copy_row(world, "bounds")
+        stall.release()
+    product.start_streaming()
+    world.source.run("UPDATE t SET v = 'w' WHERE hashtext(t::text) % 3 = 0",
+                     "DELETE FROM t WHERE hashtext(t::text) % 3 = 1")
+    product.wait_caught_up()
+    world.assert_equal()
+    assert copy_row(world, "bounds") == bounds
+    rows = [sum(count for _, _, count in lane) for lane in chunks(world).values()]
+    assert len(rows) >= 14 and max(rows) < 8000 / 16 * 2.5, rows
+
+
+def test_text_by_the_databases_own_collation(world):
+    """It is ICU's, and the target's is C."""
+    source = world.further_source(
+        options="TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'und' LOCALE 'C'")
+    for side in (source, world.target):
+        side.run("CREATE TABLE t (id text PRIMARY KEY, v varchar)")
+    source.run("INSERT INTO t " + f"SELECT {MIXED}, 'v' {SERIES}".format(n=4000), "ANALYZE")
+    config = world.config(backfill=SMALL)
+    config["source"]["dsn"] = source.url()
+    product = world.product_from(config, source=source).start_streaming()
+    source.run("UPDATE t SET v = 'w' WHERE hashtext(id) % 3 = 0",
+               "UPDATE t SET id = lower(id) || 'x' WHERE hashtext(id) % 3 = 1")
+    product.wait_caught_up()
+    assert source.rows('SELECT * FROM t ORDER BY id COLLATE "C"') == \
+        world.target.rows('SELECT * FROM t ORDER BY id COLLATE "C"')
+    assert_asked(world)
+
+
+@pytest.mark.parametrize("ddl", [
+    "CREATE UNIQUE INDEX k ON t (id text_pattern_ops)",
+    'CREATE UNIQUE INDEX k ON t (id COLLATE "ucs_basic")',
+], ids=["operators", "collation"])
+def test_an_index_in_another_order_than_its_column_bounds_no_chunks(world, ddl):
+    """Each chunk would scan the table."""
+    world.both('CREATE TABLE t (id text COLLATE "und-x-icu" NOT NULL)', ddl,
+               "ALTER TABLE t REPLICA IDENTITY USING INDEX k")
+    fill(world, f"SELECT {MIXED} {SERIES}", 4000, analyzed=True)
+    product = world.product(backfill=SMALL).start_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+    assert chunks(world) == {0: [(0, None, 4000)]}
+
+
+def test_another_version_of_the_collation_is_told(world):
+    """Bounds that were in order may be in none now."""
+    world.both('CREATE TABLE t (id text COLLATE "und-x-icu" PRIMARY KEY)')
+    fill(world, f"SELECT {MIXED} {SERIES}", 4000, analyzed=True)
+    middle = world.source.value("SELECT id FROM t ORDER BY id OFFSET 2000 LIMIT 1")
+    with load.Stall(world.target, "t", "NEW.id = " + quoted(middle)) as stall:
+        product = world.product(backfill={**SMALL, "workers": 1}).start()
+        stall.wait_reached()
+        product.kill9()
+    [[key]] = world.target.rows("SELECT key FROM slackwater.copy")
+    version = world.source.value(
+        "SELECT pg_collation_actual_version(oid) FROM pg_collation WHERE collname = 'und-x-icu'")
+    assert key == f'id pg_catalog.text COLLATE pg_catalog."und-x-icu" {version}'
+    world.target.run("UPDATE slackwater.copy SET key = replace(key, "
+                     f"'{version}', '0.0.{version}')")
+    result = product.run_to_end("--until-caught-up")
+    assert result.status == 2 and f"0.0.{version}" in result.text, result.text
+    assert product.run_to_end("--until-caught-up", "--redo", "public.t").status == 0
+    world.assert_equal()
+
+
+def test_the_session_that_asks_is_lost(world):
+    world.both('CREATE TABLE t (id text COLLATE "und-x-icu" PRIMARY KEY, v text)')
+    fill(world, f"SELECT {MIXED}, 'v' {SERIES}", 4000, analyzed=True)
+    last = world.source.value("SELECT id FROM t ORDER BY id DESC LIMIT 1")
+    asking = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+              " AND query LIKE 'SELECT width_bucket%%'")
+    with load.Stall(world.target, "t", "NEW.id = " + quoted(last)) as stall:
+        product = world.product(backfill={**SMALL, "workers": 1}).start()
+        stall.wait_reached()
+        first = "(SELECT id FROM t ORDER BY id LIMIT 1)"
+        world.source.run(f"UPDATE t SET v = 'w' WHERE id = {first}")
+        pid = wait.until(lambda: world.source.value(asking), "the session that asks")
+        world.source.run(f"SELECT pg_terminate_backend({pid})",
+                         f"UPDATE t SET v = 'x' WHERE id = {first}",
+                         f"DELETE FROM t WHERE id = (SELECT id FROM t ORDER BY id OFFSET 7 LIMIT 1)")
+        again = wait.until(lambda: world.source.value(asking), "it to come again")
+        assert again != pid
+        stall.release()
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+    wait.until(lambda: world.source.value(asking) is None, "the session to be closed")
+
+
 @pytest.mark.parametrize("kind", WHOLE)
 def test_a_table_without_a_key_of_known_order_is_one_chunk(world, kind):
     columns, statement = WHOLE[kind]
-    world.both(f"CREATE TABLE t ({columns})")
+    world.both("CREATE TYPE pair AS (a int, b text)", f"CREATE TABLE t ({columns})")
     if kind == "keyless":
         world.source.run("ALTER TABLE t REPLICA IDENTITY FULL")
     fill(world, statement, 4000, analyzed=True)
@@ -178,7 +413,37 @@ def test_a_row_that_comes_to_the_target_during_the_copy_sends_its_chunk_through_
         world.target.run("INSERT INTO t VALUES (2500, 'mine'), (3000, 'mine'), (3500, 'mine')")
     product.wait_streaming()
     product.wait_caught_up()
-    assert copy_row(world, "staged") == (False,)
+    assert copy_row(world, "staged") == (True,)
+    world.assert_equal()
+    assert product.table("public.t")["copy"]["overwritten"] == 3
+    assert product.log_text().count("the copy overwrites rows that others wrote") == 1
+
+
+CLASHING = ("CREATE TABLE t (id int PRIMARY KEY, u int UNIQUE)",
+            "SELECT i, i FROM generate_series(1, {n}) i")
+
+
+@pytest.mark.parametrize("stall, theirs", [
+    # Under a key of its own, before any chunk is there.
+    ("NEW.id = 1", [(-5, 2)]),
+    # Under a key that the chunk has too, after some chunks.
+    ("NEW.id = 2400", [(2450, -1), (9999, 2460)]),
+], ids=["no-chunk-yet", "a-key-of-the-chunk"])
+def test_rows_of_others_that_clash_are_not_emptied_with_the_table(world, stall, theirs):
+    world.both(CLASHING[0])
+    fill(world, CLASHING[1], 4000, analyzed=True)
+    product = world.product(backfill={**SMALL, "workers": 1})
+    with load.Stall(world.target, "t", stall) as stalled:
+        product.start()
+        stalled.wait_reached()
+        world.target.run(*(f"INSERT INTO t VALUES ({id}, {u})" for id, u in theirs))
+    assert product.wait_end(60) == 3
+    assert "others wrote there: mend those" in product.log_text()
+    for row in theirs:
+        assert world.target.rows("SELECT * FROM t WHERE id = %s", row[0]) == [row]
+    world.target.run(*(f"DELETE FROM t WHERE id = {id}" for id, _ in theirs))
+    product.start_streaming()
+    product.wait_caught_up()
     world.assert_equal()
 
 
@@ -242,6 +507,31 @@ def test_killed_while_a_chunk_commits_it_knows_what_came_of_it(world):
     assert_chunked(world, 4000)
 
 
+def test_lanes_do_not_wait_for_the_commits_of_one_another(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    fill(world, "SELECT i, 'v' FROM generate_series(1, {n}) i", 4000, analyzed=True)
+    product = world.product(backfill=SMALL)
+    product.run_to_end("--no-stream", "--backfill-only", "t")
+    lanes = len(chunks(world))
+    assert lanes > 2
+    world.target.run(
+        f"""CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN PERFORM pg_advisory_xact_lock_shared({load.Stall.KEY}); RETURN NULL; END$$""",
+        """CREATE CONSTRAINT TRIGGER late AFTER INSERT ON slackwater.chunk
+           DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.lane = 0)
+           EXECUTE FUNCTION late()""",
+        "ALTER TABLE slackwater.chunk ENABLE ALWAYS TRIGGER late")
+    with load.held(world.target, f"SELECT pg_advisory_xact_lock({load.Stall.KEY})"):
+        product.start("--redo", "t")
+        wait.until(lambda: sum(lane[-1][1] is None for lane in chunks(world).values()) == lanes - 1,
+                   "all other lanes to end", 9)
+        assert not chunks(world)[0]
+    product.wait_status(lambda status: status["backfill"]["complete"], "the backfill", 60)
+    product.wait_caught_up()
+    world.assert_equal()
+    assert_chunked(world, 4000)
+
+
 @pytest.mark.limit(180)
 def test_writers_on_the_keys_being_copied(world):
     world.both(*load.ACCOUNTS.split(";"))
@@ -276,6 +566,67 @@ def test_a_chunk_is_read_from_the_keys_index_whatever_the_statistics_say(world):
                "the scans of the key's index to be counted")
     assert world.source.value(scans[2]) == 0
     assert world.source.value(scans[0]) < chunk_count / 4  # others look at it too
+
+
+IN_ORDER = {  # the index, another one, and the key that chunks go by; None: the table is one chunk
+    "mixed": ("(a, b DESC)", None, "a pg_catalog.int4"),
+    "descending": ("(a DESC, b DESC)", None, "a pg_catalog.int4, b pg_catalog.int4"),
+    "another-serves": ("(a, b DESC)", "(a, b, c)", "a pg_catalog.int4, b pg_catalog.int4"),
+    "another-on-some-rows": ("(a, b DESC)", "(a, b) WHERE a > 0", "a pg_catalog.int4"),
+    "nulls-elsewhere": ("(a NULLS FIRST, b)", None, None),
+    "collation-of-its-own": ('(c COLLATE "en_US")', None, None),
+}
+
+
+@pytest.mark.parametrize("kind", IN_ORDER)
+def test_chunks_go_by_an_order_that_an_index_gives(world, kind):
+    index, other, key = IN_ORDER[kind]
+    if "COLLATE" in index:
+        world.source.run('CREATE COLLATION "en_US" (provider = icu, locale = \'en-US\')')
+    world.both('CREATE TABLE t (a int NOT NULL, b int NOT NULL, c text COLLATE "C" NOT NULL)')
+    world.source.run(f"CREATE UNIQUE INDEX named ON t {index}",
+                     "ALTER TABLE t REPLICA IDENTITY USING INDEX named")
+    world.target.run("ALTER TABLE t ADD PRIMARY KEY " + ("(c)" if "(c" in index else "(a, b)"))
+    if other:
+        world.source.run(f"CREATE INDEX ON t {other}")
+    fill(world, "SELECT i / 50, i, 'v' || i FROM generate_series(1, {n}) i", 4000, analyzed=True)
+    product = world.product(backfill=SMALL).start_streaming()
+    world.source.run("DELETE FROM t WHERE b % 5 = 0")
+    product.wait_caught_up()
+    world.assert_equal()
+    whole, kept = copy_row(world, "whole, key")
+    assert (None if whole else kept) == key
+    assert key is None or sum(map(len, chunks(world).values())) >= 6
+
+
+@pytest.mark.parametrize("columns, full", [
+    ("id int PRIMARY KEY, e int NOT NULL UNIQUE, v text", True),
+    ("id int, e int NOT NULL UNIQUE, v text, PRIMARY KEY (id, e)", False),
+], ids=["key-outside-the-identity", "key-of-a-part-of-it"])
+def test_a_key_that_moves_to_a_row_of_another_chunk_takes_no_row_along(world, columns, full):
+    """The later chunk would have the key while the row that had it before is there still, and the
+    change that takes it away is held up in the stream."""
+    world.both("CREATE TABLE b (id int PRIMARY KEY)")
+    world.source.run(f"CREATE TABLE t ({columns})")
+    world.target.run("CREATE TABLE t (id int, e int PRIMARY KEY, v text)")
+    if full:
+        world.source.run("ALTER TABLE t REPLICA IDENTITY FULL")
+    fill(world, "SELECT i, i, 'v' FROM generate_series(1, {n}) i", 30000, analyzed=True)
+    product = world.product(backfill={**SMALL, "workers": 1},
+                            tables=[{"source": "public.t", "key": ["e"]}, {"source": "public.b"}])
+    assert product.run_to_end("--backfill-only", "b", "--no-stream").status == 0
+    with load.Stall(world.target, "t", "NEW.id = 15000") as stall:
+        product.start()
+        stall.wait_reached()
+        with load.held(world.target, "LOCK TABLE b IN SHARE MODE"):
+            world.source.run("INSERT INTO b VALUES (1)", "UPDATE t SET e = -1 WHERE id = 1",
+                             "UPDATE t SET e = 1, v = 'moved' WHERE id = 29999")
+            stall.release()
+            wait.until(lambda: copy_row(world, "finished_at") != (None,), "the copy", 30)
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+    assert copy_row(world, "whole") == (True,)
 
 
 @pytest.fixture

@@ -164,6 +164,25 @@ def test_killed_while_an_index_is_built(world):
     world.assert_equal("t")
 
 
+def test_an_exclusion_does_not_wait_long_before_readers(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, r int4range)")
+    world.source.run("INSERT INTO t SELECT i, int4range(i, i + 1) FROM generate_series(1, 1000) i")
+    world.target.run("ALTER TABLE t ADD CONSTRAINT apart EXCLUDE USING gist (r WITH &&)")
+    before = world.target.rows(CATALOG)
+    product = world.product(backfill=DEFER)
+    with load.Stall(world.target, "t", "NEW.id = 500") as stall:
+        product.start()
+        stall.wait_reached()
+        with load.held(world.target, "SELECT count(*) FROM t"):
+            stall.release()
+            product.event("building an index that was dropped for the copy")
+            wait.until(lambda: "the copy was interrupted, trying again" in product.log_text(),
+                       "the build to give way", 30)
+            assert world.target.value("SELECT count(*) FROM t") == 1000
+    finish(world, product)
+    assert world.target.rows(CATALOG) == before
+
+
 def test_an_index_that_cannot_be_built_stops_the_run_until_that_is_mended(world):
     """Two rows of the source clash in a unique index that only the target has."""
     world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")

@@ -57,6 +57,8 @@ def test_what_a_transaction_wrote_before_the_publication_comes_with_the_copy(wor
         cursor.execute("UPDATE young SET v = 'before' WHERE id = 1")
         product.start()
         product.event("a copy waits for transactions that are open at the source")
+        product.wait_status(lambda status: [wait["reason"] for wait in status["backfill"]["waiting"]]
+                            == ["open_transactions"], "the reason")
         world.source.run("INSERT INTO young VALUES (200, 'beside')",
                          "INSERT INTO old VALUES (2, 'streams on')")
         wait.until(lambda: world.target.value("SELECT count(*) FROM old") == 2, "the stream", 30)

@@ -1,6 +1,7 @@
 """`run --redo T`: one table is emptied and copied again while everything else streams."""
 import random
 import re
+import time
 
 import pytest
 
@@ -119,6 +120,81 @@ def test_what_happened_unseen_is_in_the_new_copy(world):
     product.stop()
     product.start("--redo", "n", "--redo", "k")
     wait.until(verdicts("GO", "GO"), "the gates to open", 30)
+    finish(world, product)
+
+
+def test_statistics_that_were_reset_count_from_the_new_copy(world):
+    world.both("CREATE TABLE n (a int)")
+    world.source.run("INSERT INTO n VALUES (1)")
+    product = world.product()
+    streamed_once(world, product)
+    world.source.run("SELECT pg_stat_reset()")
+
+    def verdict(wanted):
+        return lambda: (product.gates()["replica_identity"]["verdict"] == "GO") == wanted
+
+    product.start()
+    wait.until(verdict(False), "the gate to close", 30)
+    product.stop()
+    product.start("--redo", "n")
+    wait.until(verdict(True), "the gate to open", 30)
+    finish(world, product)
+
+
+def test_what_a_table_is_measured_against_comes_with_its_emptying_or_not_at_all(world):
+    world.both("CREATE TABLE n (a int)")
+    world.source.run("INSERT INTO n VALUES (1)")
+    product = world.product()
+    streamed_once(world, product)
+    world.source.run("UPDATE n SET a = 2")
+    world.target.run(
+        f"""CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN PERFORM pg_advisory_xact_lock_shared({load.Stall.KEY}); RETURN NEW; END$$""",
+        """CREATE TRIGGER late BEFORE UPDATE OF partitions ON slackwater.copy
+           FOR EACH ROW EXECUTE FUNCTION late()""",
+        "ALTER TABLE slackwater.copy ENABLE ALWAYS TRIGGER late")
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with load.held(world.target, f"SELECT pg_advisory_xact_lock({load.Stall.KEY})"):
+        product.launch("--redo", "n")
+        wait.until(lambda: world.target.value(waiting), "the redo to stand between", 30)
+        product.kill9()
+    world.target.run("DROP TRIGGER late ON slackwater.copy")
+    assert world.target.value("SELECT a FROM n") == 1
+    assert world.target.value("SELECT count(*) FROM slackwater.chunk") == 1
+    product.start("--redo", "n")
+    finish(world, product)
+    wait.until(lambda: product.gates()["replica_identity"]["verdict"] == "GO", "the gate", 30)
+
+
+def test_a_reader_of_the_target_holds_up_neither_the_copy_nor_other_readers(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    world.source.run("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 1000) i")
+    product = world.product()
+    streamed_once(world, product)
+    world.target.run("UPDATE t SET v = 'damaged'")
+
+    def read(cursor, _dice):
+        began = time.monotonic()
+        cursor.execute("SELECT count(*) FROM t")
+        assert time.monotonic() - began < 6, "readers stood behind the emptying"
+
+    with load.held(world.target, "SELECT count(*) FROM t"), load.Writers(world.target, 1, read):
+        product.start("--redo", "t")
+        product.event("target tables are in use and cannot be truncated: their rows are deleted")
+        finish(world, product)
+
+
+def test_a_table_that_is_locked_is_emptied_when_it_is_free(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    world.source.run("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 1000) i")
+    product = world.product()
+    streamed_once(world, product)
+    world.target.run("UPDATE t SET v = 'damaged'")
+    with load.held(world.target, "LOCK TABLE t IN SHARE MODE"):
+        product.launch("--redo", "t")
+        wait.until(lambda: "a table cannot be emptied yet, trying again" in product.log_text(),
+                   "an attempt", 60)
+    product.wait_listening()
     finish(world, product)
 
 

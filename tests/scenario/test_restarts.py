@@ -109,6 +109,65 @@ def test_a_copied_table_that_the_target_lost_in_a_crash_is_copied_again(
     world.assert_equal()
 
 
+def test_a_target_without_what_was_copied_is_counted_anew(world):
+    """As after a failover to a standby that was behind."""
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    world.source.run("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 1000) i")
+    product = world.product()
+    assert product.run_to_end("--no-stream").status == 0
+    world.source.run("UPDATE t SET v = 'changed' WHERE id % 2 = 0")
+    with load.held(world.target, "LOCK TABLE slackwater.progress IN SHARE MODE") as cursor:
+        product.start()
+        product.event("backfill begins")
+        assert product.table("public.t")["copy"]["rows"] == 1000
+        cursor.execute("TRUNCATE t")
+        cursor.execute("DELETE FROM slackwater.chunk")
+        cursor.execute("DELETE FROM slackwater.lane")
+        cursor.execute("UPDATE slackwater.copy SET finished_at = NULL")
+        cursor.execute("""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                          WHERE datname = current_database() AND pid <> pg_backend_pid()""")
+        cursor.execute("COMMIT")
+    product.event("the target is back without chunks that it had committed")
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+    copy = product.table("public.t")["copy"]
+    assert (copy["rows"], copy["chunks"], copy["state"]) == (1000, 1, "done"), copy
+
+
+def test_without_the_stream_a_target_without_what_was_copied_ends_the_run(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    world.source.run("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 20000) i", "ANALYZE t")
+    product = world.product(backfill={"workers": 1, "chunk_rows": 500, "chunk_time": "1ms"})
+    with load.Stall(world.target, "t", "NEW.id = 7500") as stall:
+        product.start("--no-stream")
+        stall.wait_reached()
+        world.target.run("DELETE FROM slackwater.chunk", "DELETE FROM slackwater.lane")
+    assert product.wait_end() == 2
+    assert "it lacks what was copied before" in product.log_text()
+    assert "run again" in product.log_text()
+    world.target.run("TRUNCATE t")
+    product.start_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_without_the_stream_chunks_that_clash_end_the_run_with_the_remedy(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY, u int UNIQUE)")
+    world.source.run("INSERT INTO t SELECT i, i FROM generate_series(1, 30000) i", "ANALYZE t")
+    product = world.product(backfill={"workers": 1, "chunk_rows": 500, "chunk_time": "1ms"})
+    with load.Stall(world.target, "t", "NEW.id = 15000") as stall:
+        product.start("--no-stream")
+        stall.wait_reached()
+        world.source.run("UPDATE t SET u = -1 WHERE id = 1", "UPDATE t SET u = 1 WHERE id = 29999")
+    assert product.wait_end() == 3
+    assert "duplicate key" in product.log_text()
+    assert "run without --no-stream" in product.log_text()
+    product.start_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
 def test_the_source_restarts_in_the_middle_of_the_backfill(
         make_world, make_cluster, target_cluster):
     """The exported snapshot is gone; the copy must not go on with another one in silence."""
@@ -138,5 +197,24 @@ def test_sessions_ended_by_the_administrator(world):
         world.source.run(f"INSERT INTO t VALUES ({number}, 'x')")
         wait.until(lambda: world.target.value("SELECT 1 FROM t WHERE id = %s", number),
                    "the row after the sessions were ended")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_a_target_that_lets_nobody_in_for_a_while_ends_no_copy(world):
+    role = world.role(world.target, "writer", "SUPERUSER")
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    world.source.run("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 5000) i")
+    product = world.product(target={"dsn": world.target.url(role)})
+    with load.Stall(world.target, "t", "NEW.id = 2500") as stall:
+        product.start()
+        stall.wait_reached()
+        world.target.run(f"ALTER ROLE {role} NOLOGIN")
+        world.target.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                         f" WHERE usename = '{role}'")
+        wait.until(lambda: product.log_text().count("is not permitted to log in") > 3,
+                   "attempts to connect")
+        world.target.run(f"ALTER ROLE {role} LOGIN")
+    product.wait_streaming()
     product.wait_caught_up()
     world.assert_equal()

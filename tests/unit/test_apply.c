@@ -275,7 +275,27 @@ struct judge {
     bool lost;        /* chunks, by the target */
     bool mixed;       /* a duplicate key may come of chunks of different times */
     uint32_t refused; /* tables asked for, as bits */
+    bool is_complete;
+    char foreseen[64]; /* first letters of images */
 };
+
+static bool judge_complete(const struct handoff *handoff)
+{
+    return ((const struct judge *)(const void *)handoff)->is_complete;
+}
+
+/* All of a batch are foreseen before the first is judged. */
+static void judge_foresee(struct handoff *handoff, uint32_t table,
+                          const struct relation *relation, const struct row *image)
+{
+    struct judge *judge = (struct judge *)(void *)handoff;
+    size_t used = strlen(judge->foreseen);
+    (void)table, (void)relation;
+    if (image->values[0].kind == VALUE_TEXT && used + 2 < sizeof judge->foreseen) {
+        judge->foreseen[used] = image->values[0].data[0];
+        judge->foreseen[used + 1] = '\0';
+    }
+}
 
 static bool judge_truncated(struct handoff *handoff, uint32_t table, xid_t xid,
                             enum handoff_verdict *verdict, struct err *err)
@@ -331,6 +351,8 @@ static void appoint(struct bench *bench, struct judge *judge)
 {
     static const struct handoff_ops OPS = {.passed_by = judge_nothing_passed,
                                            .still_kept = judge_still_kept,
+                                           .complete = judge_complete,
+                                           .foresee = judge_foresee,
                                            .judge = judge_image,
                                            .judge_truncate = judge_truncated,
                                            .refused = judge_refused,
@@ -358,6 +380,31 @@ START_TEST(what_the_copy_holds_is_skipped_and_counted)
     expect_written(&bench, "d ");
     ck_assert_uint_eq(count_of(&bench.world.progress.tables[0].skipped_by_handoff), 2);
     ck_assert_uint_eq(count_of(&bench.world.progress.tables[0].applied), 1);
+    close_bench(&bench);
+}
+END_TEST
+
+START_TEST(the_images_of_a_batch_are_foreseen)
+{
+    struct bench bench;
+    struct judge judge = {.sees = {0, 0}};
+    open_bench(&bench, &(struct world_config){0});
+    bench.world.theirs_is_ours = true;
+    appoint(&bench, &judge);
+    begin(&bench, 700);
+    add(&bench, CHANGE_INSERT, 0, "a");
+    struct change *moved = add(&bench, CHANGE_UPDATE, 0, "b");
+    moved->old_image = OLD_KEY;
+    moved->old = batch_row(bench.batch, 1);
+    moved->old.values[0] = world_text("c");
+    add(&bench, CHANGE_DELETE, 1, "d")->old_image = OLD_KEY;
+    end(&bench, 5000);
+    expect_applied(&bench);
+    ck_assert_str_eq(judge.foreseen, "acbd");
+    judge = (struct judge){.handoff = judge.handoff, .is_complete = true};
+    make_batch(&bench, 6000, "e");
+    expect_applied(&bench);
+    ck_assert_str_eq(judge.foreseen, "");
     close_bench(&bench);
 }
 END_TEST
@@ -924,6 +971,7 @@ int main(void)
         a_position_without_transactions_moves_the_checkpoint,
         commit_times_and_heartbeats_reach_the_progress,
         what_the_copy_holds_is_skipped_and_counted,
+        the_images_of_a_batch_are_foreseen,
         a_truncate_spares_the_tables_whose_copy_is_newer,
         a_truncate_that_the_rules_filter_is_judged_like_any_change,
         an_update_is_judged_where_the_row_was_and_where_it_is,

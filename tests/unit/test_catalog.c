@@ -109,6 +109,24 @@ START_TEST(a_half_built_catalog_can_be_freed)
 }
 END_TEST
 
+START_TEST(another_index_may_give_the_order_that_an_index_does_not)
+{
+    uint16_t ab[] = {0, 1}, ba[] = {1, 0};
+    struct catalog_index indexes[] = {
+        {.usable = true, .column_count = 2, .columns = ab, .ordered_count = 1},
+        {.usable = true, .column_count = 2, .columns = ba, .ordered_count = 2},
+        {.usable = false, .column_count = 2, .columns = ab, .ordered_count = 2},
+    };
+    struct catalog_table table = {.index_count = 3, .indexes = indexes};
+    ck_assert_uint_eq(catalog_ordered_columns(&table, &indexes[0]), 1);
+    indexes[2].usable = true;
+    ck_assert_uint_eq(catalog_ordered_columns(&table, &indexes[0]), 2);
+    table.index_count = 1;
+    indexes[0].ordered_count = 0;
+    ck_assert_uint_eq(catalog_ordered_columns(&table, &indexes[0]), 0);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -116,6 +134,7 @@ int main(void)
         columns_are_found_by_name,
         the_identity_names_the_index_that_finds_a_row,
         a_half_built_catalog_can_be_freed,
+        another_index_may_give_the_order_that_an_index_does_not,
     };
     return unit_run("catalog", tests, UNIT_COUNT(tests));
 }

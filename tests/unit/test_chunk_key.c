@@ -7,11 +7,11 @@
 #include <string.h>
 
 static const struct copy_key_column COLUMNS[] = {
-    [KEY_SIGNED] = {"k", "pg_catalog.int8", KEY_SIGNED},
-    [KEY_UNSIGNED] = {"k", "pg_catalog.oid", KEY_UNSIGNED},
-    [KEY_BOOL] = {"k", "pg_catalog.bool", KEY_BOOL},
-    [KEY_UUID] = {"k", "pg_catalog.uuid", KEY_UUID},
-    [KEY_BYTES] = {"k", "pg_catalog.text", KEY_BYTES},
+    [KEY_SIGNED] = {.name = "k", .type = "pg_catalog.int8", .order = KEY_SIGNED},
+    [KEY_UNSIGNED] = {.name = "k", .type = "pg_catalog.oid", .order = KEY_UNSIGNED},
+    [KEY_BOOL] = {.name = "k", .type = "pg_catalog.bool", .order = KEY_BOOL},
+    [KEY_UUID] = {.name = "k", .type = "pg_catalog.uuid", .order = KEY_UUID},
+    [KEY_BYTES] = {.name = "k", .type = "pg_catalog.text", .order = KEY_BYTES},
 };
 
 /* Ascending. */

@@ -72,6 +72,7 @@ struct world {
     pthread_cond_t changed;
     struct side sides[TABLES];
     uint32_t resets;
+    uint64_t rows_of_others; /* in each chunk */
     const char *snapshots[8]; /* one a read, the last again and again */
     size_t snapshots_given;
     int counted; /* by allow() */
@@ -151,6 +152,14 @@ static bool reader_plan(struct table_reader *contract, const struct relation *re
     (void)relation, (void)err;
     require(reader->world, reader->is_open && !reader->reading && key->count == 1 && lanes > 1);
     plan->whole = false;
+    if (!copy_key_is_asked(key))
+        return true;
+    plan->bound_count = lanes - 1;
+    plan->bounds = mem_zero(lanes, sizeof *plan->bounds);
+    for (size_t i = 0; i + 1 < lanes; i++) {
+        plan->bounds[i] = mem_zero(2, sizeof **plan->bounds);
+        plan->bounds[i][0] = mem_format("%zu", (i + 1) * ROWS / lanes);
+    }
     return true;
 }
 
@@ -164,6 +173,10 @@ static bool reader_read(struct table_reader *contract, const struct relation *re
     require(reader->world, relation->table == reader->table);
     reader->row = range->after == NULL ? 0 : atoi(range->after[0]) + 1;
     reader->end = range->upto == NULL ? ROWS : atoi(range->upto[0]) + 1;
+    if (range->from != NULL)
+        reader->row = atoi(range->from[0]);
+    if (range->below != NULL)
+        reader->end = atoi(range->below[0]);
     if (range->most_rows > 0 && reader->end - reader->row > (int)range->most_rows)
         reader->end = reader->row + (int)range->most_rows;
     return true;
@@ -287,13 +300,16 @@ static bool writer_load(struct table_writer *contract, const struct relation *re
     pthread_mutex_lock(&writer->world->lock);
     writer->key = writer->world->sides[writer->table].next_key;
     pthread_mutex_unlock(&writer->world->lock);
+    if (copy_key_is_asked(&writer->world->keys[writer->table]))
+        writer->key = -1; /* lanes come in any order */
     return true;
 }
 
-static bool writer_loaded(struct table_writer *contract, struct err *err)
+static bool writer_loaded(struct table_writer *contract, uint64_t *met, struct err *err)
 {
     struct writer *writer = (struct writer *)(void *)contract;
     (void)err;
+    *met += writer->staged ? writer->world->rows_of_others : 0;
     require(writer->world, writer->loading);
     writer->loading = false;
     return true;
@@ -307,6 +323,8 @@ static bool writer_write(struct table_writer *contract, const struct row *row, s
     require(writer->world, writer->loading && row->count == 1);
     if (!allow(writer->world, WRITER_WRITE, writer->table, err))
         return false;
+    if (writer->key < 0)
+        writer->key = atoi(row->values[0].data);
     snprintf(expected, sizeof(expected), "%d", writer->key++);
     writer->rows++;
     require(writer->world, row->values[0].size == strlen(expected) &&
@@ -324,7 +342,9 @@ static bool writer_commit(struct table_writer *contract, const struct chunk_reco
         return false;
     pthread_mutex_lock(&world->lock);
     struct side *side = &world->sides[writer->table];
-    require(world, record->number == side->chunks);
+    require(world, copy_key_is_asked(&world->keys[writer->table])
+                       ? record->number == 0 && record->upto == NULL
+                       : record->number == side->chunks);
     snprintf(side->snapshot, sizeof(side->snapshot), "%s", record->snapshot);
     side->committed += (uint64_t)(writer->rows + writer->loaded);
     side->bytes += record->bytes;
@@ -524,10 +544,16 @@ static void open_world_of(struct world *world, int workers, size_t tables, struc
             world->parts[i][part] =
                 (struct copy_part){world->relations[i], world->relations[i], false};
         world->tasks[i] =
-            (struct copy_task){i, &world->keys[i], world->chunked, 1, world->parts[i]};
+            (struct copy_task){.table = i,
+                               .key = &world->keys[i],
+                               .chunked = world->chunked,
+                               .part_count = 1,
+                               .parts = world->parts[i]};
         world->keys[i] = (struct copy_key){1, &world->columns[i]};
         world->columns[i] = (struct copy_key_column){
-            world->relations[i]->columns[0].name, "pg_catalog.int4", KEY_SIGNED};
+            .name = world->relations[i]->columns[0].name,
+            .type = "pg_catalog.int4",
+            .order = KEY_SIGNED};
         world->copies[i].needed = i < tables;
     }
     world->config = (struct copier_config){
@@ -784,6 +810,42 @@ START_TEST(a_chunk_of_two_targets_ends_at_the_same_key_in_both)
 }
 END_TEST
 
+START_TEST(where_the_source_is_asked_each_lane_is_one_chunk_of_the_usual_size)
+{
+    static const struct {
+        uint64_t rows, bytes;
+        usec_t time;
+        uint64_t most_rows; /* in a second; 0: no limit */
+        uint32_t chunks;
+    } CASES[] = {
+        {0, 0, USEC_PER_SEC, 0, 8}, /* four a worker at least */
+        {ROWS, 10 * ROWS, USEC_PER_SEC, 0, 8},
+        {40 * CHUNK_ROWS, 10 * ROWS, USEC_PER_MS, 0, 40},
+        {6000000, 10 * ROWS, USEC_PER_SEC / 2, 0, 59}, /* 100001 rows each */
+        {ROWS, UINT64_C(25) << 26, USEC_PER_SEC, 0, 24},
+        {500000, 10 * ROWS, USEC_PER_SEC, 20000, 1000},
+        {UINT64_MAX, UINT64_MAX, USEC_PER_SEC, 0, 4096},
+    };
+    for (size_t i = 0; i < UNIT_COUNT(CASES); i++) {
+        struct world world;
+        struct rule rule = pass_all();
+        struct throttle throttle;
+        open_world_of(&world, 2, 1, &rule, true);
+        throttle_init(&throttle, CASES[i].most_rows, 0);
+        world.config.throttle = CASES[i].most_rows > 0 ? &throttle : NULL;
+        world.columns[0].order = KEY_ASKED;
+        world.tasks[0].rows = CASES[i].rows;
+        world.tasks[0].bytes = CASES[i].bytes;
+        world.config.chunk_time = CASES[i].time;
+        run(&world);
+        expect_done(&world, 0, COVERS);
+        ck_assert_uint_eq(world.sides[0].chunks, CASES[i].chunks);
+        close_world(&world);
+        throttle_free(&throttle);
+    }
+}
+END_TEST
+
 /* A chunk in the middle fails once. */
 static bool trouble_in_a_chunk(struct world *world, enum call call, uint32_t table,
                                struct err *err)
@@ -820,9 +882,11 @@ START_TEST(a_chunk_that_meets_a_row_goes_by_the_stage)
     struct rule rule = pass_all();
     open_world(&world, 1, 1, &rule);
     world.allow = duplicate_key;
+    world.rows_of_others = 3;
     run(&world);
     expect_done(&world, 0, COVERS);
     ck_assert(world.sides[0].staged);
+    ck_assert_uint_eq(counter_get(&world.progress.tables[0].copy_overwritten), 3);
     close_world(&world);
 }
 END_TEST
@@ -1068,7 +1132,7 @@ START_TEST(a_snapshot_that_lacks_what_the_slot_skips_is_waited_for)
     ck_assert_int_eq(world.sides[0].reads, 3);
     expect_done(&world, 0, COVERS);
     ck_assert_uint_eq(counter_get(&world.progress.retries), 0);
-    ck_assert_uint_eq(counter_get(&world.progress.copiers_waiting), 0);
+    ck_assert_uint_eq(counter_get(&world.progress.waiting_for_commits), 0);
     close_world(&world);
 }
 END_TEST
@@ -1258,6 +1322,7 @@ int main(void)
         a_table_with_two_targets_is_read_for_each_under_one_snapshot,
         a_table_begins_again_after_a_failure_that_passes,
         a_large_table_is_copied_in_chunks_each_once,
+        where_the_source_is_asked_each_lane_is_one_chunk_of_the_usual_size,
         a_chunk_of_two_targets_ends_at_the_same_key_in_both,
         only_the_chunk_that_failed_is_copied_again,
         a_chunk_that_meets_a_row_goes_by_the_stage,

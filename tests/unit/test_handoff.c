@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ struct world {
     struct table_copy copy;
     struct snapshot initial;
     bool waits;
+    bool alone;
     struct stop stop;
     lsn_t started_at;
     struct relation *relation;
@@ -32,8 +34,36 @@ struct world {
     bool kept_finished;
     bool reset_is_lost;   /* by the target */
     bool load_fails;
+    struct key_places places;
+    int asked;
+    int forgotten;
+    bool source_away;
+    int reloads;
+    size_t chunks_reloaded;
     struct err err;
 };
+
+/* A source that orders keys by their size: those of four digits lie behind the bound. */
+static bool find_places(struct key_places *places, const struct key_division *division,
+                        size_t count, const struct value *const *keys, uint32_t *found,
+                        struct err *err)
+{
+    struct world *world = (struct world *)(void *)((char *)places - offsetof(struct world, places));
+    ck_assert_uint_eq(division->bound_count, 1);
+    ck_assert_str_eq(division->bounds[0][0], "1000");
+    world->asked++;
+    (void)handoff_last(world->handoff, 0); /* takes the lock */
+    for (size_t i = 0; i < count; i++)
+        found[i] = keys[i]->size >= 4;
+    return !world->source_away || err_set(err, ERR_RETRY, "the source is away");
+}
+
+static void forget_places(struct key_places *places, uint32_t table)
+{
+    struct world *world = (struct world *)(void *)((char *)places - offsetof(struct world, places));
+    ck_assert_uint_eq(table, 0);
+    world->forgotten++;
+}
 
 static bool reset(void *context, uint32_t table, bool whole, struct err *err)
 {
@@ -50,7 +80,8 @@ static struct copy_plan plan_of(bool whole, bool staged)
     if (!whole) {
         plan.bound_count = 1;
         plan.bounds = mem_zero(1, sizeof *plan.bounds);
-        plan.bounds[0] = mem_string("1000");
+        plan.bounds[0] = mem_zero(2, sizeof **plan.bounds);
+        plan.bounds[0][0] = mem_string("1000");
     }
     return plan;
 }
@@ -65,6 +96,7 @@ static bool load_kept(void *context, struct table_copy *copies, struct err *err)
     copies[0].finished = world->kept_finished;
     copies[0].begun = world->reset_is_lost ? 0 : (uint32_t)world->resets;
     copies[0].chunk_count = world->kept;
+    copies[0].key_count = 1;
     copies[0].chunks = mem_zero(world->kept + 1, sizeof *copies[0].chunks);
     for (uint32_t i = 0; i < world->kept; i++) {
         copies[0].chunks[i] = (struct chunk_record){.number = world->first_kept + i,
@@ -74,6 +106,14 @@ static bool load_kept(void *context, struct table_copy *copies, struct err *err)
         copies[0].chunks[i].upto[0] = mem_format("%u", 100 * (i + 1));
     }
     return true;
+}
+
+static void reloaded(void *context, uint32_t table, const struct table_copy *copy)
+{
+    struct world *world = context;
+    ck_assert_uint_eq(table, 0);
+    world->reloads++;
+    world->chunks_reloaded = copy->chunk_count;
 }
 
 static bool create(struct world *world, const char *note)
@@ -86,9 +126,12 @@ static bool create(struct world *world, const char *note)
         .initial = &world->initial,
         .started_at = world->started_at,
         .waits = &world->waits,
+        .places = &world->places,
+        .alone = world->alone,
         .stop = &world->stop,
         .reset = reset,
         .load = load_kept,
+        .reloaded = reloaded,
         .context = world,
     };
     if (!handoff_create(&config, &world->handoff, &world->err))
@@ -102,7 +145,8 @@ static void open_world(struct world *world)
 {
     *world = (struct world){.copy.needed = true};
     log_setup(LOG_ERROR, LOG_TEXT);
-    world->column = (struct copy_key_column){"id", "pg_catalog.int4", KEY_SIGNED};
+    world->column = (struct copy_key_column){
+        .name = "id", .type = "pg_catalog.int4", .order = KEY_SIGNED};
     world->key = (struct copy_key){1, &world->column};
     ck_assert(snapshot_parse(INITIAL, &world->initial, &world->err));
     stop_init(&world->stop);
@@ -114,7 +158,7 @@ static void open_world(struct world *world)
 static void close_world(struct world *world)
 {
     handoff_destroy(world->handoff);
-    table_copy_free(&world->copy, 1);
+    table_copy_free(&world->copy);
     snapshot_free(&world->initial);
     stop_free(&world->stop);
     relation_free(world->relation);
@@ -318,10 +362,10 @@ START_TEST(a_copy_made_again_must_see_all_that_had_begun_before_it)
     claim(&world, 0);
     ck_assert(handoff_open(world.handoff, 0, 0, &place));
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "755:760:755", &world.err),
-                     SNAPSHOT_TOO_OLD); /* committed, and waiting to be seen */
+                     SNAPSHOT_HAS_OPEN); /* committed, and waiting to be seen */
     ck_assert(handoff_open(world.handoff, 0, 0, &place));
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "758:758:", &world.err),
-                     SNAPSHOT_TOO_OLD); /* the newest ones, still running */
+                     SNAPSHOT_HAS_OPEN); /* the newest ones, still running */
     ck_assert(handoff_open(world.handoff, 0, 0, &place));
     ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "760:765:761", &world.err),
                      SNAPSHOT_TAKEN);
@@ -568,6 +612,35 @@ START_TEST(chunks_that_clash_make_the_copy_begin_anew_as_one)
 }
 END_TEST
 
+START_TEST(a_table_with_rows_of_others_is_not_emptied_for_a_clash)
+{
+    struct world world;
+    struct chunk_place place;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    start_reading(&world, 0, "750:750:");
+    char *upto[] = {(char[]){"100"}};
+    const struct chunk_record record = {
+        .upto = upto, .snapshot = (char[]){"750:750:"}, .lsn = 5, .met = 1};
+    ck_assert_int_eq(handoff_loaded(world.handoff, 0, &record, &world.err), CHUNK_IS_LOADED);
+    ck_assert(!world.contract->ops->refused(world.contract, 0));
+    ck_assert(!handoff_begin_anew(world.handoff, 0));
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert(place.staged);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_chunk_that_failed_at_rows_of_others_tells_as_well)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    handoff_met_rows(world.handoff, 0);
+    ck_assert(!handoff_begin_anew(world.handoff, 0));
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(a_stream_without_changes_hears_that_a_copy_must_begin_anew)
 {
     struct world world;
@@ -619,12 +692,34 @@ START_TEST(chunks_that_the_target_has_lost_are_to_come_again)
     world.kept = 2;
     ck_assert(world.contract->ops->resume(world.contract, &world.err));
     ck_assert_int_eq(judge(&world, 760, "150"), 'a');
+    ck_assert_int_eq(world.reloads, 0);
     world.kept = 1;
     ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(world.reloads, 1);
+    ck_assert_uint_eq(world.chunks_reloaded, 1);
     ck_assert_int_eq(judge(&world, 760, "50"), 'a');
     ck_assert_int_eq(judge(&world, 760, "150"), 'd');
     claim(&world, 0);
     ck_assert_uint_eq(start_reading(&world, 0, "770:770:").number, 1);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_run_that_could_not_copy_lost_chunks_again_ends)
+{
+    struct world world;
+    open_world(&world);
+    world.alone = true;
+    ck_assert(create(&world, ""));
+    plan(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, "100", "750:750:", 500);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    ck_assert(!world.contract->ops->still_kept(world.contract, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_RETRY);
+    ck_assert(!world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_eq(world.err.class, ERR_CONFIG);
+    ck_assert_str_ne(world.err.remedy, "");
     close_world(&world);
 }
 END_TEST
@@ -822,6 +917,145 @@ START_TEST(a_change_without_its_key_is_refused)
 }
 END_TEST
 
+/* ---- keys that the source is asked about ---- */
+
+static void open_asked(struct world *world)
+{
+    static const struct key_places_ops OPS = {.find = find_places, .forget = forget_places};
+    open_world(world);
+    world->column.order = KEY_ASKED;
+    world->places.ops = &OPS;
+    ck_assert(create(world, ""));
+}
+
+static void foresee(struct world *world, const char *id)
+{
+    struct value values[] = {{"x", 1, VALUE_TEXT}, {id, (uint32_t)strlen(id), VALUE_TEXT}};
+    const struct row row = {values, 2};
+    world->contract->ops->foresee(world->contract, 0, world->relation, &row);
+}
+
+START_TEST(the_source_tells_the_lane_of_a_key)
+{
+    struct world world;
+    open_asked(&world);
+    foresee(&world, "1");
+    ck_assert_int_eq(judge(&world, 740, "0001"), 'd');
+    ck_assert_int_eq(world.asked, 0); /* there are no lanes yet */
+    plan(&world, false, false);
+    claim(&world, 0);
+    struct chunk_place place = start_reading(&world, 0, "750:750:");
+    ck_assert(place.to_end);
+    loaded(&world, 0, 0, NULL, "750:750:", 500);
+    ck_assert_int_eq(judge(&world, 760, "999"), 'a');
+    ck_assert_int_eq(judge(&world, 740, "999"), 'd');
+    ck_assert_int_eq(judge(&world, 760, "0001"), 'd'); /* its chunk is to come */
+    claim(&world, 1);
+    load(&world, 1, NULL, "765:765:", 600);
+    ck_assert_int_eq(judge(&world, 770, "0001"), 'a');
+    ck_assert_int_eq(world.asked, 2);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_batch_of_keys_is_asked_about_at_once)
+{
+    struct world world;
+    char id[16];
+    open_asked(&world);
+    plan(&world, false, false);
+    claim(&world, 0);
+    claim(&world, 1);
+    load(&world, 1, NULL, "750:750:", 500);
+    for (int i = 0; i < 2000; i++) {
+        snprintf(id, sizeof id, "%d", i);
+        foresee(&world, id);
+    }
+    for (int i = 0; i < 2000; i++) {
+        snprintf(id, sizeof id, "%d", i);
+        ck_assert_int_eq(judge(&world, 760, id), i >= 1000 ? 'a' : 'd');
+    }
+    ck_assert_int_eq(world.asked, 1);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(without_the_sources_answer_nothing_is_judged)
+{
+    struct world world;
+    open_asked(&world);
+    plan(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, NULL, "750:750:", 500);
+    world.source_away = true;
+    ck_assert_int_eq(judge(&world, 760, "5"), 'r');
+    world.source_away = false;
+    ck_assert_int_eq(judge(&world, 760, "5"), 'a');
+    struct value values[] = {{"x", 1, VALUE_TEXT}, {NULL, 0, VALUE_UNCHANGED}};
+    const struct row row = {values, 2};
+    enum handoff_verdict verdict;
+    ck_assert(!world.contract->ops->judge(world.contract, 0, 760, world.relation, &row, &verdict,
+                                          &world.err));
+    ck_assert_int_eq(world.err.class, ERR_DATA);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(what_was_told_is_forgotten_with_the_bounds)
+{
+    struct world world;
+    open_asked(&world);
+    plan(&world, false, false);
+    claim(&world, 0);
+    load(&world, 0, NULL, "750:750:", 500);
+    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
+    ck_assert_int_eq(judge(&world, 760, "5"), 'a');
+    ck_assert_int_eq(judge_truncate(&world, 770), 'r');
+    world.kept = 1;
+    ck_assert(world.contract->ops->resume(world.contract, &world.err));
+    ck_assert_int_gt(world.forgotten, 0);
+    plan(&world, false, false);
+    ck_assert_int_eq(judge(&world, 760, "5"), 'd');
+    ck_assert_int_eq(world.asked, 2);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_whole_copy_asks_nobody)
+{
+    struct world world;
+    open_asked(&world);
+    plan(&world, true, false);
+    claim(&world, 0);
+    load(&world, 0, NULL, "750:750:", 500);
+    foresee(&world, "5");
+    ck_assert_int_eq(judge(&world, 760, "5"), 'a');
+    ck_assert_int_eq(world.asked, 0);
+    close_world(&world);
+}
+END_TEST
+
+/* What orders the keys is part of what they are: another library may order otherwise. */
+START_TEST(a_copy_by_another_version_of_the_collation_is_refused)
+{
+    struct world world;
+    open_asked(&world);
+    handoff_destroy(world.handoff);
+    world.handoff = NULL;
+    world.column.collation = "pg_catalog.\"en_US\"";
+    world.column.version = "2.36";
+    world.copy = (struct table_copy){.needed = true, .plan = plan_of(false, false)};
+    world.copy.plan.key = copy_key_text(&world.key);
+    ck_assert_str_eq(world.copy.plan.key,
+                     "id pg_catalog.int4 COLLATE pg_catalog.\"en_US\" 2.36");
+    world.column.version = "2.39";
+    ck_assert(!create(&world, ""));
+    ck_assert_int_eq(world.err.class, ERR_CONFIG);
+    ck_assert(strstr(world.err.message, "2.36") != NULL);
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(a_table_that_waits_is_neither_copied_nor_waited_for)
 {
     struct world world;
@@ -850,6 +1084,7 @@ START_TEST(what_is_kept_is_taken_up_again)
     char *upto[] = {mem_string("100")};
     open_world(&world);
     world.copy.plan = plan_of(false, true);
+    world.copy.key_count = 1;
     world.copy.chunk_count = 1;
     world.copy.chunks = mem_zero(1, sizeof *world.copy.chunks);
     world.copy.chunks[0] = (struct chunk_record){.upto = mem_zero(1, sizeof(char *)),
@@ -864,11 +1099,11 @@ START_TEST(what_is_kept_is_taken_up_again)
     ck_assert_uint_eq(place.number, 1);
     ck_assert(place.staged);
     ck_assert_str_eq(place.range.after[0], "100");
-    ck_assert_str_eq(place.range.below, "1000");
+    ck_assert_str_eq(place.range.below[0], "1000");
     ck_assert_ptr_null(place.range.from);
     claim(&world, 1);
     place = start_reading(&world, 1, "760:760:");
-    ck_assert_str_eq(place.range.from, "1000");
+    ck_assert_str_eq(place.range.from[0], "1000");
     ck_assert_ptr_null(place.range.below);
     close_world(&world);
 }
@@ -881,7 +1116,7 @@ START_TEST(what_does_not_fit_together_is_refused)
     ck_assert(!create(&world, "nonsense"));
     ck_assert_int_eq(world.err.class, ERR_CORRUPT);
     world.copy.plan = plan_of(false, false);
-    strcpy(world.copy.plan.bounds[0], "x");
+    strcpy(world.copy.plan.bounds[0][0], "x");
     ck_assert(!create(&world, ""));
     ck_assert_int_eq(world.err.class, ERR_CORRUPT);
     close_world(&world);
@@ -924,10 +1159,13 @@ int main(void)
         a_truncate_is_applied_where_no_chunk_holds_what_came_after,
         a_truncate_amid_the_copy_makes_it_begin_anew,
         chunks_that_clash_make_the_copy_begin_anew_as_one,
+        a_table_with_rows_of_others_is_not_emptied_for_a_clash,
+        a_chunk_that_failed_at_rows_of_others_tells_as_well,
         a_stream_without_changes_hears_that_a_copy_must_begin_anew,
         rows_of_the_application_are_not_emptied_for_a_clash,
         a_table_that_cannot_be_emptied_ends_the_resuming,
         chunks_that_the_target_has_lost_are_to_come_again,
+        a_run_that_could_not_copy_lost_chunks_again_ends,
         a_chunk_behind_a_lost_one_does_not_stand_for_it,
         what_was_emptied_and_is_back_is_taken_up_again,
         a_copy_that_has_lost_chunks_is_not_finished,
@@ -939,6 +1177,12 @@ int main(void)
         a_passed_chunk_judges_no_more,
         a_whole_table_needs_no_key,
         a_change_without_its_key_is_refused,
+        the_source_tells_the_lane_of_a_key,
+        a_batch_of_keys_is_asked_about_at_once,
+        without_the_sources_answer_nothing_is_judged,
+        what_was_told_is_forgotten_with_the_bounds,
+        a_whole_copy_asks_nobody,
+        a_copy_by_another_version_of_the_collation_is_refused,
         a_table_that_waits_is_neither_copied_nor_waited_for,
         what_is_kept_is_taken_up_again,
         what_does_not_fit_together_is_refused,

@@ -2,9 +2,13 @@
 #include "postgres/key_range.h"
 #include "unit.h"
 
-static const struct copy_key_column ONE[] = {{"id", "bigint", KEY_SIGNED}};
-static const struct copy_key_column TWO[] = {{"tenant", "integer", KEY_SIGNED},
-                                             {"na\"me", "text", KEY_BYTES}};
+static const struct copy_key_column ONE[] = {
+    {.name = "id", .type = "bigint", .order = KEY_SIGNED}};
+static const struct copy_key_column TWO[] = {
+    {.name = "tenant", .type = "integer", .order = KEY_SIGNED},
+    {.name = "na\"me", .type = "text", .order = KEY_BYTES}};
+static const char *const TEN[] = {"10", NULL};
+static const char *const TWENTY[] = {"20", NULL};
 static const struct copy_key KEY_OF_ONE = {.count = 1, .columns = ONE};
 static const struct copy_key KEY_OF_TWO = {.count = 2, .columns = TWO};
 
@@ -36,12 +40,12 @@ END_TEST
 START_TEST(a_lane_begins_at_its_bound_and_goes_on_after_the_last_key)
 {
     expect(false, &KEY_OF_ONE,
-           (struct copy_range){.from = "10", .below = "20", .most_rows = 1000},
+           (struct copy_range){.from = TEN, .below = TWENTY, .most_rows = 1000},
            SELECT " WHERE \"id\" >= '10'::bigint AND \"id\" < '20'::bigint"
                   " ORDER BY \"id\" FETCH FIRST 1000 ROWS WITH TIES");
     expect(false, &KEY_OF_ONE,
-           (struct copy_range){.from = "10",
-                               .below = "20",
+           (struct copy_range){.from = TEN,
+                               .below = TWENTY,
                                .after = (const char *[]){"15"},
                                .most_rows = 1},
            SELECT " WHERE (\"id\") > ('15'::bigint) AND \"id\" < '20'::bigint"
@@ -52,7 +56,7 @@ END_TEST
 START_TEST(a_chunk_that_is_known_is_read_again_up_to_its_last_key)
 {
     expect(false, &KEY_OF_ONE,
-           (struct copy_range){.from = "10", .upto = (const char *[]){"15"}},
+           (struct copy_range){.from = TEN, .upto = (const char *[]){"15"}},
            SELECT " WHERE \"id\" >= '10'::bigint AND (\"id\") <= ('15'::bigint)"
                   " ORDER BY \"id\"");
     expect(false, &KEY_OF_ONE, (struct copy_range){.upto = (const char *[]){"-15"}},
@@ -72,10 +76,31 @@ START_TEST(keys_of_two_columns_are_compared_as_rows)
 }
 END_TEST
 
+START_TEST(a_lane_may_begin_within_a_value_of_the_leading_column)
+{
+    const struct copy_range range = {.from = (const char *[]){"7", "m", NULL},
+                                     .below = (const char *[]){"8", "b", NULL},
+                                     .most_rows = 5};
+    expect(false, &KEY_OF_TWO, range,
+           SELECT " WHERE (\"tenant\", \"na\"\"me\") >= ('7'::integer, 'm'::text)"
+                  " AND (\"tenant\", \"na\"\"me\") < ('8'::integer, 'b'::text)"
+                  " ORDER BY \"tenant\", \"na\"\"me\" FETCH FIRST 5 ROWS WITH TIES");
+    expect(true, &KEY_OF_TWO, (struct copy_range){.from = range.from, .below = range.below},
+           SELECT_ALL " WHERE (\"tenant\", \"na\"\"me\") >= ('7'::integer, 'm'::text)"
+                      " AND \"tenant\" >= '7'::integer"
+                      " AND (\"tenant\", \"na\"\"me\") < ('8'::integer, 'b'::text)"
+                      " AND \"tenant\" <= '8'::integer ORDER BY \"tenant\", \"na\"\"me\"");
+    expect(false, &KEY_OF_TWO, (struct copy_range){.from = TEN, .below = range.below},
+           SELECT " WHERE \"tenant\" >= '10'::integer"
+                  " AND (\"tenant\", \"na\"\"me\") < ('8'::integer, 'b'::text)"
+                  " ORDER BY \"tenant\", \"na\"\"me\"");
+}
+END_TEST
+
 START_TEST(partitions_are_pruned_by_the_leading_column)
 {
     expect(true, &KEY_OF_TWO,
-           (struct copy_range){.after = (const char *[]){"7", "a"}, .below = "9"},
+           (struct copy_range){.after = (const char *[]){"7", "a"}, .below = (const char *[]){"9", NULL}},
            SELECT_ALL " WHERE (\"tenant\", \"na\"\"me\") > ('7'::integer, 'a'::text)"
                       " AND \"tenant\" >= '7'::integer AND \"tenant\" < '9'::integer"
                       " ORDER BY \"tenant\", \"na\"\"me\"");
@@ -90,8 +115,8 @@ END_TEST
 START_TEST(any_bound_makes_a_range)
 {
     const char *key[] = {"1"};
-    ck_assert(key_range_is_bounded(&(struct copy_range){.from = "1"}));
-    ck_assert(key_range_is_bounded(&(struct copy_range){.below = "1"}));
+    ck_assert(key_range_is_bounded(&(struct copy_range){.from = TEN}));
+    ck_assert(key_range_is_bounded(&(struct copy_range){.below = TEN}));
     ck_assert(key_range_is_bounded(&(struct copy_range){.after = key}));
     ck_assert(key_range_is_bounded(&(struct copy_range){.upto = key}));
     ck_assert(key_range_is_bounded(&(struct copy_range){.most_rows = 1}));
@@ -105,6 +130,7 @@ int main(void)
         a_lane_begins_at_its_bound_and_goes_on_after_the_last_key,
         a_chunk_that_is_known_is_read_again_up_to_its_last_key,
         keys_of_two_columns_are_compared_as_rows,
+        a_lane_may_begin_within_a_value_of_the_leading_column,
         partitions_are_pruned_by_the_leading_column,
         any_bound_makes_a_range,
     };

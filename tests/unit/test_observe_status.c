@@ -130,11 +130,13 @@ START_TEST(what_the_backfill_waits_for_is_listed)
     status.paused = true;
     status.pressure = (struct pressure_status){7 * USEC_PER_SEC, 2, 1500, 12};
     status_wait(&status, WAIT_COMMITS, true, "commits");
+    status_wait(&status, WAIT_OPEN_TRANSACTIONS, true, "open");
     status_wait(&status, WAIT_PAUSED, true, "paused");
     json_t *document = document_of(&status);
     char *waiting = json_dumps(at(document, "backfill.waiting"), JSON_COMPACT);
     ck_assert_str_eq(waiting, "[{\"reason\":\"paused\",\"detail\":\"paused\"},"
-                              "{\"reason\":\"commits\",\"detail\":\"commits\"}]");
+                              "{\"reason\":\"commits\",\"detail\":\"commits\"},"
+                              "{\"reason\":\"open_transactions\",\"detail\":\"open\"}]");
     ck_assert(json_is_true(at(document, "backfill.paused")));
     ck_assert_double_eq(
         json_number_value(at(document, "backfill.pressure.replica_lag_seconds")), 7);
