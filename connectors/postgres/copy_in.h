@@ -15,8 +15,8 @@
 struct copy_in {
     struct session *session;
     bool binary;
-    /* Asked when the server was silent for COPY_IN_SILENCE; false (err set) gives the connection
-     * up. NULL: it may be silent for ever. */
+    /* Asked when the server was silent for COPY_IN_SILENCE; false (err set) gives the
+     * connection up. NULL: it may be silent for ever. */
     bool (*silence)(void *context, struct err *err);
     void *context;
     struct buf out; /* rows not yet given to libpq */

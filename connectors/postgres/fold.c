@@ -169,8 +169,8 @@ static bool see(struct fold *fold, const struct fold_table *table,
     return true;
 }
 
-static bool take_insert(struct fold *fold, const struct change *change,
-                        const struct value *row, uint32_t index)
+static bool take_insert(struct fold *fold, const struct change *change, const struct value *row,
+                        uint32_t index)
 {
     const struct relation *relation = change->relation;
     struct net *net;
@@ -197,8 +197,8 @@ static const struct value *merge(struct fold *fold, const struct relation *relat
     return row;
 }
 
-static bool take_update(struct fold *fold, const struct change *change,
-                        const struct image *new, uint32_t index)
+static bool take_update(struct fold *fold, const struct change *change, const struct image *new,
+                        uint32_t index)
 {
     uint32_t before = fold->count;
     struct net *net = find_or_append(fold, change->relation, new->values, WAS_PRESENT);
@@ -211,12 +211,12 @@ static bool take_update(struct fold *fold, const struct change *change,
     return true;
 }
 
-static bool take_delete(struct fold *fold, const struct change *change,
-                        const struct value *key, uint32_t index)
+static bool take_delete(struct fold *fold, const struct change *change, const struct value *key,
+                        uint32_t index)
 {
     uint32_t before = fold->count;
-    struct net *net = find_or_append(fold, change->relation, key,
-                                     change->blind ? WAS_ANY : WAS_PRESENT);
+    struct net *net =
+        find_or_append(fold, change->relation, key, change->blind ? WAS_ANY : WAS_PRESENT);
     if (fold->count == before && net->row == NULL)
         return change->blind; /* known to be gone: nothing is left to do */
     net->row = NULL;
@@ -251,8 +251,8 @@ bool fold_take(struct fold *fold, const struct fold_table *table, const struct c
     if (!see(fold, table, relation, change->new.values, false, &new))
         return false;
     if (change->kind == CHANGE_INSERT)
-        return new.whole && take_insert(fold, change, new.values, index);
+        return new.whole &&take_insert(fold, change, new.values, index);
     if (old.values == NULL || same_key(relation, old.values, new.values))
         return take_update(fold, change, &new, index);
-    return new.whole && !table->moves && take_move(fold, change, old.values, new.values, index);
+    return new.whole && !table->moves &&take_move(fold, change, old.values, new.values, index);
 }

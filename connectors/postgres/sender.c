@@ -46,8 +46,8 @@ static struct shape *shape_for(struct sender *s, const struct relation *relation
     *shape = (struct shape){.kind = kind};
     shape->known = mem_zero(columns + 1U, sizeof *known);
     memcpy(shape->known, known, columns * sizeof *known);
-    shape->statement = statement_create(kind, relation,
-                                        s->config->tables[relation->table].table, known);
+    shape->statement =
+        statement_create(kind, relation, s->config->tables[relation->table].table, known);
     snprintf(shape->statement->name, sizeof shape->statement->name, "slackwater_%u",
              ++s->statement_serial);
     return shape;
@@ -118,9 +118,9 @@ bool sender_row(struct sender *s, const struct change *change, enum statement_ki
         const struct row *row = parameter->old ? &change->old : &change->new;
         bind_value(s, i, &row->values[parameter->column]);
     }
-    int sent = PQsendQueryPrepared(s->session->conn, statement->name,
-                                   statement->parameter_count, s->values, s->lengths,
-                                   s->formats, 0);
+    int sent =
+        PQsendQueryPrepared(s->session->conn, statement->name, statement->parameter_count,
+                            s->values, s->lengths, s->formats, 0);
     enum statement_tells tells = change->blind ? TELLS_NOTHING : statement->tells;
     return pipeline_sent(s->pipeline, sent, tag_of(question, index, tells), err);
 }
@@ -135,7 +135,7 @@ static bool known_columns(struct sender *s, const struct change *change)
 {
     bool all = true;
     for (uint16_t i = 0; i < change->relation->column_count; i++) {
-        s->known[i] = change->new.values != NULL && value_is_known(&change->new.values[i]);
+        s->known[i] = change->new.values != NULL &&value_is_known(&change->new.values[i]);
         all = all && s->known[i];
     }
     return all;
@@ -206,8 +206,8 @@ static bool send_delete(struct sender *s, const struct change *change, uint32_t 
 {
     bool by_key = change->relation->match == MATCH_KEY;
     memset(s->known, 0, change->relation->column_count * sizeof *s->known);
-    return send_statement(s, change, index,
-                          by_key ? STATEMENT_DELETE : STATEMENT_DELETE_ROW, s->known, err);
+    return send_statement(s, change, index, by_key ? STATEMENT_DELETE : STATEMENT_DELETE_ROW,
+                          s->known, err);
 }
 
 /* ---- truncate ---- */
@@ -222,8 +222,8 @@ bool sender_sql(struct sender *s, const char *sql, uint64_t tag, struct err *err
 static bool send_truncate(struct sender *s, const struct change *change, uint32_t index,
                           struct err *err)
 {
-    const struct pg_target_table **tables = mem_zero(change->relation_count + 1U,
-                                                     sizeof *tables);
+    const struct pg_target_table **tables =
+        mem_zero(change->relation_count + 1U, sizeof *tables);
     for (uint16_t i = 0; i < change->relation_count; i++)
         tables[i] = &s->config->tables[change->relations[i]->table];
     struct truncation *truncation =
@@ -232,7 +232,8 @@ static bool send_truncate(struct sender *s, const struct change *change, uint32_
                                                             : TRUNCATION_KEEPS_IDENTITY);
     bool ok = true;
     for (size_t i = 0; ok && i < truncation->count; i++)
-        ok = sender_sql(s, truncation->statements[i], tag_of(Q_OTHER, index, TELLS_NOTHING), err);
+        ok = sender_sql(s, truncation->statements[i], tag_of(Q_OTHER, index, TELLS_NOTHING),
+                        err);
     truncation_free(truncation);
     free(tables);
     s->executed += ok;
@@ -253,7 +254,8 @@ bool sender_change(struct sender *s, const struct change *change, uint32_t index
     };
     if (change->relation->match == MATCH_NONE &&
         (change->kind == CHANGE_UPDATE || change->kind == CHANGE_DELETE))
-        return err_set(err, ERR_BUG, "an update or delete of %s.%s, which has no way to find rows",
+        return err_set(err, ERR_BUG,
+                       "an update or delete of %s.%s, which has no way to find rows",
                        change->relation->schema, change->relation->name);
     if (change->kind != CHANGE_TRUNCATE)
         s->executed++;
@@ -271,8 +273,8 @@ static size_t widest_table(const struct pg_sink_config *config)
     return widest;
 }
 
-void sender_init(struct sender *s, const struct pg_sink_config *config,
-                 struct session *session, struct pipeline *pipeline)
+void sender_init(struct sender *s, const struct pg_sink_config *config, struct session *session,
+                 struct pipeline *pipeline)
 {
     size_t parameters = 2 * widest_table(config) + 1; /* old and new */
     *s = (struct sender){.config = config, .session = session, .pipeline = pipeline};

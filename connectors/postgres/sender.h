@@ -24,7 +24,8 @@ enum question {
 };
 
 /* The index is that of a change of the batch; UINT32_MAX: of none. */
-static inline uint64_t tag_of(enum question question, uint32_t index, enum statement_tells tells)
+static inline uint64_t tag_of(enum question question, uint32_t index,
+                              enum statement_tells tells)
 {
     return (uint64_t)question << 40 | (uint64_t)tells << 32 | index;
 }

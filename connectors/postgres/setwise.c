@@ -11,17 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STAGES_MOST 256  /* each commit empties them all */
+#define STAGES_MOST 256 /* each commit empties them all */
 #define PATTERNS_MOST 8 /* sets of known columns of a table's updates that get a group each */
 
 /* What is to be done with the rows of a group, in the order in which it is done. */
 enum operation {
-    DELETE_ROWS,  /* they are there */
-    DELETE_NONE,  /* they are not, unless somebody else has written them */
-    DELETE_ANY,   /* they may be there */
-    UPDATE_ROWS,  /* they are there */
-    UPSERT_ANY,   /* they may be there */
-    INSERT_ROWS,  /* they are not there */
+    DELETE_ROWS, /* they are there */
+    DELETE_NONE, /* they are not, unless somebody else has written them */
+    DELETE_ANY,  /* they may be there */
+    UPDATE_ROWS, /* they are there */
+    UPSERT_ANY,  /* they may be there */
+    INSERT_ROWS, /* they are not there */
     OPERATIONS
 };
 
@@ -29,7 +29,7 @@ static const struct operation_traits {
     enum statement_kind single;
     enum stage_operation stage;
     enum question question;
-    bool blind;  /* whether rows are found is of no matter */
+    bool blind; /* whether rows are found is of no matter */
 } TRAITS[OPERATIONS] = {
     [DELETE_ROWS] = {STATEMENT_DELETE, STAGE_DELETE, Q_NET, false},
     [DELETE_NONE] = {STATEMENT_DELETE, STAGE_DELETE, Q_GHOST, false},
@@ -69,9 +69,9 @@ struct merge {
 struct table {
     enum table_way way;
     struct fold_table fold;
-    struct pace set;  /* set-wise at all */
-    struct pace copy; /* COPY straight in */
-    uint64_t seen;    /* the last batch with changes of it */
+    struct pace set;          /* set-wise at all */
+    struct pace copy;         /* COPY straight in */
+    uint64_t seen;            /* the last batch with changes of it */
     bool set_open, copy_open; /* in that batch */
     bool set_used, copy_used;
     uint32_t first_group; /* of the stretch: index + 1 */
@@ -85,9 +85,9 @@ struct setwise {
     struct table *tables;
     struct stages stages;
     bool may_stage;
-    bool *all;            /* true for every column */
-    bool *mask;           /* of one row */
-    struct value *room;   /* a row on its way into a stage */
+    bool *all;          /* true for every column */
+    bool *mask;         /* of one row */
+    struct value *room; /* a row on its way into a stage */
     struct copy_in copy;
     struct buf sql;
 
@@ -151,7 +151,8 @@ static void fill_mask(struct setwise *w, const struct relation *relation,
         w->mask[i] = value_is_known(&row[i]);
 }
 
-/* The group of updates that know the columns of the mask; of rare patterns, that of all others. */
+/* The group of updates that know the columns of the mask; of rare patterns, that of all others.
+ */
 static struct group *find_pattern(struct setwise *w, const struct relation *relation)
 {
     struct table *table = &w->tables[relation->table];
@@ -321,13 +322,14 @@ static bool still_well(const struct setwise *w, struct err *err)
 
 static bool send_sql(struct setwise *w, enum question question, uint32_t index, struct err *err)
 {
-    return still_well(w, err) &&
-           sender_sql(w->sender, buf_text(&w->sql), tag_of(question, index, TELLS_NOTHING), err);
+    return still_well(w, err) && sender_sql(w->sender, buf_text(&w->sql),
+                                            tag_of(question, index, TELLS_NOTHING), err);
 }
 
 /* ---- COPY ---- */
 
-static const struct catalog_table *catalog_of(const struct setwise *w, const struct group *group)
+static const struct catalog_table *catalog_of(const struct setwise *w,
+                                              const struct group *group)
 {
     return w->config->tables[group->relation->table].table;
 }
@@ -340,8 +342,8 @@ static bool is_binary(const struct setwise *w, const struct group *group)
 static struct row row_of(struct setwise *w, const struct group *group, uint32_t item)
 {
     const struct net *net = &w->fold.nets[group->items[item].net];
-    const struct value *values = TRAITS[group->operation].stage == STAGE_DELETE ? net->key
-                                                                                  : net->row;
+    const struct value *values =
+        TRAITS[group->operation].stage == STAGE_DELETE ? net->key : net->row;
     struct row row = {.values = w->room};
     if (group->carrier == BY_STAGE) {
         row.count = stage_pick(group->stage, values, w->room);
@@ -428,8 +430,9 @@ static bool copy_straight(struct setwise *w, struct err *err)
 
 /* ---- statements ---- */
 
-/* A stage has no statistics. Whatever the planner thinks of it, each of its rows is to be looked
- * up in the target's index; and a plan is not to be kept from when the target was small. */
+/* A stage has no statistics. Whatever the planner thinks of it, each of its rows is to be
+ * looked up in the target's index; and a plan is not to be kept from when the target was small.
+ */
 static bool steer_planner(struct setwise *w, bool on, struct err *err)
 {
     static const char *const OFF[] = {"enable_hashjoin", "enable_mergejoin", "enable_seqscan",
@@ -438,7 +441,8 @@ static bool steer_planner(struct setwise *w, bool on, struct err *err)
     buf_append_text(&w->sql, "SELECT set_config('enable_nestloop', ");
     buf_append_text(&w->sql, on ? "'on', true)" : "NULL, true)");
     for (size_t i = 0; i < sizeof OFF / sizeof OFF[0]; i++)
-        buf_append_format(&w->sql, ", set_config('%s', %s, true)", OFF[i], on ? "'off'" : "NULL");
+        buf_append_format(&w->sql, ", set_config('%s', %s, true)", OFF[i],
+                          on ? "'off'" : "NULL");
     if (PQserverVersion(w->session->conn) >= 140000)
         buf_append_format(&w->sql, ", set_config('enable_memoize', %s, true)",
                           on ? "'off'" : "NULL");
@@ -452,9 +456,8 @@ static bool send_merge(struct setwise *w, const struct group *group, struct err 
         w->merges = mem_grow(w->merges, w->merge_capacity, sizeof *w->merges);
     }
     struct merge *merge = &w->merges[w->merge_count];
-    *merge = (struct merge){.table = group->relation->table,
-                            .operation = group->operation,
-                            .rows = group->count};
+    *merge = (struct merge){
+        .table = group->relation->table, .operation = group->operation, .rows = group->count};
     buf_clear(&w->sql);
     stage_merge_sql(&w->sql, group->stage, catalog_of(w, group), &merge->counts);
     return send_sql(w, Q_MERGE, w->merge_count++, err);
@@ -466,8 +469,8 @@ static bool send_single(struct setwise *w, const struct group *group, uint32_t i
     const struct operation_traits *traits = &TRAITS[group->operation];
     const struct net *net = &w->fold.nets[group->items[item].net];
     uint16_t count = group->relation->column_count;
-    enum statement_kind kind = group->relation->match == MATCH_KEY ? traits->single
-                                                                   : STATEMENT_INSERT;
+    enum statement_kind kind =
+        group->relation->match == MATCH_KEY ? traits->single : STATEMENT_INSERT;
     const bool *known = group->operation == UPDATE_ROWS ? group->known : w->all;
     struct change change = {
         .relation = group->relation,
@@ -528,8 +531,8 @@ static bool send_later(struct setwise *w, struct err *err)
     if (w->later_count > 0 && !enter_pipeline(w, err))
         return false;
     for (uint32_t i = 0; i < w->later_count; i++)
-        if (!still_well(w, err) || !sender_change(w->sender, &w->batch->changes[w->later[i]],
-                                                  w->later[i], err))
+        if (!still_well(w, err) ||
+            !sender_change(w->sender, &w->batch->changes[w->later[i]], w->later[i], err))
             return false;
     return true;
 }
@@ -608,8 +611,8 @@ static void begin_batch(struct setwise *w, const struct batch *batch)
     w->folded = w->nets = w->rows_copied = w->rows_staged = w->rows_single = 0;
 }
 
-/* A surprise is none to the server, which would go on to the COMMIT: it must be heard before that
- * is sent. */
+/* A surprise is none to the server, which would go on to the COMMIT: it must be heard before
+ * that is sent. */
 static bool hear_answers(struct setwise *w, struct err *err)
 {
     return !w->expects || leave_pipeline(w, err);
@@ -669,8 +672,8 @@ static bool single_answer(struct setwise *w, uint64_t tag, const PGresult *resul
 static bool merge_answer(struct setwise *w, const struct merge *merge, const PGresult *result,
                          uint64_t *existed, struct err *err)
 {
-    const char *affected = merge->counts ? PQgetvalue(result, 0, 0)
-                                         : PQcmdTuples((PGresult *)(uintptr_t)result);
+    const char *affected =
+        merge->counts ? PQgetvalue(result, 0, 0) : PQcmdTuples((PGresult *)(uintptr_t)result);
     uint64_t rows = strtoull(affected, NULL, 10);
     switch (merge->operation) {
     case DELETE_ROWS:
@@ -710,7 +713,7 @@ static void count_rows(const struct setwise *w)
     counter_add(&counters->changes_folded, w->folded - w->nets);
 }
 
-void setwise_passed(struct setwise *w, bool committed)
+void setwise_passed(struct setwise *w)
 {
     count_rows(w);
     for (uint32_t i = 0; i < w->config->table_count; i++) {
@@ -722,8 +725,11 @@ void setwise_passed(struct setwise *w, bool committed)
         if (table->copy_used)
             pace_passed(&table->copy);
     }
-    if (committed)
-        stages_committed(&w->stages);
+}
+
+void setwise_committed(struct setwise *w)
+{
+    stages_committed(&w->stages);
 }
 
 /* The table that a failed question was about; UINT32_MAX: none. */
@@ -747,8 +753,8 @@ static uint32_t table_at_fault(const struct setwise *w, const uint64_t *tag)
     return UINT32_MAX;
 }
 
-/* Of a table in which COPY met a key the inserts are staged for a while; else a failure keeps the
- * table in source order for a while. */
+/* Of a table in which COPY met a key the inserts are staged for a while; else a failure keeps
+ * the table in source order for a while. */
 void setwise_failed(struct setwise *w, const uint64_t *tag, const struct err *err,
                     bool to_savepoint)
 {
@@ -760,8 +766,8 @@ void setwise_failed(struct setwise *w, const uint64_t *tag, const struct err *er
     if (index == UINT32_MAX)
         return;
     struct table *table = &w->tables[index];
-    bool met_a_key = w->blamed != UINT32_MAX && table->copy_used &&
-                     strcmp(err->sqlstate, "23505") == 0;
+    bool met_a_key =
+        w->blamed != UINT32_MAX && table->copy_used && strcmp(err->sqlstate, "23505") == 0;
     if (!met_a_key) {
         pace_failed(&table->set);
         return;

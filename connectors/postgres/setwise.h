@@ -9,14 +9,14 @@
  *     changes of tables that keep source order
  *
  * A change that cannot be folded, a TRUNCATE, or one of a table that something at the target
- * watches, ends the stretch: what is folded is sent, the change follows, a new stretch begins. So
- * between stretches the source's order is kept; within one the target sees the same end by another
- * way.
+ * watches, ends the stretch: what is folded is sent, the change follows, a new stretch begins.
+ * So between stretches the source's order is kept; within one the target sees the same end by
+ * another way.
  *
- * The way may fail where the source's did not: two rows swap a unique value. And rows may not be
- * as the stream says: an update finds none. Both are failures here (never anything silent), and
- * the sink then undoes the batch and sends it in source order. Which way a table takes next is
- * learnt from that. */
+ * The way may fail where the source's did not: two rows swap a unique value. And rows may not
+ * be as the stream says: an update finds none. Both are failures here (never anything silent),
+ * and the sink then undoes the batch and sends it in source order. Which way a table takes next
+ * is learnt from that. */
 #ifndef POSTGRES_SETWISE_H
 #define POSTGRES_SETWISE_H
 
@@ -51,8 +51,10 @@ bool setwise_was_used(const struct setwise *setwise);
 bool setwise_answer(struct setwise *setwise, uint64_t tag, const PGresult *result,
                     uint32_t *table, uint64_t *existed, struct err *err);
 
-/* The batch is at the target, and committed unless it ends open. */
-void setwise_passed(struct setwise *setwise, bool committed);
+/* The batch is at the target. */
+void setwise_passed(struct setwise *setwise);
+/* So is the transaction's COMMIT, whichever way its batches went. */
+void setwise_committed(struct setwise *setwise);
 /* It was undone because of *err, the answer to the pipeline's failed question or NULL. */
 void setwise_failed(struct setwise *setwise, const uint64_t *tag, const struct err *err,
                     bool to_savepoint);

@@ -392,7 +392,7 @@ static bool run_set(struct pg_sink *s, const struct batch *batch, struct err *er
     struct err why = {0};
     if (run_batch(s, batch, send_set, &why)) {
         bool used = setwise_was_used(s->setwise);
-        setwise_passed(s->setwise, !batch->ends_open);
+        setwise_passed(s->setwise);
         s->sender.executed += setwise_executed(s->setwise);
         counter_add(used ? &s->config.apply->batches_set : &s->config.apply->batches_ordered, 1);
         return true;
@@ -432,6 +432,8 @@ static bool pg_sink_apply(struct sink *sink, const struct batch *batch,
         return false;
     publish_conflicts(s);
     s->in_transaction = batch->ends_open;
+    if (!s->in_transaction)
+        setwise_committed(s->setwise);
     result->executed = s->sender.executed;
     return true;
 }

@@ -173,8 +173,9 @@ static void conflict_key(struct buf *sql, const struct relation *relation)
 void stage_create_sql(struct buf *sql, const struct stage *stage,
                       const struct catalog_table *table)
 {
-    buf_append_format(sql, "CREATE TEMPORARY TABLE IF NOT EXISTS pg_temp.%s"
-                           " ON COMMIT DELETE ROWS AS SELECT ",
+    buf_append_format(sql,
+                      "CREATE TEMPORARY TABLE IF NOT EXISTS pg_temp.%s"
+                      " ON COMMIT DELETE ROWS AS SELECT ",
                       stage->name);
     column_list(sql, stage->relation, stage->columns);
     buf_append_text(sql, " FROM ");

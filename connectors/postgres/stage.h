@@ -55,8 +55,8 @@ void stage_create_sql(struct buf *sql, const struct stage *stage,
                       const struct catalog_table *table);
 void stage_empty_sql(struct buf *sql, const struct stage *stage);
 void stage_copy_sql(struct buf *sql, const struct stage *stage, bool binary);
-/* The statement that applies the rows. *counts: its answer is the number of rows that were there
- * before; else what it affects tells. */
+/* The statement that applies the rows. *counts: its answer is the number of rows that were
+ * there before; else what it affects tells. */
 void stage_merge_sql(struct buf *sql, const struct stage *stage,
                      const struct catalog_table *table, bool *counts);
 /* COPY straight into the target table, of all the relation's columns. */

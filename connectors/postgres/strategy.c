@@ -14,7 +14,7 @@ struct costs {
 };
 
 static const struct costs COSTS[] = {
-    [ENGINE_AUTO] = {.set_least = 48, .group_least = 48},
+    [ENGINE_AUTO] = {.set_least = 48, .group_least = 64},
     [ENGINE_ORDERED] = {.set_least = UINT32_MAX, .group_least = UINT32_MAX},
     [ENGINE_SET] = {.set_least = 1, .group_least = 2}, /* for tests: all ways are gone */
 };
@@ -58,9 +58,9 @@ bool pace_begin(struct pace *pace)
 static bool equality_is_bytes(const struct catalog_column *column)
 {
     static const uint32_t EXACT[] = {
-        16 /* bool */,     17 /* bytea */,    18 /* "char" */,       19 /* name */,
-        20 /* int8 */,     21 /* int2 */,     23 /* int4 */,         25 /* text */,
-        26 /* oid */,      1043 /* varchar */, 1082 /* date */,      1083 /* time */,
+        16 /* bool */,        17 /* bytea */,         18 /* "char" */, 19 /* name */,
+        20 /* int8 */,        21 /* int2 */,          23 /* int4 */,   25 /* text */,
+        26 /* oid */,         1043 /* varchar */,     1082 /* date */, 1083 /* time */,
         1114 /* timestamp */, 1184 /* timestamptz */, 2950 /* uuid */,
     };
     if (column->loose || column->array)

@@ -5,12 +5,13 @@
  *     one table and     inserts: COPY into the table
  *     kind              updates, deletes, upserts: COPY into a stage, one statement
  *
- * Measured (docs/performance.md). A stage costs some round trips and the planning of a statement,
- * so it earns its place from some tens of rows on.
+ * Measured (docs/performance.md). A stage costs some round trips and the planning of a
+ * statement, so it earns its place from some tens of rows on.
  *
- * Not every table may be changed in sets. What would come out different, or could, goes in source
- * order: TABLE_ORDERED tables among themselves, since nothing at the target looks from one table
- * to another; TABLE_ALONE tables where something does, in their place among all changes. */
+ * Not every table may be changed in sets. What would come out different, or could, goes in
+ * source order: TABLE_ORDERED tables among themselves, since nothing at the target looks from
+ * one table to another; TABLE_ALONE tables where something does, in their place among all
+ * changes. */
 #ifndef POSTGRES_STRATEGY_H
 #define POSTGRES_STRATEGY_H
 
@@ -25,9 +26,9 @@ enum table_way {
     TABLE_ALONE,
 };
 
-/* How a table has fared: after failures it leaves the fast way for a while, each time for longer.
- * The first failure costs nothing but its batch: a swap of unique values says little about the
- * next one. */
+/* How a table has fared: after failures it leaves the fast way for a while, each time for
+ * longer. The first failure costs nothing but its batch: a swap of unique values says little
+ * about the next one. */
 struct pace {
     uint32_t pause; /* batches that it still stays away */
     uint32_t next;  /* and how many after the next failure */

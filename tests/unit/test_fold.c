@@ -111,7 +111,9 @@ static struct change change_of(struct world *world, const char *word)
 
 static char letter_of(const struct value *value)
 {
-    return value->kind == VALUE_UNCHANGED ? '_' : value->kind == VALUE_NULL ? '0' : *value->data;
+    return value->kind == VALUE_UNCHANGED ? '_'
+           : value->kind == VALUE_NULL    ? '0'
+                                          : *value->data;
 }
 
 /* "1 present anew xy", "2 absent -" */
@@ -127,8 +129,8 @@ static void show(const struct world *world, char *text, size_t size)
         if (net->row != NULL)
             snprintf(row, sizeof row, "%c%c", letter_of(&net->row[1]), letter_of(&net->row[2]));
         used += (size_t)snprintf(text + used, size - used, "%s%c %s %s%s", i ? ", " : "",
-                                 net->key == NULL ? 'n' : letter_of(&net->key[0]), WAS[net->was],
-                                 net->anew ? "anew " : "", row);
+                                 net->key == NULL ? 'n' : letter_of(&net->key[0]),
+                                 WAS[net->was], net->anew ? "anew " : "", row);
     }
 }
 
@@ -160,8 +162,8 @@ static void check_lines(struct world *world, const struct line *lines, size_t co
         fold_clear(&world->fold);
         ck_assert_msg(take_all(world, lines[i].changes) == -1, "refused: %s", lines[i].changes);
         show(world, text, sizeof text);
-        ck_assert_msg(strcmp(text, lines[i].nets) == 0, "%s: %s, not %s", lines[i].changes, text,
-                      lines[i].nets);
+        ck_assert_msg(strcmp(text, lines[i].nets) == 0, "%s: %s, not %s", lines[i].changes,
+                      text, lines[i].nets);
     }
 }
 
@@ -212,16 +214,11 @@ END_TEST
 START_TEST(blind_changes_leave_open_what_was_there)
 {
     static const struct line LINES[] = {
-        {"I1xy", "1 any xy"},
-        {"I1xy u1z_", "1 any zy"},
-        {"D1", "1 any anew -"},
-        {"D1 D1", "1 any anew -"},
-        {"D1 I1xy", "1 any anew xy"},
-        {"I1xy D1", "1 any anew -"},
-        {"I1xy I1ab", "1 any ab"},
-        {"u1x_ I1ab", "1 present ab"},
-        {"i1xy D1", "1 absent anew -"},
-        {"d1 D1", "1 present anew -"},
+        {"I1xy", "1 any xy"},           {"I1xy u1z_", "1 any zy"},
+        {"D1", "1 any anew -"},         {"D1 D1", "1 any anew -"},
+        {"D1 I1xy", "1 any anew xy"},   {"I1xy D1", "1 any anew -"},
+        {"I1xy I1ab", "1 any ab"},      {"u1x_ I1ab", "1 present ab"},
+        {"i1xy D1", "1 absent anew -"}, {"d1 D1", "1 present anew -"},
     };
     struct world world;
     open_world(&world);

@@ -22,17 +22,21 @@ static void make_world(struct world *w)
     static char id[] = "id", note[] = "note";
     memset(w, 0, sizeof *w);
     w->columns[0] = (struct catalog_column){.name = id, .base_type_oid = 20, .type_kind = 'b'};
-    w->columns[1] = (struct catalog_column){.name = note, .base_type_oid = 25, .type_kind = 'b'};
-    w->tables[0] = (struct catalog_table){.oid = 1, .kind = 'r', .columns = w->columns,
-                                          .column_count = 2};
+    w->columns[1] =
+        (struct catalog_column){.name = note, .base_type_oid = 25, .type_kind = 'b'};
+    w->tables[0] =
+        (struct catalog_table){.oid = 1, .kind = 'r', .columns = w->columns, .column_count = 2};
     w->catalog = (struct catalog){.tables = w->tables, .table_count = 2};
     w->written[0] = (struct column){.name = id, .key = true};
     w->written[1] = (struct column){.name = note};
-    w->relation = (struct relation){.column_count = 2, .columns = w->written, .match = MATCH_KEY};
+    w->relation =
+        (struct relation){.column_count = 2, .columns = w->written, .match = MATCH_KEY};
     w->target = (struct pg_target_table){
         .relation = &w->relation, .table = &w->tables[0], .format = VALUE_BINARY};
-    w->config = (struct pg_sink_config){.use_replica_role = true, .catalog = &w->catalog,
-                                        .tables = &w->target, .table_count = 1};
+    w->config = (struct pg_sink_config){.use_replica_role = true,
+                                        .catalog = &w->catalog,
+                                        .tables = &w->target,
+                                        .table_count = 1};
 }
 
 static void have_trigger(struct world *w, size_t table, char enabled, bool rule)
@@ -64,9 +68,9 @@ START_TEST(a_table_that_something_watches_keeps_its_place)
         bool replica;
         enum table_way way;
     } LINES[] = {
-        {'O', true, TABLE_SET},   {'O', false, TABLE_ALONE}, {'A', true, TABLE_ALONE},
-        {'A', false, TABLE_ALONE}, {'R', true, TABLE_ALONE}, {'R', false, TABLE_SET},
-        {'D', true, TABLE_SET},   {'D', false, TABLE_SET},
+        {'O', true, TABLE_SET},    {'O', false, TABLE_ALONE}, {'A', true, TABLE_ALONE},
+        {'A', false, TABLE_ALONE}, {'R', true, TABLE_ALONE},  {'R', false, TABLE_SET},
+        {'D', true, TABLE_SET},    {'D', false, TABLE_SET},
     };
     static char made[] = "(f of (";
     struct world w;
