@@ -345,7 +345,23 @@ def test_a_role_that_may_make_no_temporary_table_goes_without_stages(world):
     counts = apply_counts(product)
     assert counts["rows_staged"] == 0 and counts["rows_single"] + counts["rows_copied"] > 0, counts
     product.stop()
-    world.target.run(f"DROP SCHEMA slackwater CASCADE", f"DROP OWNED BY {role}")
+    world.target.run("DROP SCHEMA slackwater CASCADE", f"DROP OWNED BY {role}")
+
+
+def test_where_no_stage_can_be_made_it_learns_to_go_without(world):
+    product = t_streaming(world, 300)
+    world.target.run("""CREATE FUNCTION forbid() RETURNS event_trigger LANGUAGE plpgsql AS
+                        $$ BEGIN RAISE 'not here'; END $$""",
+                     "CREATE EVENT TRIGGER forbid ON ddl_command_start"
+                     " WHEN TAG IN ('CREATE TABLE AS') EXECUTE FUNCTION forbid()",
+                     "ALTER EVENT TRIGGER forbid ENABLE ALWAYS")
+    for value in "ab":
+        with backlog(world, (product, world.target)):
+            world.source.run(f"UPDATE t SET v = '{value}'")
+        product.wait_caught_up()
+        world.assert_equal()
+    counts = apply_counts(product)
+    assert counts["fallbacks"] == 1 and counts["rows_single"] == 300, counts
 
 
 def test_an_unknown_engine_is_refused(world):
