@@ -1,9 +1,9 @@
 /* Splitting a table's keys (key_bounds.h).
  *
- * The statistics give points: a value of the leading column, what share of the rows lies between
- * it and the value before (width), and what share has the value itself (weight). The share of
- * rows below a value follows; each part begins at the first value that has the part's share
- * below it.
+ * The statistics give points: a value of the leading column, what share of the rows lies
+ * between it and the value before (width), and what share has the value itself (weight). The
+ * share of rows below a value follows; each part begins at the first value that has the part's
+ * share below it.
  *
  * A sample gives rows, in the order of the key. Each part begins at a row; of that row's key as
  * many columns are taken as tell it from most of the others. */
@@ -27,7 +27,8 @@
 static const char STATISTICS_SQL[] =
     "WITH s AS (SELECT histogram_bounds::text::%1$s[] AS bounds,"
     "                  most_common_vals::text::%1$s[] AS common, most_common_freqs AS shares,"
-    "                  1 - coalesce((SELECT sum(f) FROM unnest(most_common_freqs) f), 0) AS rest"
+    "                  1 - coalesce((SELECT sum(f) FROM unnest(most_common_freqs) f), 0) AS "
+    "rest"
     "           FROM pg_stats WHERE schemaname = $1 AND tablename = $2 AND attname = $3"
     "             AND inherited = %2$s),"
     " points AS (SELECT b.v%3$s AS v, CASE WHEN n > 1 THEN rest / (cardinality(bounds) - 1)"
@@ -51,7 +52,8 @@ static const char LARGEST_SQL[] =
     "SELECT coalesce(max(share), 0) FROM pg_stats, unnest(most_common_freqs) AS share"
     " WHERE schemaname = $1 AND tablename = $2 AND attname = $3 AND inherited = %s";
 
-/* k1, k2, ...: the key columns. The table's pages by chance; a small table is read as a whole. */
+/* k1, k2, ...: the key columns. The table's pages by chance; a small table is read as a whole.
+ */
 static const char RANKED_SQL[] =
     "), ranked AS (SELECT *, count(*) OVER () AS rows,"
     "                     row_number() OVER (ORDER BY %1$s) - 1 AS place%2$s FROM sample),"
@@ -108,7 +110,8 @@ static bool from_statistics(struct session *session, const struct catalog_table 
     struct buf collation = {0};
     const char *values[] = {table->schema, table->name, leading->name};
     append_collation(&collation, leading);
-    buf_append_format(&sql, STATISTICS_SQL, leading->type, of_tree(table), buf_text(&collation));
+    buf_append_format(&sql, STATISTICS_SQL, leading->type, of_tree(table),
+                      buf_text(&collation));
     buf_append_format(&sql, CHOICE_SQL, parts);
     PGresult *r = session_query(session, sql.data, 3, values, err);
     for (int i = 0; r != NULL && i < PQntuples(r); i++)
@@ -180,9 +183,9 @@ static void append_sample(struct buf *sql, const struct catalog_table *table,
     buf_append_format(sql, " TABLESAMPLE SYSTEM (%.9f)", percent);
 }
 
-/* w1, w2, ...: how many rows have the same first columns; fewer than all of them are enough where
- * that is not too many. f1, f2, ...: one text for values that are equal and have several ("1.0" and
- * "1.00", or by a collation). */
+/* w1, w2, ...: how many rows have the same first columns; fewer than all of them are enough
+ * where that is not too many. f1, f2, ...: one text for values that are equal and have several
+ * ("1.0" and "1.00", or by a collation). */
 static void append_ranked(struct buf *sql, const struct copy_key *key, size_t parts)
 {
     struct buf names = {0};
@@ -218,14 +221,14 @@ static bool bounds_row(char *const *bound, const PGresult *r, int row)
     return true;
 }
 
-/* The first row is the least: what it begins with bounds nothing. Parts that begin with the same
- * are one. */
+/* The first row is the least: what it begins with bounds nothing. Parts that begin with the
+ * same are one. */
 static void take_rows(const PGresult *r, struct copy_plan *plan)
 {
     for (int i = 1; i < PQntuples(r); i++) {
         char **bound = bound_at(r, i, 1, strtoul(PQgetvalue(r, i, 0), NULL, 10));
-        bool known = plan->bound_count > 0 &&
-                     bounds_row(plan->bounds[plan->bound_count - 1], r, i);
+        bool known =
+            plan->bound_count > 0 && bounds_row(plan->bounds[plan->bound_count - 1], r, i);
         if (known || bounds_row(bound, r, 0))
             copy_bound_free(bound);
         else

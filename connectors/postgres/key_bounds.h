@@ -1,8 +1,8 @@
 /* Where a source table's rows are split by key into parts of about equal size: at values of the
  * leading column, from the statistics of ANALYZE (histogram and most common values). Where more
- * rows share one value than a part should have, at rows of the key's first columns, from a sample
- * of some hundred pages, or two a part; so too where there are no statistics, or too few for parts
- * that are not divided any further (KEY_ASKED). */
+ * rows share one value than a part should have, at rows of the key's first columns, from a
+ * sample of some hundred pages, or two a part; so too where there are no statistics, or too few
+ * for parts that are not divided any further (KEY_ASKED). */
 #ifndef POSTGRES_KEY_BOUNDS_H
 #define POSTGRES_KEY_BOUNDS_H
 

@@ -1,7 +1,8 @@
 /* Asks the source between which bounds keys lie (key_places.h).
  *
  * width_bucket() over an array compares as the type's btree does, by the collation of its
- * arguments: as the index that chunks are read from, and as ">=" and "<" in a chunk's SELECT. */
+ * arguments: as the index that chunks are read from, and as ">=" and "<" in a chunk's SELECT.
+ */
 #include "postgres/key_places.h"
 
 #include "base/buf.h"
@@ -94,15 +95,18 @@ static void append_groups(struct buf *sql, const struct key_division *division)
         buf_append_format(&below, "%zu,", i);
         buf_append_format(&begin, "%zu,", seconds + 1);
         size_t singles = 0;
-        for (; i < division->bound_count && strcmp(division->bounds[i][0], first[0]) == 0; i++) {
+        for (; i < division->bound_count && strcmp(division->bounds[i][0], first[0]) == 0;
+             i++) {
             singles += division->bounds[i][1] == NULL;
             seconds += division->bounds[i][1] != NULL;
         }
         buf_append_format(&alone, "%s%zu", alone.size == 0 ? "" : ",", singles);
     }
-    buf_append_format(sql, "'{%s%zu}'::int[] AS below, '{%s}'::int[] AS alone,"
-                      " '{%s%zu}'::int[] AS begin", buf_text(&below), division->bound_count,
-                      buf_text(&alone), buf_text(&begin), seconds + 1);
+    buf_append_format(sql,
+                      "'{%s%zu}'::int[] AS below, '{%s}'::int[] AS alone,"
+                      " '{%s%zu}'::int[] AS begin",
+                      buf_text(&below), division->bound_count, buf_text(&alone),
+                      buf_text(&begin), seconds + 1);
     buf_free(&below);
     buf_free(&alone);
     buf_free(&begin);
@@ -134,7 +138,8 @@ static void append_double(struct buf *sql, const struct key_division *division)
     append_values(sql, division, 1, false);
     buf_append_text(sql, " AS seconds, ");
     append_groups(sql, division);
-    buf_append_format(sql, ") AS bounds, unnest($1::%s[], $2::%s[])"
+    buf_append_format(sql,
+                      ") AS bounds, unnest($1::%s[], $2::%s[])"
                       " WITH ORDINALITY AS keys(k1, k2, n), LATERAL (SELECT width_bucket(",
                       division->key->columns[0].type, division->key->columns[1].type);
     append_column(sql, division, 0);
@@ -170,8 +175,8 @@ static bool prepare(struct pg_key_places *p, const struct key_division *division
         return true;
     question->number++;
     append_statement(&sql, division);
-    question->prepared = session_prepare(
-        &p->session, name_of(question, division->table, name), sql.data, err);
+    question->prepared =
+        session_prepare(&p->session, name_of(question, division->table, name), sql.data, err);
     buf_free(&sql);
     return question->prepared;
 }
@@ -243,8 +248,7 @@ static bool find(struct key_places *places, const struct key_division *division,
                  const struct value *const *keys, uint32_t *found, struct err *err)
 {
     struct pg_key_places *p = self(places);
-    PGresult *result =
-        prepare(p, division, err) ? ask(p, division, count, keys, err) : NULL;
+    PGresult *result = prepare(p, division, err) ? ask(p, division, count, keys, err) : NULL;
     bool ok = result != NULL && take_answers(result, count, found, err);
     PQclear(result);
     if (!ok)

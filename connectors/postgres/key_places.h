@@ -1,5 +1,5 @@
-/* Asks the source between which bounds keys lie (pipeline/key_places.h): in a session of its own,
- * by a statement a table that holds the bounds, prepared once. */
+/* Asks the source between which bounds keys lie (pipeline/key_places.h): in a session of its
+ * own, by a statement a table that holds the bounds, prepared once. */
 #ifndef POSTGRES_KEY_PLACES_H
 #define POSTGRES_KEY_PLACES_H
 

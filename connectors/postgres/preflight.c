@@ -157,8 +157,8 @@ static bool check_target(const struct preflight *p, struct findings *findings, s
         findings_add(findings, "target.replica_role", SEVERITY_NON_BREAKING, "target",
                      "the role may not set session_replication_role",
                      "triggers and foreign keys at the target fire for replicated rows too; "
-                     "tables are copied parents first, one at a time, before the stream: a row "
-                     "written during the copy whose parent was copied before stops it",
+                     "tables are copied after those that they refer to, tables that refer to "
+                     "themselves as one chunk, and not with --no-stream",
                      "grant it (15 and later), or use a superuser",
                      "GRANT SET ON PARAMETER session_replication_role TO current_user", "");
     if (!catalog->can_use_origins)
@@ -301,7 +301,8 @@ static void check_triggers(const struct preflight *p, const struct catalog_table
     check_firing(table, true, replica, name, findings);
     if (!replica && table->foreign_key_count > 0)
         findings_addf(findings, "target.foreign_keys", SEVERITY_NON_BREAKING, name, "",
-                      "foreign keys are enforced for replicated rows");
+                      "foreign keys are enforced for replicated rows: a row without its parent "
+                      "stops the run");
     if (table->row_security_active)
         findings_addf(findings, "target.row_security", SEVERITY_BREAKING, name,
                       "use a role with BYPASSRLS or the table's owner",

@@ -105,6 +105,16 @@ static void bind_value(struct sender *s, uint16_t i, const struct value *value)
     }
 }
 
+/* The target's own cascade has taken it with its parent, whose delete comes before it. */
+static bool goes_with_parent(const struct sender *s, const struct change *change)
+{
+    const struct catalog_table *table = s->config->tables[change->relation->table].table;
+    bool cascades = false;
+    for (uint16_t i = 0; i < table->foreign_key_count; i++)
+        cascades = cascades || table->foreign_keys[i].on_delete == 'c';
+    return cascades && !s->config->use_replica_role && change->kind == CHANGE_DELETE;
+}
+
 bool sender_row(struct sender *s, const struct change *change, enum statement_kind kind,
                 const bool *known, enum question question, uint32_t index, struct err *err)
 {
@@ -121,7 +131,8 @@ bool sender_row(struct sender *s, const struct change *change, enum statement_ki
     int sent =
         PQsendQueryPrepared(s->session->conn, statement->name, statement->parameter_count,
                             s->values, s->lengths, s->formats, 0);
-    enum statement_tells tells = change->blind ? TELLS_NOTHING : statement->tells;
+    bool blind = change->blind || goes_with_parent(s, change);
+    enum statement_tells tells = blind ? TELLS_NOTHING : statement->tells;
     return pipeline_sent(s->pipeline, sent, tag_of(question, index, tells), err);
 }
 
@@ -152,12 +163,36 @@ static bool key_changed(const struct change *change)
     return false;
 }
 
+static bool is_parent(const struct sender *s, const struct catalog_table *table)
+{
+    for (size_t i = 0; i < s->config->catalog->table_count; i++) {
+        const struct catalog_table *child = &s->config->catalog->tables[i];
+        for (uint16_t k = 0; k < child->foreign_key_count; k++)
+            if (child->foreign_keys[k].parent_oid == table->oid)
+                return true;
+    }
+    return false;
+}
+
+/* Deleting the row would take others with it, or be refused. */
+static bool must_stay(const struct sender *s, const struct relation *relation)
+{
+    if (s->config->use_replica_role)
+        return false;
+    for (uint16_t i = 0; i < relation->column_count; i++)
+        if (relation->columns[i].key && relation->columns[i].identity_always)
+            return false; /* no UPDATE may set it */
+    return is_parent(s, s->config->tables[relation->table].table);
+}
+
 /* Delete the old key, write the new one. What is not known moves along with the old row, and so
  * does what somebody else keeps there. */
 static bool send_key_change(struct sender *s, const struct change *change, uint32_t index,
                             bool all_known, struct err *err)
 {
     const struct relation *relation = change->relation;
+    if (must_stay(s, relation))
+        return send_statement(s, change, index, STATEMENT_REKEY, s->known, err);
     if (!all_known ||
         statement_keeps_columns(relation, s->config->tables[relation->table].table))
         return send_statement(s, change, index, STATEMENT_MOVE, s->known, err);

@@ -268,15 +268,18 @@ static bool send_commit(struct pg_sink *s, const struct batch *batch, struct err
            sender_sql(&s->sender, POSITIONS_SQL, tag_of(Q_POSITIONS, UINT32_MAX, 0), err);
 }
 
+/* Where constraints are checked, those that can wait do so until the transaction is whole. */
 static bool send_begin(struct pg_sink *s, struct err *err)
 {
-    return s->in_transaction ||
-           sender_sql(&s->sender, "BEGIN", tag_of(Q_OTHER, UINT32_MAX, 0), err);
+    const uint64_t tag = tag_of(Q_OTHER, UINT32_MAX, TELLS_NOTHING);
+    return sender_sql(&s->sender, "BEGIN", tag, err) &&
+           (s->config.use_replica_role ||
+            sender_sql(&s->sender, "SET CONSTRAINTS ALL DEFERRED", tag, err));
 }
 
 static bool send_ordered(struct pg_sink *s, const struct batch *batch, struct err *err)
 {
-    if (!send_begin(s, err))
+    if (!s->in_transaction && !send_begin(s, err))
         return false;
     for (uint32_t i = 0; i < batch->change_count; i++)
         if (!sender_change(&s->sender, &batch->changes[i], i, err))
@@ -287,11 +290,12 @@ static bool send_ordered(struct pg_sink *s, const struct batch *batch, struct er
 /* A batch that continues a transaction is undone to a savepoint; another, by itself. */
 static bool send_set(struct pg_sink *s, const struct batch *batch, struct err *err)
 {
-    const char *begin = s->in_transaction ? "SAVEPOINT " SAVEPOINT : "BEGIN";
-    const uint64_t tag = tag_of(Q_OTHER, UINT32_MAX, 0);
-    return sender_sql(&s->sender, begin, tag, err) && setwise_send(s->setwise, batch, err) &&
-           (!s->in_transaction ||
-            sender_sql(&s->sender, "RELEASE SAVEPOINT " SAVEPOINT, tag, err)) &&
+    const uint64_t tag = tag_of(Q_OTHER, UINT32_MAX, TELLS_NOTHING);
+    bool inside = s->in_transaction;
+    return (inside ? sender_sql(&s->sender, "SAVEPOINT " SAVEPOINT, tag, err)
+                   : send_begin(s, err)) &&
+           setwise_send(s->setwise, batch, err) &&
+           (!inside || sender_sql(&s->sender, "RELEASE SAVEPOINT " SAVEPOINT, tag, err)) &&
            (batch->ends_open || send_commit(s, batch, err));
 }
 

@@ -205,11 +205,13 @@ static void where_key(struct building *b, bool old)
     }
 }
 
-static void set_new(struct building *b)
+/* With `keys` the key as well. */
+static void set_columns(struct building *b, bool keys)
 {
     const char *separator = " SET ";
     for (uint16_t i = 0; i < b->relation->column_count; i++) {
-        if (!is_settable(b, i))
+        const struct column *column = &b->relation->columns[i];
+        if (!is_settable(b, i) && !(keys && column->key && !column->identity_always))
             continue;
         text(b, separator);
         column_name(b, i);
@@ -217,6 +219,11 @@ static void set_new(struct building *b)
         parameter(b, false, i);
         separator = ", ";
     }
+}
+
+static void set_new(struct building *b)
+{
+    set_columns(b, false);
 }
 
 /* ON CONFLICT (key) DO UPDATE of the settable columns, with `own` also of those that no change
@@ -456,6 +463,28 @@ static void build_move(struct building *b)
     b->statement->tells = TELLS_INSERTED;
 }
 
+static void rekey(struct building *b)
+{
+    text(b, "UPDATE ");
+    only_table(b);
+    set_columns(b, true);
+    where_key(b, true);
+}
+
+static void build_rekey(struct building *b)
+{
+    if (!all_known(b)) {
+        rekey(b);
+        b->statement->tells = TELLS_MISSING;
+        return;
+    }
+    text(b, "WITH hit AS (");
+    rekey(b);
+    text(b, " RETURNING 1) ");
+    insert_unless_hit(b);
+    on_conflict(b, false);
+}
+
 static void build_delete(struct building *b)
 {
     text(b, "DELETE FROM ");
@@ -497,6 +526,7 @@ struct statement *statement_create(enum statement_kind kind, const struct relati
     static void (*const BUILD[])(struct building *) = {
         [STATEMENT_UPSERT] = build_upsert,       [STATEMENT_REPLACE] = build_replace,
         [STATEMENT_PATCH] = build_patch,         [STATEMENT_MOVE] = build_move,
+        [STATEMENT_REKEY] = build_rekey,
         [STATEMENT_DELETE] = build_delete,       [STATEMENT_INSERT] = build_insert,
         [STATEMENT_REPLACE_ROW] = build_replace_row,
         [STATEMENT_DELETE_ROW] = build_delete_row,

@@ -301,6 +301,8 @@ static bool begin_transaction(struct pg_table_writer *w, struct err *err)
 {
     struct buf sql = {0};
     buf_append_text(&sql, "BEGIN; ");
+    if (!w->config.use_replica_role)
+        buf_append_text(&sql, "SET CONSTRAINTS ALL DEFERRED; ");
     control_append_copier_lock(&sql, w->config.migration);
     bool ok = session_run(&w->session, sql.data, err);
     buf_free(&sql);

@@ -17,7 +17,7 @@
 
 struct asked_key;
 
-struct asked_keys { /* zeroed: nothing is known */
+struct asked_keys {          /* zeroed: nothing is known */
     struct asked_key *known; /* a hash by kinds and bytes; of those that wait too */
     struct asked_key **waiting;
     size_t waiting_count;

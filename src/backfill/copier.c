@@ -32,7 +32,12 @@
 #define CHUNK_ROWS_MOST (10U << 20)
 #define COUNT_EVERY 1024 /* rows between two looks at the stop, and two updates of the counters */
 
+#define AWAIT_FIRST (5 * USEC_PER_SEC) /* for the stream, with a snapshot open; then twice that */
+#define AWAIT_MOST (60 * USEC_PER_SEC)
+#define ORPHANS_MOST 3 /* readings of one chunk that a foreign key refuses */
+
 static const char DUPLICATE_KEY[] = "23505";
+static const char NO_PARENT[] = "23503";
 
 struct copier {
     struct copier_config config;
@@ -56,7 +61,7 @@ struct chunk_work {
     usec_t began;
     bool committing; /* COMMIT was sent, and no answer read */
     bool staged;
-    int clashes;
+    int clashes, orphans;
 };
 
 struct worker {
@@ -320,8 +325,8 @@ static bool wait_for_snapshot(struct worker *worker, enum snapshot_verdict verdi
     return leave;
 }
 
-/* Opens the lane's next chunk and takes its snapshot, waiting until one sees all it must. */
-static enum opened open_chunk(struct worker *worker, struct chunk_work *work, struct err *err)
+/* Opens the lane's next chunk and takes a snapshot that sees all it must. */
+static enum opened take_snapshot(struct worker *worker, struct chunk_work *work, struct err *err)
 {
     struct table_handoff *handoff = worker->copier->config.handoff;
     struct backoff backoff = backoff_between(COVER_FIRST, COVER_MOST);
@@ -360,6 +365,101 @@ static enum opened open_chunk(struct worker *worker, struct chunk_work *work, st
             return OPEN_FAILED;
         }
     }
+}
+
+/* The stream is to pass the chunk's snapshot, which is not held meanwhile. It does not go on while
+ * the workers are to keep off. */
+static bool let_stream_pass(struct worker *worker, const struct chunk_work *work,
+                            struct err *err)
+{
+    const struct copier *copier = worker->copier;
+    while (copier->config.beside_stream &&
+           counter_get(&copier->config.progress->applied) < work->record.lsn &&
+           !handoff_is_barred(copier->config.handoff, work->task->table)) {
+        if (stop_wait(copier->config.stop, clock_monotonic() + PASS_PAUSE) || leaving(copier))
+            return stopped(err);
+    }
+    return true;
+}
+
+/* Until the stream is where the snapshot is, but no longer than the patience, or into a pause. */
+static enum stream_verdict await_stream(struct worker *worker, const struct chunk_work *work,
+                                        usec_t patience, struct err *err)
+{
+    usec_t until = clock_monotonic() + patience;
+    for (;;) {
+        usec_t now = clock_monotonic();
+        usec_t look = now + HELD_PAUSE < until ? now + HELD_PAUSE : until;
+        enum stream_verdict verdict =
+            handoff_await(worker->copier->config.handoff, work->task->table, work->lane,
+                          work->record.lsn, look, err);
+        if (verdict != STREAM_BEHIND || look == until || held_back(worker->copier))
+            return verdict;
+    }
+}
+
+static void let_go(struct worker *worker, struct chunk_work *work)
+{
+    handoff_failed(worker->copier->config.handoff, work->task->table, work->lane);
+    worker->reader->ops->end(worker->reader);
+    free(work->record.snapshot);
+    work->record.snapshot = NULL;
+}
+
+/* The stream was not there in time: counted and told, once for a chunk. */
+static void tell_of_stream(struct worker *worker, const struct chunk_work *work, bool *ahead)
+{
+    if (*ahead)
+        return;
+    *ahead = true;
+    counter_add(&worker->copier->config.progress->copiers_ahead, 1);
+    log_event(LOG_INFO, "a copy waits for the stream, which is far behind",
+              log_text("schema", work->task->parts[0].source->schema),
+              log_text("table", work->task->parts[0].source->name));
+}
+
+/* A chunk of a table with parents waits for the stream before anything is read or written: so no
+ * lock at the target is held that the stream may wait for. The snapshot is held, and its locks at
+ * the source: so not for long, and when the stream is far behind it is let come nearer first. */
+static enum opened open_at_stream(struct worker *worker, struct chunk_work *work, bool *ahead,
+                                  struct err *err)
+{
+    const struct copier *copier = worker->copier;
+    usec_t patience = AWAIT_FIRST;
+    for (;;) {
+        enum opened opened = take_snapshot(worker, work, err);
+        if (opened != OPENED || !work->task->has_parents || !copier->config.beside_stream)
+            return opened;
+        switch (await_stream(worker, work, patience, err)) {
+        case STREAM_THERE:
+            work->began = clock_monotonic(); /* a wait says nothing of the chunk's size */
+            return OPENED;
+        case STREAM_FAILED:
+            let_go(worker, work);
+            return OPEN_FAILED;
+        case STREAM_BEHIND:
+            if (!held_back(copier))
+                tell_of_stream(worker, work, ahead);
+            patience = patience * 2 < AWAIT_MOST ? patience * 2 : AWAIT_MOST;
+            break;
+        case STREAM_STUCK:
+            break;
+        }
+        let_go(worker, work);
+        if (held_back(copier))
+            return OPEN_NOT;
+        if (!let_stream_pass(worker, work, err))
+            return OPEN_FAILED;
+    }
+}
+
+static enum opened open_chunk(struct worker *worker, struct chunk_work *work, struct err *err)
+{
+    bool ahead = false;
+    enum opened opened = open_at_stream(worker, work, &ahead, err);
+    if (ahead)
+        counter_add(&worker->copier->config.progress->copiers_ahead, (uint64_t)-1);
+    return opened;
 }
 
 static bool read_and_write(struct worker *worker, struct chunk_work *work, struct err *err)
@@ -445,21 +545,8 @@ static bool learn_outcome(struct worker *worker, struct chunk_work *work, bool *
     }
 }
 
-/* The stream is to pass the snapshot that clashed: then target and source are of one time. It
- * does not go on while the workers are to keep off. */
-static bool let_stream_pass(struct worker *worker, const struct chunk_work *work,
-                            struct err *err)
-{
-    const struct copier *copier = worker->copier;
-    while (counter_get(&copier->config.progress->applied) < work->record.lsn &&
-           !handoff_is_barred(copier->config.handoff, work->task->table)) {
-        if (stop_wait(copier->config.stop, clock_monotonic() + PASS_PAUSE) || leaving(copier))
-            return stopped(err);
-    }
-    return true;
-}
-
-/* A duplicate key: by the stage, then later, then as one chunk. True to try again. */
+/* A duplicate key: by the stage, then when the stream has passed the snapshot and both sides are
+ * of one time, then as one chunk. True to try again. */
 static bool resolve_clash(struct worker *worker, struct chunk_work *work, struct err *err)
 {
     struct copier *copier = worker->copier;
@@ -485,6 +572,21 @@ static bool resolve_clash(struct worker *worker, struct chunk_work *work, struct
     return false;
 }
 
+/* A row without its parent. The parents are copied, and the stream had come to the snapshot: it is
+ * no matter of time, unless the application writes the parent at the target. True to try again. */
+static bool resolve_orphan(struct worker *worker, struct chunk_work *work,
+                           struct backoff *backoff, struct err *err)
+{
+    if (++work->orphans < ORPHANS_MOST)
+        return (let_stream_pass(worker, work, err) &&
+                !pause_or_leave(worker->copier, backoff)) ||
+               stopped(err);
+    return err_remedy(err, "a row refers to one that is not at the target: an orphan at the source "
+                           "(`slackwater check` counts them), a parent that a rule leaves out, or "
+                           "one removed at the target. Mend it, or drop the constraint until the "
+                           "copy is complete; then run again");
+}
+
 /* What failed was rolled back, or is about to be. True to try again. */
 static bool recover(struct worker *worker, struct chunk_work *work, struct backoff *backoff,
                     struct err *err)
@@ -494,6 +596,8 @@ static bool recover(struct worker *worker, struct chunk_work *work, struct backo
         progress_failed(copier->config.progress, err);
     if (err->class == ERR_DATA && strcmp(err->sqlstate, DUPLICATE_KEY) == 0)
         return resolve_clash(worker, work, err);
+    if (err->class == ERR_DATA && strcmp(err->sqlstate, NO_PARENT) == 0)
+        return resolve_orphan(worker, work, backoff, err);
     if (err->class != ERR_RETRY)
         return false;
     counter_add(&copier->config.progress->retries, 1);

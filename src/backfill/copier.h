@@ -13,7 +13,10 @@
  * its table makes it go by a stage and an upsert (the application writes both sides); one in a
  * stage is a secondary key that chunks of different times clash in: the stream is let pass the
  * chunk's snapshot, and the chunk is read again. What repeats makes the table's copy begin anew
- * as one chunk (handoff.h). Other failures end the whole copy. */
+ * as one chunk (handoff.h). Other failures end the whole copy.
+ *
+ * Where the target enforces foreign keys a chunk waits for its parents' copies, and for the stream
+ * to come to its snapshot (handoff.h); a row that is refused all the same has no parent. */
 #ifndef BACKFILL_COPIER_H
 #define BACKFILL_COPIER_H
 
@@ -38,6 +41,7 @@ struct copy_task {
     uint32_t table; /* the run's index */
     const struct copy_key *key;
     bool chunked;      /* false: whole, however large */
+    bool has_parents;  /* its chunks are loaded when the stream has come to their snapshots */
     uint64_t rows;     /* about; 0: not known */
     uint64_t bytes;
     size_t part_count; /* at least 1 */

@@ -20,6 +20,7 @@ enum anew { ANEW_NOT, ANEW_CHUNKED, ANEW_WHOLE };
 
 struct copied_table {
     const struct copy_key *key;
+    const struct copy_parents *parents; /* NULL: none */
     struct lanes lanes;
     struct snapshot covers; /* what every chunk's snapshot must cover besides the slot's start */
     bool waits;         /* for another run */
@@ -49,6 +50,8 @@ struct table_handoff {
     pthread_cond_t changed;
     struct unseen unseen;
     uint64_t compares; /* how often what is kept at the target was looked at */
+    lsn_t reached;     /* all up to here is applied */
+    const struct batch *coming; /* owned by the apply thread: NULL, or what is being judged */
     bool given_up;
     bool reloading; /* the workers keep off every table */
 };
@@ -219,6 +222,32 @@ static enum stand stand_of(struct copied_table *t, const struct buf *key, xid_t 
     return STAND_UNDECIDED;
 }
 
+/* True if no transaction that the chunk's snapshot sees is to come: S may be of a time just before
+ * a commit that is already in the WAL. False also when that is not known. */
+static bool sees_none_of(const struct snapshot *snapshot, const struct batch *coming, lsn_t upto)
+{
+    for (uint32_t i = 0; i < coming->transaction_count; i++)
+        if (snapshot_sees_xid(snapshot, coming->transactions[i].xid))
+            return false;
+    return !coming->begins_open && coming->end_lsn >= upto;
+}
+
+/* Lock held. A change of this transaction is to wait for the lane's chunk. If that waits for the
+ * stream, one of them goes first. True: what is before the transaction. */
+static bool is_for_later(struct table_handoff *h, struct lane *lane, xid_t xid)
+{
+    if (lane->awaits == LSN_NONE || h->reached >= lane->awaits || h->coming == NULL)
+        return false;
+    if (h->coming->transactions[0].xid != xid)
+        return true;
+    if (sees_none_of(&lane->snapshot, h->coming, lane->awaits))
+        lane->awaits = LSN_NONE;
+    else
+        lane->stuck = true;
+    notify(h);
+    return false;
+}
+
 /* Lock held. */
 static bool judge_locked(struct table_handoff *h, uint32_t table, xid_t xid,
                          enum handoff_verdict *verdict, struct err *err)
@@ -240,6 +269,10 @@ static bool judge_locked(struct table_handoff *h, uint32_t table, xid_t xid,
             *verdict = HANDOFF_DROP;
             return true;
         case STAND_UNDECIDED:
+            if (is_for_later(h, lanes_find(&t->lanes, &h->key), xid)) {
+                *verdict = HANDOFF_LATER;
+                return true;
+            }
             if (!wait_for_change(h, err))
                 return false;
         }
@@ -296,6 +329,12 @@ struct truncation {
     bool undecided; /* in flight under a snapshot that does not see it */
 };
 
+static bool is_undecided(const struct lane *lane, xid_t xid)
+{
+    return lane->state == LANE_OPENING ||
+           (lane->state == LANE_READING && !snapshot_sees_xid(&lane->snapshot, xid));
+}
+
 static void weigh_lane(const struct lane *lane, xid_t xid, struct truncation *truncation)
 {
     for (size_t i = 0; i < lane->chunk_count; i++) {
@@ -305,9 +344,7 @@ static void weigh_lane(const struct lane *lane, xid_t xid, struct truncation *tr
         truncation->spares |= !sees;
     }
     truncation->keeps |= !lane->ended;
-    truncation->undecided |=
-        lane->state == LANE_OPENING ||
-        (lane->state == LANE_READING && !snapshot_sees_xid(&lane->snapshot, xid));
+    truncation->undecided |= is_undecided(lane, xid);
 }
 
 static struct truncation weigh(const struct lanes *lanes, xid_t xid)
@@ -316,6 +353,16 @@ static struct truncation weigh(const struct lanes *lanes, xid_t xid)
     for (size_t i = 0; i < lanes->count; i++)
         weigh_lane(&lanes->items[i], xid, &truncation);
     return truncation;
+}
+
+/* Lock held. */
+static bool truncate_is_for_later(struct table_handoff *h, struct lanes *lanes, xid_t xid)
+{
+    bool later = false;
+    for (size_t i = 0; i < lanes->count; i++)
+        if (is_undecided(&lanes->items[i], xid))
+            later |= is_for_later(h, &lanes->items[i], xid);
+    return later;
 }
 
 /* Lock held. The target can only be emptied as a whole: where rows must go and others stay or
@@ -329,6 +376,10 @@ static bool truncate_locked(struct table_handoff *h, uint32_t table, xid_t xid,
             return false;
         struct truncation truncation = weigh(&t->lanes, xid);
         if (truncation.undecided) {
+            if (truncate_is_for_later(h, &t->lanes, xid)) {
+                *verdict = HANDOFF_LATER;
+                return true;
+            }
             if (!wait_for_change(h, err))
                 return false;
             continue;
@@ -381,6 +432,19 @@ static const char *note(const struct handoff *handoff, struct arena *arena)
 
 /* ---- passing ---- */
 
+static void reached(struct handoff *handoff, lsn_t applied, const struct batch *coming)
+{
+    struct table_handoff *h = self(handoff);
+    if (h->config.parents == NULL || atomic_load(&h->complete))
+        return;
+    pthread_mutex_lock(&h->lock);
+    if (applied != LSN_NONE)
+        h->reached = applied;
+    h->coming = coming;
+    notify(h);
+    pthread_mutex_unlock(&h->lock);
+}
+
 /* Lock held. */
 static bool is_passed(struct copied_table *t, lsn_t durable, lsn_t applied)
 {
@@ -426,14 +490,40 @@ static bool is_settled(const struct handoff *handoff)
 
 /* ---- beginning anew ---- */
 
-/* Lock held. Chunks of one time cannot clash, and rows that the application wrote must not go. */
+static bool is_parent_of(const struct copied_table *child, uint32_t table)
+{
+    for (size_t i = 0; child->parents != NULL && i < child->parents->count; i++)
+        if (child->parents->tables[i] == table)
+            return true;
+    return false;
+}
+
+static bool any_loads(const struct lanes *lanes)
+{
+    for (size_t i = 0; i < lanes->count; i++)
+        if (lanes->items[i].loaded > 0 || lanes->items[i].at_stream)
+            return true;
+    return false;
+}
+
+/* Lock held. Then the stream has passed all snapshots of this one. */
+static bool has_children(const struct table_handoff *h, uint32_t table)
+{
+    for (size_t i = 0; i < h->count; i++)
+        if (is_parent_of(&h->tables[i], table) && any_loads(&h->tables[i].lanes))
+            return true;
+    return false;
+}
+
+/* Lock held. Chunks of one time cannot clash, and rows that the application wrote must not go, nor
+ * those that others refer to. */
 static bool want_whole(struct table_handoff *h, uint32_t table)
 {
     struct copied_table *t = &h->tables[table];
     if (t->anew != ANEW_NOT)
         return true;
     if (atomic_load(&t->passed) || t->lanes.count == 0 || t->lanes.plan.whole ||
-        t->lanes.plan.staged)
+        t->lanes.plan.staged || has_children(h, table))
         return false;
     t->anew = ANEW_WHOLE;
     notify(h);
@@ -662,10 +752,6 @@ static bool check_kept(struct table_handoff *h, struct err *err)
         return false;
     if (!lost)
         return true;
-    if (h->config.alone) {
-        err_set(err, ERR_CONFIG, "the target is back without chunks that it had committed");
-        return err_remedy(err, "run again: they are copied again, before the stream");
-    }
     log_event(LOG_WARN, "the target is back without chunks that it had committed",
               log_text("then", "they are copied again"));
     return reload(h, err);
@@ -705,6 +791,7 @@ static bool resume(struct handoff *handoff, struct err *err)
     if (atomic_load(&h->complete))
         return true;
     pthread_mutex_lock(&h->lock);
+    h->reached = LSN_NONE; /* it may go back */
     bool ok = check_kept(h, err);
     for (uint32_t i = 0; ok && i < h->count; i++)
         if (h->tables[i].anew != ANEW_NOT)
@@ -731,6 +818,21 @@ static enum claim claim_lane(struct lanes *lanes, uint32_t *found)
 }
 
 /* Lock held. */
+static bool is_loaded(const struct copied_table *t)
+{
+    return t->anew == ANEW_NOT && (t->finished || lanes_all_ended(&t->lanes));
+}
+
+/* Lock held. */
+static bool may_begin(const struct table_handoff *h, const struct copied_table *t)
+{
+    for (size_t i = 0; t->parents != NULL && i < t->parents->count; i++)
+        if (!is_loaded(&h->tables[t->parents->tables[i]]))
+            return false;
+    return !is_barred(h, t);
+}
+
+/* Lock held. */
 static enum claim claim_locked(const struct table_handoff *h, struct copied_table *t,
                                uint32_t *lane)
 {
@@ -738,6 +840,8 @@ static enum claim claim_locked(const struct table_handoff *h, struct copied_tabl
         return CLAIM_BUSY;
     if (t->finished)
         return CLAIM_DONE;
+    if (!may_begin(h, t))
+        return CLAIM_BUSY;
     if (t->lanes.count == 0) {
         t->planning = true;
         return CLAIM_PLAN;
@@ -828,7 +932,7 @@ bool handoff_open(struct table_handoff *handoff, uint32_t table, uint32_t lane,
     struct copied_table *t = &handoff->tables[table];
     pthread_mutex_lock(&handoff->lock);
     const struct lane *l = &t->lanes.items[lane];
-    bool open = !is_barred(handoff, t) && !l->ended && l->state == LANE_REST;
+    bool open = may_begin(handoff, t) && !l->ended && l->state == LANE_REST;
     if (open) {
         t->lanes.items[lane].state = LANE_OPENING;
         unseen_copy(&handoff->unseen, &t->lanes.items[lane].required);
@@ -843,6 +947,8 @@ bool handoff_open(struct table_handoff *handoff, uint32_t table, uint32_t lane,
 static void close_chunk(struct table_handoff *h, struct lane *lane)
 {
     lane->state = LANE_REST;
+    lane->awaits = LSN_NONE;
+    lane->stuck = lane->at_stream = false;
     snapshot_free(&lane->snapshot);
     unseen_clear(&lane->required);
     notify(h);
@@ -880,6 +986,35 @@ enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table
         snapshot_free(&parsed);
         close_chunk(handoff, l);
     }
+    pthread_mutex_unlock(&handoff->lock);
+    return verdict;
+}
+
+/* Lock held. */
+static enum stream_verdict await_locked(struct table_handoff *h, const struct copied_table *t,
+                                        struct lane *lane, usec_t until, struct err *err)
+{
+    while (lane->awaits != LSN_NONE && h->reached < lane->awaits) {
+        if (lane->stuck || !may_begin(h, t))
+            return STREAM_STUCK;
+        if (clock_monotonic() >= until)
+            return STREAM_BEHIND;
+        if (!wait_for_change(h, err))
+            return STREAM_FAILED;
+    }
+    lane->awaits = LSN_NONE;
+    lane->at_stream = may_begin(h, t);
+    return lane->at_stream ? STREAM_THERE : STREAM_STUCK;
+}
+
+enum stream_verdict handoff_await(struct table_handoff *handoff, uint32_t table, uint32_t lane,
+                                  lsn_t lsn, usec_t until, struct err *err)
+{
+    struct copied_table *t = &handoff->tables[table];
+    pthread_mutex_lock(&handoff->lock);
+    t->lanes.items[lane].awaits = lsn;
+    notify(handoff); /* a change may wait for it already */
+    enum stream_verdict verdict = await_locked(handoff, t, &t->lanes.items[lane], until, err);
     pthread_mutex_unlock(&handoff->lock);
     return verdict;
 }
@@ -935,6 +1070,7 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
         .resume = resume,
         .goes_on = goes_on,
         .still_kept = still_kept,
+        .reached = reached,
         .passed_by = table_passed,
         .foresee = foresee,
         .judge = judge,
@@ -956,6 +1092,7 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
     for (size_t i = 0; ok && i < h->count; i++) {
         h->tables[i].read_to = config->started_at;
         h->tables[i].waits = config->waits != NULL && config->waits[i];
+        h->tables[i].parents = config->parents == NULL ? NULL : &config->parents[i];
         ok = load_table(&h->tables[i], &config->keys[i], &config->copies[i], config->applied,
                         err) ||
              err_wrap(err, "what is kept of table %zu's copy", i);

@@ -30,6 +30,13 @@
  * its xid before that commit, so before N. It is kept with the copy, for a restart. Its price
  * is the slot's own: it waits for the transactions that are open at the source.
  *
+ * Where the target enforces foreign keys (`parents`), no chunk of a table is opened before all
+ * chunks of its parents are loaded, and it is read and loaded when the stream has applied exactly
+ * what its S sees: then its rows and their parents are of one time, for a change of its rows that
+ * S does not see waits for the chunk. A chunk that waits for the stream, and a stream that waits
+ * for the chunk, would wait for ever: so the transactions before the change are committed first
+ * (LATER), and if S sees a later one, the chunk gives way and takes a new S.
+ *
  * A table is passed when all chunks are loaded and the stream is durably past the last S, by a
  * commit that came behind the last chunk: a target that comes back without the chunk comes back
  * without that commit, and is behind what the source was told. The
@@ -45,6 +52,7 @@
 #define BACKFILL_HANDOFF_H
 
 #include "backfill/snapshot.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/stop.h"
 #include "pipeline/handoff.h"
@@ -52,6 +60,12 @@
 #include "pipeline/table_copy.h"
 
 struct table_handoff;
+
+/* The tables that must be copied before a table. */
+struct copy_parents {
+    size_t count;
+    uint32_t *tables; /* owned */
+};
 
 struct handoff_config {
     size_t table_count;
@@ -63,8 +77,8 @@ struct handoff_config {
     /* The source's position now: the last run has read no row again past it. */
     lsn_t started_at;
     const bool *waits; /* by table: not to be copied in this run; NULL: none; borrowed */
+    const struct copy_parents *parents; /* by table; NULL: none; borrowed */
     struct key_places *places; /* the apply thread's; NULL: no key's order is asked; borrowed */
-    bool alone; /* the copy is over before the stream begins: nothing can be copied again */
     const struct stop *stop;
     /* Called in resume(). Empties the table at the target (table_writer_ops.reset). */
     bool (*reset)(void *context, uint32_t table, bool whole, struct err *err);
@@ -147,6 +161,12 @@ enum snapshot_verdict {
  * closed again, and a newer one is needed. BAD: err is set. */
 enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table, uint32_t lane,
                                    const char *snapshot, struct err *err);
+/* Waits until the stream has applied all that the chunk's snapshot sees, that is all up to lsn,
+ * and no later than `until`. STUCK: it cannot come there, or the table is not to be copied now:
+ * the caller lets go of the chunk (handoff_failed()). */
+enum stream_verdict { STREAM_THERE, STREAM_BEHIND, STREAM_STUCK, STREAM_FAILED };
+enum stream_verdict handoff_await(struct table_handoff *handoff, uint32_t table, uint32_t lane,
+                                  lsn_t lsn, usec_t until, struct err *err);
 /* The chunk is committed at the target, or surely not. While that is not known neither is said,
  * and changes of its rows wait; so they do when loaded() fails.
  *

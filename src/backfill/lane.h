@@ -44,6 +44,9 @@ struct lane {
     struct snapshot snapshot; /* of the chunk in flight */
     struct unseen required;   /* what that must see */
     uint64_t compares;        /* the handoff's, when it was taken */
+    lsn_t awaits;             /* the chunk in flight waits for the stream; LSN_NONE: it does not */
+    bool stuck;               /* the stream cannot come there without its end */
+    bool at_stream;           /* the stream has come there */
 };
 
 struct lanes {

@@ -73,26 +73,47 @@ static bool refuse_shared(const struct pg_target_table *target, struct err *err)
                            "begin the migration anew");
 }
 
-static bool is_parent(const struct migration *m, const struct catalog_table *table)
+/* True if all that goes to the target table is copied late. *ours: something does. */
+static bool is_late(const struct migration *m, const bool *redo, const struct catalog_table *table,
+                    bool *ours)
 {
-    for (size_t i = 0; i < m->target_catalog->table_count; i++) {
-        const struct catalog_table *child = &m->target_catalog->tables[i];
-        for (uint16_t k = 0; k < child->foreign_key_count; k++)
-            if (child->foreign_keys[k].parent_oid == table->oid)
-                return true;
+    bool late = true;
+    *ours = false;
+    for (size_t i = 0; i < m->table_count; i++) {
+        if (m->targets[i].table != table)
+            continue;
+        *ours = true;
+        late = late && (redo[m->targets[i].source] || m->joining[m->targets[i].source]);
     }
-    return false;
+    return *ours && late;
 }
 
-/* Its rows would be of another time than those of the tables that they refer to. */
-static bool refuse_enforced(const struct pg_target_table *target, struct err *err)
+static bool refuse_enforced(const struct pg_target_table *parent,
+                            const struct catalog_table *child, bool redo, struct err *err)
 {
     err_set(err, ERR_CONFIG,
-            "foreign keys of target table %s.%s are enforced for what slackwater writes: it "
-            "cannot be copied by itself in a migration under way",
-            target->table->schema, target->table->name);
-    return err_remedy(err, "GRANT SET ON PARAMETER session_replication_role to the target's role, "
-                           "or use a superuser");
+            "target table %s.%s refers to %s.%s, and foreign keys are enforced for what slackwater "
+            "writes: the one cannot be copied while the other has rows",
+            child->schema, child->name, parent->table->schema, parent->table->name);
+    return err_remedy(err, "%sGRANT SET ON PARAMETER session_replication_role to the target's "
+                           "role, or use a superuser",
+                      redo ? "name both with --redo, or " : "");
+}
+
+/* Rows of a table that others refer to cannot be taken away, nor come after those. */
+static bool check_children(const struct migration *m, const bool *redo,
+                           const struct pg_target_table *parent, struct err *err)
+{
+    bool emptied = redo[parent->source];
+    for (size_t i = 0; i < m->target_catalog->table_count; i++) {
+        const struct catalog_table *child = &m->target_catalog->tables[i];
+        bool ours;
+        for (uint16_t k = 0; k < child->foreign_key_count; k++)
+            if (child->foreign_keys[k].parent_oid == parent->table->oid &&
+                child != parent->table && !is_late(m, redo, child, &ours) && (ours || emptied))
+                return refuse_enforced(parent, child, emptied, err);
+    }
+    return true;
 }
 
 static bool check_late_copies(const struct migration *m, const bool *redo, struct err *err)
@@ -104,8 +125,8 @@ static bool check_late_copies(const struct migration *m, const bool *redo, struc
             continue;
         if (redo[target->source] && target->shared)
             return refuse_shared(target, err);
-        if (enforced && (target->table->foreign_key_count > 0 || is_parent(m, target->table)))
-            return refuse_enforced(target, err);
+        if (enforced && !check_children(m, redo, target, err))
+            return false;
     }
     return true;
 }

@@ -258,11 +258,12 @@ static bool is_large(const struct migration *m, const struct catalog_table *tabl
            rows > within(config->max_rows_per_second, config->chunk_time, config->chunk_rows);
 }
 
-/* Small tables, those without a usable key, and all where foreign keys are enforced (their rows
- * must all be of one time) go whole. */
+/* Small tables and those without a usable key go whole. So do those whose rows refer to rows of
+ * their own, where that is enforced: no order of chunks would have every parent in time, but keys
+ * are checked at the end of a statement, and one COPY brings them all. */
 static bool goes_in_chunks(const struct migration *m, const struct copy_tasks *tasks, size_t i)
 {
-    return !tasks->enforced && copy_key_usable(&tasks->keys[i]) &&
+    return copy_key_usable(&tasks->keys[i]) && !m->references.own[i] &&
            is_large(m, m->chain->sources[i].table);
 }
 
@@ -279,6 +280,7 @@ static void list_tasks(const struct migration *m, const bool *wanted, const int 
             (struct copy_task){.table = (uint32_t)i,
                                .key = &tasks->keys[i],
                                .chunked = goes_in_chunks(m, tasks, i),
+                               .has_parents = m->references.parents[i].count > 0,
                                .rows = rows_about(source->table),
                                .bytes = (uint64_t)source->table->bytes,
                                .part_count = source->table_count,
@@ -294,10 +296,10 @@ void copy_tasks_make(const struct migration *migration, const bool *wanted,
     *tasks = (struct copy_tasks){
         .tasks = mem_zero(migration->source_count + 1, sizeof *tasks->tasks),
         .parts = mem_zero(migration->table_count + 1, sizeof *tasks->parts),
-        .enforced = !migration->target_catalog->can_set_replica_role,
     };
     find_keys(migration, tasks);
-    if (tasks->enforced || migration->config->backfill_order == COPY_PARENTS_FIRST)
+    if (!migration->target_catalog->can_set_replica_role ||
+        migration->config->backfill_order == COPY_PARENTS_FIRST)
         find_levels(migration, levels);
     list_tasks(migration, wanted, levels, tasks);
     free(levels);

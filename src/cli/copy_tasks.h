@@ -15,9 +15,6 @@ struct copy_tasks {
     struct copy_part *parts;  /* by the chain's tables */
     struct copy_key *keys;    /* by source table */
     struct copy_key_column *key_columns;
-    /* The target's foreign keys are enforced while slackwater writes: parents come first, one
-     * table at a time, and the stream begins after the copy. */
-    bool enforced;
 };
 
 /* The key columns of every source table, and the tasks for those that `wanted` says. */

@@ -149,6 +149,26 @@ static void describe_targets(struct migration *m)
     }
 }
 
+/* No table of a circle can be the first: each chunk is a transaction, and constraints are deferred
+ * to its end at most. A copy that is complete has no more to fear. */
+static void look_at_circles(struct migration *m, bool backfill)
+{
+    bool reported = false;
+    for (size_t i = 0; !reported && i < m->source_count; i++) {
+        char *circle = backfill && (migration_is_fresh(m) || m->joining[i])
+                           ? references_circle(m, i)
+                           : NULL;
+        reported = circle != NULL;
+        if (reported)
+            findings_addf(&m->findings, "target.reference_circle", SEVERITY_BREAKING,
+                          m->source_names[i], REFERENCES_CIRCLE_FIX,
+                          "foreign keys of the target are enforced for replicated rows and go in a "
+                          "circle: %s",
+                          circle);
+        free(circle);
+    }
+}
+
 static json_t *claim_of(const struct bound_table *table)
 {
     char *target = ident_display(table->target->schema, table->target->name);
@@ -289,7 +309,11 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     describe_sources(m);
     describe_targets(m);
     describe_claims(m);
-    return find_joining(m, err) && try_lookups(m, err) &&
+    references_make(m, &m->references);
+    if (!find_joining(m, err))
+        return false;
+    look_at_circles(m, backfill);
+    return try_lookups(m, err) &&
            claim_check(&m->target, m->config->migration, m->claims, &m->findings, err) &&
            look_at_tables(m, &servers, err) &&
            (!(migration_is_fresh(m) || m->joining_count > 0) ||
@@ -315,6 +339,7 @@ void migration_close(struct migration *migration)
     free_texts(migration->owner_conditions, migration->table_count);
     free_texts(migration->source_names, migration->source_count);
     free(migration->claims);
+    references_free(&migration->references);
     free(migration->targets);
     free(migration->slot_tables);
     free(migration->joining);

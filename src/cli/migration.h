@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/stop.h"
 #include "cli/config.h"
+#include "cli/references.h"
 #include "postgres/control.h"
 #include "postgres/session.h"
 #include "postgres/sink.h"
@@ -45,6 +46,7 @@ struct migration {
     char **owner_conditions;
     char *claims; /* of the target's rows (postgres/claim.h) */
     bool insert_only; /* some table is */
+    struct references references;
 };
 
 /* Connects to both sides and reads the catalogs and the control tables. */

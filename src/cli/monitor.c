@@ -434,6 +434,8 @@ static void fill_waits(const struct monitor *m, struct status *status)
     status_wait(status, WAIT_OPEN_TRANSACTIONS,
                 counter_get(&m->config.progress->waiting_for_ends) > 0,
                 "transactions are open at the source that began before the copy");
+    status_wait(status, WAIT_STREAM, counter_get(&m->config.progress->copiers_ahead) > 0,
+                "the stream is far behind, and rows wait for those that they refer to");
     for (enum backfill_wait wait = 0; wait < BACKFILL_WAITS; wait++)
         if (m->handoff == NULL || handoff_all_copied(m->handoff))
             status_wait(status, wait, false, "");

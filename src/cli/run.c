@@ -240,11 +240,6 @@ static void know_source(struct run *run)
     run->continuity.database = control->source_database;
 }
 
-static bool runs_beside_stream(const struct run *run)
-{
-    return !run->tasks.enforced && !run->invocation->options->no_stream;
-}
-
 static struct table_writer *make_writer_until(struct run *run, const struct stop *stop)
 {
     return pg_table_writer_create(&(struct pg_writer_config){
@@ -256,7 +251,7 @@ static struct table_writer *make_writer_until(struct run *run, const struct stop
         .sources = (const char *const *)run->migration.source_names,
         .use_replica_role = run->migration.target_catalog->can_set_replica_role,
         .defer_indexes = run->config->defer_indexes,
-        .alone = !runs_beside_stream(run),
+        .alone = run->invocation->options->no_stream,
         .stop = stop,
     });
 }
@@ -419,16 +414,26 @@ static bool redo_table(struct run *run, struct table_writer *writer, uint32_t i,
     return ok;
 }
 
+/* Tables go before those that they refer to. */
+static bool redo_in_order(struct run *run, struct table_writer *writer, const char *covers,
+                          struct err *err)
+{
+    const struct references *references = &run->migration.references;
+    for (int level = references->deepest; level >= -1; level--)
+        for (uint32_t i = 0; i < run->migration.source_count; i++)
+            if (run->choice.redo[i] && references->levels[i] == level &&
+                !redo_table(run, writer, i, covers, err))
+                return false;
+    return true;
+}
+
 /* The stream is at rest: what it has applied is known, and all of it has begun by now. */
 static bool redo_tables(struct run *run, struct err *err)
 {
     struct migration *m = &run->migration;
     struct table_writer *writer = make_writer_until(run, m->stop);
     char *covers = NULL;
-    bool ok = probe_begun(&m->source, &covers, err);
-    for (uint32_t i = 0; ok && i < m->source_count; i++)
-        if (run->choice.redo[i])
-            ok = redo_table(run, writer, i, covers, err);
+    bool ok = probe_begun(&m->source, &covers, err) && redo_in_order(run, writer, covers, err);
     free(covers);
     writer->ops->destroy(writer);
     return ok;
@@ -464,6 +469,61 @@ static bool warn_of_emptied(struct run *run, struct err *err)
     return true;
 }
 
+/* ---- what can be copied ---- */
+
+static bool refuse_circle(const struct run *run, size_t table, struct err *err)
+{
+    char *circle = references_circle(&run->migration, table);
+    if (circle == NULL)
+        return true;
+    err_set(err, ERR_CONFIG,
+            "%s cannot be copied: foreign keys of the target are enforced for what slackwater "
+            "writes and go in a circle: %s",
+            run->migration.source_names[table], circle);
+    free(circle);
+    return err_remedy(err, REFERENCES_CIRCLE_FIX);
+}
+
+static bool is_to_copy(const struct run *run, size_t table)
+{
+    return run->copies[table].needed && !run->copies[table].finished;
+}
+
+/* Rows that refer to others come after those, and when the stream has brought what came with
+ * them: with no stream, or without the others, the copy would wait for ever. */
+static bool check_parents(const struct run *run, size_t table, struct err *err)
+{
+    const struct migration *m = &run->migration;
+    const struct copy_parents *parents = &m->references.parents[table];
+    for (size_t i = 0; i < parents->count; i++) {
+        uint32_t parent = parents->tables[i];
+        if (!is_to_copy(run, parent) || !run->choice.left_out[parent])
+            continue;
+        err_set(err, ERR_CONFIG,
+                "--backfill-only: rows of %s refer to %s, which is not copied, and foreign keys "
+                "of the target are enforced for what slackwater writes",
+                m->source_names[table], m->source_names[parent]);
+        return err_remedy(err, "name both with --backfill-only");
+    }
+    if (parents->count == 0 || !run->invocation->options->no_stream)
+        return true;
+    err_set(err, ERR_CONFIG,
+            "--no-stream: rows of %s refer to other tables, and foreign keys of the target are "
+            "enforced for what slackwater writes: rows that are written meanwhile come by the "
+            "stream",
+            m->source_names[table]);
+    return err_remedy(err, "run with the stream; --until-caught-up ends it");
+}
+
+static bool check_copies(const struct run *run, struct err *err)
+{
+    for (size_t i = 0; i < run->migration.source_count; i++)
+        if (is_to_copy(run, i) && !run->choice.left_out[i] &&
+            (!refuse_circle(run, i, err) || !check_parents(run, i, err)))
+            return false;
+    return true;
+}
+
 /* Begins or resumes, and learns what is copied. */
 static bool establish(struct run *run, struct err *err)
 {
@@ -483,7 +543,7 @@ static bool establish(struct run *run, struct err *err)
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&
            probe_insert_position(&m->source, &run->started_at, err) &&
            (run->invocation->options->redo.count == 0 || redo_tables(run, err)) &&
-           load_copies(run, err) && warn_of_emptied(run, err) &&
+           load_copies(run, err) && check_copies(run, err) && warn_of_emptied(run, err) &&
            deferred_index_any(&m->target, run->config->migration, &run->indexes_left, err) &&
            probe_position(&m->source, &run->began_at, err);
 }
@@ -570,8 +630,9 @@ static bool make_handoff(struct run *run, struct err *err)
         .applied = run->migration.control.applied,
         .started_at = run->started_at,
         .waits = run->choice.left_out,
+        .parents = run->migration.references.deepest > 0 ? run->migration.references.parents
+                                                         : NULL,
         .places = run->key_places,
-        .alone = !runs_beside_stream(run),
         .stop = run->migration.stop,
         .reset = reset_copy,
         .load = load_kept_copies,
@@ -609,10 +670,10 @@ static bool start_copier(struct run *run, struct err *err)
         .task_count = run->tasks.count,
         .tasks = run->tasks.tasks,
         .handoff = run->handoff,
-        .beside_stream = runs_beside_stream(run),
+        .beside_stream = !run->invocation->options->no_stream,
         .builds_indexes = run->config->defer_indexes || run->indexes_left,
         .build_from = run->began_at,
-        .workers = run->tasks.enforced ? 1 : run->config->backfill_workers,
+        .workers = run->config->backfill_workers,
         .chunk_rows = (uint64_t)run->config->chunk_rows,
         .chunk_time = run->config->chunk_time,
         .transform = run->transform,
@@ -625,15 +686,15 @@ static bool start_copier(struct run *run, struct err *err)
         .make_writer = make_writer,
         .context = run,
     };
-    if (handoff_all_copied(run->handoff) && !runs_beside_stream(run))
+    if (handoff_all_copied(run->handoff) && !config.beside_stream)
         return true;
     log_event(LOG_INFO, "backfill begins", log_uint("tables", run->tasks.count),
               log_uint("workers", (uint64_t)config.workers));
     return copier_start(&config, &run->copier, err);
 }
 
-/* Before the stream, where it cannot run beside it. */
-static bool copy_first(struct run *run, struct err *err)
+/* Without the stream. */
+static bool copy_alone(struct run *run, struct err *err)
 {
     while (run->copier != NULL && !copier_is_done(run->copier)) {
         if (stop_wait(run->migration.stop, clock_monotonic() + COPY_TICK))
@@ -650,10 +711,10 @@ static bool backfill(struct run *run, struct err *err)
     make_tasks(run);
     if (!make_handoff(run, err) || !start_governor(run, err) || !start_copier(run, err))
         return false;
-    if (runs_beside_stream(run))
+    if (!run->invocation->options->no_stream)
         return true;
     monitor_set_stage(run->monitor, STAGE_BACKFILL);
-    return copy_first(run, err);
+    return copy_alone(run, err);
 }
 
 static bool copy_has_failed(void *context, struct err *err)

@@ -60,6 +60,8 @@ const char *backfill_wait_name(enum backfill_wait wait)
         return "commits";
     case WAIT_OPEN_TRANSACTIONS:
         return "open_transactions";
+    case WAIT_STREAM:
+        return "stream";
     case BACKFILL_WAITS:
         break;
     }

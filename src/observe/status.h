@@ -42,6 +42,7 @@ enum backfill_wait {
     WAIT_RATE_LIMIT,     /* rows or bytes a second */
     WAIT_COMMITS,        /* the stream has brought commits that new snapshots do not see yet */
     WAIT_OPEN_TRANSACTIONS, /* that must end before a copy begins */
+    WAIT_STREAM,         /* it is far behind, and chunks are loaded at its position */
     BACKFILL_WAITS
 };
 

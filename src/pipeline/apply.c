@@ -36,8 +36,27 @@ static bool is_judged(const struct stream *stream, uint32_t table)
            !stream->handoff->ops->passed_by(stream->handoff, table);
 }
 
+/* A verdict was given; true if it is one to act upon now. */
+static bool is_now(struct applier *applier, const struct change *change,
+                   enum handoff_verdict verdict, struct err *err)
+{
+    if (verdict != HANDOFF_LATER)
+        return true;
+    applier->later = change->transaction;
+    return err_set(err, ERR_RETRY, "what is before its transaction is to be committed first");
+}
+
+static bool judge_row(struct applier *applier, uint32_t table, xid_t xid,
+                      const struct change *change, const struct row *image,
+                      enum handoff_verdict *verdict, struct err *err)
+{
+    struct handoff *handoff = applier->stream->handoff;
+    return handoff->ops->judge(handoff, table, xid, change->relation, image, verdict, err) &&
+           is_now(applier, change, *verdict, err);
+}
+
 /* A truncation without the tables whose copy holds it already, or will. */
-static bool judge_truncation(const struct applier *applier, const struct change *change,
+static bool judge_truncation(struct applier *applier, const struct change *change,
                              xid_t xid, struct change *rest, struct err *err)
 {
     const struct stream *stream = applier->stream;
@@ -49,7 +68,9 @@ static bool judge_truncation(const struct applier *applier, const struct change 
         uint32_t table = stream->transform->ops->source(stream->transform, relation);
         enum handoff_verdict verdict = HANDOFF_APPLY;
         if (is_judged(stream, table) &&
-            !stream->handoff->ops->judge_truncate(stream->handoff, table, xid, &verdict, err))
+            !(stream->handoff->ops->judge_truncate(stream->handoff, table, xid, &verdict,
+                                                   err) &&
+              is_now(applier, change, verdict, err)))
             return false;
         if (verdict == HANDOFF_APPLY)
             rest->relations[rest->relation_count++] = relation;
@@ -77,18 +98,17 @@ static void complete_new(struct arena *arena, struct change *change)
 }
 
 /* An update is judged where the row was and where it is: two chunks, if its key changed. */
-static bool judge_update(const struct applier *applier, uint32_t table, xid_t xid,
+static bool judge_update(struct applier *applier, uint32_t table, xid_t xid,
                          struct change *rest, bool *dropped, struct err *err)
 {
-    struct handoff *handoff = applier->stream->handoff;
     enum handoff_verdict from;
     enum handoff_verdict to;
     complete_new(&applier->writes->arena, rest);
-    if (!handoff->ops->judge(handoff, table, xid, rest->relation, &rest->new, &to, err))
+    if (!judge_row(applier, table, xid, rest, &rest->new, &to, err))
         return false;
     from = to;
     if (rest->old_image != OLD_NONE &&
-        !handoff->ops->judge(handoff, table, xid, rest->relation, &rest->old, &from, err))
+        !judge_row(applier, table, xid, rest, &rest->old, &from, err))
         return false;
     *dropped = from == HANDOFF_DROP && to == HANDOFF_DROP;
     rest->unsure = rest->old_image != OLD_NONE;
@@ -106,13 +126,12 @@ static bool judge_update(const struct applier *applier, uint32_t table, xid_t xi
 }
 
 /* *rest: what of the change the target must get; nothing if *dropped. */
-static bool judge_change(const struct applier *applier, uint32_t table, xid_t xid,
+static bool judge_change(struct applier *applier, uint32_t table, xid_t xid,
                          struct change *rest, bool *dropped, struct err *err)
 {
-    struct handoff *handoff = applier->stream->handoff;
     enum handoff_verdict verdict = HANDOFF_APPLY;
     *dropped = false;
-    if (rest->kind == CHANGE_TRUNCATE && handoff != NULL) {
+    if (rest->kind == CHANGE_TRUNCATE && applier->stream->handoff != NULL) {
         struct change whole = *rest;
         bool ok = judge_truncation(applier, &whole, xid, rest, err);
         *dropped = rest->relation_count == 0 && table != UINT32_MAX;
@@ -123,7 +142,7 @@ static bool judge_change(const struct applier *applier, uint32_t table, xid_t xi
     if (rest->kind == CHANGE_UPDATE)
         return judge_update(applier, table, xid, rest, dropped, err);
     const struct row *image = rest->kind == CHANGE_DELETE ? &rest->old : &rest->new;
-    bool ok = handoff->ops->judge(handoff, table, xid, rest->relation, image, &verdict, err);
+    bool ok = judge_row(applier, table, xid, rest, image, &verdict, err);
     *dropped = verdict == HANDOFF_DROP;
     return ok;
 }
@@ -214,6 +233,17 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     return true;
 }
 
+/* Of what is before an open target transaction's first transaction nothing new is known. */
+static void announce(const struct stream *stream, const struct batch *batch)
+{
+    bool known = batch->transaction_count > 0 && !batch->begins_open &&
+                 batch->transactions[0].end_lsn != LSN_NONE;
+    if (stream->handoff != NULL)
+        stream->handoff->ops->reached(stream->handoff,
+                                      known ? batch->transactions[0].end_lsn - 1 : LSN_NONE,
+                                      batch);
+}
+
 /* So that what judging takes is got for the batch at once. */
 static void foresee_batch(const struct stream *stream, const struct batch *batch)
 {
@@ -236,6 +266,8 @@ static void foresee_batch(const struct stream *stream, const struct batch *batch
 static bool transform_batch(struct applier *applier, const struct batch *batch, struct err *err)
 {
     struct batch *writes = applier->writes;
+    applier->later = 0;
+    announce(applier->stream, batch);
     batch_reset(writes);
     memset(applier->tally, 0,
            (applier->stream->progress->table_count + 1) * sizeof *applier->tally);
@@ -297,6 +329,9 @@ static void publish_commit(struct applier *applier, const struct batch *batch)
 {
     const struct stream *stream = applier->stream;
     publish_tally(applier);
+    if (stream->handoff != NULL)
+        stream->handoff->ops->reached(
+            stream->handoff, batch->ends_open ? LSN_NONE : batch->end_lsn, NULL);
     if (batch->end_lsn == LSN_NONE)
         return;
     const struct transaction *last = NULL;
@@ -408,23 +443,26 @@ static bool apply_whole(struct applier *applier, const struct batch *batch, stru
     return true;
 }
 
-/* One transaction of the batch as a batch of its own, over the same memory. */
-static struct batch view_of(struct batch *batch, uint32_t index)
+/* Some transactions of the batch, of which it has more or none before, as a batch of their own over
+ * the same memory. In order, and each once. */
+static struct batch view_of(const struct batch *batch, uint32_t first, uint32_t count)
 {
-    bool last = index + 1 == batch->transaction_count;
-    struct transaction *transaction = &batch->transactions[index];
-    uint32_t first = transaction->first_change;
-    uint32_t end = last ? batch->change_count : transaction[1].first_change;
-    for (uint32_t i = first; i < end; i++)
-        batch->changes[i].transaction = 0;
-    transaction->first_change = 0;
+    bool last = first + count == batch->transaction_count;
+    struct transaction *transactions = &batch->transactions[first];
+    uint32_t from = transactions->first_change;
+    uint32_t end = last ? batch->change_count : transactions[count].first_change;
+    for (uint32_t i = from; i < end; i++)
+        batch->changes[i].transaction -= first;
+    for (uint32_t i = 0; i < count; i++)
+        transactions[i].first_change -= from;
     return (struct batch){
-        .changes = batch->changes + first,
-        .change_count = end - first,
-        .transactions = transaction,
-        .transaction_count = 1,
+        .changes = batch->changes + from,
+        .change_count = end - from,
+        .transactions = transactions,
+        .transaction_count = count,
+        .begins_open = first == 0 && batch->begins_open,
         .ends_open = last && batch->ends_open,
-        .end_lsn = last ? batch->end_lsn : transaction->end_lsn,
+        .end_lsn = last ? batch->end_lsn : transactions[count - 1].end_lsn,
     };
 }
 
@@ -439,7 +477,7 @@ static bool apply_one_by_one(struct applier *applier, struct batch *batch, struc
     if (!chunks_are_kept(stream, err))
         return false;
     for (uint32_t i = 0; i < batch->transaction_count; i++) {
-        struct batch view = view_of(batch, i);
+        struct batch view = view_of(batch, i, 1);
         if (!apply_whole(applier, &view, err))
             return false;
     }
@@ -461,10 +499,12 @@ static void consider_clash(const struct applier *applier, struct err *err)
         err->class = ERR_RETRY;
 }
 
-bool applier_apply(struct applier *applier, struct batch *batch, struct err *err)
+static bool apply_batch(struct applier *applier, struct batch *batch, struct err *err)
 {
     if (apply_whole(applier, batch, err))
         return true;
+    if (applier->later > 0)
+        return false;
     if (err->class != ERR_DATA || batch->begins_open || batch->transaction_count < 2) {
         consider_clash(applier, err);
         return false;
@@ -475,6 +515,21 @@ bool applier_apply(struct applier *applier, struct batch *batch, struct err *err
         return true;
     consider_clash(applier, err);
     return false;
+}
+
+bool applier_apply(struct applier *applier, struct batch *batch, struct err *err)
+{
+    struct batch rest = *batch; /* its memory stays the batch's */
+    while (!apply_batch(applier, &rest, err)) {
+        uint32_t later = applier->later;
+        if (later == 0)
+            return false;
+        struct batch before = view_of(&rest, 0, later);
+        if (!applier_apply(applier, &before, err))
+            return false;
+        rest = view_of(&rest, later, rest.transaction_count - later);
+    }
+    return true;
 }
 
 bool applier_flushed(struct applier *applier, struct err *err)

@@ -11,6 +11,7 @@ struct applier {
     struct table_counters *tally; /* per table, of the batch in work */
     lsn_t durable;
     bool open; /* the sink's target transaction is open: the next batch continues it */
+    uint32_t later; /* the batch's transaction that those before must be committed for; 0: none */
 };
 
 void applier_init(struct applier *applier, const struct stream *stream);

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "model/batch.h"
 #include "model/lsn.h"
 #include "model/relation.h"
 #include "model/row.h"
@@ -17,6 +18,8 @@
 enum handoff_verdict {
     HANDOFF_APPLY, /* the target must get the change */
     HANDOFF_DROP,  /* the copy holds it, or will */
+    HANDOFF_LATER, /* what is before the change's transaction must be committed first: a chunk in
+                      flight waits for that, and the change for the chunk */
 };
 
 struct handoff;
@@ -32,6 +35,9 @@ struct handoff_ops {
     /* After the target was connected again, which may have become one that is behind: false when
      * it has lost chunks (ERR_RETRY; resume() sees to it), or when that cannot be found out. */
     bool (*still_kept)(struct handoff *handoff, struct err *err);
+    /* Everything that the source committed up to this position is applied (LSN_NONE: as was said
+     * before), and `coming` is about to be judged, or NULL; borrowed until the next call. */
+    void (*reached)(struct handoff *handoff, lsn_t applied, const struct batch *coming);
     /* judge() will be called for this image: what it takes to find the row's chunk can be got for
      * several at once. Those that are not foreseen are judged as well. */
     void (*foresee)(struct handoff *handoff, uint32_t table, const struct relation *relation,
@@ -40,7 +46,7 @@ struct handoff_ops {
      * was, the new one for where it is; its key must be known). While the row's chunk is in
      * flight under a snapshot that does not see xid, waits for the chunk's end. ERR_STOPPED;
      * ERR_RETRY when the table's copy must begin anew, in resume(), or the source, which is asked
-     * about some keys, is away. */
+     * about some keys, is away. LATER is never said of the first transaction that is coming. */
     bool (*judge)(struct handoff *handoff, uint32_t table, xid_t xid,
                   const struct relation *relation, const struct row *image,
                   enum handoff_verdict *verdict, struct err *err);

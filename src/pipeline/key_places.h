@@ -1,6 +1,6 @@
 /* The contract of asking the source between which bounds keys lie, where only the source knows
- * their order: that of a collation, of numeric, of an extension's type. Never asked of the target,
- * whose libraries may order otherwise.
+ * their order: that of a collation, of numeric, of an extension's type. Never asked of the
+ * target, whose libraries may order otherwise.
  *
  * One thread. Connects when first used. */
 #ifndef PIPELINE_KEY_PLACES_H
@@ -17,8 +17,8 @@
 
 /* The bounds that divide a table's keys. Borrowed. */
 struct key_division {
-    uint32_t table;     /* the run's index */
-    uint16_t columns;   /* of the key, that some bound has a value of: 1 or 2 */
+    uint32_t table;   /* the run's index */
+    uint16_t columns; /* of the key, that some bound has a value of: 1 or 2 */
     const struct copy_key *key;
     size_t bound_count;
     char **const *bounds; /* as in copy_plan */

@@ -35,6 +35,7 @@ struct progress {
     /* copiers that wait for commits to become visible to new snapshots; for transactions to end
      * that were open when their copy was to begin */
     counter_t waiting_for_commits, waiting_for_ends;
+    counter_t copiers_ahead; /* of the stream, for long */
     atomic_bool streaming;     /* the stream is connected */
     atomic_bool apply_waiting; /* the applier is retrying, the target is away */
 

@@ -37,6 +37,7 @@ static const struct finding_kind kinds[] = {
     {"target.triggers", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
     {"target.rules", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
     {"target.foreign_keys", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
+    {"target.reference_circle", SCRIPT_TARGET, PHASE_SETTINGS, INSERTS},
     {"target.row_security", SCRIPT_TARGET, PHASE_SETTINGS, ANY},
     {"target.not_empty", SCRIPT_TARGET, PHASE_SETTINGS, INSERTS},
     {"target.not_empty_without_key", SCRIPT_TARGET, PHASE_SETTINGS, INSERTS},

@@ -185,21 +185,6 @@ def test_rules_changed_to_anothers_constant_are_refused(world):
     shops.assert_equal()
 
 
-def test_a_control_schema_without_claims_gets_them(world):
-    """As the version before this one made it."""
-    shops = Shops(world, ["north", "south"])
-    north, south = shops.programs.values()
-    succeed(north, "schema", "--apply")
-    north.run_until_caught_up()
-    world.target.run("DROP TABLE slackwater.claim", "UPDATE slackwater.layout SET version = 1")
-    assert south.command("check").status < 2
-    north.run_until_caught_up()
-    assert world.target.rows("SELECT target, owner FROM slackwater.claim ORDER BY 1") == [
-        ("app.orders", {"shop": "north"}), ("app.users", {"shop": "north"})]
-    south.run_until_caught_up()
-    shops.assert_equal()
-
-
 def test_the_same_name_for_two_sources_is_refused(world, target_cluster):
     """Also where the slot's name is free, since the second source is another server."""
     other = world.further_source(target_cluster)

@@ -275,9 +275,18 @@ struct judge {
     bool lost;        /* chunks, by the target */
     bool mixed;       /* a duplicate key may come of chunks of different times */
     uint32_t refused; /* tables asked for, as bits */
+    const struct batch *coming;
+    lsn_t applied;
+    xid_t alone[2];   /* transactions that want all before them to be committed */
     bool is_complete;
     char foreseen[64]; /* first letters of images */
 };
+
+static bool is_for_later(const struct judge *judge, xid_t xid)
+{
+    return (xid == judge->alone[0] || xid == judge->alone[1]) &&
+           judge->coming->transactions[0].xid != xid;
+}
 
 static bool judge_complete(const struct handoff *handoff)
 {
@@ -301,7 +310,10 @@ static bool judge_truncated(struct handoff *handoff, uint32_t table, xid_t xid,
                             enum handoff_verdict *verdict, struct err *err)
 {
     (void)err;
-    *verdict = xid < ((struct judge *)(void *)handoff)->sees[table] ? HANDOFF_DROP : HANDOFF_APPLY;
+    const struct judge *judge = (struct judge *)(void *)handoff;
+    *verdict = is_for_later(judge, xid)       ? HANDOFF_LATER
+               : xid < judge->sees[table] ? HANDOFF_DROP
+                                          : HANDOFF_APPLY;
     return true;
 }
 
@@ -347,9 +359,17 @@ static void judge_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
     ((struct judge *)(void *)handoff)->passed = durable;
 }
 
+static void judge_reached(struct handoff *handoff, lsn_t applied, const struct batch *coming)
+{
+    struct judge *judge = (struct judge *)(void *)handoff;
+    judge->coming = coming;
+    judge->applied = applied == LSN_NONE ? judge->applied : applied;
+}
+
 static void appoint(struct bench *bench, struct judge *judge)
 {
-    static const struct handoff_ops OPS = {.passed_by = judge_nothing_passed,
+    static const struct handoff_ops OPS = {.reached = judge_reached,
+                                           .passed_by = judge_nothing_passed,
                                            .still_kept = judge_still_kept,
                                            .complete = judge_complete,
                                            .foresee = judge_foresee,
@@ -380,6 +400,67 @@ START_TEST(what_the_copy_holds_is_skipped_and_counted)
     expect_written(&bench, "d ");
     ck_assert_uint_eq(count_of(&bench.world.progress.tables[0].skipped_by_handoff), 2);
     ck_assert_uint_eq(count_of(&bench.world.progress.tables[0].applied), 1);
+    close_bench(&bench);
+}
+END_TEST
+
+/* Five transactions, two of them of the kind, one by a truncate. */
+START_TEST(what_is_before_a_change_that_waits_is_committed_first)
+{
+    static const enum change_kind kinds[] = {CHANGE_INSERT, CHANGE_INSERT, CHANGE_INSERT,
+                                             CHANGE_TRUNCATE, CHANGE_INSERT};
+    static const char *const keys[] = {"a", "b", "c", "d", "e"};
+    static const lsn_t commits[] = {5000, 5200, 5200, 5400, 5400};
+    struct bench bench;
+    struct judge judge = {.alone = {701, 703}};
+    size_t count;
+    open_bench(&bench, &(struct world_config){0});
+    appoint(&bench, &judge);
+    for (xid_t i = 0; i < 5; i++) {
+        begin(&bench, 700 + i);
+        struct change *change = add(&bench, kinds[i], 0, keys[i]);
+        if (kinds[i] == CHANGE_TRUNCATE) {
+            change->relations = (const struct relation **)&bench.world.relations[0];
+            change->relation_count = 1;
+        }
+        end(&bench, 5000 + 100 * i);
+    }
+    expect_applied(&bench);
+    const struct memory_write *writes = memory_sink_writes(bench.world.sink, &count);
+    ck_assert_uint_eq(count, 5);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_uint_eq(writes[i].commit, commits[i]);
+    ck_assert_uint_eq(memory_sink_tally(bench.world.sink).commits, 3);
+    ck_assert_uint_eq(judge.applied, 5400);
+    ck_assert_uint_eq(count_of(&bench.world.progress.applied), 5400);
+    close_bench(&bench);
+}
+END_TEST
+
+START_TEST(an_open_transaction_is_ended_before_a_change_that_waits)
+{
+    struct bench bench;
+    struct judge judge = {.alone = {701, 700}};
+    open_bench(&bench, &(struct world_config){0});
+    appoint(&bench, &judge);
+    begin(&bench, 700);
+    add(&bench, CHANGE_INSERT, 0, "a");
+    bench.batch->ends_open = true;
+    expect_applied(&bench);
+    ck_assert(bench.applier.open);
+    ck_assert_uint_eq(judge.applied, LSN_NONE);
+    batch_reset(bench.batch);
+    bench.batch->begins_open = true;
+    begin(&bench, 700);
+    add(&bench, CHANGE_INSERT, 0, "b");
+    end(&bench, 5000);
+    begin(&bench, 701);
+    add(&bench, CHANGE_INSERT, 0, "c");
+    end(&bench, 5100);
+    expect_applied(&bench);
+    expect_written(&bench, "a b c ");
+    ck_assert(!bench.applier.open);
+    ck_assert_uint_eq(memory_sink_tally(bench.world.sink).commits, 2);
     close_bench(&bench);
 }
 END_TEST
@@ -971,6 +1052,8 @@ int main(void)
         a_position_without_transactions_moves_the_checkpoint,
         commit_times_and_heartbeats_reach_the_progress,
         what_the_copy_holds_is_skipped_and_counted,
+        what_is_before_a_change_that_waits_is_committed_first,
+        an_open_transaction_is_ended_before_a_change_that_waits,
         the_images_of_a_batch_are_foreseen,
         a_truncate_spares_the_tables_whose_copy_is_newer,
         a_truncate_that_the_rules_filter_is_judged_like_any_change,

@@ -52,6 +52,7 @@ struct world {
     struct copier_config config;
     struct table_handoff *handoff;
     struct copy_key keys[TABLES];
+    struct copy_parents parents[TABLES];
     struct table_copy copies[TABLES];
     struct stop stop;
     struct progress progress;
@@ -576,6 +577,7 @@ static void open_world_of(struct world *world, int workers, size_t tables, struc
         .copies = world->copies,
         .note = "",
         .initial = &world->initial,
+        .parents = world->parents,
         .stop = &world->stop,
         .reset = reset_table,
         .load = load_tables,
@@ -887,6 +889,77 @@ START_TEST(a_chunk_that_meets_a_row_goes_by_the_stage)
     expect_done(&world, 0, COVERS);
     ck_assert(world.sides[0].staged);
     ck_assert_uint_eq(counter_get(&world.progress.tables[0].copy_overwritten), 3);
+    close_world(&world);
+}
+END_TEST
+
+/* The child's rows are not read before the parent is loaded and the stream is there. */
+static bool parents_first(struct world *world, enum call call, uint32_t table, struct err *err)
+{
+    (void)err;
+    pthread_mutex_lock(&world->lock);
+    if (table == 0 && call == READER_BEGIN)
+        require(world, world->sides[1].committed == ROWS);
+    if (table == 0 && (call == READER_NEXT || call == WRITER_BEGIN))
+        require(world, world->counted > 0);
+    pthread_mutex_unlock(&world->lock);
+    return true;
+}
+
+START_TEST(a_child_waits_for_its_parent_and_for_the_stream)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    struct copier *copier;
+    struct err err = {0};
+    uint32_t parent = 1;
+    open_world_of(&world, 2, 2, &rule, true);
+    world.allow = parents_first;
+    world.config.beside_stream = true;
+    world.parents[0] = (struct copy_parents){1, &parent};
+    world.tasks[0].has_parents = true;
+    struct handoff *contract = handoff_contract(world.handoff);
+    ck_assert(copier_start(&world.config, &copier, &err));
+    usec_t until = clock_monotonic() + LONG;
+    for (bool waits = false; !waits && clock_monotonic() < until;) {
+        pthread_mutex_lock(&world.lock);
+        waits = world.sides[0].reads > 0;
+        pthread_mutex_unlock(&world.lock);
+    }
+    (void)count_and_await(&world, 1, 1);
+    contract->ops->reached(contract, 1001, NULL);
+    for (lsn_t at = 2000; !copier_is_done(copier) && clock_monotonic() < until; at++) {
+        contract->ops->passed(contract, at, at);
+        (void)stop_wait(&world.stop, clock_monotonic() + USEC_PER_MS);
+    }
+    copier_join(copier);
+    expect_done(&world, 0, COVERS);
+    expect_done(&world, 1, COVERS);
+    close_world(&world);
+}
+END_TEST
+
+static bool orphan(struct world *world, enum call call, uint32_t table, struct err *err)
+{
+    (void)world;
+    if (call != WRITER_COMMIT || table != 0)
+        return true;
+    err_set(err, ERR_DATA, "no parent");
+    memcpy(err->sqlstate, "23503", sizeof("23503"));
+    return false;
+}
+
+START_TEST(a_row_without_its_parent_is_read_again_and_then_ends_the_copy)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    open_world(&world, 1, 1, &rule);
+    world.allow = orphan;
+    struct err err = run_and_fail(&world, ERR_DATA);
+    ck_assert_str_eq(err.message, "no parent");
+    ck_assert_ptr_nonnull(strstr(err.remedy, "orphan"));
+    ck_assert_int_eq(world.sides[0].reads, 3);
+    expect_untouched(&world, 0);
     close_world(&world);
 }
 END_TEST
@@ -1326,6 +1399,8 @@ int main(void)
         a_chunk_of_two_targets_ends_at_the_same_key_in_both,
         only_the_chunk_that_failed_is_copied_again,
         a_chunk_that_meets_a_row_goes_by_the_stage,
+        a_child_waits_for_its_parent_and_for_the_stream,
+        a_row_without_its_parent_is_read_again_and_then_ends_the_copy,
         a_worker_that_waits_for_the_stream_lets_go_of_a_table_that_begins_anew,
         planning_and_finishing_are_tried_again,
         what_was_dropped_for_the_copy_is_built_before_a_table_is_finished,

@@ -22,7 +22,6 @@ struct world {
     struct table_copy copy;
     struct snapshot initial;
     bool waits;
-    bool alone;
     struct stop stop;
     lsn_t started_at;
     struct relation *relation;
@@ -34,6 +33,8 @@ struct world {
     bool kept_finished;
     bool reset_is_lost;   /* by the target */
     bool load_fails;
+    struct copy_parents parents; /* none, and yet they are minded */
+    struct batch coming;
     struct key_places places;
     int asked;
     int forgotten;
@@ -126,8 +127,8 @@ static bool create(struct world *world, const char *note)
         .initial = &world->initial,
         .started_at = world->started_at,
         .waits = &world->waits,
+        .parents = &world->parents,
         .places = &world->places,
-        .alone = world->alone,
         .stop = &world->stop,
         .reset = reset,
         .load = load_kept,
@@ -179,7 +180,7 @@ static void open_planned(struct world *world, bool whole, bool staged)
     plan(world, whole, staged);
 }
 
-/* A verdict's first letter: a(pply), d(rop); s(topped), r(etry) for an error of that class. */
+/* A verdict's first letter: a(pply), d(rop), l(ater); s(topped), r(etry) for an error of that class. */
 static char judge(struct world *world, xid_t xid, const char *id)
 {
     struct value values[] = {{"x", 1, VALUE_TEXT}, {id, (uint32_t)strlen(id), VALUE_TEXT}};
@@ -188,7 +189,7 @@ static char judge(struct world *world, xid_t xid, const char *id)
     world->err = (struct err){0};
     if (world->contract->ops->judge(world->contract, 0, xid, world->relation, &row, &verdict,
                                     &world->err))
-        return verdict == HANDOFF_APPLY ? 'a' : 'd';
+        return "adl"[verdict];
     return err_class_name(world->err.class)[0];
 }
 
@@ -197,7 +198,7 @@ static char judge_truncate(struct world *world, xid_t xid)
     enum handoff_verdict verdict;
     world->err = (struct err){0};
     if (world->contract->ops->judge_truncate(world->contract, 0, xid, &verdict, &world->err))
-        return verdict == HANDOFF_APPLY ? 'a' : 'd';
+        return "adl"[verdict];
     return err_class_name(world->err.class)[0];
 }
 
@@ -705,25 +706,6 @@ START_TEST(chunks_that_the_target_has_lost_are_to_come_again)
 }
 END_TEST
 
-START_TEST(a_run_that_could_not_copy_lost_chunks_again_ends)
-{
-    struct world world;
-    open_world(&world);
-    world.alone = true;
-    ck_assert(create(&world, ""));
-    plan(&world, false, false);
-    claim(&world, 0);
-    load(&world, 0, "100", "750:750:", 500);
-    handoff_release(world.handoff, 0, CLAIM_LANE, 0);
-    ck_assert(!world.contract->ops->still_kept(world.contract, &world.err));
-    ck_assert_int_eq(world.err.class, ERR_RETRY);
-    ck_assert(!world.contract->ops->resume(world.contract, &world.err));
-    ck_assert_int_eq(world.err.class, ERR_CONFIG);
-    ck_assert_str_ne(world.err.remedy, "");
-    close_world(&world);
-}
-END_TEST
-
 START_TEST(a_chunk_behind_a_lost_one_does_not_stand_for_it)
 {
     struct world world;
@@ -1109,6 +1091,173 @@ START_TEST(what_is_kept_is_taken_up_again)
 }
 END_TEST
 
+/* ---- where foreign keys are enforced ---- */
+
+/* The apply thread is at the first of two transactions. */
+static void stand_at(struct world *world, xid_t first, lsn_t end, xid_t second, lsn_t second_end)
+{
+    static struct transaction transactions[2];
+    transactions[0] = (struct transaction){.xid = first, .end_lsn = end};
+    transactions[1] = (struct transaction){.xid = second, .end_lsn = second_end};
+    world->coming = (struct batch){
+        .transactions = transactions, .transaction_count = 2, .end_lsn = second_end};
+    world->contract->ops->reached(world->contract, end - 1, &world->coming);
+}
+
+static enum stream_verdict await(struct world *world, lsn_t lsn)
+{
+    return handoff_await(world->handoff, 0, 0, lsn, clock_monotonic(), &world->err);
+}
+
+/* Sees 701 and 708, neither 705 nor what is from 710 on. */
+static void open_awaiting(struct world *world)
+{
+    open_planned(world, false, false);
+    claim(world, 0);
+    start_reading(world, 0, "705:710:705");
+    ck_assert_int_eq(await(world, 500), STREAM_BEHIND);
+    stop_request(&world->stop); /* who waits does not wait for long */
+}
+
+START_TEST(a_chunk_waits_until_the_stream_is_where_its_snapshot_is)
+{
+    struct world world;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    start_reading(&world, 0, "705:710:705");
+    ck_assert_int_eq(await(&world, 500), STREAM_BEHIND);
+    world.contract->ops->reached(world.contract, 499, NULL);
+    ck_assert_int_eq(await(&world, 500), STREAM_BEHIND);
+    world.contract->ops->reached(world.contract, LSN_NONE, NULL);
+    ck_assert_int_eq(await(&world, 500), STREAM_BEHIND);
+    world.contract->ops->reached(world.contract, 500, NULL);
+    ck_assert_int_eq(await(&world, 500), STREAM_THERE);
+    world.contract->ops->resume(world.contract, &world.err); /* and the stream may go back */
+    ck_assert_int_eq(await(&world, 500), STREAM_BEHIND);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(what_is_before_a_change_for_a_waiting_chunk_goes_first)
+{
+    struct world world;
+    open_awaiting(&world);
+    stand_at(&world, 701, 100, 705, 200);
+    ck_assert_int_eq(judge(&world, 705, "5"), 'l');
+    ck_assert_int_eq(judge_truncate(&world, 705), 'l');
+    ck_assert_int_eq(judge(&world, 701, "5"), 'd');
+    ck_assert_int_eq(await(&world, 500), STREAM_BEHIND);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_chunk_gives_way_to_a_change_that_what_it_sees_comes_behind)
+{
+    struct world world;
+    open_awaiting(&world);
+    stand_at(&world, 705, 200, 708, 300);
+    ck_assert_int_eq(judge(&world, 705, "5"), 's');
+    ck_assert_int_eq(await(&world, 500), STREAM_STUCK);
+    handoff_failed(world.handoff, 0, 0);
+    ck_assert_int_eq(judge(&world, 705, "5"), 'd'); /* the next snapshot must see it */
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(a_chunk_gives_way_where_what_comes_is_not_known)
+{
+    struct world world;
+    open_awaiting(&world);
+    stand_at(&world, 705, 200, 712, 300); /* something may end between 300 and 500 */
+    ck_assert_int_eq(judge(&world, 705, "5"), 's');
+    ck_assert_int_eq(await(&world, 500), STREAM_STUCK);
+    close_world(&world);
+}
+END_TEST
+
+struct awaiter {
+    struct world *world;
+    enum stream_verdict verdict;
+};
+
+static void *wait_and_let_go(void *argument)
+{
+    struct awaiter *waiter = argument;
+    struct err err = {0};
+    waiter->verdict = handoff_await(waiter->world->handoff, 0, 0, 500,
+                                    clock_monotonic() + LONG, &err);
+    handoff_failed(waiter->world->handoff, 0, 0);
+    return NULL;
+}
+
+START_TEST(a_chunk_waits_no_more_when_nothing_that_it_sees_is_to_come)
+{
+    struct world world;
+    struct awaiter waiter = {.world = &world};
+    pthread_t thread;
+    open_planned(&world, false, false);
+    claim(&world, 0);
+    start_reading(&world, 0, "705:710:705");
+    stand_at(&world, 705, 200, 712, 600);
+    ck_assert_int_eq(pthread_create(&thread, NULL, wait_and_let_go, &waiter), 0);
+    ck_assert_int_eq(judge(&world, 705, "5"), 'd');
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(waiter.verdict, STREAM_THERE);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(an_open_transaction_may_hide_what_the_chunk_sees)
+{
+    struct world world;
+    open_awaiting(&world);
+    stand_at(&world, 705, 200, 712, 600);
+    world.coming.begins_open = true;
+    ck_assert_int_eq(judge(&world, 705, "5"), 's');
+    ck_assert_int_eq(await(&world, 500), STREAM_STUCK);
+    close_world(&world);
+}
+END_TEST
+
+/* Table 1 refers to table 0. */
+START_TEST(children_begin_when_all_of_their_parents_is_loaded)
+{
+    struct world world;
+    open_world(&world);
+    struct copy_key keys[] = {world.key, world.key};
+    struct table_copy copies[] = {{.needed = true}, {.needed = true}};
+    uint32_t parent = 0;
+    const struct copy_parents parents[] = {{0, NULL}, {1, &parent}};
+    const struct handoff_config config = {.table_count = 2,
+                                          .keys = keys,
+                                          .copies = copies,
+                                          .note = "",
+                                          .initial = &world.initial,
+                                          .parents = parents,
+                                          .stop = &world.stop};
+    struct copy_plan made = plan_of(false, false);
+    struct chunk_place place;
+    uint32_t lane;
+    ck_assert(handoff_create(&config, &world.handoff, &world.err));
+    world.contract = handoff_contract(world.handoff);
+    ck_assert_int_eq(handoff_claim(world.handoff, 1, &lane), CLAIM_BUSY);
+    plan(&world, true, false);
+    claim(&world, 0);
+    load(&world, 0, NULL, "750:750:", 500);
+    ck_assert_int_eq(handoff_claim(world.handoff, 1, &lane), CLAIM_PLAN);
+    ck_assert(handoff_planned(world.handoff, 1, &made, &world.err));
+    ck_assert_int_eq(handoff_claim(world.handoff, 1, &lane), CLAIM_LANE);
+    ck_assert(handoff_open(world.handoff, 1, lane, &place));
+    ck_assert_int_eq(handoff_read(world.handoff, 1, lane, "760:760:", &world.err),
+                     SNAPSHOT_TAKEN);
+    world.contract->ops->reached(world.contract, 500, NULL);
+    ck_assert_int_eq(handoff_await(world.handoff, 1, lane, 500, LSN_NONE, &world.err),
+                     STREAM_THERE);
+    ck_assert(!world.contract->ops->refused(world.contract, 0)); /* its rows are referred to */
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(what_does_not_fit_together_is_refused)
 {
     struct world world;
@@ -1165,7 +1314,6 @@ int main(void)
         rows_of_the_application_are_not_emptied_for_a_clash,
         a_table_that_cannot_be_emptied_ends_the_resuming,
         chunks_that_the_target_has_lost_are_to_come_again,
-        a_run_that_could_not_copy_lost_chunks_again_ends,
         a_chunk_behind_a_lost_one_does_not_stand_for_it,
         what_was_emptied_and_is_back_is_taken_up_again,
         a_copy_that_has_lost_chunks_is_not_finished,
@@ -1185,6 +1333,13 @@ int main(void)
         a_copy_by_another_version_of_the_collation_is_refused,
         a_table_that_waits_is_neither_copied_nor_waited_for,
         what_is_kept_is_taken_up_again,
+        a_chunk_waits_until_the_stream_is_where_its_snapshot_is,
+        what_is_before_a_change_for_a_waiting_chunk_goes_first,
+        a_chunk_gives_way_to_a_change_that_what_it_sees_comes_behind,
+        a_chunk_gives_way_where_what_comes_is_not_known,
+        a_chunk_waits_no_more_when_nothing_that_it_sees_is_to_come,
+        an_open_transaction_may_hide_what_the_chunk_sees,
+        children_begin_when_all_of_their_parents_is_loaded,
         what_does_not_fit_together_is_refused,
         without_a_copy_nothing_is_judged,
     };

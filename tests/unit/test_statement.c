@@ -174,6 +174,29 @@ START_TEST(a_move_carries_what_is_not_known_along)
 }
 END_TEST
 
+START_TEST(a_row_that_others_refer_to_changes_its_key_in_place)
+{
+    struct table lines;
+    make_table(&lines, 'r', "lines", LINES, 4);
+    expect(&lines, STATEMENT_REKEY, "1101",
+           (struct expected){"UPDATE ONLY \"app\".\"lines\""
+                             " SET \"order_id\" = $1, \"line\" = $2, \"total\" = $3"
+                             " WHERE \"order_id\" = $4 AND \"line\" = $5",
+                             "n0:20 n1:23 n3:1700 o0:20 o1:23", TELLS_MISSING});
+    expect(&lines, STATEMENT_REKEY, "1111",
+           (struct expected){
+               "WITH hit AS (UPDATE ONLY \"app\".\"lines\""
+               " SET \"order_id\" = $1, \"line\" = $2, \"note\" = $3, \"total\" = $4"
+               " WHERE \"order_id\" = $5 AND \"line\" = $6 RETURNING 1)"
+               " INSERT INTO \"app\".\"lines\" (\"order_id\", \"line\", \"note\", \"total\")"
+               " SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM hit)"
+               " ON CONFLICT (\"order_id\", \"line\") DO UPDATE SET"
+               " \"note\" = EXCLUDED.\"note\", \"total\" = EXCLUDED.\"total\"",
+               "n0:20 n1:23 n2:25 n3:1700 o0:20 o1:23", TELLS_INSERTED});
+    free_table(&lines);
+}
+END_TEST
+
 /* The target's table has three columns more: one for others, an identity, a computed one. */
 START_TEST(a_move_carries_what_no_change_fills_along)
 {
@@ -555,6 +578,7 @@ int main(void)
         a_replace_updates_or_inserts_in_full,
         a_patch_writes_only_what_is_known,
         a_move_carries_what_is_not_known_along,
+        a_row_that_others_refer_to_changes_its_key_in_place,
         a_move_carries_what_no_change_fills_along,
         a_delete_goes_by_the_old_key,
         a_table_of_nothing_but_its_key_has_nothing_to_overwrite,

@@ -52,6 +52,11 @@ static void restarter_passed(struct handoff *handoff, lsn_t durable, lsn_t appli
     (void)handoff, (void)durable, (void)applied;
 }
 
+static void restarter_reached(struct handoff *handoff, lsn_t applied, const struct batch *coming)
+{
+    (void)handoff, (void)applied, (void)coming;
+}
+
 static bool restarter_is_complete(const struct handoff *handoff)
 {
     return ((const struct restarter *)(const void *)handoff)->resumed > 1;
@@ -67,6 +72,7 @@ static bool is_first(struct world *world)
 START_TEST(a_copy_that_must_begin_anew_restarts_a_stream_without_changes)
 {
     static const struct handoff_ops OPS = {.resume = restarter_resume,
+                                           .reached = restarter_reached,
                                            .goes_on = restarter_goes_on,
                                            .passed_by = restarter_has_passed,
                                            .note = restarter_note,
