@@ -1014,10 +1014,9 @@ START_TEST(a_change_is_told_by_the_column_that_it_lacks)
     world.key = (struct copy_key){2, columns};
     ck_assert(create(&world, ""));
     struct copy_plan made = plan_of(false, false);
-    free(made.bounds[0]);
-    made.bounds[0] = mem_zero(3, sizeof **made.bounds);
-    made.bounds[0][0] = mem_string("1000");
+    made.bounds[0] = mem_grow(made.bounds[0], 3, sizeof **made.bounds);
     made.bounds[0][1] = mem_string("a");
+    made.bounds[0][2] = NULL;
     uint32_t lane;
     ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_PLAN);
     ck_assert(handoff_planned(world.handoff, 0, &made, &world.err));
