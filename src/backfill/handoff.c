@@ -3,6 +3,7 @@
 
 #include "backfill/asked_keys.h"
 #include "backfill/chunk_key.h"
+#include "backfill/known.h"
 #include "backfill/lane.h"
 #include "backfill/unseen.h"
 #include "base/log.h"
@@ -644,36 +645,6 @@ static bool load_table(struct copied_table *t, const struct copy_key *key,
     return true;
 }
 
-/* What is known here of a table: chunks by lane. */
-struct known {
-    uint32_t begun;
-    bool finished;
-    size_t lane_count;
-    size_t *chunks;
-};
-
-/* Of the lane's first chunks. */
-static size_t kept_chunks(const struct table_copy *copy, uint32_t lane, size_t first)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < copy->chunk_count; i++)
-        count += copy->chunks[i].lane == lane && copy->chunks[i].number < first;
-    return count;
-}
-
-/* Lock held. What is kept was read after what is known here came to be, so it may be more. */
-static bool has_lost(const struct known *known, const struct table_copy *kept)
-{
-    if (known->begun != kept->begun)
-        return true; /* what was emptied is back */
-    if (known->finished && !kept->finished)
-        return true; /* and with it what was done at the end: indexes */
-    for (uint32_t i = 0; i < known->lane_count; i++)
-        if (kept_chunks(kept, i, known->chunks[i]) < known->chunks[i])
-            return true;
-    return known->lane_count > 0 && !kept->plan.made;
-}
-
 static void free_copies(struct table_handoff *h, struct table_copy *copies)
 {
     for (size_t i = 0; i < h->count; i++)
@@ -719,17 +690,6 @@ static bool reload(struct table_handoff *h, struct err *err)
     return ok && kept != NULL;
 }
 
-static struct known count_chunks(const struct copied_table *t)
-{
-    struct known known = {.begun = t->begun,
-                          .finished = t->finished,
-                          .lane_count = t->lanes.count,
-                          .chunks = mem_zero(t->lanes.count + 1, sizeof *known.chunks)};
-    for (size_t i = 0; i < t->lanes.count; i++)
-        known.chunks[i] = t->lanes.items[i].loaded;
-    return known;
-}
-
 /* Lock held; released while the target is asked. False when it does not answer. */
 static bool compare_kept(struct table_handoff *h, bool *lost, struct err *err)
 {
@@ -737,13 +697,13 @@ static bool compare_kept(struct table_handoff *h, bool *lost, struct err *err)
     *lost = false;
     h->compares++;
     for (size_t i = 0; i < h->count; i++)
-        known[i] = count_chunks(&h->tables[i]);
+        known[i] = known_copy(h->tables[i].begun, h->tables[i].finished, &h->tables[i].lanes);
     struct table_copy *kept = load_kept(h, err);
     for (size_t i = 0; kept != NULL && i < h->count; i++)
         *lost = *lost || (!atomic_load(&h->tables[i].passed) &&
-                          has_lost(&known[i], &kept[i]));
+                          known_is_lost(&known[i], &kept[i]));
     for (size_t i = 0; i < h->count; i++)
-        free(known[i].chunks);
+        known_free(&known[i]);
     free(known);
     if (kept == NULL)
         return false;
