@@ -15,7 +15,7 @@ from world.product import Product
 
 from .contender import Native, Slackwater
 from .meter import Meter
-from .race import Track, check_rows, digests, rotated
+from .race import Track, check_rows, digests
 
 TURN_SECONDS = 3600
 
@@ -143,11 +143,11 @@ class CopyTrack(Track):
             self.expected[entry.name] = digests(self.source, entry.rows)
         return self
 
-    def round(self, number, case, say):
-        for entry in rotated(self.entries, number):
+    def round(self, entries, keep, say):
+        for entry in entries:
             sample = self._turn(entry)
-            say(f"{case.name}, round {number + 1}: {entry.name}: {sample['seconds']:.2f} s")
-            case.add(entry.name, sample)
+            say(f"{entry.name}: {sample['seconds']:.2f} s")
+            keep(entry.name, sample)
 
     def _turn(self, entry):
         with contextlib.ExitStack() as undo:

@@ -1,9 +1,10 @@
-"""How long after a commit's reply is the row visible at the target?
+"""How long after a commit is the row visible at the target?
 
-pgbench inserts at a steady rate and logs when each reply came. At the target the WAL says when the
-transaction that holds the row was committed: that asks nobody while it is measured, and is right
-for any contender (an applying session's commit timestamps are the source's own). A row can be
-visible before the reply has reached the client: then the delay is below zero.
+pgbench inserts at a steady rate. The WAL of either side says when the transaction that holds the
+row was committed there: that asks nobody while it is measured, and is right for any contender (an
+applying session's commit timestamps are the source's own). The source's moment is before its WAL is
+flushed, the client's reply after it, so a row can be visible before the reply has come; how long
+after the reply, as pgbench logs it, is in the samples as well.
 """
 import datetime
 import re
@@ -12,7 +13,7 @@ from world import process, wait
 from world.cluster import BIN
 
 from .meter import Meter
-from .race import Track, rotated
+from .race import Track, forget
 
 CLIENTS = 8
 TABLE = "CREATE TABLE beat (id bigserial PRIMARY KEY, client int NOT NULL, body text NOT NULL)"
@@ -57,7 +58,14 @@ def commits(cluster, first, last):
     return found
 
 
-def delays(target, replies, committed):
+def delays(source, target, begun, committed):
+    """Milliseconds from each row's commit at the source to that at the target, sorted."""
+    there = dict(target.rows("SELECT id, xmin::text::bigint FROM beat"))
+    return sorted((committed[there[row]] - begun[xid]) / 1000
+                  for row, xid in source.rows("SELECT id, xmin::text::bigint FROM beat"))
+
+
+def delays_after_reply(target, replies, committed):
     """Milliseconds from each reply to the row's commit at the target, sorted."""
     found = []
     for client, moments in replies.items():
@@ -74,7 +82,7 @@ def percentile(ordered, share):
 
 class DelayTrack(Track):
     """A steady rate of inserts, while one contender after the other streams. Samples hold p50 and
-    p99, and go to the case of run() and to `tail`."""
+    p99, and these after the reply; they go to the case of run() and to `tail`."""
 
     def __init__(self, pair, folder, rate, seconds, entries, tail):
         super().__init__(pair, f"rate{rate}", fill, entries)
@@ -83,20 +91,21 @@ class DelayTrack(Track):
         self.seconds = seconds
         self.tail = tail
 
-    def round(self, number, case, say):
-        for entry in rotated(self.entries, number):
+    def round(self, entries, keep, say):
+        for entry in entries:
             sample = self.turn(entry)
-            say(f"{case.name}, round {number + 1}: {entry.name}: p50 {sample['p50']:.2f} ms, "
-                f"p99 {sample['p99']:.2f} ms")
-            case.add(entry.name, sample)
-            self.tail.add(entry.name, sample)
+            say(f"{entry.name}: p50 {sample['p50']:.2f} ms, p99 {sample['p99']:.2f} ms; after the "
+                f"reply {sample['reply_p50']:.2f} and {sample['reply_p99']:.2f} ms")
+            keep(entry.name, sample)
+            if keep != forget:
+                self.tail.add(entry.name, sample)
 
     def turn(self, entry):
         with self.contender(entry) as (source, contender):
             contender.prepare()
             contender.start_streaming()
             self.pair.settle()
-            first = position(contender.target)
+            first = position(source), position(contender.target)
             with Meter(self.pair) as meter:
                 meter.watch(contender.pid)
                 replies = send(source, self.folder, self.rate, self.seconds)
@@ -104,7 +113,10 @@ class DelayTrack(Track):
                 sent = sum(map(len, replies.values()))
                 wait.until(lambda: contender.target.value("SELECT count(*) FROM beat") == sent,
                            "every row to come", 120)
-            committed = commits(contender.target.cluster, first, position(contender.target))
-            ordered = delays(contender.target, replies, committed)
-            return {**meter.sample, "rows": sent, "p50": percentile(ordered, 0.50),
-                    "p99": percentile(ordered, 0.99), "most": ordered[-1]}
+            begun = commits(source.cluster, first[0], position(source))
+            committed = commits(contender.target.cluster, first[1], position(contender.target))
+            ordered = delays(source, contender.target, begun, committed)
+            after = delays_after_reply(contender.target, replies, committed)
+            return {**meter.sample, "rows": sent, "most": ordered[-1],
+                    "p50": percentile(ordered, 0.50), "p99": percentile(ordered, 0.99),
+                    "reply_p50": percentile(after, 0.50), "reply_p99": percentile(after, 0.99)}

@@ -3,7 +3,8 @@
 The source is one database with a slot for each contender, made before the backlog is written.
 A turn lasts from the contender's start until the mark, which was committed last, is seen at its
 target: for slackwater that includes the start of its process. The order of turns moves on by one
-each round.
+each round. What comes first on fresh servers is slow (WAL files to be made, caches to be filled), so
+a turn that does not count goes before the first round.
 """
 import contextlib
 
@@ -75,9 +76,18 @@ class Entry:
         self.fill = fill
 
 
+def forget(name, sample):
+    """For the samples of a turn that does not count."""
+
+
+def named(say, what):
+    return lambda text: say(f"{what}: {text}")
+
+
 class Track:
     """The databases that the contenders run between. `name` is for the databases, `fill` makes
-    the source."""
+    the source. round(entries, keep, say) has each take its turn, with keep(name, sample) for what
+    it took."""
 
     def __init__(self, pair, name, fill, entries):
         self.pair = pair
@@ -89,8 +99,10 @@ class Track:
     def run(self, case, rounds, say):
         """Adds every contender's samples to the case."""
         with self:
+            self.round(self.entries[:1], forget, named(say, f"{case.name}, to warm up"))
             for number in range(rounds):
-                self.round(number, case, say)
+                self.round(rotated(self.entries, number), case.add,
+                           named(say, f"{case.name}, round {number + 1}"))
 
     def __enter__(self):
         with contextlib.ExitStack() as undo:
@@ -137,20 +149,19 @@ class StreamTrack(Track):
         super().__init__(pair, load.name, load.fill, entries)
         self.load = load
 
-    def round(self, number, case, say):
+    def round(self, entries, keep, say):
         with contextlib.ExitStack() as undo:
             source = self.fresh(undo, self.pair.source, self.source)
             contenders = []
-            for entry in self.entries:
+            for entry in entries:
                 target = self.fresh(undo, self.pair.target, self.targets[entry.name])
                 contenders.append(entry.make(source, target))
                 undo.callback(contenders[-1].close)
                 contenders[-1].prepare()
             self.load.write(source)
-            say(f"{case.name}, round {number + 1}: the backlog is written")
-            for entry, contender in rotated(list(zip(self.entries, contenders)), number):
+            say("the backlog is written")
+            for entry, contender in zip(entries, contenders):
                 sample = turn(self.pair, contender)
-                say(f"{case.name}, round {number + 1}: {entry.name}: "
-                    f"{sample['seconds']:.2f} s")
+                say(f"{entry.name}: {sample['seconds']:.2f} s")
                 check_rows(contender, digests(source, entry.rows))
-                case.add(entry.name, sample)
+                keep(entry.name, sample)

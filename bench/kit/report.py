@@ -153,6 +153,7 @@ class Report:
             "commit": commit(),
             "quick": options.quick,
             "rounds": options.rounds,
+            "warm_up": "a turn of the first contender of each case, which does not count",
             "machine": machine(),
         }
 
@@ -176,7 +177,8 @@ class Report:
         facts = self.facts
         return (f"`{facts['command']}`, {facts['date']}, commit {facts['commit']}, "
                 f"{facts['server']}, {facts['machine']['cores']} cores, "
-                f"{facts['machine']['memory'] / 2**30:.0f} GiB, median of {facts['rounds']}")
+                f"{facts['machine']['memory'] / 2**30:.0f} GiB, median of {facts['rounds']} "
+                "after a turn to warm up")
 
     def footnotes(self):
         return [f"{case.name}: {case.what}. Ratios in the table: to {case.baseline}."

@@ -37,6 +37,7 @@ struct memory_source {
     size_t count;
     size_t capacity;
     uint64_t shown; /* changes at hand */
+    usec_t lag;
     bool started;
     size_t next; /* entry */
     uint32_t next_change;
@@ -127,6 +128,13 @@ void memory_source_append_position(struct memory_source *memory, lsn_t position)
     pthread_mutex_lock(&memory->lock);
     add_entry(memory, position)->is_position = true;
     unlock_and_tell(memory);
+}
+
+void memory_source_set_lag(struct memory_source *memory, usec_t lag)
+{
+    pthread_mutex_lock(&memory->lock);
+    memory->lag = lag;
+    pthread_mutex_unlock(&memory->lock);
 }
 
 void memory_source_show(struct memory_source *memory, uint64_t changes)
@@ -238,9 +246,8 @@ static enum source_result memory_receive(struct source *source, struct batch *ba
         wait_for_more(memory, wake_fd, until);
     pthread_mutex_lock(&memory->lock);
     bool full = give(memory, batch);
+    source->lag = memory->lag;
     pthread_mutex_unlock(&memory->lock);
-    if (batch->received_at == 0 && !batch_is_empty(batch))
-        batch->received_at = clock_monotonic();
     return full ? SOURCE_FULL : SOURCE_DRAINED;
 }
 

@@ -42,6 +42,9 @@ void memory_source_append(struct memory_source *memory, const struct transaction
 /* Appends a position without a transaction: what a keepalive carries. */
 void memory_source_append_position(struct memory_source *memory, lsn_t position);
 
+/* How late what is given from now on came (source.h); 0 to begin with. */
+void memory_source_set_lag(struct memory_source *memory, usec_t lag);
+
 /* Only the first `changes` changes are at hand, until more are shown. Everything is to begin
  * with. */
 void memory_source_show(struct memory_source *memory, uint64_t changes);

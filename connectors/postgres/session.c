@@ -22,8 +22,11 @@ static const char SETTINGS[] = "SET datestyle = 'ISO, YMD';"
                                "SET search_path = '';"
                                "SET row_security = off;"
                                "SET client_min_messages = warning;"
-                               "SELECT set_config(name, '0', false) FROM pg_settings"
-                               " WHERE name IN ('statement_timeout', 'transaction_timeout',"
+                               /* Compiling a question to the catalog takes longer than answering
+                                * it, and a statement of a batch is compiled for each batch. */
+                               "SELECT set_config(name, CASE name WHEN 'jit' THEN 'off'"
+                               "                        ELSE '0' END, false) FROM pg_settings"
+                               " WHERE name IN ('jit', 'statement_timeout', 'transaction_timeout',"
                                "   'idle_in_transaction_session_timeout',"
                                "   'idle_session_timeout')";
 

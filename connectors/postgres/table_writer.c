@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "postgres/control.h"
-#include "postgres/copy_format.h"
+#include "postgres/copy_in.h"
 #include "postgres/deferred_index.h"
 #include "postgres/ghost.h"
 #include "postgres/text_array.h"
@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEND_AT (64 << 10)
 #define TRUNCATE_PATIENCE "2s"
 #define TRUNCATE_ATTEMPTS 3
 #define TRUNCATE_PAUSE USEC_PER_SEC /* that whoever stands behind us may go */
@@ -34,8 +33,7 @@ struct pg_table_writer {
     uint32_t source;                 /* whose chunk the transaction holds */
     bool staged;                     /* the chunk */
     const struct relation *relation; /* being loaded */
-    bool binary;
-    struct buf out;              /* rows not yet given to libpq */
+    struct copy_in copy;
     struct deferred_index index; /* that next_index() found */
 };
 
@@ -275,7 +273,7 @@ static bool prepare_stage(struct pg_table_writer *w, struct err *err)
     return !goes_by_stage(w) || create_stage(w, err);
 }
 
-static bool start_copy(struct pg_table_writer *w, struct err *err)
+static bool start_copy(struct pg_table_writer *w, bool binary, struct err *err)
 {
     struct buf sql = {0};
     buf_append_text(&sql, "COPY ");
@@ -288,14 +286,10 @@ static bool start_copy(struct pg_table_writer *w, struct err *err)
         append_columns(w, &sql);
         buf_append_text(&sql, ")");
     }
-    buf_append_format(&sql, " FROM STDIN (FORMAT %s)", w->binary ? "binary" : "text");
-    PGresult *r = session_exec(&w->session, sql.data, err);
+    buf_append_format(&sql, " FROM STDIN (FORMAT %s)", binary ? "binary" : "text");
+    bool ok = copy_in_begin(&w->copy, sql.data, binary, err);
     buf_free(&sql);
-    PQclear(r);
-    buf_clear(&w->out);
-    if (w->binary)
-        copy_write_binary_header(&w->out);
-    return r != NULL;
+    return ok;
 }
 
 static bool wrap_table(struct pg_table_writer *w, struct err *err)
@@ -330,85 +324,13 @@ static bool pg_writer_load(struct table_writer *writer, const struct relation *r
 {
     struct pg_table_writer *w = self(writer);
     w->relation = relation;
-    w->binary = binary;
-    return (prepare_stage(w, err) && start_copy(w, err)) || wrap_table(w, err);
-}
-
-/* The COPY was refused in the middle: the server's result says why. */
-static bool copy_refused(struct pg_table_writer *w, struct err *err)
-{
-    PGresult *result = PQgetResult(w->session.conn);
-    bool told = result != NULL && PQresultStatus(result) == PGRES_FATAL_ERROR;
-    if (told)
-        session_result_error(&w->session, result, err);
-    else
-        session_connection_error(&w->session, err);
-    PQclear(result);
-    return false;
-}
-
-/* Hands the buffer to libpq, waiting while the server is slow. */
-static bool send_rows(struct pg_table_writer *w, struct err *err)
-{
-    for (;;) {
-        int sent = PQputCopyData(w->session.conn, w->out.data, (int)w->out.size);
-        if (sent == 1)
-            break;
-        if (sent < 0)
-            return copy_refused(w, err);
-        if (!session_wait(&w->session, true, -1, 0, err))
-            return false;
-        if (PQflush(w->session.conn) < 0)
-            return session_connection_error(&w->session, err);
-    }
-    buf_clear(&w->out);
-    /* Output that the socket does not take must not pile up in libpq. */
-    return session_flush(&w->session, err);
+    return (prepare_stage(w, err) && start_copy(w, binary, err)) || wrap_table(w, err);
 }
 
 static bool pg_writer_write(struct table_writer *writer, const struct row *row, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    bool ok =
-        w->binary ? copy_write_binary(row, &w->out, err) : copy_write_text(row, &w->out, err);
-    if (ok && w->out.size >= SEND_AT)
-        ok = send_rows(w, err);
-    return ok || wrap_table(w, err);
-}
-
-static bool end_copy(struct pg_table_writer *w, struct err *err)
-{
-    if (w->binary)
-        copy_write_binary_trailer(&w->out);
-    if (w->out.size > 0 && !send_rows(w, err))
-        return false;
-    for (;;) {
-        int sent = PQputCopyEnd(w->session.conn, NULL);
-        if (sent == 1)
-            break;
-        if (sent < 0)
-            return copy_refused(w, err);
-        if (!session_wait(&w->session, true, -1, 0, err))
-            return false;
-    }
-    PGresult *result;
-    bool ok = true;
-    if (!session_flush(&w->session, err))
-        return false;
-    for (;;) {
-        while (PQisBusy(w->session.conn)) {
-            if (!session_wait(&w->session, false, -1, 0, err))
-                return false;
-            if (!PQconsumeInput(w->session.conn))
-                return session_connection_error(&w->session, err);
-        }
-        result = PQgetResult(w->session.conn);
-        if (result == NULL)
-            return ok;
-        if (ok && PQresultStatus(result) != PGRES_COMMAND_OK)
-            ok = session_result_error(&w->session, result, err);
-        PQclear(result);
-    }
+    return copy_in_row(&w->copy, row, err) || wrap_table(w, err);
 }
 
 /* What the staged columns are to be written as. */
@@ -528,8 +450,19 @@ static bool is_partitioned(const struct pg_table_writer *w)
     return w->config.tables[w->relation->table].table->kind == 'p';
 }
 
+/* Rows that are not the copy's are at the target: from here on as if they had been before it. */
+static bool keep_staging(struct pg_table_writer *w, struct err *err)
+{
+    return run_query(w,
+                     "UPDATE slackwater.copy SET staged = true"
+                     " WHERE migration = $1 AND source = $2 AND NOT staged",
+                     2, (const char *[]){w->config.migration, w->config.sources[w->source]},
+                     err);
+}
+
 /* Another unique key than that of the copy has refused the staged rows. *met grows if some of them
- * are at the target already. */
+ * are at the target already; that is kept, instead of the chunk. Where it cannot be, a later run
+ * finds it by the same chunk. */
 static void find_met(struct pg_table_writer *w, const struct err *err, uint64_t *met)
 {
     struct buf sql = {0};
@@ -544,9 +477,13 @@ static void find_met(struct pg_table_writer *w, const struct err *err, uint64_t 
     append_keys(w, &sql);
     buf_append_text(&sql, ")");
     PGresult *r = session_exec(&w->session, sql.data, &ignored);
-    *met += r != NULL && PQgetvalue(r, 0, 0)[0] == 't';
+    bool found = r != NULL && PQgetvalue(r, 0, 0)[0] == 't';
     PQclear(r);
     buf_free(&sql);
+    if (!found)
+        return;
+    *met += 1;
+    (void)(session_run(&w->session, "ROLLBACK", &ignored) && keep_staging(w, &ignored));
 }
 
 /* RETURNING cannot read xmax through a partitioned table. */
@@ -589,8 +526,8 @@ static bool merge_stage(struct pg_table_writer *w, uint64_t *met, struct err *er
     PQclear(r);
     buf_free(&sql);
     if (!merged) {
-        find_met(w, err, met);
         blame_formula(w, err);
+        find_met(w, err, met);
     }
     return merged;
 }
@@ -598,7 +535,7 @@ static bool merge_stage(struct pg_table_writer *w, uint64_t *met, struct err *er
 static bool pg_writer_loaded(struct table_writer *writer, uint64_t *met, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    return (end_copy(w, err) &&
+    return (copy_in_end(&w->copy, err) &&
             (!goes_by_stage(w) || (refuse_repeated_keys(w, err) && merge_stage(w, met, err)))) ||
            wrap_table(w, err);
 }
@@ -663,18 +600,6 @@ static bool insert_record(struct pg_table_writer *w, const struct chunk_record *
     return inserted || (r != NULL && say_lost(w, record, err));
 }
 
-/* Rows that are not the copy's are at the target: from here on as if they had been before it. */
-static bool keep_staging(struct pg_table_writer *w, const struct chunk_record *record,
-                         struct err *err)
-{
-    return record->met == 0 ||
-           run_query(w,
-                     "UPDATE slackwater.copy SET staged = true"
-                     " WHERE migration = $1 AND source = $2 AND NOT staged",
-                     2, (const char *[]){w->config.migration, w->config.sources[w->source]},
-                     err);
-}
-
 static bool pg_writer_commit(struct table_writer *writer, const struct chunk_record *record,
                              uint16_t key_count, struct err *err)
 {
@@ -682,8 +607,8 @@ static bool pg_writer_commit(struct table_writer *writer, const struct chunk_rec
     struct buf upto = {0};
     if (record->upto != NULL)
         text_array_append(&upto, (const char *const *)record->upto, key_count);
-    bool ok = keep_staging(w, record, err) && insert_record(w, record, upto.data, err) &&
-              session_run(&w->session, "COMMIT", err);
+    bool ok = (record->met == 0 || keep_staging(w, err)) &&
+              insert_record(w, record, upto.data, err) && session_run(&w->session, "COMMIT", err);
     buf_free(&upto);
     return ok || err_wrap(err, "committing a chunk of %s", w->config.sources[w->source]);
 }
@@ -887,7 +812,7 @@ static void pg_writer_destroy(struct table_writer *writer)
 {
     struct pg_table_writer *w = self(writer);
     session_close(&w->session);
-    buf_free(&w->out);
+    copy_in_free(&w->copy);
     deferred_index_free(&w->index);
     free(w);
 }
@@ -915,5 +840,6 @@ struct table_writer *pg_table_writer_create(const struct pg_writer_config *confi
     assert(config->catalog != NULL && config->table_count > 0);
     w->writer.ops = &OPS;
     w->config = *config;
+    w->copy.session = &w->session;
     return &w->writer;
 }

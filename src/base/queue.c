@@ -32,6 +32,7 @@ struct queue {
     size_t head;
     size_t count;
     size_t bytes;
+    unsigned waiting; /* threads in queue_pop() that found nothing */
     bool closed;
 };
 
@@ -109,7 +110,6 @@ enum queue_result queue_push(struct queue *queue, void *item, size_t bytes, usec
             result = QUEUE_CLOSED;
         } else if (has_room(queue, bytes)) {
             ring_put(queue, item, bytes);
-            pthread_cond_signal(&queue->items);
             result = QUEUE_OK;
         } else if (late) {
             break;
@@ -118,6 +118,8 @@ enum queue_result queue_push(struct queue *queue, void *item, size_t bytes, usec
         }
     }
     pthread_mutex_unlock(&queue->lock);
+    if (result == QUEUE_OK)
+        pthread_cond_signal(&queue->items); /* who wakes need not wait for the lock */
     return result;
 }
 
@@ -135,7 +137,9 @@ enum queue_result queue_pop(struct queue *queue, void **item, usec_t until)
         } else if (late) {
             break;
         } else {
+            queue->waiting++;
             late = wait_until(queue, &queue->items, until);
+            queue->waiting--;
         }
     }
     pthread_mutex_unlock(&queue->lock);
@@ -157,6 +161,14 @@ size_t queue_count(struct queue *queue)
     size_t count = queue->count;
     pthread_mutex_unlock(&queue->lock);
     return count;
+}
+
+bool queue_is_awaited(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool awaited = queue->count == 0 && queue->waiting > 0;
+    pthread_mutex_unlock(&queue->lock);
+    return awaited;
 }
 
 size_t queue_bytes(struct queue *queue)

@@ -27,6 +27,8 @@ enum queue_result queue_pop(struct queue *queue, void **item, usec_t until);
 void queue_close(struct queue *queue);
 
 size_t queue_count(struct queue *queue);
+/* True while the queue is empty and a thread waits in queue_pop(). */
+bool queue_is_awaited(struct queue *queue);
 size_t queue_bytes(struct queue *queue);
 
 #endif

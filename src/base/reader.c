@@ -5,61 +5,7 @@
  * asked for more than was left, `failed` stays set and nothing is read any more. */
 #include "base/reader.h"
 
-#include <endian.h>
 #include <string.h>
-
-void reader_init(struct reader *reader, const void *data, size_t size)
-{
-    *reader = (struct reader){.data = data, .size = data ? size : 0, .failed = !data && size};
-}
-
-const uint8_t *reader_bytes(struct reader *reader, size_t size)
-{
-    /* An empty slice of no data is still a slice: NULL would say that the read failed. */
-    static const uint8_t nothing[1];
-    if (reader->failed || size > reader->size - reader->position) {
-        reader->failed = true;
-        return NULL;
-    }
-    const uint8_t *bytes = reader->data ? reader->data + reader->position : nothing;
-    reader->position += size;
-    return bytes;
-}
-
-uint8_t reader_u8(struct reader *reader)
-{
-    const uint8_t *bytes = reader_bytes(reader, 1);
-    return bytes ? bytes[0] : 0;
-}
-
-/* Every field of every row passes here: one load each, not a loop over bytes. */
-
-uint16_t reader_u16(struct reader *reader)
-{
-    uint16_t value = 0;
-    const uint8_t *bytes = reader_bytes(reader, sizeof(value));
-    if (bytes)
-        memcpy(&value, bytes, sizeof(value));
-    return be16toh(value);
-}
-
-uint32_t reader_u32(struct reader *reader)
-{
-    uint32_t value = 0;
-    const uint8_t *bytes = reader_bytes(reader, sizeof(value));
-    if (bytes)
-        memcpy(&value, bytes, sizeof(value));
-    return be32toh(value);
-}
-
-uint64_t reader_u64(struct reader *reader)
-{
-    uint64_t value = 0;
-    const uint8_t *bytes = reader_bytes(reader, sizeof(value));
-    if (bytes)
-        memcpy(&value, bytes, sizeof(value));
-    return be64toh(value);
-}
 
 const char *reader_string(struct reader *reader)
 {
@@ -72,19 +18,4 @@ const char *reader_string(struct reader *reader)
     }
     reader->position += (size_t)(end - start) + 1;
     return (const char *)start;
-}
-
-size_t reader_left(const struct reader *reader)
-{
-    return reader->failed ? 0 : reader->size - reader->position;
-}
-
-bool reader_ok(const struct reader *reader)
-{
-    return !reader->failed;
-}
-
-bool reader_done(const struct reader *reader)
-{
-    return !reader->failed && reader->position == reader->size;
 }

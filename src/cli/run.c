@@ -36,8 +36,11 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define BATCH_BYTES (8U << 20)
-#define BATCH_CHANGES 20000
+/* While behind, batches are this large (pipeline/handover.h). A transaction that is cut inside has
+ * pieces of two: one each is received, queued and applied, and the rules make another of that, so
+ * eight times BATCH_BYTES are the most that decoded rows take. */
+#define BATCH_BYTES (16U << 20)
+#define BATCH_CHANGES 50000
 #define QUEUE_BYTES (32U << 20)
 #define COPY_TICK (100 * USEC_PER_MS)
 #define RESET_FIRST (500 * USEC_PER_MS)
@@ -781,6 +784,9 @@ static bool stream_changes(struct run *run, struct err *err)
 
 static void make_connectors(struct run *run)
 {
+    static const enum engine ENGINES[] = {[APPLY_AUTO] = ENGINE_AUTO,
+                                          [APPLY_ORDERED] = ENGINE_ORDERED,
+                                          [APPLY_SET] = ENGINE_SET};
     struct migration *m = &run->migration;
     run->lookup_maker = migration_lookups(m);
     run->transform = chain_transform_asking(m->chain, &run->lookup_maker);
@@ -798,6 +804,8 @@ static void make_connectors(struct run *run)
         .tables = m->targets,
         .table_count = m->table_count,
         .counters = run->progress.tables,
+        .apply = &run->progress.apply,
+        .engine = ENGINES[run->config->engine],
         .stop = m->stop,
     });
     run->source = pg_source_create(&(struct pg_source_config){

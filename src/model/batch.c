@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEP_BYTES ((size_t)8 << 20)
+#define KEEP_BYTES ((size_t)16 << 20)
 #define KEEP_ELEMENTS ((uint32_t)1 << 16)
 
 struct batch *batch_create(void)
@@ -50,7 +50,6 @@ void batch_reset(struct batch *batch)
     batch->transaction_count = 0;
     batch->begins_open = batch->ends_open = false;
     batch->end_lsn = LSN_NONE;
-    batch->received_at = 0;
     batch->note = NULL;
 }
 
@@ -100,8 +99,13 @@ size_t batch_bytes(const struct batch *batch)
            batch->transaction_count * sizeof(*batch->transactions);
 }
 
+uint64_t batch_size(const struct batch *batch)
+{
+    return (uint64_t)batch->change_count + batch->transaction_count +
+           (batch->end_lsn != LSN_NONE);
+}
+
 bool batch_is_empty(const struct batch *batch)
 {
-    return batch->change_count == 0 && batch->transaction_count == 0 &&
-           batch->end_lsn == LSN_NONE;
+    return batch_size(batch) == 0;
 }

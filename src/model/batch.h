@@ -74,7 +74,6 @@ struct batch {
                          unset (LSN_NONE) when not one transaction ended in it */
     const char *note; /* target: kept with the position, for the backfill; NULL: as it was;
                          borrowed */
-    usec_t received_at; /* monotonic, when the first message came */
 };
 
 struct batch *batch_create(void);
@@ -90,6 +89,8 @@ struct row batch_row(struct batch *batch, uint16_t count);
 
 /* Memory that the batch's content takes, for queue bounds. */
 size_t batch_bytes(const struct batch *batch);
+/* What it holds: changes, transactions, a position. Grows with everything that is added. */
+uint64_t batch_size(const struct batch *batch);
 /* True if there is neither a change nor a transaction nor a position in it. */
 bool batch_is_empty(const struct batch *batch);
 

@@ -171,7 +171,7 @@ static void tally_kind(struct table_counters *tally, enum change_kind kind)
         [CHANGE_DELETE] = &tally->deletes,
         [CHANGE_TRUNCATE] = &tally->truncates,
     };
-    counter_add(by_kind[kind], 1);
+    counter_tally(by_kind[kind]);
 }
 
 static bool wrap_change(const struct change *change, struct err *err)
@@ -201,18 +201,18 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     bool dropped;
 
     bool judged = is_judged(stream, table);
-    counter_add(&tally->received, 1);
+    counter_tally(&tally->received);
     if (!judge_change(applier, table, xid, &rest, &dropped, err))
         return wrap_change(change, err);
     if (dropped) {
-        counter_add(&tally->skipped_by_handoff, 1);
+        counter_tally(&tally->skipped_by_handoff);
         return true;
     }
     switch (stream->transform->ops->change(stream->transform, &rest, xid, applier->writes,
                                            err)) {
     case TRANSFORM_FILTERED:
         note_reading(stream, judged, table);
-        counter_add(&tally->filtered, 1);
+        counter_tally(&tally->filtered);
         return true;
     case TRANSFORM_FAILED:
         return wrap_change(change, err);
@@ -228,7 +228,7 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
         applier->writes->changes[i].lsn = change->lsn;
         applier->writes->changes[i].transaction = change->transaction;
     }
-    counter_add(&tally->applied, 1);
+    counter_tally(&tally->applied);
     tally_kind(tally, change->kind);
     return true;
 }
@@ -244,13 +244,15 @@ static void announce(const struct stream *stream, const struct batch *batch)
                                       batch);
 }
 
-/* So that what judging takes is got for the batch at once. */
-static void foresee_batch(const struct stream *stream, const struct batch *batch)
+/* So that what judging takes is got for all changes that are left at once: at the first of them,
+ * and when more can be got. */
+static void foresee_from(const struct stream *stream, const struct batch *batch, uint32_t first)
 {
     struct handoff *handoff = stream->handoff;
-    if (handoff == NULL || handoff->ops->complete(handoff))
+    if (handoff == NULL || handoff->ops->complete(handoff) ||
+        !(handoff->ops->foresees_more(handoff) || first == 0))
         return;
-    for (uint32_t i = 0; i < batch->change_count; i++) {
+    for (uint32_t i = first; i < batch->change_count; i++) {
         const struct change *change = &batch->changes[i];
         uint32_t table = table_of(stream, change);
         if (change->kind == CHANGE_TRUNCATE || !is_judged(stream, table))
@@ -262,7 +264,11 @@ static void foresee_batch(const struct stream *stream, const struct batch *batch
     }
 }
 
-/* The writes of a batch, with its transactions and position. */
+/* The writes of a batch, with its transactions and position. Not made ahead, while the batch before
+ * is on its way to the target. Verdict and note would be right: they hang on snapshots and on what
+ * was judged so far, not on what is committed. But judging may wait for a chunk in flight, the chunk
+ * for a row that the batch before has locked, and that for us, who must read the target's answers to
+ * bring it to its commit. And it would gain little: docs/performance.md. */
 static bool transform_batch(struct applier *applier, const struct batch *batch, struct err *err)
 {
     struct batch *writes = applier->writes;
@@ -276,10 +282,11 @@ static bool transform_batch(struct applier *applier, const struct batch *batch, 
     writes->begins_open = batch->begins_open;
     writes->ends_open = batch->ends_open;
     writes->end_lsn = batch->end_lsn;
-    foresee_batch(applier->stream, batch);
-    for (uint32_t i = 0; i < batch->change_count; i++)
+    for (uint32_t i = 0; i < batch->change_count; i++) {
+        foresee_from(applier->stream, batch, i);
         if (!transform_change(applier, batch, &batch->changes[i], err))
             return false;
+    }
     if (applier->stream->handoff != NULL)
         writes->note = applier->stream->handoff->ops->note(applier->stream->handoff,
                                                            &writes->arena);

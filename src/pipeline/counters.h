@@ -29,10 +29,28 @@ struct table_counters {
     counter_t chunks_retried;
 };
 
+/* How batches and rows went to the target. Rows in source order are not among the rows: they are
+ * as many as the changes of their batches. */
+struct apply_counters {
+    counter_t batches_ordered; /* in source order, a statement a change */
+    counter_t batches_set;     /* set-wise */
+    counter_t fallbacks;       /* set-wise first, then undone and in source order */
+    counter_t rows_copied;     /* by COPY into their table */
+    counter_t rows_staged;     /* by a stage and one statement */
+    counter_t rows_single;     /* of set-wise batches, by a statement each */
+    counter_t changes_folded;  /* that needed no row, since a later one had its key */
+};
+
 /* What it was before. */
 static inline uint64_t counter_add(counter_t *counter, uint64_t more)
 {
     return atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+/* One more, in a counter that no other thread writes: without the bus lock, for every row. */
+static inline void counter_tally(counter_t *counter)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
 }
 static inline uint64_t counter_get(const counter_t *counter)
 {

@@ -5,35 +5,57 @@
 #include "base/queue.h"
 #include "pipeline/apply.h"
 #include "pipeline/backoff.h"
+#include "pipeline/handover.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #define FEEDBACK_EVERY USEC_PER_SEC
 #define FEEDBACK_SOONEST (100 * USEC_PER_MS)
+/* A batch that takes longer to apply has the receive thread go on beside it. */
+#define LENT_FOR (10 * USEC_PER_MS)
 #define PUSH_WAIT (500 * USEC_PER_MS)
-#define SPARE_BATCHES 4
+#define SPARE_BATCHES 3
 #define GATHER_MOST (100 * USEC_PER_MS) /* that a batch is held back for what comes behind it */
 /* How often the target is asked what is durable while something is not yet. */
 #define FLUSH_TICK (50 * USEC_PER_MS)
 #define RECONNECT_FIRST (250 * USEC_PER_MS)
 #define RECONNECT_MOST (10 * USEC_PER_SEC)
 
+/* Whose turn it is to receive (stream.h): only that thread touches the source, the batch in hand
+ * and the fields below that say so. */
+enum turn {
+    TURN_RECEIVER, /* the receive thread's */
+    TURN_LENT,     /* nobody's: the applier applies, and has it if it is done in time */
+    TURN_APPLIER,
+};
+
 struct run {
     struct stream *stream;
     struct queue *queue; /* receive -> apply */
     struct queue *spare; /* apply -> receive: emptied batches, a byte each */
     atomic_bool idle;    /* the applier waits for a batch */
+    atomic_bool holding; /* the receiver has one for it, and wants to be told when it is idle */
     atomic_bool ending;  /* the applier is done: the receiver shall come home */
     struct err receive_err; /* read after the join */
 
-    /* owned by the receive thread */
+    _Atomic enum turn turn;
+    int lent_fd; /* timerfd: what was lent is to be taken back */
+
+    /* owned by whose turn it is */
+    struct batch *batch;
+    struct handover handover;
     usec_t fed_back_at;
     lsn_t fed_back;
-    usec_t gather_until; /* the batch is held back; 0: it was not yet */
+    usec_t gather_until; /* the batch in hand is held back; 0: it was not yet */
 };
 
-/* ---- receive thread ---- */
+/* ---- receiving ---- */
 
 static bool send_feedback(struct run *run, struct err *err)
 {
@@ -90,62 +112,147 @@ static bool push_batch(struct run *run, struct batch *batch, struct err *err)
     }
 }
 
+/* Waits for more, up to when something is to be done though nothing comes. */
+static enum source_result receive(struct run *run, usec_t until, struct err *err)
+{
+    struct source *source = run->stream->source;
+    eventfd_t woken;
+    uint64_t before = batch_size(run->batch);
+    usec_t ask_again = handover_deadline(&run->handover);
+    bool could_go = ask_again != 0 && !run->batch->ends_open && atomic_load(&run->idle);
+    if (could_go && ask_again < until)
+        until = ask_again;
+    if (run->gather_until > clock_monotonic() && run->gather_until < until)
+        until = run->gather_until;
+    enum source_result result = source->ops->receive(
+        source, run->batch, run->stream->progress->idle_fd, until, err);
+    (void)eventfd_read(run->stream->progress->idle_fd, &woken);
+    if (batch_size(run->batch) > before)
+        handover_grew(&run->handover, source->lag, clock_monotonic());
+    counter_set(&run->stream->progress->queue_bytes, queue_bytes(run->queue));
+    return result;
+}
+
 /* For a while: an idle applier is to see more of what comes than the first that is there. */
-static bool should_gather(struct run *run, const struct batch *batch)
+static bool should_gather(struct run *run)
 {
     struct handoff *handoff = run->stream->handoff;
-    if (handoff == NULL || !handoff->ops->gathers(handoff, batch->end_lsn))
+    if (handoff == NULL || !handoff->ops->gathers(handoff, run->batch->end_lsn))
         return false;
     if (run->gather_until == 0)
         run->gather_until = clock_monotonic() + GATHER_MOST;
     return clock_monotonic() < run->gather_until;
 }
 
-/* A drained batch goes over when the applier is idle, unless it ends in mid-transaction: the
- * rest is on its way. */
-static bool should_push(struct run *run, const struct batch *batch, enum source_result result)
+/* Whether the batch may go to an applier that is idle. */
+static bool is_due(struct run *run)
 {
-    if (batch_is_empty(batch))
-        return false;
-    return result == SOURCE_FULL || (atomic_load(&run->idle) && !batch->ends_open &&
-                                     !should_gather(run, batch));
+    return !batch_is_empty(run->batch) && !run->batch->ends_open &&
+           handover_is_due(&run->handover, clock_monotonic()) && !should_gather(run);
 }
 
-static bool receive_until_home(struct run *run, struct batch **batch, struct err *err)
+/* The batch in hand, in whose place there is an empty one. */
+static struct batch *let_go(struct run *run)
 {
-    struct source *source = run->stream->source;
+    struct batch *batch = run->batch;
+    run->batch = take_batch(run);
+    handover_done(&run->handover);
+    run->gather_until = 0;
+    return batch;
+}
+
+/* ---- the turn ---- */
+
+static void set_timer(const struct run *run, usec_t after)
+{
+    struct itimerspec timer = {.it_value.tv_nsec = (long)after * 1000};
+    (void)timerfd_settime(run->lent_fd, 0, &timer, NULL);
+}
+
+/* Before a batch is applied: from now on the receive thread may take the turn back. */
+static void lend_turn(struct run *run)
+{
+    set_timer(run, LENT_FOR);
+    atomic_store(&run->turn, TURN_LENT);
+}
+
+/* After a batch was applied: true if the turn was lent and not taken back. */
+static bool take_turn(struct run *run)
+{
+    enum turn lent = TURN_LENT;
+    if (!atomic_compare_exchange_strong(&run->turn, &lent, TURN_APPLIER))
+        return false;
+    set_timer(run, 0);
+    return true;
+}
+
+static void give_turn_back(struct run *run)
+{
+    atomic_store(&run->turn, TURN_RECEIVER);
+    (void)eventfd_write(run->stream->progress->idle_fd, 1);
+}
+
+/* The receive thread's rest: until the turn is its own, or the run ends. */
+static void await_turn(struct run *run)
+{
+    struct pollfd fds[] = {
+        {.fd = run->lent_fd, .events = POLLIN},
+        {.fd = run->stream->progress->idle_fd, .events = POLLIN},
+        {.fd = stop_fd(run->stream->stop), .events = POLLIN},
+    };
+    while (!coming_home(run) && atomic_load(&run->turn) != TURN_RECEIVER) {
+        uint64_t fired;
+        (void)poll(fds, 3, -1);
+        (void)eventfd_read(run->stream->progress->idle_fd, &fired);
+        enum turn lent = TURN_LENT;
+        if (read(run->lent_fd, &fired, sizeof fired) == (ssize_t)sizeof fired)
+            (void)atomic_compare_exchange_strong(&run->turn, &lent, TURN_RECEIVER);
+    }
+}
+
+/* ---- receive thread ---- */
+
+/* Either the applier is seen idle here, or it sees later that we hold something for it. */
+static bool applier_is_idle(struct run *run)
+{
+    if (atomic_load(&run->idle))
+        return true;
+    atomic_store(&run->holding, true);
+    return atomic_load(&run->idle);
+}
+
+static bool receive_until_home(struct run *run, struct err *err)
+{
     while (!coming_home(run)) {
-        eventfd_t woken;
-        usec_t until = clock_monotonic() + FEEDBACK_EVERY;
-        if (run->gather_until > clock_monotonic())
-            until = run->gather_until;
-        enum source_result result = source->ops->receive(
-            source, *batch, run->stream->progress->idle_fd, until, err);
-        if (result == SOURCE_FAILED)
+        enum source_result result = receive(run, clock_monotonic() + FEEDBACK_EVERY, err);
+        if (result == SOURCE_FAILED || !send_feedback(run, err))
             return false;
-        (void)eventfd_read(run->stream->progress->idle_fd, &woken);
-        counter_set(&run->stream->progress->queue_bytes, queue_bytes(run->queue));
-        if (should_push(run, *batch, result)) {
-            struct batch *full = *batch;
-            *batch = NULL; /* push_batch owns it from here */
-            run->gather_until = 0;
-            if (!push_batch(run, full, err))
-                return false;
-            *batch = take_batch(run);
-        }
-        if (!send_feedback(run, err))
+        if (result != SOURCE_FULL && !(is_due(run) && applier_is_idle(run)))
+            continue;
+        /* With nothing before it, for what the applier does next may not overtake it. */
+        bool lends = result != SOURCE_FULL && !run->handover.behind &&
+                     queue_is_awaited(run->queue);
+        struct batch *batch = let_go(run);
+        if (lends)
+            lend_turn(run);
+        if (!push_batch(run, batch, err))
             return false;
+        if (lends)
+            await_turn(run);
     }
     return true;
+}
+
+static void tell_interruption(const struct run *run)
+{
+    log_event(LOG_WARN, "stream interrupted", log_text("error", run->receive_err.message));
 }
 
 static void *receive_thread(void *argument)
 {
     struct run *run = argument;
-    struct batch *batch = take_batch(run);
-    if (!receive_until_home(run, &batch, &run->receive_err))
-        log_event(LOG_WARN, "stream interrupted", log_text("error", run->receive_err.message));
-    batch_destroy(batch);
+    if (!receive_until_home(run, &run->receive_err))
+        tell_interruption(run);
     queue_close(run->queue);
     return NULL;
 }
@@ -174,30 +281,70 @@ static bool all_durable(const struct stream *stream)
     return counter_get(&stream->progress->durable) >= counter_get(&stream->progress->applied);
 }
 
-/* Pops and applies until the end. True when it ended in order. */
+/* Pops a batch for which the receive thread was needed. */
+static enum queue_result pop(struct run *run, usec_t until, struct batch **batch)
+{
+    void *item = NULL;
+    if (queue_count(run->queue) == 0) {
+        atomic_store(&run->idle, true);
+        if (atomic_exchange(&run->holding, false))
+            (void)eventfd_write(run->stream->progress->idle_fd, 1);
+    }
+    enum queue_result popped = queue_pop(run->queue, &item, until);
+    if (popped == QUEUE_OK)
+        atomic_store(&run->idle, false);
+    *batch = item;
+    return popped;
+}
+
+/* Receives without the receive thread. Gives the turn back when we fall behind: receiving and
+ * applying shall go on at the same time then. */
+static bool receive_here(struct run *run, usec_t until, struct batch **batch, bool *our_turn)
+{
+    enum source_result result = receive(run, until, &run->receive_err);
+    if (result == SOURCE_FAILED || !send_feedback(run, &run->receive_err)) {
+        tell_interruption(run);
+        return false;
+    }
+    if (run->handover.behind) {
+        give_turn_back(run);
+        *our_turn = false;
+    } else if (result == SOURCE_FULL || is_due(run)) {
+        *batch = let_go(run);
+        lend_turn(run);
+    }
+    return true;
+}
+
+/* What is to be seen to between batches. */
+static bool look_around(struct stream *stream, struct applier *applier, struct err *err)
+{
+    if (!applier->open && (!applier_flushed(applier, err) || !copy_goes_on(stream, err)))
+        return false;
+    return !beside_failed(stream, err);
+}
+
+/* Applies what comes until the end. True when it ended in order, or for the source. */
 static bool apply_until_end(struct run *run, struct applier *applier, struct err *err)
 {
     struct stream *stream = run->stream;
-    for (;;) {
-        void *item;
-        usec_t tick = all_durable(stream) ? FEEDBACK_EVERY : FLUSH_TICK;
-        if (queue_count(run->queue) == 0) {
-            atomic_store(&run->idle, true);
-            (void)eventfd_write(stream->progress->idle_fd, 1);
-        }
-        enum queue_result popped = queue_pop(run->queue, &item, clock_monotonic() + tick);
-        if (popped == QUEUE_CLOSED)
+    for (bool our_turn = false;;) {
+        struct batch *batch = NULL;
+        usec_t until =
+            clock_monotonic() + (all_durable(stream) ? FEEDBACK_EVERY : FLUSH_TICK);
+        if (our_turn && (stop_requested(stream->stop) ||
+                         !receive_here(run, until, &batch, &our_turn)))
             return true;
-        if (popped == QUEUE_OK) {
-            atomic_store(&run->idle, false);
-            bool applied = stop_requested(stream->stop) || applier_apply(applier, item, err);
-            give_batch_back(run, item);
+        if (!our_turn && pop(run, until, &batch) == QUEUE_CLOSED)
+            return true;
+        if (batch != NULL) {
+            bool applied = stop_requested(stream->stop) || applier_apply(applier, batch, err);
+            give_batch_back(run, batch);
             if (!applied)
                 return false;
+            our_turn = take_turn(run);
         }
-        if (!applier->open && (!applier_flushed(applier, err) || !copy_goes_on(stream, err)))
-            return false;
-        if (beside_failed(stream, err))
+        if (!look_around(stream, applier, err))
             return false;
         if (reached(stream))
             return true;
@@ -232,9 +379,14 @@ static bool run_both(struct run *run, struct applier *applier, struct err *err)
 
 bool stream_run(struct stream *stream, lsn_t from, struct err *err)
 {
-    struct run run = {.stream = stream};
-    if (!stream->source->ops->start(stream->source, from, err))
+    struct run run = {.stream = stream,
+                      .lent_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)};
+    if (run.lent_fd < 0)
+        return err_set(err, ERR_RETRY, "timerfd: %s", strerror(errno));
+    if (!stream->source->ops->start(stream->source, from, err)) {
+        close(run.lent_fd);
         return false;
+    }
     counter_set(&stream->progress->received, from);
     counter_set(&stream->progress->applied, from);
     atomic_store(&stream->progress->streaming, true);
@@ -242,6 +394,7 @@ bool stream_run(struct stream *stream, lsn_t from, struct err *err)
         stream->handoff->ops->reached(stream->handoff, from, NULL);
     run.queue = queue_create(stream->queue_bytes);
     run.spare = queue_create(SPARE_BATCHES);
+    run.batch = take_batch(&run);
 
     struct applier applier;
     applier_init(&applier, stream);
@@ -260,6 +413,8 @@ bool stream_run(struct stream *stream, lsn_t from, struct err *err)
     applier_free(&applier);
     drain(run.queue);
     drain(run.spare);
+    batch_destroy(run.batch);
+    close(run.lent_fd);
     return ok;
 }
 

@@ -146,6 +146,20 @@ static void join_before(struct caller *caller, usec_t until)
     ck_assert_msg(clock_monotonic() < until, "the thread was not woken");
 }
 
+START_TEST(an_empty_queue_with_a_pop_that_waits_is_awaited)
+{
+    struct caller caller = {.queue = queue_create(10)};
+    ck_assert(!queue_is_awaited(caller.queue));
+    start(&caller, call_pop);
+    ck_assert(queue_is_awaited(caller.queue));
+    push(caller.queue, 1, 1);
+    ck_assert(!queue_is_awaited(caller.queue)); /* whether it has woken yet or not */
+    pthread_join(caller.thread, NULL);
+    ck_assert(!queue_is_awaited(caller.queue));
+    queue_destroy(caller.queue);
+}
+END_TEST
+
 START_TEST(an_item_wakes_a_pop_that_waits)
 {
     struct queue *queue = queue_create(10);
@@ -270,6 +284,7 @@ int main(void)
         an_item_above_the_bound_passes_alone,
         an_empty_queue_is_waited_for_until_the_deadline,
         a_closed_queue_takes_nothing_and_drains,
+        an_empty_queue_with_a_pop_that_waits_is_awaited,
         an_item_wakes_a_pop_that_waits,
         room_wakes_the_push_that_fits_whoever_waits_longer,
         closing_wakes_everyone,

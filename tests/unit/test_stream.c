@@ -204,6 +204,77 @@ START_TEST(what_comes_while_the_target_is_busy_becomes_one_batch)
 }
 END_TEST
 
+/* Each time the source is asked, one more transaction is at hand. */
+static bool one_more_comes(struct world *world, enum memory_source_call call, lsn_t lsn,
+                           struct err *err)
+{
+    (void)lsn, (void)err;
+    if (call == MEMORY_SOURCE_RECEIVE)
+        memory_source_show(world->source, (uint64_t)atomic_fetch_add(&world->counted, 1) + 1);
+    return true;
+}
+
+START_TEST(behind_what_comes_bit_by_bit_becomes_large_batches)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.on_source = one_more_comes});
+    for (int i = 0; i < 50; i++)
+        world_append(&world, 1);
+    memory_source_show(world.source, 0);
+    memory_source_set_lag(world.source, 10 * USEC_PER_SEC);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    /* One, if this thread is never held up for HANDOVER_QUIET. */
+    ck_assert_uint_le(memory_sink_tally(world.sink).applies, 10);
+    world_close(&world);
+}
+END_TEST
+
+/* Each write has one more come, and now and then lasts until that was read: whoever writes cannot
+ * have done it. */
+static bool some_writes_wait_for_the_next(struct world *world, enum memory_sink_call call,
+                                          const struct batch *batch, struct err *err)
+{
+    if (call != MEMORY_SINK_APPLY)
+        return true;
+    memory_source_show(world->source, (uint64_t)atomic_fetch_add(&world->counted, 1) + 2);
+    if (batch->end_lsn >= world->end || !dice_one_in(&world->dice, 5))
+        return true;
+    return memory_source_await_given(world->source, batch->end_lsn + WORLD_LSN_STEP,
+                                     clock_monotonic() + WORLD_LONG) ||
+           err_set(err, ERR_BUG, "the source was not read on");
+}
+
+START_TEST(whoever_receives_all_stays_in_order)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.on_sink = some_writes_wait_for_the_next});
+    world.dice = dice_seed();
+    for (int i = 0; i < 100; i++)
+        world_append(&world, 1);
+    memory_source_show(world.source, 1);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    ck_assert_uint_eq(memory_sink_tally(world.sink).applies, 100);
+    world_close(&world);
+}
+END_TEST
+
+/* Ours comes late, for what was before it belongs to others, and nothing follows. */
+START_TEST(behind_a_transaction_that_nothing_follows_is_applied)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.batch_changes = 1000});
+    memory_source_set_lag(world.source, 10 * USEC_PER_SEC);
+    for (int i = 0; i < 5; i++) {
+        world_append(&world, 1);
+        world_stream_to_end(&world);
+    }
+    world_expect_all(&world);
+    world_close(&world);
+}
+END_TEST
+
 /* Half a transaction is at hand; the other half comes when the source has been asked again. */
 static bool second_half_comes(struct world *world, enum memory_source_call call, lsn_t lsn,
                               struct err *err)
@@ -780,6 +851,9 @@ int main(void)
         a_second_run_goes_on_from_the_checkpoint,
         an_idle_source_moves_the_checkpoint_by_its_positions,
         what_comes_while_the_target_is_busy_becomes_one_batch,
+        behind_what_comes_bit_by_bit_becomes_large_batches,
+        whoever_receives_all_stays_in_order,
+        behind_a_transaction_that_nothing_follows_is_applied,
         half_a_transaction_is_not_handed_over,
         what_a_chunk_waits_for_is_handed_over_in_one,
         what_a_chunk_waits_for_is_not_waited_for_long,
