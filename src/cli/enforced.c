@@ -142,9 +142,30 @@ static void refuse_action(struct migration *m, const struct catalog_foreign_key 
 
 /* ---- statements of the source that are several here ---- */
 
+/* A delete that comes to a row by two ways sets one column after the other: the image between them
+ * refers to what the target's cascade has taken already. */
+static bool is_set_by_halves(const struct catalog_table *table)
+{
+    bool sets = false;
+    for (uint16_t i = 0; i < table->foreign_key_count; i++)
+        sets = sets || table->foreign_keys[i].on_delete == 'n' ||
+               table->foreign_keys[i].on_delete == 'd';
+    return sets && table->foreign_key_count > 1;
+}
+
+static const char *what_is_refused(const struct reference *r)
+{
+    if (r->child->target == r->parent->target)
+        return "one statement that deletes a row and those that refer to it, or inserts them in "
+               "the other order, would stop the run";
+    if (is_set_by_halves(r->child->target))
+        return "one delete that reaches a row by two of its foreign keys may stop the run";
+    return "one statement that writes both tables (WITH) may stop the run";
+}
+
 static void check_immediate(struct migration *m, const struct reference *r, const char *child)
 {
-    bool own = r->child->target == r->parent->target;
+    bool likely = r->child->target == r->parent->target || is_set_by_halves(r->child->target);
     struct buf what = {0};
     struct buf sql = {0};
     struct buf undo = {0};
@@ -162,11 +183,8 @@ static void check_immediate(struct migration *m, const struct reference *r, cons
     buf_append_text(&sql, " DEFERRABLE");
     buf_append_text(&undo, " NOT DEFERRABLE");
     findings_add(&m->findings, "target.reference_immediate",
-                 own ? SEVERITY_POTENTIALLY_BREAKING : SEVERITY_NON_BREAKING, child,
-                 buf_text(&what),
-                 own ? "one statement that deletes a row and those that refer to it, or inserts "
-                       "them in the other order, would stop the run"
-                     : "one statement that writes both tables (WITH) may stop the run",
+                 likely ? SEVERITY_POTENTIALLY_BREAKING : SEVERITY_NON_BREAKING, child,
+                 buf_text(&what), what_is_refused(r),
                  "make it deferrable until the cutover", buf_text(&sql), buf_text(&undo));
     buf_free(&what);
     buf_free(&sql);

@@ -48,7 +48,8 @@ class Family:
             "CREATE TABLE child (id int PRIMARY KEY, v text,"
             " parent int NOT NULL REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE)",
             "CREATE TABLE note (id bigint PRIMARY KEY, child int REFERENCES child"
-            " ON DELETE SET NULL ON UPDATE CASCADE, grand int REFERENCES grand ON DELETE SET NULL, v text)",
+            " ON DELETE SET NULL ON UPDATE CASCADE DEFERRABLE, grand int REFERENCES grand ON DELETE SET NULL"
+            " DEFERRABLE, v text)",
             "CREATE INDEX ON parent (grand)", "CREATE INDEX ON child (parent)",
             "CREATE INDEX ON note (child)", "CREATE INDEX ON note (grand)")
         world.source.run(
@@ -491,6 +492,29 @@ def test_statements_that_write_a_row_and_its_parent_need_a_deferrable_key(world)
     finish(world, product)
     world.target.run(found["immediate"]["rollback_sql"])
     assert "immediate" in checked(world, "node")
+
+
+def test_a_delete_that_reaches_a_row_by_two_keys(world):
+    """The row between its two steps refers to what the target's cascade has taken at once."""
+    world.both("CREATE TABLE grand (id int PRIMARY KEY)",
+               "CREATE TABLE parent (id int PRIMARY KEY, grand int REFERENCES grand"
+               " ON DELETE CASCADE)",
+               "CREATE TABLE note (id int PRIMARY KEY, grand int REFERENCES grand ON DELETE SET NULL,"
+               " parent int REFERENCES parent ON DELETE SET NULL)")
+    world.source.run("INSERT INTO grand VALUES (1)", "INSERT INTO parent VALUES (1, 1)",
+                     "INSERT INTO note VALUES (1, 1, 1)")
+    product = enforced(world, "grand", "parent", "note")
+    found = [finding for finding in json.loads(product.command("check", "--json").out)["findings"]
+             if finding["id"] == "target.reference_immediate"]
+    assert {finding["object"]: finding["severity"] for finding in found} == {
+        "public.note": "potentially_breaking", "public.parent": "non_breaking"}
+    product.start()
+    finish(world, product)
+    world.source.run("DELETE FROM grand")
+    assert product.wait_end() == 3
+    world.target.run(*(finding["sql"] for finding in found))
+    product.start()
+    finish(world, product)
 
 
 def test_a_target_that_cascades_by_itself_is_refused(world):
