@@ -110,14 +110,24 @@ static bool push_batch(struct run *run, struct batch *batch, struct err *err)
     }
 }
 
-/* Waits for more, up to when something is to be done though nothing comes. */
+/* Either the applier is seen idle here, or it sees later that we hold something for it. */
+static bool applier_is_idle(struct run *run)
+{
+    if (atomic_load(&run->idle))
+        return true;
+    atomic_store(&run->holding, true);
+    return atomic_load(&run->idle);
+}
+
+/* Waits for more, up to when something is to be done though nothing comes: an applier that is busy
+ * now wakes us when it is not, so that a batch it may have then need not wait for `until`. */
 static enum source_result receive(struct run *run, usec_t until, struct err *err)
 {
     struct source *source = run->stream->source;
     eventfd_t woken;
     uint64_t before = batch_size(run->batch);
     usec_t ask_again = handover_deadline(&run->handover);
-    bool could_go = ask_again != 0 && !run->batch->ends_open && atomic_load(&run->idle);
+    bool could_go = ask_again != 0 && !run->batch->ends_open && applier_is_idle(run);
     if (could_go && ask_again < until)
         until = ask_again;
     enum source_result result = source->ops->receive(
@@ -195,15 +205,6 @@ static void await_turn(struct run *run)
 }
 
 /* ---- receive thread ---- */
-
-/* Either the applier is seen idle here, or it sees later that we hold something for it. */
-static bool applier_is_idle(struct run *run)
-{
-    if (atomic_load(&run->idle))
-        return true;
-    atomic_store(&run->holding, true);
-    return atomic_load(&run->idle);
-}
 
 static bool receive_until_home(struct run *run, struct err *err)
 {

@@ -3,6 +3,10 @@
 #include "dice.h"
 #include "stream_world.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 static void append_many(struct world *world, uint64_t *dice, int transactions, uint32_t most)
 {
     for (int i = 0; i < transactions; i++)
@@ -251,6 +255,96 @@ START_TEST(behind_a_transaction_that_nothing_follows_is_applied)
         world_stream_to_end(&world);
     }
     world_expect_all(&world);
+    world_close(&world);
+}
+END_TEST
+
+/* A source whose long waits, with something in the batch, end by a wake-up or far too late. */
+struct patient {
+    struct source source;
+    struct source *inner;
+    int holds_fd; /* eventfd: it is asked for more while something is in the batch */
+    atomic_bool lapsed;
+};
+
+static struct patient *patient_of(struct source *source)
+{
+    return (struct patient *)(void *)source;
+}
+
+static bool patient_start(struct source *source, lsn_t from, struct err *err)
+{
+    struct source *inner = patient_of(source)->inner;
+    return inner->ops->start(inner, from, err);
+}
+
+static enum source_result patient_receive(struct source *source, struct batch *batch,
+                                          int wake_fd, usec_t until, struct err *err)
+{
+    struct patient *patient = patient_of(source);
+    struct source *inner = patient->inner;
+    uint64_t before = batch_size(batch);
+    bool is_long = before > 0 && until - clock_monotonic() > 500 * USEC_PER_MS;
+    if (before > 0)
+        (void)eventfd_write(patient->holds_fd, 1);
+    if (is_long)
+        until = clock_monotonic() + WORLD_LONG;
+    enum source_result result = inner->ops->receive(inner, batch, wake_fd, until, err);
+    source->lag = inner->lag;
+    if (is_long && batch_size(batch) == before && clock_monotonic() >= until)
+        atomic_store(&patient->lapsed, true);
+    return result;
+}
+
+static bool patient_feedback(struct source *source, lsn_t flushed, struct err *err)
+{
+    struct source *inner = patient_of(source)->inner;
+    return inner->ops->feedback(inner, flushed, err);
+}
+
+static void patient_stop(struct source *source)
+{
+    struct source *inner = patient_of(source)->inner;
+    inner->ops->stop(inner);
+}
+
+/* The first write lasts until the second transaction waits for it, for not longer. */
+static bool lasts_until_more_waits(struct world *world, enum memory_sink_call call,
+                                   const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    if (call != MEMORY_SINK_APPLY || !is_first(world))
+        return true;
+    struct pollfd holds = {.fd = patient_of(world->stream.source)->holds_fd, .events = POLLIN};
+    eventfd_t seen;
+    (void)eventfd_read(holds.fd, &seen); /* of the first itself */
+    memory_source_show(world->source, UINT64_MAX);
+    return poll(&holds, 1, (int)(WORLD_LONG / USEC_PER_MS)) == 1 ||
+           err_set(err, ERR_BUG, "the source was not asked for more");
+}
+
+START_TEST(behind_the_last_batch_goes_when_the_applier_turns_idle)
+{
+    static const struct source_ops OPS = {.start = patient_start,
+                                          .receive = patient_receive,
+                                          .feedback = patient_feedback,
+                                          .stop = patient_stop};
+    struct world world;
+    world_open(&world, &(struct world_config){.on_sink = lasts_until_more_waits});
+    struct patient patient = {.source.ops = &OPS,
+                              .inner = world.stream.source,
+                              .holds_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    world.stream.source = &patient.source;
+    world_append(&world, 1);
+    world_append(&world, 1);
+    memory_source_show(world.source, 1);
+    memory_source_set_lag(world.source, 10 * USEC_PER_SEC);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    ck_assert_uint_eq(memory_sink_tally(world.sink).applies, 2);
+    ck_assert(!patient.lapsed);
+    world.stream.source = patient.inner;
+    close(patient.holds_fd);
     world_close(&world);
 }
 END_TEST
@@ -791,6 +885,7 @@ int main(void)
         behind_what_comes_bit_by_bit_becomes_large_batches,
         whoever_receives_all_stays_in_order,
         behind_a_transaction_that_nothing_follows_is_applied,
+        behind_the_last_batch_goes_when_the_applier_turns_idle,
         half_a_transaction_is_not_handed_over,
         the_end_is_waited_for_until_it_is_durable,
         the_source_is_told_no_more_than_the_sink_says,
