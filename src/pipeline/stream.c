@@ -163,14 +163,15 @@ static void set_timer(const struct run *run, usec_t after)
     (void)timerfd_settime(run->lent_fd, 0, &timer, NULL);
 }
 
-/* Before a batch is applied: from now on the receive thread may take the turn back. */
+/* Before anything that may take long: from now on the receive thread may take the turn back. Lent
+ * before the timer runs: it fires once, and must find something to take. */
 static void lend_turn(struct run *run)
 {
-    set_timer(run, LENT_FOR);
     atomic_store(&run->turn, TURN_LENT);
+    set_timer(run, LENT_FOR);
 }
 
-/* After a batch was applied: true if the turn was lent and not taken back. */
+/* After that: true if the turn was lent and not taken back. */
 static bool take_turn(struct run *run)
 {
     enum turn lent = TURN_LENT;

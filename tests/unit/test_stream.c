@@ -5,6 +5,8 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 static void append_many(struct world *world, uint64_t *dice, int transactions, uint32_t most)
@@ -240,6 +242,61 @@ START_TEST(whoever_receives_all_stays_in_order)
     world_stream_to_end(&world);
     world_expect_all(&world);
     ck_assert_uint_eq(memory_sink_tally(world.sink).applies, 100);
+    world_close(&world);
+}
+END_TEST
+
+/* The C library's, for the stream too: the thread `held_up` loses the processor once, behind its
+ * setting of a timer, until that was seen to fire. */
+static pthread_t held_up;
+static atomic_int hold_ups; /* that are to come */
+
+int timerfd_settime(int fd, int flags, const struct itimerspec *timer, struct itimerspec *old)
+{
+    int result = (int)syscall(SYS_timerfd_settime, fd, flags, timer, old);
+    usec_t until = clock_monotonic() + WORLD_LONG;
+    struct itimerspec left = *timer;
+    struct pollfd unseen = {.fd = fd, .events = POLLIN};
+    if (timer->it_value.tv_nsec == 0 || atomic_load(&hold_ups) == 0 ||
+        !pthread_equal(pthread_self(), held_up))
+        return result;
+    while ((left.it_value.tv_nsec > 0 || poll(&unseen, 1, 0) == 1) && clock_monotonic() < until) {
+        (void)timerfd_gettime(fd, &left);
+        sched_yield();
+    }
+    atomic_store(&hold_ups, 0);
+    return result;
+}
+
+/* Each write has one more come, until the applier, which received that, was held up when it lent
+ * the turn: then the write lasts until somebody else has it. */
+static bool writes_until_held_up(struct world *world, enum memory_sink_call call,
+                                 const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    if (call != MEMORY_SINK_APPLY)
+        return true;
+    if (atomic_load(&hold_ups) > 0) {
+        world_append(world, 1);
+        world->stream.until = world->end;
+        return true;
+    }
+    uint64_t before = memory_source_tally(world->source).feedbacks;
+    return memory_source_await_feedback(world->source, before + 2,
+                                        clock_monotonic() + WORLD_LONG) ||
+           err_set(err, ERR_BUG, "nobody has taken the turn back");
+}
+
+START_TEST(a_lent_turn_is_taken_back_however_late_its_lender_is)
+{
+    struct world world;
+    held_up = pthread_self();
+    atomic_store(&hold_ups, 1);
+    world_open(&world, &(struct world_config){.on_sink = writes_until_held_up});
+    world_append(&world, 1);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    ck_assert_int_eq(atomic_load(&hold_ups), 0);
     world_close(&world);
 }
 END_TEST
@@ -884,6 +941,7 @@ int main(void)
         what_comes_while_the_target_is_busy_becomes_one_batch,
         behind_what_comes_bit_by_bit_becomes_large_batches,
         whoever_receives_all_stays_in_order,
+        a_lent_turn_is_taken_back_however_late_its_lender_is,
         behind_a_transaction_that_nothing_follows_is_applied,
         behind_the_last_batch_goes_when_the_applier_turns_idle,
         half_a_transaction_is_not_handed_over,
