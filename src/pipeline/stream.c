@@ -30,7 +30,7 @@
  * and the fields below that say so. */
 enum turn {
     TURN_RECEIVER, /* the receive thread's */
-    TURN_LENT,     /* nobody's: the applier applies, and has it if it is done in time */
+    TURN_LENT,     /* nobody's: the applier is at the target, and has it if it is back in time */
     TURN_APPLIER,
 };
 
@@ -283,9 +283,9 @@ static enum queue_result pop(struct run *run, usec_t until, struct batch **batch
     return popped;
 }
 
-/* Receives without the receive thread. Gives the turn back when we fall behind: receiving and
- * applying shall go on at the same time then. */
-static bool receive_here(struct run *run, usec_t until, struct batch **batch, bool *our_turn)
+/* Receives without the receive thread, then lends the turn for all else that there is to do. Gives
+ * it back when we fall behind: receiving and applying shall go on at the same time then. */
+static bool receive_here(struct run *run, usec_t until, struct batch **batch)
 {
     enum source_result result = receive(run, until, &run->receive_err);
     if (result == SOURCE_FAILED || !send_feedback(run, &run->receive_err)) {
@@ -294,12 +294,31 @@ static bool receive_here(struct run *run, usec_t until, struct batch **batch, bo
     }
     if (run->handover.behind) {
         give_turn_back(run);
-        *our_turn = false;
-    } else if (result == SOURCE_FULL || is_due(run)) {
-        *batch = let_go(run);
-        lend_turn(run);
+        return true;
     }
+    if (result == SOURCE_FULL || is_due(run))
+        *batch = let_go(run);
+    lend_turn(run);
     return true;
+}
+
+/* Gets a batch from wherever it comes now, or none in time. `our_turn`: it is to be received here,
+ * and afterwards: the turn is lent, so that it is perhaps ours again. False when no more comes. */
+static bool next_batch(struct run *run, usec_t until, struct batch **batch, bool *our_turn)
+{
+    if (*our_turn)
+        return !stop_requested(run->stream->stop) && receive_here(run, until, batch);
+    if (pop(run, until, batch) == QUEUE_CLOSED)
+        return false;
+    *our_turn = *batch != NULL;
+    return true;
+}
+
+static bool apply(struct run *run, struct applier *applier, struct batch *batch, struct err *err)
+{
+    bool applied = stop_requested(run->stream->stop) || applier_apply(applier, batch, err);
+    give_batch_back(run, batch);
+    return applied;
 }
 
 /* What is to be seen to between batches. */
@@ -310,7 +329,8 @@ static bool look_around(struct stream *stream, struct applier *applier, struct e
     return !beside_failed(stream, err);
 }
 
-/* Applies what comes until the end. True when it ended in order, or for the source. */
+/* Applies what comes until the end. True when it ended in order, or for the source. The target is
+ * never asked while the turn is ours: the answer may be long in coming. */
 static bool apply_until_end(struct run *run, struct applier *applier, struct err *err)
 {
     struct stream *stream = run->stream;
@@ -318,22 +338,14 @@ static bool apply_until_end(struct run *run, struct applier *applier, struct err
         struct batch *batch = NULL;
         usec_t until =
             clock_monotonic() + (all_durable(stream) ? FEEDBACK_EVERY : FLUSH_TICK);
-        if (our_turn && (stop_requested(stream->stop) ||
-                         !receive_here(run, until, &batch, &our_turn)))
+        if (!next_batch(run, until, &batch, &our_turn))
             return true;
-        if (!our_turn && pop(run, until, &batch) == QUEUE_CLOSED)
-            return true;
-        if (batch != NULL) {
-            bool applied = stop_requested(stream->stop) || applier_apply(applier, batch, err);
-            give_batch_back(run, batch);
-            if (!applied)
-                return false;
-            our_turn = take_turn(run);
-        }
-        if (!look_around(stream, applier, err))
+        if ((batch != NULL && !apply(run, applier, batch, err)) ||
+            !look_around(stream, applier, err))
             return false;
         if (reached(stream))
             return true;
+        our_turn = our_turn && take_turn(run);
     }
 }
 

@@ -531,6 +531,49 @@ START_TEST(feedback_goes_on_while_the_target_blocks)
 }
 END_TEST
 
+/* Of the questions after the first write one lasts until feedback was sent twice. */
+static bool answers_late(struct world *world, enum memory_sink_call call, int question,
+                         struct err *err)
+{
+    if (memory_sink_tally(world->sink).commits == 0 || call != MEMORY_SINK_FLUSHED ||
+        atomic_fetch_add(&world->counted, 1) != question)
+        return true;
+    uint64_t before = memory_source_tally(world->source).feedbacks;
+    bool fed_back = memory_source_await_feedback(world->source, before + 2,
+                                                 clock_monotonic() + WORLD_LONG);
+    memory_sink_flush(world->sink);
+    return fed_back || err_set(err, ERR_BUG, "no feedback while the target does not answer");
+}
+
+static bool answers_late_at_once(struct world *world, enum memory_sink_call call,
+                                 const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    return answers_late(world, call, 0, err);
+}
+
+static bool answers_late_when_asked_again(struct world *world, enum memory_sink_call call,
+                                          const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    return answers_late(world, call, 2, err);
+}
+
+START_TEST(feedback_goes_on_while_the_target_does_not_say_what_is_durable)
+{
+    static bool (*const HOOKS[])(struct world *, enum memory_sink_call, const struct batch *,
+                                 struct err *) = {answers_late_at_once,
+                                                  answers_late_when_asked_again};
+    for (size_t i = 0; i < UNIT_COUNT(HOOKS); i++) {
+        struct world world;
+        world_open(&world, &(struct world_config){.flush_by_hand = true, .on_sink = HOOKS[i]});
+        world_append(&world, 1);
+        world_stream_to_end(&world);
+        world_close(&world);
+    }
+}
+END_TEST
+
 static bool blocks_and_looks_at_the_source(struct world *world, enum memory_sink_call call,
                                            const struct batch *batch, struct err *err)
 {
@@ -949,6 +992,7 @@ int main(void)
         the_source_is_told_no_more_than_the_sink_says,
         feedback_is_sent_ten_times_a_second_at_most,
         feedback_goes_on_while_the_target_blocks,
+        feedback_goes_on_while_the_target_does_not_say_what_is_durable,
         feedback_goes_on_while_the_queue_is_full_and_no_more_is_read,
         a_passing_failure_of_the_target_does_not_reach_the_source,
         a_copy_that_must_begin_anew_restarts_a_stream_without_changes,
