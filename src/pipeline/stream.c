@@ -20,7 +20,8 @@
 /* A batch that takes longer to apply has the receive thread go on beside it. */
 #define LENT_FOR (10 * USEC_PER_MS)
 #define PUSH_WAIT (500 * USEC_PER_MS)
-#define SPARE_BATCHES 3
+/* The applier gives one back for each that the receiver needs; more would be of an old backlog. */
+#define SPARE_BATCHES 1
 /* How often the target is asked what is durable while something is not yet. */
 #define FLUSH_TICK (50 * USEC_PER_MS)
 #define RECONNECT_FIRST (250 * USEC_PER_MS)

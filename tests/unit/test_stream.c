@@ -3,6 +3,7 @@
 #include "dice.h"
 #include "stream_world.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -600,6 +601,51 @@ START_TEST(feedback_goes_on_while_the_queue_is_full_and_no_more_is_read)
 }
 END_TEST
 
+/* ---- memory ---- */
+
+#define LARGE_VALUE (1U << 20)
+#define LARGE_COUNT 20
+
+/* The first write lasts until all is queued. At the last, what was allocated since the start is the
+ * batch that it writes, and one kept for the next. */
+static bool measures_at_the_last(struct world *world, enum memory_sink_call call,
+                                 const struct batch *batch, struct err *err)
+{
+    if (call != MEMORY_SINK_APPLY)
+        return true;
+    if (is_first(world) && !memory_source_await_given(world->source, world->end,
+                                                      clock_monotonic() + WORLD_LONG))
+        return err_set(err, ERR_BUG, "not all was queued");
+    struct mallinfo2 memory = mallinfo2();
+    size_t held = memory.uordblks + memory.hblkhd - world->memory;
+    return batch->end_lsn != world->end || held < (size_t)5 * LARGE_VALUE / 2 ||
+           err_set(err, ERR_BUG, "%zu bytes are held behind a backlog", held);
+}
+
+START_TEST(behind_a_backlog_one_empty_batch_is_kept)
+{
+    struct world world;
+    char *text = mem_zero(1, LARGE_VALUE);
+    world_open(&world, &(struct world_config){.batch_changes = 1,
+                                              .queue_bytes = 2 * LARGE_COUNT * LARGE_VALUE,
+                                              .on_sink = measures_at_the_last});
+    struct value value = {.kind = VALUE_TEXT, .data = text, .size = LARGE_VALUE};
+    for (int i = 0; i < LARGE_COUNT; i++)
+        world_append_changes(&world,
+                             &(struct change){.kind = CHANGE_INSERT,
+                                              .relation = world.relations[0],
+                                              .new = {&value, 1},
+                                              .lsn = world.end + 1},
+                             1);
+    struct mallinfo2 memory = mallinfo2();
+    world.memory = memory.uordblks + memory.hblkhd;
+    world_stream_to_end(&world);
+    ck_assert_uint_eq(memory_sink_tally(world.sink).applies, LARGE_COUNT);
+    world_close(&world);
+    free(text);
+}
+END_TEST
+
 /* ---- the target fails ---- */
 
 static bool fails_in_mid_stream(struct world *world, enum memory_sink_call call,
@@ -994,6 +1040,7 @@ int main(void)
         feedback_goes_on_while_the_target_blocks,
         feedback_goes_on_while_the_target_does_not_say_what_is_durable,
         feedback_goes_on_while_the_queue_is_full_and_no_more_is_read,
+        behind_a_backlog_one_empty_batch_is_kept,
         a_passing_failure_of_the_target_does_not_reach_the_source,
         a_copy_that_must_begin_anew_restarts_a_stream_without_changes,
         data_that_is_refused_ends_the_stream_behind_what_was_right,
