@@ -158,9 +158,9 @@ bool pipeline_end(struct pipeline *pipeline, struct err *err)
     pipeline->sync_pending = true;
     if (!take_answers(pipeline, true, err))
         return false;
-    if (pipeline->failed) {
+    if (PQexitPipelineMode(session->conn) != 1)
+        return session_connection_error(session, err);
+    if (pipeline->failed)
         *err = pipeline->err;
-        return false;
-    }
-    return PQexitPipelineMode(session->conn) == 1 || session_connection_error(session, err);
+    return !pipeline->failed;
 }

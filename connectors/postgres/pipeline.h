@@ -47,7 +47,8 @@ bool pipeline_begin(struct pipeline *pipeline, struct session *session, struct e
 bool pipeline_sent(struct pipeline *pipeline, int sent, uint64_t tag, struct err *err);
 
 /* Sends a sync, waits for all answers and leaves pipeline mode. False: the first failure is in
- * err and failed_tag; the session's transaction is then aborted. */
+ * err and failed_tag; the session's transaction is then aborted, and the session is out of
+ * pipeline mode too unless the connection is lost. */
 bool pipeline_end(struct pipeline *pipeline, struct err *err);
 
 #endif

@@ -1,14 +1,16 @@
 /* The PostgreSQL sink (sink.h). */
 #include "postgres/sink.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "postgres/control.h"
 #include "postgres/formula.h"
 #include "postgres/ghost.h"
 #include "postgres/pipeline.h"
+#include "postgres/sender.h"
 #include "postgres/session.h"
-#include "postgres/statement.h"
-#include "postgres/truncation.h"
+#include "postgres/setwise.h"
+#include "postgres/strategy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,18 +18,11 @@
 
 #define PENDING_MOST 1024
 #define FLUSH_QUESTION_EVERY (40 * USEC_PER_MS)
+#define SAVEPOINT "slackwater_batch"
 #define STATEMENTS_MOST 2000 /* prepared at once; beyond, all are made anew */
 #define LOCK_PATIENCE (5 * USEC_PER_SEC)
 #define PATIENCE (20 * USEC_PER_SEC) /* for short questions */
 #define LOCK_PAUSE (200 * USEC_PER_MS)
-
-/* Tags of pipeline questions: what to do with the answer. The low half names the change. */
-enum question { Q_OTHER, Q_CHANGE, Q_PROGRESS, Q_POSITIONS };
-
-static uint64_t tag_of(enum question question, uint32_t change, enum statement_tells tells)
-{
-    return (uint64_t)question << 40 | (uint64_t)tells << 32 | change;
-}
 
 /* What every batch is framed by, prepared at connect: parsing and planning it again would cost a
  * small transaction more than its own change. */
@@ -66,23 +61,15 @@ static const struct {
                          Q_POSITIONS},
 };
 
-/* One shape of statement for one table. */
-struct shape {
-    enum statement_kind kind;
-    bool *known;
-    struct statement *statement;
-    bool prepared; /* on this connection */
-};
-
-struct table_shapes {
-    struct shape *items;
-    size_t count;
-};
-
 /* Commits up to here may not be on the target's disk yet. */
 struct pending {
     lsn_t source; /* end LSN applied */
     lsn_t target; /* not before its commit record's end: where the WAL was when we asked */
+};
+
+/* Conflicts of a batch, by target table: counted when it is through. */
+struct conflicts {
+    uint64_t insert_exists, update_missing, delete_missing;
 };
 
 struct pg_sink {
@@ -94,9 +81,8 @@ struct pg_sink {
     bool in_transaction;
     struct ghost ghost; /* the server process of this or the last connection */
 
-    struct table_shapes *shapes; /* by table */
-    uint32_t statement_serial;
-    uint32_t prepared_count;
+    struct sender sender;
+    struct setwise *setwise;
 
     struct pending pending[PENDING_MOST];
     size_t pending_count;
@@ -106,12 +92,9 @@ struct pg_sink {
     usec_t asked_at;
 
     const struct batch *batch; /* being applied */
-    uint64_t executed;
-    struct arena scratch; /* parameters of one change */
-    bool *known;
-    const char **values;
-    int *lengths;
-    int *formats;
+    bool committing;           /* its COMMIT was sent */
+    struct conflicts *conflicts;
+    bool has_conflicts;
 };
 
 static struct pg_sink *self(struct sink *sink)
@@ -119,289 +102,79 @@ static struct pg_sink *self(struct sink *sink)
     return (struct pg_sink *)(void *)sink;
 }
 
-/* ---- statements ---- */
-
-static struct shape *find_shape(struct table_shapes *shapes, enum statement_kind kind,
-                                const bool *known, uint16_t columns)
-{
-    for (size_t i = 0; i < shapes->count; i++)
-        if (shapes->items[i].kind == kind &&
-            memcmp(shapes->items[i].known, known, columns * sizeof *known) == 0)
-            return &shapes->items[i];
-    return NULL;
-}
-
-static struct shape *shape_for(struct pg_sink *s, const struct relation *relation,
-                               enum statement_kind kind, const bool *known)
-{
-    struct table_shapes *shapes = &s->shapes[relation->table];
-    uint16_t columns = relation->column_count;
-    struct shape *shape = find_shape(shapes, kind, known, columns);
-    if (shape != NULL)
-        return shape;
-    shapes->items = mem_grow(shapes->items, shapes->count + 1, sizeof *shapes->items);
-    shape = &shapes->items[shapes->count++];
-    *shape = (struct shape){.kind = kind};
-    shape->known = mem_zero(columns + 1U, sizeof *known);
-    memcpy(shape->known, known, columns * sizeof *known);
-    shape->statement = statement_create(kind, relation,
-                                        s->config.tables[relation->table].table, known);
-    snprintf(shape->statement->name, sizeof shape->statement->name, "slackwater_%u",
-             ++s->statement_serial);
-    return shape;
-}
-
-static void forget_shapes(struct pg_sink *s)
-{
-    for (size_t i = 0; i < s->config.table_count; i++) {
-        for (size_t j = 0; j < s->shapes[i].count; j++) {
-            free(s->shapes[i].items[j].known);
-            statement_free(s->shapes[i].items[j].statement);
-        }
-        free(s->shapes[i].items);
-        s->shapes[i] = (struct table_shapes){0};
-    }
-    s->prepared_count = 0;
-}
-
-static bool prepare(struct pg_sink *s, struct shape *shape, uint32_t change, struct err *err)
-{
-    const struct statement *statement = shape->statement;
-    if (shape->prepared)
-        return true;
-    int sent = PQsendPrepare(s->session.conn, statement->name, statement->sql,
-                             statement->parameter_count, statement->types);
-    shape->prepared = true;
-    s->prepared_count++;
-    return pipeline_sent(&s->pipeline, sent, tag_of(Q_OTHER, change, TELLS_NOTHING), err);
-}
-
-/* ---- one change ---- */
-
-static void bind_value(struct pg_sink *s, uint16_t i, const struct value *value)
-{
-    switch (value->kind) {
-    case VALUE_BINARY:
-        s->values[i] = value->data;
-        s->lengths[i] = (int)value->size;
-        s->formats[i] = 1;
-        break;
-    case VALUE_TEXT: { /* libpq wants text parameters to end with a NUL */
-        char *text = arena_alloc(&s->scratch, value->size + 1U);
-        memcpy(text, value->data, value->size);
-        text[value->size] = '\0';
-        s->values[i] = text;
-        s->formats[i] = 0;
-        break;
-    }
-    case VALUE_NULL:
-    case VALUE_ABSENT:
-    case VALUE_UNCHANGED:
-        s->values[i] = NULL;
-        s->formats[i] = 0;
-        break;
-    }
-}
-
-/* The target's own cascade has taken it with its parent, whose delete comes before it. */
-static bool goes_with_parent(const struct pg_sink *s, const struct change *change)
-{
-    const struct catalog_table *table = s->config.tables[change->relation->table].table;
-    bool cascades = false;
-    for (uint16_t i = 0; i < table->foreign_key_count; i++)
-        cascades = cascades || table->foreign_keys[i].on_delete == 'c';
-    return cascades && !s->config.use_replica_role && change->kind == CHANGE_DELETE;
-}
-
-static bool send_statement(struct pg_sink *s, const struct change *change, uint32_t index,
-                           enum statement_kind kind, const bool *known, struct err *err)
-{
-    struct shape *shape = shape_for(s, change->relation, kind, known);
-    const struct statement *statement = shape->statement;
-    if (!prepare(s, shape, index, err))
-        return false;
-    arena_reset(&s->scratch);
-    for (uint16_t i = 0; i < statement->parameter_count; i++) {
-        const struct parameter *parameter = &statement->parameters[i];
-        const struct row *row = parameter->old ? &change->old : &change->new;
-        bind_value(s, i, &row->values[parameter->column]);
-    }
-    int sent = PQsendQueryPrepared(s->session.conn, statement->name,
-                                   statement->parameter_count, s->values, s->lengths,
-                                   s->formats, 0);
-    bool blind = change->blind || goes_with_parent(s, change);
-    enum statement_tells tells = blind ? TELLS_NOTHING : statement->tells;
-    return pipeline_sent(&s->pipeline, sent, tag_of(Q_CHANGE, index, tells), err);
-}
-
-static bool known_columns(struct pg_sink *s, const struct change *change)
-{
-    bool all = true;
-    for (uint16_t i = 0; i < change->relation->column_count; i++) {
-        s->known[i] = change->new.values != NULL && value_is_known(&change->new.values[i]);
-        all = all && s->known[i];
-    }
-    return all;
-}
-
-static bool key_changed(const struct change *change)
-{
-    if (change->old_image == OLD_NONE)
-        return false;
-    for (uint16_t i = 0; i < change->relation->column_count; i++)
-        if (change->relation->columns[i].key &&
-            !value_equal(&change->old.values[i], &change->new.values[i]))
-            return true;
-    return false;
-}
-
-static bool is_parent(const struct pg_sink *s, const struct catalog_table *table)
-{
-    for (size_t i = 0; i < s->config.catalog->table_count; i++) {
-        const struct catalog_table *child = &s->config.catalog->tables[i];
-        for (uint16_t k = 0; k < child->foreign_key_count; k++)
-            if (child->foreign_keys[k].parent_oid == table->oid)
-                return true;
-    }
-    return false;
-}
-
-/* Deleting the row would take others with it, or be refused. */
-static bool must_stay(const struct pg_sink *s, const struct relation *relation)
-{
-    if (s->config.use_replica_role)
-        return false;
-    for (uint16_t i = 0; i < relation->column_count; i++)
-        if (relation->columns[i].key && relation->columns[i].identity_always)
-            return false; /* no UPDATE may set it */
-    return is_parent(s, s->config.tables[relation->table].table);
-}
-
-/* Delete the old key, write the new one. What is not known moves along with the old row, and so
- * does what somebody else keeps there. */
-static bool send_key_change(struct pg_sink *s, const struct change *change, uint32_t index,
-                            bool all_known, struct err *err)
-{
-    const struct relation *relation = change->relation;
-    if (must_stay(s, relation))
-        return send_statement(s, change, index, STATEMENT_REKEY, s->known, err);
-    if (!all_known ||
-        statement_keeps_columns(relation, s->config.tables[relation->table].table))
-        return send_statement(s, change, index, STATEMENT_MOVE, s->known, err);
-    return send_statement(s, change, index, STATEMENT_DELETE, s->known, err) &&
-           send_statement(s, change, index, STATEMENT_UPSERT, s->known, err);
-}
-
-/* An UPDATE cannot set a GENERATED ALWAYS identity column: such a row is written anew. */
-static bool sets_identity(const struct pg_sink *s, const struct relation *relation)
-{
-    for (uint16_t i = 0; i < relation->column_count; i++)
-        if (relation->columns[i].identity_always && !relation->columns[i].key && s->known[i])
-            return true;
-    return false;
-}
-
-static bool send_update(struct pg_sink *s, const struct change *change, uint32_t index,
-                        struct err *err)
-{
-    bool all_known = known_columns(s, change);
-    if (change->relation->match == MATCH_KEY && sets_identity(s, change->relation)) {
-        struct change anew = *change;
-        if (anew.old_image == OLD_NONE)
-            anew.old = anew.new; /* the key is the same */
-        return send_key_change(s, &anew, index, all_known, err);
-    }
-    if (change->relation->match == MATCH_ROW)
-        return send_statement(s, change, index, STATEMENT_REPLACE_ROW, s->known, err);
-    if (key_changed(change))
-        return send_key_change(s, change, index, all_known, err);
-    return send_statement(s, change, index, all_known ? STATEMENT_REPLACE : STATEMENT_PATCH,
-                          s->known, err);
-}
-
-static bool send_insert(struct pg_sink *s, const struct change *change, uint32_t index,
-                        struct err *err)
-{
-    (void)known_columns(s, change);
-    bool by_key = change->relation->match == MATCH_KEY;
-    return send_statement(s, change, index, by_key ? STATEMENT_UPSERT : STATEMENT_INSERT,
-                          s->known, err);
-}
-
-static bool send_delete(struct pg_sink *s, const struct change *change, uint32_t index,
-                        struct err *err)
-{
-    bool by_key = change->relation->match == MATCH_KEY;
-    memset(s->known, 0, change->relation->column_count * sizeof *s->known);
-    return send_statement(s, change, index,
-                          by_key ? STATEMENT_DELETE : STATEMENT_DELETE_ROW, s->known, err);
-}
-
-/* ---- truncate ---- */
-
-static bool send_sql(struct pg_sink *s, const char *sql, uint64_t tag, struct err *err)
-{
-    return pipeline_sent(&s->pipeline,
-                         PQsendQueryParams(s->session.conn, sql, 0, NULL, NULL, NULL, NULL, 0),
-                         tag, err);
-}
-
-static bool send_truncate(struct pg_sink *s, const struct change *change, uint32_t index,
-                          struct err *err)
-{
-    const struct pg_target_table **tables = mem_zero(change->relation_count + 1U,
-                                                     sizeof *tables);
-    for (uint16_t i = 0; i < change->relation_count; i++)
-        tables[i] = &s->config.tables[change->relations[i]->table];
-    struct truncation *truncation =
-        truncation_create(s->config.catalog, tables, change->relation_count,
-                          change->truncate_restart_identity ? TRUNCATION_RESTARTS_IDENTITY
-                                                            : TRUNCATION_KEEPS_IDENTITY);
-    bool ok = true;
-    for (size_t i = 0; ok && i < truncation->count; i++)
-        ok = send_sql(s, truncation->statements[i], tag_of(Q_OTHER, index, TELLS_NOTHING), err);
-    truncation_free(truncation);
-    free(tables);
-    s->executed += ok;
-    return ok;
-}
-
 /* ---- answers ---- */
 
-static void count_conflict(struct pg_sink *s, const struct change *change, bool inserted_kind)
+static void note_inserts(struct pg_sink *s, uint32_t table, uint64_t existed)
 {
-    struct table_counters *counters =
-        &s->config.counters[s->config.tables[change->relation->table].source];
-    counter_t *counter = inserted_kind                     ? &counters->conflict_insert_exists
-                         : change->kind == CHANGE_DELETE ? &counters->conflict_delete_missing
-                                                         : &counters->conflict_update_missing;
-    counter_add(counter, 1);
+    s->conflicts[table].insert_exists += existed;
+    s->has_conflicts = s->has_conflicts || existed > 0;
 }
 
-static void on_change_answer(struct pg_sink *s, const struct change *change,
-                             enum statement_tells tells, const PGresult *result)
+static void note_missing(struct pg_sink *s, const struct change *change)
 {
+    struct conflicts *conflicts = &s->conflicts[change->relation->table];
+    if (change->kind == CHANGE_DELETE)
+        conflicts->delete_missing++;
+    else
+        conflicts->update_missing++;
+    s->has_conflicts = true;
+}
+
+static void on_change_answer(struct pg_sink *s, uint64_t tag, const PGresult *result)
+{
+    const struct change *change = &s->batch->changes[tag_index(tag)];
+    uint32_t table = change->relation->table;
     bool none = strcmp(PQcmdTuples((PGresult *)(uintptr_t)result), "0") == 0;
-    switch (tells) {
+    switch (tag_tells(tag)) {
     case TELLS_NOTHING:
         break;
     case TELLS_EXISTED:
         if (PQntuples(result) == 1 && PQgetvalue(result, 0, 0)[0] == 't')
-            count_conflict(s, change, true);
+            note_inserts(s, table, 1);
         break;
     case TELLS_NO_ROW_EXISTED:
         if (none)
-            count_conflict(s, change, true);
+            note_inserts(s, table, 1);
         break;
     case TELLS_INSERTED:
         if (!none)
-            count_conflict(s, change, false);
+            note_missing(s, change);
         break;
     case TELLS_MISSING:
         if (none)
-            count_conflict(s, change, false);
+            note_missing(s, change);
         break;
     }
+}
+
+static bool on_net_answer(struct pg_sink *s, uint64_t tag, const PGresult *result,
+                          struct err *err)
+{
+    uint32_t table = 0;
+    uint64_t existed = 0;
+    if (!setwise_answer(s->setwise, tag, result, &table, &existed, err))
+        return false;
+    note_inserts(s, table, existed);
+    return true;
+}
+
+static void forget_conflicts(struct pg_sink *s)
+{
+    if (s->has_conflicts)
+        memset(s->conflicts, 0, s->config.table_count * sizeof *s->conflicts);
+    s->has_conflicts = false;
+}
+
+static void publish_conflicts(struct pg_sink *s)
+{
+    for (size_t i = 0; s->has_conflicts && i < s->config.table_count; i++) {
+        const struct conflicts *from = &s->conflicts[i];
+        struct table_counters *to = &s->config.counters[s->config.tables[i].source];
+        counter_add(&to->conflict_insert_exists, from->insert_exists);
+        counter_add(&to->conflict_update_missing, from->update_missing);
+        counter_add(&to->conflict_delete_missing, from->delete_missing);
+    }
+    forget_conflicts(s);
 }
 
 static bool on_progress_answer(const PGresult *result, struct err *err)
@@ -453,15 +226,17 @@ static bool on_positions_answer(struct pg_sink *s, const PGresult *result, lsn_t
 static bool on_answer(void *context, uint64_t tag, const PGresult *result, struct err *err)
 {
     struct pg_sink *s = context;
-    switch ((enum question)(tag >> 40)) {
+    switch (tag_question(tag)) {
     case Q_OTHER:
+    case Q_STAGE:
         return true;
-    case Q_CHANGE: {
-        enum statement_tells tells = (enum statement_tells)(tag >> 32 & 0xff);
-        const struct change *change = &s->batch->changes[(uint32_t)tag];
-        on_change_answer(s, change, tells, result);
+    case Q_CHANGE:
+        on_change_answer(s, tag, result);
         return true;
-    }
+    case Q_NET:
+    case Q_GHOST:
+    case Q_MERGE:
+        return on_net_answer(s, tag, result, err);
     case Q_PROGRESS:
         return on_progress_answer(result, err);
     case Q_POSITIONS:
@@ -490,25 +265,6 @@ static bool on_silence(void *context, struct err *err)
 
 /* ---- a batch ---- */
 
-static bool send_change(struct pg_sink *s, const struct change *change, uint32_t index,
-                        struct err *err)
-{
-    static bool (*const SEND[])(struct pg_sink *, const struct change *, uint32_t,
-                                struct err *) = {
-        [CHANGE_INSERT] = send_insert,
-        [CHANGE_UPDATE] = send_update,
-        [CHANGE_DELETE] = send_delete,
-        [CHANGE_TRUNCATE] = send_truncate,
-    };
-    if (change->relation->match == MATCH_NONE &&
-        (change->kind == CHANGE_UPDATE || change->kind == CHANGE_DELETE))
-        return err_set(err, ERR_BUG, "an update or delete of %s.%s, which has no way to find rows",
-                       change->relation->schema, change->relation->name);
-    if (change->kind != CHANGE_TRUNCATE)
-        s->executed++;
-    return SEND[change->kind](s, change, index, err);
-}
-
 /* The newest ended transaction, or NULL. */
 static const struct transaction *last_transaction(const struct batch *batch)
 {
@@ -525,6 +281,13 @@ static bool prepare_frames(struct pg_sink *s, struct err *err)
             !session_prepare(&s->session, FRAMES[i].name, FRAMES[i].sql, err))
             return false;
     return true;
+}
+
+/* Nothing but the frames is prepared when it returns. */
+static bool prepare_anew(struct pg_sink *s, struct err *err)
+{
+    sender_forget(&s->sender);
+    return session_run(&s->session, "DEALLOCATE ALL", err) && prepare_frames(s, err);
 }
 
 static bool send_frame(struct pg_sink *s, enum frame frame, int count,
@@ -550,6 +313,7 @@ static bool is_time_to_ask(struct pg_sink *s)
 static bool send_commit(struct pg_sink *s, const struct batch *batch, struct err *err)
 {
     const struct transaction *last = last_transaction(batch);
+    s->committing = true;
     char lsn[LSN_TEXT_SIZE];
     char commit_at[32];
     if (last != NULL)
@@ -569,14 +333,26 @@ static bool send_begin(struct pg_sink *s, struct err *err)
            (s->config.use_replica_role || send_frame(s, FRAME_DEFER, 0, NULL, err));
 }
 
-static bool send_batch(struct pg_sink *s, const struct batch *batch, struct err *err)
+static bool send_ordered(struct pg_sink *s, const struct batch *batch, struct err *err)
 {
     if (!s->in_transaction && !send_begin(s, err))
         return false;
     for (uint32_t i = 0; i < batch->change_count; i++)
-        if (!send_change(s, &batch->changes[i], i, err))
+        if (!sender_change(&s->sender, &batch->changes[i], i, err))
             return false;
     return batch->ends_open || send_commit(s, batch, err);
+}
+
+/* A batch that continues a transaction is undone to a savepoint; another, by itself. */
+static bool send_set(struct pg_sink *s, const struct batch *batch, struct err *err)
+{
+    const uint64_t tag = tag_of(Q_OTHER, UINT32_MAX, TELLS_NOTHING);
+    bool inside = s->in_transaction;
+    return (inside ? sender_sql(&s->sender, "SAVEPOINT " SAVEPOINT, tag, err)
+                   : send_begin(s, err)) &&
+           setwise_send(s->setwise, batch, err) &&
+           (!inside || sender_sql(&s->sender, "RELEASE SAVEPOINT " SAVEPOINT, tag, err)) &&
+           (batch->ends_open || send_commit(s, batch, err));
 }
 
 /* The server does not say which of a statement's expressions failed: each formula of the row is
@@ -606,8 +382,8 @@ static bool describe_failure(struct pg_sink *s, struct err *err)
         [CHANGE_DELETE] = "delete",
         [CHANGE_TRUNCATE] = "truncate",
     };
-    uint32_t index = (uint32_t)s->pipeline.failed_tag;
-    if (!s->pipeline.failed || index >= s->batch->change_count)
+    uint32_t index = tag_index(s->pipeline.failed_tag);
+    if (!s->pipeline.failed || tag_question(s->pipeline.failed_tag) == Q_MERGE || index >= s->batch->change_count)
         return false;
     const struct change *change = &s->batch->changes[index];
     char lsn[LSN_TEXT_SIZE];
@@ -621,32 +397,103 @@ static bool describe_failure(struct pg_sink *s, struct err *err)
     return false;
 }
 
+typedef bool (*send_way)(struct pg_sink *s, const struct batch *batch, struct err *err);
+
+/* One try, one way. */
+static bool run_batch(struct pg_sink *s, const struct batch *batch, send_way send,
+                      struct err *err)
+{
+    s->committing = false;
+    s->sender.executed = 0;
+    forget_conflicts(s);
+    if (!pipeline_begin(&s->pipeline, &s->session, err))
+        return false;
+    if (send(s, batch, err) && pipeline_end(&s->pipeline, err))
+        return true;
+    /* What has failed at the server came first; a lost connection may be its consequence. */
+    if (s->pipeline.failed)
+        *err = s->pipeline.err;
+    return false;
+}
+
+static bool run_ordered(struct pg_sink *s, const struct batch *batch, struct err *err)
+{
+    if (!run_batch(s, batch, send_ordered, err))
+        return describe_failure(s, err);
+    counter_add(&s->config.apply->batches_ordered, 1);
+    return true;
+}
+
+/* The failure is one that source order may not have. One that comes with the COMMIT is none of
+ * the way's, and what it left is not known here. */
+static bool may_be_the_way(const struct pg_sink *s, const struct err *err)
+{
+    return (err->class == ERR_DATA || err->class == ERR_CONFIG) && !s->committing &&
+           setwise_was_used(s->setwise) && PQstatus(s->session.conn) == CONNECTION_OK;
+}
+
+/* As it was before the batch, but for statements that the failure kept from being prepared. */
+static bool undo(struct pg_sink *s, const struct err *why, struct err *err)
+{
+    const uint64_t *tag = s->pipeline.failed ? &s->pipeline.failed_tag : NULL;
+    const char *sql = s->in_transaction ? "ROLLBACK TO SAVEPOINT " SAVEPOINT
+                                          "; RELEASE SAVEPOINT " SAVEPOINT
+                                        : "ROLLBACK";
+    struct err ignored = {0};
+    if (PQpipelineStatus(s->session.conn) != PQ_PIPELINE_OFF)
+        (void)pipeline_end(&s->pipeline, &ignored);
+    setwise_failed(s->setwise, tag, why, s->in_transaction);
+    return (session_run(&s->session, sql, err) && prepare_anew(s, err)) ||
+           err_wrap(err, "undoing a batch");
+}
+
+static bool run_set(struct pg_sink *s, const struct batch *batch, struct err *err)
+{
+    struct err why = {0};
+    if (run_batch(s, batch, send_set, &why)) {
+        bool used = setwise_was_used(s->setwise);
+        setwise_passed(s->setwise);
+        s->sender.executed += setwise_executed(s->setwise);
+        counter_add(used ? &s->config.apply->batches_set : &s->config.apply->batches_ordered, 1);
+        return true;
+    }
+    if (!may_be_the_way(s, &why)) {
+        *err = why;
+        return describe_failure(s, err);
+    }
+    log_event(LOG_INFO, "a batch goes in source order", log_text("reason", why.message));
+    counter_add(&s->config.apply->fallbacks, 1);
+    return undo(s, &why, err) && run_ordered(s, batch, err);
+}
+
+/* Too many of the session's own things are slow to look through. */
+static bool tidy_up(struct pg_sink *s, struct err *err)
+{
+    if (s->sender.prepared_count > STATEMENTS_MOST && !prepare_anew(s, err))
+        return false;
+    if (s->in_transaction || !setwise_is_full(s->setwise))
+        return true;
+    setwise_connected(s->setwise, true);
+    return session_run(&s->session, "DISCARD TEMP", err);
+}
+
 static bool pg_sink_apply(struct sink *sink, const struct batch *batch,
                           struct sink_result *result, struct err *err)
 {
     struct pg_sink *s = self(sink);
+    bool set = strategy_set(s->config.engine, batch->change_count);
     s->batch = batch;
-    s->executed = 0;
     if (!batch->ends_open && batch->end_lsn == LSN_NONE)
         return err_set(err, ERR_BUG, "a batch to commit that has no position");
-    if (s->prepared_count > STATEMENTS_MOST) {
-        if (!session_run(&s->session, "DEALLOCATE ALL", err))
-            return false;
-        forget_shapes(s);
-        if (!prepare_frames(s, err))
-            return false;
-    }
-    if (!pipeline_begin(&s->pipeline, &s->session, err))
+    if (!tidy_up(s, err) || !(set ? run_set : run_ordered)(s, batch, err))
         return false;
-    if (!send_batch(s, batch, err) || !pipeline_end(&s->pipeline, err)) {
-        if (s->pipeline.failed) /* it came first; a lost connection may be its consequence */
-            *err = s->pipeline.err;
-        return describe_failure(s, err);
-    }
+    publish_conflicts(s);
     s->in_transaction = batch->ends_open;
-    if (!batch->ends_open)
+    if (!s->in_transaction) {
         s->committed = batch->end_lsn;
-    result->executed = s->executed;
+        setwise_committed(s->setwise);
+    }
+    result->executed = s->sender.executed;
     return true;
 }
 
@@ -705,6 +552,20 @@ static bool take_lock(struct pg_sink *s, struct err *err)
     }
 }
 
+/* Stages are temporary tables. Their merges are never worth compiling, for which the planner,
+ * who does not know how many rows they have, might take them. */
+static bool set_up_stages(struct pg_sink *s, struct err *err)
+{
+    PGresult *r = session_exec(&s->session,
+                               "SET jit = off; SET temp_buffers = '32MB';"
+                               " SELECT has_database_privilege(current_database(), 'TEMPORARY')",
+                               err);
+    if (r != NULL)
+        setwise_connected(s->setwise, PQgetvalue(r, 0, 0)[0] == 't');
+    PQclear(r);
+    return r != NULL;
+}
+
 static bool set_up_session(struct pg_sink *s, struct err *err)
 {
     s->session.patience = PATIENCE;
@@ -716,9 +577,9 @@ static bool set_up_session(struct pg_sink *s, struct err *err)
         !session_run(&s->session, "SET session_replication_role = replica", err))
         return false;
     /* Rows are found by "=", and an extension's types have theirs in the extension's schema. */
-    return session_see_operators(&s->session, err) && control_install(&s->session, err) &&
-           take_lock(s, err) && (!s->config.use_origin || set_origin(s, err)) &&
-           prepare_frames(s, err);
+    return session_see_operators(&s->session, err) && set_up_stages(s, err) &&
+           control_install(&s->session, err) && take_lock(s, err) &&
+           (!s->config.use_origin || set_origin(s, err)) && prepare_frames(s, err);
 }
 
 static void pg_sink_disconnect(struct sink *sink)
@@ -728,7 +589,8 @@ static void pg_sink_disconnect(struct sink *sink)
     s->in_transaction = false;
     s->pending_count = 0;
     s->committed = s->placed = s->flushed = LSN_NONE;
-    forget_shapes(s);
+    sender_forget(&s->sender);
+    forget_conflicts(s);
 }
 
 static bool pg_sink_connect(struct sink *sink, struct err *err)
@@ -771,22 +633,10 @@ static void pg_sink_destroy(struct sink *sink)
     struct pg_sink *s = self(sink);
     pg_sink_disconnect(sink);
     pipeline_free(&s->pipeline);
-    arena_free(&s->scratch);
-    free(s->shapes);
-    free(s->known);
-    free(s->values);
-    free(s->lengths);
-    free(s->formats);
+    setwise_destroy(s->setwise);
+    sender_free(&s->sender);
+    free(s->conflicts);
     free(s);
-}
-
-static size_t widest_table(const struct pg_sink_config *config)
-{
-    size_t widest = 1;
-    for (size_t i = 0; i < config->table_count; i++)
-        if (config->tables[i].relation->column_count > widest)
-            widest = config->tables[i].relation->column_count;
-    return widest;
 }
 
 struct sink *pg_sink_create(const struct pg_sink_config *config)
@@ -800,15 +650,11 @@ struct sink *pg_sink_create(const struct pg_sink_config *config)
         .destroy = pg_sink_destroy,
     };
     struct pg_sink *s = mem_zero(1, sizeof *s);
-    size_t parameters = 2 * widest_table(config) + 1; /* old and new */
     s->sink.ops = &OPS;
     s->config = *config;
-    s->shapes = mem_zero(config->table_count + 1, sizeof *s->shapes);
-    s->known = mem_zero(parameters, sizeof *s->known);
-    s->values = mem_zero(parameters, sizeof *s->values);
-    s->lengths = mem_zero(parameters, sizeof *s->lengths);
-    s->formats = mem_zero(parameters, sizeof *s->formats);
-    arena_init(&s->scratch, 1 << 20);
+    s->conflicts = mem_zero(config->table_count + 1, sizeof *s->conflicts);
+    sender_init(&s->sender, &s->config, &s->session, &s->pipeline);
+    s->setwise = setwise_create(&s->config, &s->session, &s->pipeline, &s->sender, on_silence, s);
     pipeline_init(&s->pipeline, on_answer, on_silence, s);
     return &s->sink;
 }

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "postgres/control.h"
-#include "postgres/copy_format.h"
+#include "postgres/copy_in.h"
 #include "postgres/deferred_index.h"
 #include "postgres/ghost.h"
 #include "postgres/text_array.h"
@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEND_AT (64 << 10)
 #define TRUNCATE_PATIENCE "2s"
 #define TRUNCATE_ATTEMPTS 3
 #define TRUNCATE_PAUSE USEC_PER_SEC /* that whoever stands behind us may go */
@@ -34,8 +33,7 @@ struct pg_table_writer {
     uint32_t source;                 /* whose chunk the transaction holds */
     bool staged;                     /* the chunk */
     const struct relation *relation; /* being loaded */
-    bool binary;
-    struct buf out;              /* rows not yet given to libpq */
+    struct copy_in copy;
     struct deferred_index index; /* that next_index() found */
 };
 
@@ -275,7 +273,7 @@ static bool prepare_stage(struct pg_table_writer *w, struct err *err)
     return !goes_by_stage(w) || create_stage(w, err);
 }
 
-static bool start_copy(struct pg_table_writer *w, struct err *err)
+static bool start_copy(struct pg_table_writer *w, bool binary, struct err *err)
 {
     struct buf sql = {0};
     buf_append_text(&sql, "COPY ");
@@ -288,14 +286,10 @@ static bool start_copy(struct pg_table_writer *w, struct err *err)
         append_columns(w, &sql);
         buf_append_text(&sql, ")");
     }
-    buf_append_format(&sql, " FROM STDIN (FORMAT %s)", w->binary ? "binary" : "text");
-    PGresult *r = session_exec(&w->session, sql.data, err);
+    buf_append_format(&sql, " FROM STDIN (FORMAT %s)", binary ? "binary" : "text");
+    bool ok = copy_in_begin(&w->copy, sql.data, binary, err);
     buf_free(&sql);
-    PQclear(r);
-    buf_clear(&w->out);
-    if (w->binary)
-        copy_write_binary_header(&w->out);
-    return r != NULL;
+    return ok;
 }
 
 static bool wrap_table(struct pg_table_writer *w, struct err *err)
@@ -330,85 +324,13 @@ static bool pg_writer_load(struct table_writer *writer, const struct relation *r
 {
     struct pg_table_writer *w = self(writer);
     w->relation = relation;
-    w->binary = binary;
-    return (prepare_stage(w, err) && start_copy(w, err)) || wrap_table(w, err);
-}
-
-/* The COPY was refused in the middle: the server's result says why. */
-static bool copy_refused(struct pg_table_writer *w, struct err *err)
-{
-    PGresult *result = PQgetResult(w->session.conn);
-    bool told = result != NULL && PQresultStatus(result) == PGRES_FATAL_ERROR;
-    if (told)
-        session_result_error(&w->session, result, err);
-    else
-        session_connection_error(&w->session, err);
-    PQclear(result);
-    return false;
-}
-
-/* Hands the buffer to libpq, waiting while the server is slow. */
-static bool send_rows(struct pg_table_writer *w, struct err *err)
-{
-    for (;;) {
-        int sent = PQputCopyData(w->session.conn, w->out.data, (int)w->out.size);
-        if (sent == 1)
-            break;
-        if (sent < 0)
-            return copy_refused(w, err);
-        if (!session_wait(&w->session, true, -1, 0, err))
-            return false;
-        if (PQflush(w->session.conn) < 0)
-            return session_connection_error(&w->session, err);
-    }
-    buf_clear(&w->out);
-    /* Output that the socket does not take must not pile up in libpq. */
-    return session_flush(&w->session, err);
+    return (prepare_stage(w, err) && start_copy(w, binary, err)) || wrap_table(w, err);
 }
 
 static bool pg_writer_write(struct table_writer *writer, const struct row *row, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    bool ok =
-        w->binary ? copy_write_binary(row, &w->out, err) : copy_write_text(row, &w->out, err);
-    if (ok && w->out.size >= SEND_AT)
-        ok = send_rows(w, err);
-    return ok || wrap_table(w, err);
-}
-
-static bool end_copy(struct pg_table_writer *w, struct err *err)
-{
-    if (w->binary)
-        copy_write_binary_trailer(&w->out);
-    if (w->out.size > 0 && !send_rows(w, err))
-        return false;
-    for (;;) {
-        int sent = PQputCopyEnd(w->session.conn, NULL);
-        if (sent == 1)
-            break;
-        if (sent < 0)
-            return copy_refused(w, err);
-        if (!session_wait(&w->session, true, -1, 0, err))
-            return false;
-    }
-    PGresult *result;
-    bool ok = true;
-    if (!session_flush(&w->session, err))
-        return false;
-    for (;;) {
-        while (PQisBusy(w->session.conn)) {
-            if (!session_wait(&w->session, false, -1, 0, err))
-                return false;
-            if (!PQconsumeInput(w->session.conn))
-                return session_connection_error(&w->session, err);
-        }
-        result = PQgetResult(w->session.conn);
-        if (result == NULL)
-            return ok;
-        if (ok && PQresultStatus(result) != PGRES_COMMAND_OK)
-            ok = session_result_error(&w->session, result, err);
-        PQclear(result);
-    }
+    return copy_in_row(&w->copy, row, err) || wrap_table(w, err);
 }
 
 /* What the staged columns are to be written as. */
@@ -598,7 +520,7 @@ static bool merge_stage(struct pg_table_writer *w, uint64_t *met, struct err *er
 static bool pg_writer_loaded(struct table_writer *writer, uint64_t *met, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    return (end_copy(w, err) &&
+    return (copy_in_end(&w->copy, err) &&
             (!goes_by_stage(w) || (refuse_repeated_keys(w, err) && merge_stage(w, met, err)))) ||
            wrap_table(w, err);
 }
@@ -881,7 +803,7 @@ static void pg_writer_destroy(struct table_writer *writer)
 {
     struct pg_table_writer *w = self(writer);
     session_close(&w->session);
-    buf_free(&w->out);
+    copy_in_free(&w->copy);
     deferred_index_free(&w->index);
     free(w);
 }
@@ -909,5 +831,6 @@ struct table_writer *pg_table_writer_create(const struct pg_writer_config *confi
     assert(config->catalog != NULL && config->table_count > 0);
     w->writer.ops = &OPS;
     w->config = *config;
+    w->copy.session = &w->session;
     return &w->writer;
 }

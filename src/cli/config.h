@@ -13,6 +13,8 @@
 
 enum copy_order { COPY_LARGEST_FIRST, COPY_PARENTS_FIRST };
 
+enum apply_engine { APPLY_AUTO, APPLY_ORDERED, APPLY_SET };
+
 struct config {
     char *migration;
     char *source_dsn;
@@ -28,6 +30,7 @@ struct config {
     usec_t max_target_latency;
     int64_t max_source_load;      /* active sessions at the source beside ours */
     bool defer_indexes;
+    enum apply_engine engine;
     char *http_listen;
     usec_t max_lag;
     int64_t max_lag_bytes;

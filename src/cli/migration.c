@@ -123,6 +123,14 @@ static bool find_joining(struct migration *m, struct err *err)
     return true;
 }
 
+/* Values of a binary stream are mixed where a column has no binary form. */
+static enum value_kind stream_format(const struct chain *chain, const struct bound_table *table)
+{
+    if (!chain->stream_binary)
+        return VALUE_TEXT;
+    return table->copy_binary ? VALUE_BINARY : VALUE_ABSENT;
+}
+
 static void describe_targets(struct migration *m)
 {
     size_t count = m->chain->table_count;
@@ -135,6 +143,7 @@ static void describe_targets(struct migration *m)
         m->targets[i] = (struct pg_target_table){.relation = table->target_relation,
                                                  .table = table->target,
                                                  .source = table->source_index,
+                                                 .format = stream_format(m->chain, table),
                                                  .shared = table->shares_rows,
                                                  .owner_condition = m->owner_conditions[i]};
     }

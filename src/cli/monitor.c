@@ -441,6 +441,19 @@ static void fill_waits(const struct monitor *m, struct status *status)
             status_wait(status, wait, false, "");
 }
 
+static void fill_apply(const struct apply_counters *from, struct apply_status *to)
+{
+    *to = (struct apply_status){
+        .batches_ordered = counter_get(&from->batches_ordered),
+        .batches_set = counter_get(&from->batches_set),
+        .fallbacks = counter_get(&from->fallbacks),
+        .rows_copied = counter_get(&from->rows_copied),
+        .rows_staged = counter_get(&from->rows_staged),
+        .rows_single = counter_get(&from->rows_single),
+        .changes_folded = counter_get(&from->changes_folded),
+    };
+}
+
 static void fill_counts(const struct monitor *m, struct status *status)
 {
     struct progress *p = m->config.progress;
@@ -451,6 +464,7 @@ static void fill_counts(const struct monitor *m, struct status *status)
     status->changes = counter_get(&p->changes);
     status->batches = counter_get(&p->batches);
     status->bytes_received = counter_get(&p->bytes_received);
+    fill_apply(&p->apply, &status->apply);
     status->retries = counter_get(&p->retries);
     status->reconnects = counter_get(&p->reconnects);
     status->errors = counter_get(&p->errors);

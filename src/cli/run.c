@@ -780,6 +780,9 @@ static bool stream_changes(struct run *run, struct err *err)
 
 static void make_connectors(struct run *run)
 {
+    static const enum engine ENGINES[] = {[APPLY_AUTO] = ENGINE_AUTO,
+                                          [APPLY_ORDERED] = ENGINE_ORDERED,
+                                          [APPLY_SET] = ENGINE_SET};
     struct migration *m = &run->migration;
     run->lookup_maker = migration_lookups(m);
     run->transform = chain_transform_asking(m->chain, &run->lookup_maker);
@@ -797,6 +800,8 @@ static void make_connectors(struct run *run)
         .tables = m->targets,
         .table_count = m->table_count,
         .counters = run->progress.tables,
+        .apply = &run->progress.apply,
+        .engine = ENGINES[run->config->engine],
         .stop = m->stop,
     });
     run->source = pg_source_create(&(struct pg_source_config){

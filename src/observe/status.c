@@ -224,6 +224,17 @@ static json_t *totals_json(const struct status *status)
                   {"errors", count_value(status->errors)});
 }
 
+static json_t *apply_json(const struct apply_status *apply)
+{
+    return OBJECT({"batches_ordered", count_value(apply->batches_ordered)},
+                  {"batches_set", count_value(apply->batches_set)},
+                  {"fallbacks", count_value(apply->fallbacks)},
+                  {"rows_copied", count_value(apply->rows_copied)},
+                  {"rows_staged", count_value(apply->rows_staged)},
+                  {"rows_single", count_value(apply->rows_single)},
+                  {"changes_folded", count_value(apply->changes_folded)});
+}
+
 static json_t *last_error_json(const struct status *status)
 {
     if (!status->last_error[0])
@@ -400,6 +411,7 @@ json_t *status_to_json(const struct status *status)
         {"last_commit_at", moment_value(status->last_commit_at)},
         {"lsn", positions_json(status)}, {"lag", lag_json(status)},
         {"throughput", throughput_json(status)}, {"totals", totals_json(status)},
+        {"apply", apply_json(&status->apply)},
         {"error_rate", real_value(status->error_rate)}, {"last_error", last_error_json(status)},
         {"queue_bytes", count_value(status->queue_bytes)}, {"backfill", backfill_json(status)},
         {"slot", slot_json(&status->slot)},

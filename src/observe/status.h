@@ -77,6 +77,16 @@ struct table_status {
     uint64_t conflict_insert_exists, conflict_update_missing, conflict_delete_missing;
 };
 
+/* How the stream's batches went to the target. */
+struct apply_status {
+    uint64_t batches_ordered; /* a statement a change, in source order */
+    uint64_t batches_set;     /* set-wise */
+    uint64_t fallbacks;       /* set-wise first, then undone and in source order */
+    uint64_t rows_copied, rows_staged, rows_single; /* of the set-wise ones: by COPY, by a stage,
+                                                       by a statement each */
+    uint64_t changes_folded;                        /* that needed no row of their own */
+};
+
 struct slot_status {
     bool known;             /* the probe has run; else `error` says why not */
     char error[256];
@@ -157,6 +167,7 @@ struct status {
 
     uint64_t transactions, changes, batches; /* applied since the start */
     uint64_t bytes_received;
+    struct apply_status apply;
     uint64_t retries;    /* batches tried again */
     uint64_t reconnects; /* of the stream */
     uint64_t errors;     /* batches that failed, in the whole run */

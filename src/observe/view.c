@@ -319,6 +319,28 @@ static void show_slot(struct pen *pen, const json_t *status)
     pen_end(pen);
 }
 
+/* Only once something went set-wise: till then there is nothing to tell apart. */
+static void show_apply(struct pen *pen, const json_t *status)
+{
+    char text[4][SHORT_TEXT];
+    double set = number_at(status, "apply.batches_set");
+    double fallbacks = number_at(status, "apply.fallbacks");
+    if (!(set + fallbacks > 0))
+        return;
+    pen_label(pen, "apply");
+    pen_format(pen, PLAIN, "%s batches set-wise, %s in order", count_text(set, text[0]),
+               count_text(number_at(status, "apply.batches_ordered"), text[1]));
+    pen_gap(pen);
+    pen_format(pen, PLAIN, "rows %s copied, %s staged",
+               count_text(number_at(status, "apply.rows_copied"), text[2]),
+               count_text(number_at(status, "apply.rows_staged"), text[3]));
+    if (fallbacks > 0) {
+        pen_gap(pen);
+        pen_format(pen, PLAIN, "%s fallbacks", count_text(fallbacks, text[0]));
+    }
+    pen_end(pen);
+}
+
 static void show_errors(struct pen *pen, const json_t *status)
 {
     const char *message = text_at(status, "last_error.message");
@@ -661,6 +683,7 @@ void view_status(const json_t *status, struct view_style style, struct buf *out)
     show_rate(&pen, status);
     show_position(&pen, status);
     show_slot(&pen, status);
+    show_apply(&pen, status);
     show_errors(&pen, status);
     show_tables(&pen, status);
     pen_end(&pen);

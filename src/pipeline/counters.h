@@ -29,6 +29,18 @@ struct table_counters {
     counter_t chunks_retried;
 };
 
+/* How batches and rows went to the target. Rows in source order are not among the rows: they are
+ * as many as the changes of their batches. */
+struct apply_counters {
+    counter_t batches_ordered; /* in source order, a statement a change */
+    counter_t batches_set;     /* set-wise */
+    counter_t fallbacks;       /* set-wise first, then undone and in source order */
+    counter_t rows_copied;     /* by COPY into their table */
+    counter_t rows_staged;     /* by a stage and one statement */
+    counter_t rows_single;     /* of set-wise batches, by a statement each */
+    counter_t changes_folded;  /* that needed no row, since a later one had its key */
+};
+
 /* What it was before. */
 static inline uint64_t counter_add(counter_t *counter, uint64_t more)
 {

@@ -24,6 +24,7 @@ struct progress {
     /* set at init */
     size_t table_count;
     struct table_counters *tables;
+    struct apply_counters apply;
     int idle_fd; /* eventfd: the applier has nothing to do */
 
     /* atomics */

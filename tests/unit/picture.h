@@ -49,6 +49,7 @@ static inline struct status picture_of_health(void)
         .flushed_lsn = 0x16B374D700,
         .last_commit_at = 1795228045 * USEC_PER_SEC,
         .transactions = 40,
+        .apply = {.batches_set = 5, .batches_ordered = 7, .fallbacks = 1, .rows_copied = 900},
         .changes = 120,
         .batches = 12,
         .bytes_received = 65536,

@@ -113,7 +113,8 @@ START_TEST(every_key_is_taken)
                           "            max_rows_per_second: 5000, max_bytes_per_second: 2MB,\n"
                           "            max_replica_lag: 5s, max_target_latency: 250ms,\n"
                           "            max_source_load: 40 }\n"
-                          "apply: { on_bad_row: stop, conflict: source_wins }\n"
+                          "apply: { engine: ordered, on_bad_row: stop,\n"
+                          "         conflict: source_wins }\n"
                           "readiness:\n"
                           "  max_lag: 5s\n"
                           "  max_lag_bytes: 1MB\n"
@@ -136,6 +137,7 @@ START_TEST(every_key_is_taken)
     ck_assert_int_eq(config->max_target_latency, 250 * USEC_PER_MS);
     ck_assert_int_eq(config->max_source_load, 40);
     ck_assert(config->defer_indexes);
+    ck_assert_int_eq(config->engine, APPLY_ORDERED);
     ck_assert_int_eq(config->max_lag, 5 * USEC_PER_SEC);
     ck_assert_int_eq(config->max_lag_bytes, 1 << 20);
     ck_assert_int_eq(config->hold, 120 * USEC_PER_SEC);
@@ -221,6 +223,8 @@ START_TEST(a_word_that_is_no_choice_is_refused)
                    ":1:20: found \"x\"; expected largest_first or parents_first");
     expect_refusal("apply: { conflict: newest }\n",
                    ":1:20: found \"newest\"; expected source_wins");
+    expect_refusal("apply: { engine: sets }\n",
+                   ":1:18: found \"sets\"; expected auto, ordered or set; did you mean \"set\"?");
     expect_refusal("apply: { on_bad_row: quarantin }\n",
                    ":1:22: found \"quarantin\"; expected stop or quarantine; did you mean "
                    "\"quarantine\"?");

@@ -43,6 +43,8 @@ START_TEST(members_carry_the_picture)
         {"lag.below_threshold_seconds", "100.0"},
         {"throughput.rows_per_second", "1204.5"},
         {"totals.transactions", "40"},
+        {"apply.batches_set", "5"},
+        {"apply.fallbacks", "1"},
         {"error_rate", "0.0"},
         {"last_error", "null"},
         {"backfill.complete", "true"},

@@ -49,6 +49,7 @@ START_TEST(the_picture_of_health_says_go)
                                         "streaming",
                                         "complete, 2,400 rows",
                                         "12 ms",
+                                        "5 batches set-wise, 7 in order",
                                         "72 B",
                                         "public.users → app.accounts",
                                         "all 13 gates are GO",

@@ -1,0 +1,867 @@
+/* The set-wise engine (setwise.h). */
+#include "postgres/setwise.h"
+
+#include "base/mem.h"
+#include "postgres/copy_in.h"
+#include "postgres/fold.h"
+#include "postgres/stage.h"
+#include "postgres/strategy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STAGES_MOST 256 /* each commit empties them all */
+#define PATTERNS_MOST 8 /* sets of known columns of a table's updates that get a group each */
+
+/* What is to be done with the rows of a group, in the order in which it is done. */
+enum operation {
+    DELETE_ROWS, /* they are there */
+    DELETE_NONE, /* they are not, unless somebody else has written them */
+    DELETE_ANY,  /* they may be there */
+    UPDATE_ROWS, /* they are there */
+    UPSERT_ANY,  /* they may be there */
+    INSERT_ROWS, /* they are not there */
+    OPERATIONS
+};
+
+static const struct operation_traits {
+    enum statement_kind single;
+    enum stage_operation stage;
+    enum question question;
+    bool blind; /* whether rows are found is of no matter */
+} TRAITS[OPERATIONS] = {
+    [DELETE_ROWS] = {STATEMENT_DELETE, STAGE_DELETE, Q_NET, false},
+    [DELETE_NONE] = {STATEMENT_DELETE, STAGE_DELETE, Q_GHOST, false},
+    [DELETE_ANY] = {STATEMENT_DELETE, STAGE_DELETE, Q_NET, true},
+    [UPDATE_ROWS] = {STATEMENT_PATCH, STAGE_UPDATE, Q_NET, false},
+    [UPSERT_ANY] = {STATEMENT_UPSERT, STAGE_UPSERT, Q_NET, true},
+    [INSERT_ROWS] = {STATEMENT_UPSERT, STAGE_UPSERT, Q_NET, false},
+};
+
+enum carrier { BY_ROW, BY_STAGE, BY_COPY };
+
+struct item {
+    uint64_t prefix; /* of the key's first column, to sort by */
+    uint32_t net;
+};
+
+struct group {
+    const struct relation *relation;
+    enum operation operation;
+    const bool *known; /* of UPDATE_ROWS: the columns of all; NULL: each row has its own */
+    enum carrier carrier;
+    struct stage *stage;
+    struct item *items;
+    uint32_t count;
+    uint32_t capacity;
+    uint32_t next; /* of the same table: index + 1 */
+};
+
+/* A staged statement that waits for its answer. */
+struct merge {
+    uint32_t table;
+    enum operation operation;
+    uint32_t rows;
+    bool counts; /* its answer is how many rows were there before */
+};
+
+struct table {
+    enum table_way way;
+    struct fold_table fold;
+    struct pace set;          /* set-wise at all */
+    struct pace copy;         /* COPY straight in */
+    uint64_t seen;            /* the last batch with changes of it */
+    bool set_open, copy_open; /* in that batch */
+    bool set_used, copy_used;
+    uint32_t first_group; /* of the stretch: index + 1 */
+};
+
+struct setwise {
+    const struct pg_sink_config *config;
+    struct pipeline *pipeline;
+    struct session *session;
+    struct sender *sender;
+    struct table *tables;
+    struct stages stages;
+    bool may_stage;
+    bool *all;          /* true for every column */
+    bool *mask;         /* of one row */
+    struct value *room; /* a row on its way into a stage */
+    struct copy_in copy;
+    struct buf sql;
+
+    /* of the stretch */
+    struct fold fold;
+    struct group *groups;
+    uint32_t group_count;
+    uint32_t group_capacity; /* beyond group_count they keep their items' memory */
+    uint32_t *later;         /* changes of tables that keep source order */
+    uint32_t later_count;
+    uint32_t later_capacity;
+
+    /* of the batch */
+    const struct batch *batch;
+    uint64_t number;
+    struct merge *merges;
+    uint32_t merge_count;
+    uint32_t merge_capacity;
+    bool piped;
+    bool expects; /* answers are on their way that may be surprises */
+    bool used;
+    uint32_t blamed; /* the table whose COPY failed; UINT32_MAX: none */
+    uint64_t folded, nets, rows_copied, rows_staged, rows_single;
+};
+
+/* ---- groups ---- */
+
+static struct group *add_group(struct setwise *w, struct table *table,
+                               const struct relation *relation, enum operation operation)
+{
+    if (w->group_count == w->group_capacity) {
+        uint32_t capacity = w->group_capacity + 16;
+        w->groups = mem_grow(w->groups, capacity, sizeof *w->groups);
+        memset(w->groups + w->group_capacity, 0, 16 * sizeof *w->groups);
+        w->group_capacity = capacity;
+    }
+    struct group *group = &w->groups[w->group_count++];
+    *group = (struct group){.relation = relation,
+                            .operation = operation,
+                            .items = group->items,
+                            .capacity = group->capacity,
+                            .next = table->first_group};
+    table->first_group = w->group_count;
+    return group;
+}
+
+static struct group *find_group(struct setwise *w, const struct relation *relation,
+                                enum operation operation)
+{
+    struct table *table = &w->tables[relation->table];
+    for (uint32_t i = table->first_group; i != 0; i = w->groups[i - 1].next)
+        if (w->groups[i - 1].operation == operation)
+            return &w->groups[i - 1];
+    return add_group(w, table, relation, operation);
+}
+
+static void fill_mask(struct setwise *w, const struct relation *relation,
+                      const struct value *row)
+{
+    for (uint16_t i = 0; i < relation->column_count; i++)
+        w->mask[i] = value_is_known(&row[i]);
+}
+
+/* The group of updates that know the columns of the mask; of rare patterns, that of all others.
+ */
+static struct group *find_pattern(struct setwise *w, const struct relation *relation)
+{
+    struct table *table = &w->tables[relation->table];
+    size_t size = relation->column_count * sizeof *w->mask;
+    struct group *others = NULL;
+    uint32_t patterns = 0;
+    for (uint32_t i = table->first_group; i != 0; i = w->groups[i - 1].next) {
+        struct group *group = &w->groups[i - 1];
+        if (group->operation != UPDATE_ROWS)
+            continue;
+        if (group->known == NULL)
+            others = group;
+        else if (memcmp(group->known, w->mask, size) == 0)
+            return group;
+        else
+            patterns++;
+    }
+    if (patterns >= PATTERNS_MOST)
+        return others != NULL ? others : add_group(w, table, relation, UPDATE_ROWS);
+    struct group *group = add_group(w, table, relation, UPDATE_ROWS);
+    group->known = arena_copy(&w->fold.arena, w->mask, size);
+    return group;
+}
+
+static uint64_t prefix_of(const struct net *net)
+{
+    uint64_t prefix = 0;
+    for (uint16_t i = 0; net->key != NULL && i < net->relation->column_count; i++) {
+        if (!net->relation->columns[i].key)
+            continue;
+        const struct value *value = &net->key[i];
+        for (uint32_t at = 0; at < sizeof prefix; at++)
+            prefix = prefix << 8 | (at < value->size ? (uint8_t)value->data[at] : 0);
+        break;
+    }
+    return prefix;
+}
+
+static void add_item(struct setwise *w, struct group *group, uint32_t index)
+{
+    if (group->count == group->capacity) {
+        group->capacity = group->capacity == 0 ? 64 : 2 * group->capacity;
+        group->items = mem_grow(group->items, group->capacity, sizeof *group->items);
+    }
+    group->items[group->count++] =
+        (struct item){.prefix = prefix_of(&w->fold.nets[index]), .net = index};
+}
+
+static enum operation deletion_of(const struct net *net)
+{
+    static const enum operation BY_WAS[] = {
+        [WAS_PRESENT] = DELETE_ROWS, [WAS_ABSENT] = DELETE_NONE, [WAS_ANY] = DELETE_ANY};
+    return BY_WAS[net->was];
+}
+
+static void sort_net(struct setwise *w, uint32_t index)
+{
+    const struct net *net = &w->fold.nets[index];
+    bool anew = net->anew && net->was != WAS_ABSENT;
+    if (net->row == NULL || anew)
+        add_item(w, find_group(w, net->relation, deletion_of(net)), index);
+    if (net->row == NULL)
+        return;
+    if (anew || net->was == WAS_ABSENT) {
+        add_item(w, find_group(w, net->relation, INSERT_ROWS), index);
+    } else if (net->was == WAS_ANY) {
+        add_item(w, find_group(w, net->relation, UPSERT_ANY), index);
+    } else {
+        fill_mask(w, net->relation, net->row);
+        add_item(w, find_pattern(w, net->relation), index);
+    }
+}
+
+/* Rows of a stage go in the order of their keys: the target's pages are then met one after the
+ * other. */
+static int compare_items(const void *a, const void *b, void *context)
+{
+    const struct item *one = a, *other = b;
+    const struct net *nets = context;
+    if (one->prefix != other->prefix)
+        return one->prefix < other->prefix ? -1 : 1;
+    const struct net *left = &nets[one->net], *right = &nets[other->net];
+    for (uint16_t i = 0; i < left->relation->column_count; i++) {
+        if (!left->relation->columns[i].key)
+            continue;
+        const struct value *x = &left->key[i], *y = &right->key[i];
+        int order = memcmp(x->data, y->data, x->size < y->size ? x->size : y->size);
+        if (order == 0 && x->size != y->size)
+            order = x->size < y->size ? -1 : 1;
+        if (order != 0)
+            return order;
+    }
+    return 0;
+}
+
+static bool sets_nothing(const struct group *group)
+{
+    for (uint16_t i = 0; i < group->relation->column_count; i++)
+        if (group->known[i] && !group->relation->columns[i].key)
+            return false;
+    return true;
+}
+
+static enum carrier carrier_of(const struct setwise *w, const struct group *group)
+{
+    const struct table *table = &w->tables[group->relation->table];
+    bool keyless = group->relation->match != MATCH_KEY;
+    if (!strategy_group(w->config->engine, group->count))
+        return BY_ROW;
+    if (group->operation == INSERT_ROWS && (table->copy_open || keyless))
+        return BY_COPY;
+    if (!w->may_stage ||
+        (group->operation == UPDATE_ROWS && (group->known == NULL || sets_nothing(group))))
+        return BY_ROW;
+    return BY_STAGE;
+}
+
+static void make_groups(struct setwise *w)
+{
+    for (uint32_t i = 0; i < w->fold.count; i++)
+        sort_net(w, i);
+    for (uint32_t i = 0; i < w->group_count; i++) {
+        struct group *group = &w->groups[i];
+        group->carrier = carrier_of(w, group);
+        if (group->carrier != BY_STAGE)
+            continue;
+        group->stage = stages_find(&w->stages, TRAITS[group->operation].stage, group->relation,
+                                   group->known);
+        qsort_r(group->items, group->count, sizeof *group->items, compare_items, w->fold.nets);
+    }
+}
+
+static void forget_stretch(struct setwise *w)
+{
+    for (uint32_t i = 0; i < w->group_count; i++)
+        w->tables[w->groups[i].relation->table].first_group = 0;
+    w->group_count = 0;
+    w->later_count = 0;
+    fold_clear(&w->fold);
+}
+
+/* ---- in and out of the pipeline ---- */
+
+static bool leave_pipeline(struct setwise *w, struct err *err)
+{
+    if (!w->piped)
+        return true;
+    w->piped = w->expects = false;
+    return pipeline_end(w->pipeline, err);
+}
+
+static bool enter_pipeline(struct setwise *w, struct err *err)
+{
+    if (w->piped)
+        return true;
+    w->piped = true;
+    return pipeline_begin(w->pipeline, w->session, err);
+}
+
+/* What follows a failure is void, so it is not sent. */
+static bool still_well(const struct setwise *w, struct err *err)
+{
+    if (w->pipeline->failed)
+        *err = w->pipeline->err;
+    return !w->pipeline->failed;
+}
+
+static bool send_sql(struct setwise *w, enum question question, uint32_t index, struct err *err)
+{
+    return still_well(w, err) && sender_sql(w->sender, buf_text(&w->sql),
+                                            tag_of(question, index, TELLS_NOTHING), err);
+}
+
+/* ---- COPY ---- */
+
+static const struct catalog_table *catalog_of(const struct setwise *w,
+                                              const struct group *group)
+{
+    return w->config->tables[group->relation->table].table;
+}
+
+static bool is_binary(const struct setwise *w, const struct group *group)
+{
+    return w->tables[group->relation->table].fold.format == VALUE_BINARY;
+}
+
+static struct row row_of(struct setwise *w, const struct group *group, uint32_t item)
+{
+    const struct net *net = &w->fold.nets[group->items[item].net];
+    const struct value *values =
+        TRAITS[group->operation].stage == STAGE_DELETE ? net->key : net->row;
+    struct row row = {.values = w->room};
+    if (group->carrier == BY_STAGE) {
+        row.count = stage_pick(group->stage, values, w->room);
+        return row;
+    }
+    row.values = (struct value *)(uintptr_t)values; /* COPY only reads it */
+    row.count = group->relation->column_count;
+    return row;
+}
+
+static bool copy_rows(struct setwise *w, const struct group *group, struct err *err)
+{
+    if (!leave_pipeline(w, err))
+        return false;
+    w->blamed = group->relation->table;
+    if (!copy_in_begin(&w->copy, buf_text(&w->sql), is_binary(w, group), err))
+        return false;
+    for (uint32_t i = 0; i < group->count; i++) {
+        struct row row = row_of(w, group, i);
+        if (!copy_in_row(&w->copy, &row, err))
+            return false;
+    }
+    if (!copy_in_end(&w->copy, err))
+        return false;
+    w->blamed = UINT32_MAX;
+    return true;
+}
+
+static bool ready_stage(struct setwise *w, const struct group *group, struct err *err)
+{
+    struct stage *stage = group->stage;
+    if (stage->made && !stage->used)
+        return true;
+    if (!enter_pipeline(w, err))
+        return false;
+    if (!stage->made) {
+        buf_clear(&w->sql);
+        stage_create_sql(&w->sql, stage, catalog_of(w, group));
+        if (!send_sql(w, Q_STAGE, UINT32_MAX, err))
+            return false;
+        stage->made = stage->fresh = true;
+    }
+    if (!stage->used)
+        return true;
+    buf_clear(&w->sql);
+    stage_empty_sql(&w->sql, stage);
+    return send_sql(w, Q_STAGE, UINT32_MAX, err);
+}
+
+static bool fill_stages(struct setwise *w, struct err *err)
+{
+    for (uint32_t i = 0; i < w->group_count; i++)
+        if (w->groups[i].carrier == BY_STAGE && !ready_stage(w, &w->groups[i], err))
+            return false;
+    for (uint32_t i = 0; i < w->group_count; i++) {
+        const struct group *group = &w->groups[i];
+        if (group->carrier != BY_STAGE)
+            continue;
+        group->stage->used = true;
+        buf_clear(&w->sql);
+        stage_copy_sql(&w->sql, group->stage, is_binary(w, group));
+        if (!copy_rows(w, group, err))
+            return false;
+        w->rows_staged += group->count;
+    }
+    return true;
+}
+
+static bool copy_straight(struct setwise *w, struct err *err)
+{
+    for (uint32_t i = 0; i < w->group_count; i++) {
+        const struct group *group = &w->groups[i];
+        if (group->carrier != BY_COPY)
+            continue;
+        w->tables[group->relation->table].copy_used = true;
+        buf_clear(&w->sql);
+        stage_straight_sql(&w->sql, group->relation, is_binary(w, group));
+        if (!copy_rows(w, group, err))
+            return false;
+        w->rows_copied += group->count;
+    }
+    return true;
+}
+
+/* ---- statements ---- */
+
+/* A stage has no statistics. Whatever the planner thinks of it, each of its rows is to be
+ * looked up in the target's index; and a plan is not to be kept from when the target was small.
+ */
+static bool steer_planner(struct setwise *w, bool on, struct err *err)
+{
+    static const char *const OFF[] = {"enable_hashjoin", "enable_mergejoin", "enable_seqscan",
+                                      "enable_bitmapscan", "enable_material"};
+    buf_clear(&w->sql);
+    buf_append_text(&w->sql, "SELECT set_config('enable_nestloop', ");
+    buf_append_text(&w->sql, on ? "'on', true)" : "NULL, true)");
+    for (size_t i = 0; i < sizeof OFF / sizeof OFF[0]; i++)
+        buf_append_format(&w->sql, ", set_config('%s', %s, true)", OFF[i],
+                          on ? "'off'" : "NULL");
+    if (PQserverVersion(w->session->conn) >= 140000)
+        buf_append_format(&w->sql, ", set_config('enable_memoize', %s, true)",
+                          on ? "'off'" : "NULL");
+    return send_sql(w, Q_OTHER, UINT32_MAX, err);
+}
+
+static bool send_merge(struct setwise *w, const struct group *group, struct err *err)
+{
+    if (w->merge_count == w->merge_capacity) {
+        w->merge_capacity += 64;
+        w->merges = mem_grow(w->merges, w->merge_capacity, sizeof *w->merges);
+    }
+    struct merge *merge = &w->merges[w->merge_count];
+    *merge = (struct merge){
+        .table = group->relation->table, .operation = group->operation, .rows = group->count};
+    buf_clear(&w->sql);
+    stage_merge_sql(&w->sql, group->stage, catalog_of(w, group), &merge->counts);
+    return send_sql(w, Q_MERGE, w->merge_count++, err);
+}
+
+static bool send_single(struct setwise *w, const struct group *group, uint32_t item,
+                        struct err *err)
+{
+    const struct operation_traits *traits = &TRAITS[group->operation];
+    const struct net *net = &w->fold.nets[group->items[item].net];
+    uint16_t count = group->relation->column_count;
+    enum statement_kind kind =
+        group->relation->match == MATCH_KEY ? traits->single : STATEMENT_INSERT;
+    const bool *known = group->operation == UPDATE_ROWS ? group->known : w->all;
+    struct change change = {
+        .relation = group->relation,
+        .blind = traits->blind,
+        .old = {.values = (struct value *)(uintptr_t)net->key, .count = count},
+        .new = {.values = (struct value *)(uintptr_t)net->row, .count = count},
+    };
+    if (known == NULL) {
+        fill_mask(w, group->relation, net->row);
+        known = w->mask;
+    }
+    return still_well(w, err) &&
+           sender_row(w->sender, &change, kind, known, traits->question, net->change, err);
+}
+
+static bool send_group(struct setwise *w, const struct group *group, struct err *err)
+{
+    switch (group->carrier) {
+    case BY_COPY:
+        return true; /* behind the statements */
+    case BY_STAGE:
+        return send_merge(w, group, err);
+    case BY_ROW:
+        break;
+    }
+    for (uint32_t i = 0; i < group->count; i++)
+        if (!send_single(w, group, i, err))
+            return false;
+    w->rows_single += group->count;
+    return true;
+}
+
+static bool has_carrier(const struct setwise *w, enum carrier carrier)
+{
+    for (uint32_t i = 0; i < w->group_count; i++)
+        if (w->groups[i].carrier == carrier)
+            return true;
+    return false;
+}
+
+static bool send_statements(struct setwise *w, struct err *err)
+{
+    bool merges = has_carrier(w, BY_STAGE);
+    if (!merges && !has_carrier(w, BY_ROW))
+        return true;
+    if (!enter_pipeline(w, err) || (merges && !steer_planner(w, true, err)))
+        return false;
+    w->expects = true;
+    for (enum operation operation = 0; operation < OPERATIONS; operation++)
+        for (uint32_t i = 0; i < w->group_count; i++)
+            if (w->groups[i].operation == operation && !send_group(w, &w->groups[i], err))
+                return false;
+    return !merges || steer_planner(w, false, err);
+}
+
+static bool send_later(struct setwise *w, struct err *err)
+{
+    if (w->later_count > 0 && !enter_pipeline(w, err))
+        return false;
+    for (uint32_t i = 0; i < w->later_count; i++)
+        if (!still_well(w, err) ||
+            !sender_change(w->sender, &w->batch->changes[w->later[i]], w->later[i], err))
+            return false;
+    return true;
+}
+
+static bool send_stretch(struct setwise *w, struct err *err)
+{
+    w->used = w->used || w->fold.count > 0;
+    w->nets += w->fold.count;
+    make_groups(w);
+    bool ok = fill_stages(w, err) && send_statements(w, err) && copy_straight(w, err) &&
+              send_later(w, err);
+    forget_stretch(w);
+    return ok;
+}
+
+/* ---- a batch ---- */
+
+static struct table *table_of(struct setwise *w, const struct relation *relation)
+{
+    struct table *table = &w->tables[relation->table];
+    if (table->seen == w->number)
+        return table;
+    table->seen = w->number;
+    table->set_used = table->copy_used = false;
+    table->set_open = pace_begin(&table->set);
+    table->copy_open = pace_begin(&table->copy);
+    return table;
+}
+
+static enum table_way way_of(struct setwise *w, const struct change *change)
+{
+    if (change->kind == CHANGE_TRUNCATE)
+        return TABLE_ALONE;
+    struct table *table = table_of(w, change->relation);
+    return table->way == TABLE_SET && !table->set_open ? TABLE_ORDERED : table->way;
+}
+
+static void keep_for_later(struct setwise *w, uint32_t index)
+{
+    if (w->later_count == w->later_capacity) {
+        w->later_capacity = w->later_capacity == 0 ? 256 : 2 * w->later_capacity;
+        w->later = mem_grow(w->later, w->later_capacity, sizeof *w->later);
+    }
+    w->later[w->later_count++] = index;
+}
+
+static bool take_change(struct setwise *w, const struct change *change, uint32_t index,
+                        struct err *err)
+{
+    enum table_way way = way_of(w, change);
+    if (way == TABLE_ORDERED) {
+        keep_for_later(w, index);
+        return true;
+    }
+    if (way == TABLE_SET) {
+        struct table *table = &w->tables[change->relation->table];
+        if (fold_take(&w->fold, &table->fold, change, index)) {
+            table->set_used = true;
+            w->folded++;
+            return true;
+        }
+    }
+    return send_stretch(w, err) && enter_pipeline(w, err) && still_well(w, err) &&
+           sender_change(w->sender, change, index, err);
+}
+
+static void begin_batch(struct setwise *w, const struct batch *batch)
+{
+    forget_stretch(w);
+    w->batch = batch;
+    w->number++;
+    w->merge_count = 0;
+    w->piped = true;
+    w->used = w->expects = false;
+    w->blamed = UINT32_MAX;
+    w->folded = w->nets = w->rows_copied = w->rows_staged = w->rows_single = 0;
+}
+
+/* A surprise is none to the server, which would go on to the COMMIT: it must be heard before
+ * that is sent. */
+static bool hear_answers(struct setwise *w, struct err *err)
+{
+    return !w->expects || leave_pipeline(w, err);
+}
+
+bool setwise_send(struct setwise *w, const struct batch *batch, struct err *err)
+{
+    begin_batch(w, batch);
+    for (uint32_t i = 0; i < batch->change_count; i++)
+        if (!take_change(w, &batch->changes[i], i, err))
+            return false;
+    return send_stretch(w, err) && hear_answers(w, err) && enter_pipeline(w, err) &&
+           still_well(w, err);
+}
+
+uint64_t setwise_executed(const struct setwise *w)
+{
+    return w->folded;
+}
+
+bool setwise_was_used(const struct setwise *w)
+{
+    return w->used;
+}
+
+/* ---- answers ---- */
+
+static bool surprise(const struct setwise *w, uint32_t table, struct err *err)
+{
+    const struct relation *relation = w->config->tables[table].relation;
+    return err_set(err, ERR_DATA, "rows of %s.%s are not as the stream says", relation->schema,
+                   relation->name);
+}
+
+static bool single_answer(struct setwise *w, uint64_t tag, const PGresult *result,
+                          uint32_t *table, uint64_t *existed, struct err *err)
+{
+    bool none = strcmp(PQcmdTuples((PGresult *)(uintptr_t)result), "0") == 0;
+    *table = w->batch->changes[tag_index(tag)].relation->table;
+    switch (tag_tells(tag)) {
+    case TELLS_NOTHING:
+    case TELLS_INSERTED:
+        return true;
+    case TELLS_EXISTED:
+        *existed = PQntuples(result) == 1 && PQgetvalue(result, 0, 0)[0] == 't';
+        return true;
+    case TELLS_NO_ROW_EXISTED:
+        *existed = none;
+        return true;
+    case TELLS_MISSING:
+        break;
+    }
+    bool expects_none = tag_question(tag) == Q_GHOST;
+    return none == expects_none || surprise(w, *table, err);
+}
+
+static bool merge_answer(struct setwise *w, const struct merge *merge, const PGresult *result,
+                         uint64_t *existed, struct err *err)
+{
+    const char *affected =
+        merge->counts ? PQgetvalue(result, 0, 0) : PQcmdTuples((PGresult *)(uintptr_t)result);
+    uint64_t rows = strtoull(affected, NULL, 10);
+    switch (merge->operation) {
+    case DELETE_ROWS:
+    case UPDATE_ROWS:
+        return rows == merge->rows || surprise(w, merge->table, err);
+    case DELETE_NONE:
+        return rows == 0 || surprise(w, merge->table, err);
+    case INSERT_ROWS: /* DO NOTHING: those that were there are not affected */
+        *existed = merge->counts ? rows : merge->rows - rows;
+        return true;
+    case DELETE_ANY:
+    case UPSERT_ANY:
+    case OPERATIONS:
+        break;
+    }
+    return true;
+}
+
+bool setwise_answer(struct setwise *w, uint64_t tag, const PGresult *result, uint32_t *table,
+                    uint64_t *existed, struct err *err)
+{
+    if (tag_question(tag) != Q_MERGE)
+        return single_answer(w, tag, result, table, existed, err);
+    const struct merge *merge = &w->merges[tag_index(tag)];
+    *table = merge->table;
+    return merge_answer(w, merge, result, existed, err);
+}
+
+/* ---- the end of a batch ---- */
+
+static void count_rows(const struct setwise *w)
+{
+    struct apply_counters *counters = w->config->apply;
+    counter_add(&counters->rows_copied, w->rows_copied);
+    counter_add(&counters->rows_staged, w->rows_staged);
+    counter_add(&counters->rows_single, w->rows_single);
+    counter_add(&counters->changes_folded, w->folded - w->nets);
+}
+
+void setwise_passed(struct setwise *w)
+{
+    count_rows(w);
+    for (uint32_t i = 0; i < w->config->table_count; i++) {
+        struct table *table = &w->tables[i];
+        if (table->seen != w->number)
+            continue;
+        if (table->set_used)
+            pace_passed(&table->set);
+        if (table->copy_used)
+            pace_passed(&table->copy);
+    }
+}
+
+void setwise_committed(struct setwise *w)
+{
+    stages_committed(&w->stages);
+}
+
+/* The table that a failed question was about; UINT32_MAX: none. */
+static uint32_t table_at_fault(const struct setwise *w, const uint64_t *tag)
+{
+    if (w->blamed != UINT32_MAX || tag == NULL)
+        return w->blamed;
+    switch (tag_question(*tag)) {
+    case Q_NET:
+    case Q_GHOST:
+        return w->batch->changes[tag_index(*tag)].relation->table;
+    case Q_MERGE:
+        return w->merges[tag_index(*tag)].table;
+    case Q_OTHER:
+    case Q_CHANGE:
+    case Q_STAGE:
+    case Q_PROGRESS:
+    case Q_POSITIONS:
+        break;
+    }
+    return UINT32_MAX;
+}
+
+/* Of a table in which COPY met a key the inserts are staged for a while; else a failure keeps
+ * the table in source order for a while. */
+void setwise_failed(struct setwise *w, const uint64_t *tag, const struct err *err,
+                    bool to_savepoint)
+{
+    uint32_t index = table_at_fault(w, tag);
+    stages_rolled_back(&w->stages, to_savepoint);
+    forget_stretch(w);
+    if (tag != NULL && tag_question(*tag) == Q_STAGE)
+        w->may_stage = false; /* an event trigger may be in the way of every one */
+    if (index == UINT32_MAX)
+        return;
+    struct table *table = &w->tables[index];
+    bool met_a_key =
+        w->blamed != UINT32_MAX && table->copy_used && strcmp(err->sqlstate, "23505") == 0;
+    if (!met_a_key) {
+        pace_failed(&table->set);
+        return;
+    }
+    if (table->copy.next == 0)
+        table->copy.next = 4; /* where one key is, others are */
+    pace_failed(&table->copy);
+}
+
+/* ---- life ---- */
+
+static uint16_t widest(const struct pg_sink_config *config)
+{
+    uint16_t most = 1;
+    for (size_t i = 0; i < config->table_count; i++)
+        if (config->tables[i].relation->column_count > most)
+            most = config->tables[i].relation->column_count;
+    return most;
+}
+
+static const struct type_codec **codecs_of(const struct pg_target_table *target)
+{
+    const struct relation *relation = target->relation;
+    const struct type_codec **codecs = mem_zero(relation->column_count + 1U, sizeof *codecs);
+    for (uint16_t i = 0; i < relation->column_count; i++) {
+        int column = catalog_column_index(target->table, relation->columns[i].name);
+        if (column >= 0)
+            codecs[i] = type_codec_for(&target->table->columns[column]);
+    }
+    return codecs;
+}
+
+static void know_table(struct setwise *w, uint32_t index)
+{
+    const struct pg_target_table *target = &w->config->tables[index];
+    w->tables[index] = (struct table){
+        .way = strategy_way(w->config, index),
+        .fold = {.format = target->format,
+                 .codecs = codecs_of(target),
+                 .moves = statement_keeps_columns(target->relation, target->table)}};
+}
+
+struct setwise *setwise_create(const struct pg_sink_config *config, struct session *session,
+                               struct pipeline *pipeline, struct sender *sender,
+                               pipeline_silence silence, void *context)
+{
+    struct setwise *w = mem_zero(1, sizeof *w);
+    uint16_t most = widest(config);
+    w->config = config;
+    w->session = session;
+    w->pipeline = pipeline;
+    w->sender = sender;
+    w->tables = mem_zero(config->table_count + 1, sizeof *w->tables);
+    w->all = mem_zero(most, sizeof *w->all);
+    memset(w->all, true, most * sizeof *w->all);
+    w->mask = mem_zero(most, sizeof *w->mask);
+    w->room = mem_zero(most, sizeof *w->room);
+    w->copy = (struct copy_in){.session = session, .silence = silence, .context = context};
+    fold_init(&w->fold);
+    for (uint32_t i = 0; i < config->table_count; i++)
+        know_table(w, i);
+    return w;
+}
+
+void setwise_destroy(struct setwise *w)
+{
+    if (w == NULL)
+        return;
+    stages_forget(&w->stages);
+    fold_free(&w->fold);
+    copy_in_free(&w->copy);
+    buf_free(&w->sql);
+    for (uint32_t i = 0; i < w->group_capacity; i++)
+        free(w->groups[i].items);
+    free(w->groups);
+    free(w->later);
+    free(w->merges);
+    for (size_t i = 0; i < w->config->table_count; i++)
+        free((void *)w->tables[i].fold.codecs);
+    free(w->tables);
+    free(w->all);
+    free(w->mask);
+    free(w->room);
+    free(w);
+}
+
+void setwise_connected(struct setwise *w, bool stages)
+{
+    forget_stretch(w);
+    stages_forget(&w->stages);
+    w->may_stage = stages;
+}
+
+bool setwise_is_full(const struct setwise *w)
+{
+    return w->stages.count > STAGES_MOST;
+}

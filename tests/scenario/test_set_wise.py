@@ -1,0 +1,369 @@
+"""The set-wise engine against the ordered one: the same end by two ways, and what happens where the
+fast way is closed."""
+import contextlib
+import os
+import random
+
+import pytest
+
+from world import compare, wait
+from world.load import held
+from world.product import lsn
+
+ROUNDS = 2  # of each, outside the nightly run; each draws a seed of its own
+
+SOURCE = ("""CREATE TABLE items (tenant int, id bigint, code text NOT NULL, state text, note text,
+             extra text, PRIMARY KEY (tenant, id), UNIQUE (code))""",
+          "CREATE TABLE prices (sku text PRIMARY KEY, amount numeric(12,2), at timestamptz)",
+          "CREATE TABLE scores (n numeric PRIMARY KEY, v int)",
+          "CREATE TABLE log (at timestamptz, line text)",
+          "CREATE TABLE bag (n int, note text)", "ALTER TABLE bag REPLICA IDENTITY FULL",
+          "CREATE TABLE pairs (a int, b uuid, PRIMARY KEY (a, b))")
+TARGET = ("CREATE SCHEMA app",
+          """CREATE TABLE app.items (tenant int, pk text, code text NOT NULL UNIQUE, state text,
+             body text, extra text, mark int NOT NULL, PRIMARY KEY (tenant, pk))""",
+          *(text.replace("CREATE TABLE ", "CREATE TABLE app.") for text in SOURCE[1:]
+            if text.startswith("CREATE")))
+RULES = [{"source": "public.items", "target": "app.items", "key": ["tenant", "pk"],
+          "columns": {"pk": {"template": "i{id}"}, "body": {"template": "{id}:{note}"},
+                      "mark": {"value": "7"}}, "drop": ["id", "note"]},
+         *({"source": f"public.{name}", "target": f"app.{name}"}
+           for name in ("prices", "scores", "log", "bag", "pairs"))]
+EXPECTED = {"app.items": "SELECT tenant, 'i' || id, code, state, id || ':' || note, extra, 7"
+                         " FROM items",
+            **{f"app.{name}": f"SELECT * FROM {name}"
+               for name in ("prices", "scores", "log", "bag", "pairs")}}
+
+
+def long_value(dice):
+    """Stored outside the row, if it does not stay short."""
+    return dice.choice((None, "", "s", "'q\\\t\n", "x" * 3000,
+                        "".join(dice.choice("abcdefgh") for _ in range(6000))))
+
+
+def draw(dice):
+    return {"tenant": dice.randint(1, 2), "id": dice.randint(1, 25), "to": dice.randint(1, 25),
+            "other": dice.randint(1, 25), "note": long_value(dice), "extra": long_value(dice),
+            "state": dice.choice(("live", "old", None)), "number": dice.randint(1, 30)}
+
+
+AT = "WHERE tenant = %(tenant)s AND id = %(id)s"
+ACTIONS = [  # (weight, statements)
+    (5, ["""INSERT INTO items SELECT %(tenant)s, %(id)s, %(tenant)s || 'c' || %(id)s, %(state)s,
+            %(note)s, %(extra)s ON CONFLICT DO NOTHING"""]),
+    (6, [f"UPDATE items SET state = %(state)s {AT}"]),
+    (2, [f"UPDATE items SET note = %(note)s {AT}"]),
+    (2, [f"UPDATE items SET extra = %(extra)s, note = %(note)s {AT}"]),
+    (3, [f"DELETE FROM items {AT}"]),
+    (3, [f"""UPDATE items SET id = %(to)s, state = 'moved' {AT} AND NOT EXISTS (
+             SELECT FROM items o WHERE o.tenant = %(tenant)s AND o.id = %(to)s)"""]),
+    # two rows trade their unique values by way of a third
+    (0.2, ["UPDATE items SET code = 'x' || code WHERE tenant = %(tenant)s AND id IN (%(id)s, %(other)s)",
+         """UPDATE items SET code = (SELECT substr(o.code, 2) FROM items o WHERE o.code LIKE 'x%%'
+            AND o.id <> items.id UNION ALL SELECT substr(items.code, 2) LIMIT 1)
+            WHERE code LIKE 'x%%'"""]),
+    (5, ["""INSERT INTO prices VALUES ('p' || %(number)s, %(id)s / 3.0, now())
+            ON CONFLICT (sku) DO UPDATE SET amount = EXCLUDED.amount"""]),
+    (2, ["DELETE FROM prices WHERE sku = 'p' || %(number)s"]),
+    (1, ["INSERT INTO scores VALUES (%(number)s / 2.0, 1) ON CONFLICT (n) DO UPDATE SET v = 2"]),
+    (1, ["DELETE FROM scores WHERE n = %(number)s / 2.0"]),
+    (4, ["INSERT INTO log VALUES (now(), %(state)s)"]),
+    (1, ["INSERT INTO bag SELECT %(id)s, %(state)s FROM generate_series(1, 2)"]),
+    (1, ["UPDATE bag SET note = 'n' WHERE ctid = (SELECT ctid FROM bag WHERE n = %(id)s LIMIT 1)"]),
+    (1, ["DELETE FROM bag WHERE ctid = (SELECT ctid FROM bag WHERE n = %(id)s LIMIT 1)"]),
+    (2, ["INSERT INTO pairs VALUES (%(id)s, md5(%(number)s::text)::uuid) ON CONFLICT DO NOTHING"]),
+    (1, ["""UPDATE pairs SET a = a + 100 WHERE a = %(id)s AND NOT EXISTS (
+            SELECT FROM pairs o WHERE o.a = pairs.a + 100 AND o.b = pairs.b)"""]),
+    (1, ["DELETE FROM pairs WHERE a IN (%(id)s, %(to)s + 100)"]),
+]
+RARE = [["TRUNCATE prices"], ["TRUNCATE log, pairs"], ["TRUNCATE items"],
+        ["SAVEPOINT s", "DELETE FROM items", "ROLLBACK TO s"]]
+
+
+def act(cursor, dice):
+    rare = dice.random() < 0.005
+    statements = dice.choice(RARE) if rare else dice.choices(
+        [action[1] for action in ACTIONS], [action[0] for action in ACTIONS])[0]
+    row = draw(dice)
+    for statement in statements:
+        cursor.execute(statement, row)
+
+
+def transactions(source, dice, count):
+    with contextlib.closing(source.connect()) as connection:
+        connection.autocommit = False
+        for _ in range(count):
+            with connection.cursor() as cursor:
+                for _ in range(dice.choice((1, 1, 2, 4, 8, 60))):
+                    act(cursor, dice)
+            connection.commit()
+
+
+def second_target(world):
+    return world.further_source(world.target.cluster)
+
+
+def pair_of(world, rules, engine):
+    """The same migration twice: by the engine into the world's target, in order into another."""
+    other = second_target(world)
+    product = world.product(apply={"engine": engine}, tables=rules)
+    config = world.config(apply={"engine": "ordered"}, tables=rules)
+    config["migration"] += "o"
+    config["target"] = {"dsn": other.keywords()}
+    return other, product, world.product_from(config)
+
+
+@contextlib.contextmanager
+def backlog(world, *runs):
+    """What is committed in the block waits at the progress row, so that it comes in one batch, if
+    it is not too large. runs: (product, target)"""
+    with contextlib.ExitStack() as stack:
+        for _, target in runs:
+            stack.enter_context(held(target, "SELECT FROM slackwater.progress FOR UPDATE"))
+        world.source.run("SELECT pg_logical_emit_message(true, 'x', 'y')")
+        for _, target in runs:
+            wait.until(lambda side=target: side.value(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND wait_event_type = 'Lock'"), "the applier to wait")
+        yield
+        position = lsn(world.source.value("SELECT pg_current_wal_insert_lsn()"))
+        for product, _ in runs:
+            product.wait_status(lambda status: lsn(status["lsn"]["received"]) >= position,
+                                "all to be received")
+
+
+def conflicts(product):
+    return {table["source"]: table["conflicts"] for table in product.status()["tables"]}
+
+
+def apply_counts(product):
+    return product.status()["apply"]
+
+
+def same_ends(world, other, queries):
+    for name in queries:
+        compare.assert_same_rows(other, compare.whole_rows(name), world.target,
+                                 compare.whole_rows(name), f"{name}, in order and in sets")
+
+
+@pytest.mark.limit(240)
+@pytest.mark.parametrize("engine", ("set", "auto"))
+@pytest.mark.parametrize("number", [pytest.param(number, marks=[pytest.mark.nightly] * (number >= ROUNDS))
+                                    for number in range(20)])
+def test_sets_and_order_come_to_the_same(world, engine, number):
+    """Random transactions of one writer, so that the seed replays them."""
+    seed = int(os.environ.get("SLACKWATER_SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"replay: SLACKWATER_SEED={seed} tests/run --only scenario -k 'come_to and {engine} and 0'")
+    dice = random.Random(seed)
+    world.source.run(*SOURCE)
+    other, product, ordered = pair_of(world, RULES, engine)
+    world.target.run(*TARGET)
+    other.run(*TARGET)
+    transactions(world.source, dice, 20)
+    for one in (product, ordered):
+        one.start_streaming()
+    sets = 0
+    for round_number in range(6):
+        hold = backlog(world, (product, world.target), (ordered, other)) if round_number % 2 else contextlib.nullcontext()
+        with hold:
+            transactions(world.source, dice, dice.choice((3, 20, 60)))
+        for one in (product, ordered):
+            one.wait_caught_up()
+        same_ends(world, other, EXPECTED)
+        world.assert_equal_by(EXPECTED)
+        if round_number == 3:
+            assert conflicts(product) == conflicts(ordered)
+            sets += apply_counts(product)["batches_set"]
+            for one in (product, ordered):
+                one.kill9()
+            transactions(world.source, dice, 30)
+            for one in (product, ordered):
+                one.start_streaming()
+    assert conflicts(product) == conflicts(ordered)
+    assert sets + apply_counts(product)["batches_set"] > 0
+    assert apply_counts(ordered)["batches_set"] == 0
+
+
+T = ("CREATE TABLE t (id int PRIMARY KEY, code text UNIQUE, v text)",)
+FILL = "INSERT INTO t SELECT i, 'c' || i, 'v' FROM generate_series(1, {0}) i"
+
+
+def t_streaming(world, rows=0, engine="auto", target=T, **more):
+    world.source.run(*T, FILL.format(rows))
+    world.target.run(*target)
+    return world.product(apply={"engine": engine}, **more).start_streaming()
+
+
+def test_a_swap_of_unique_values_falls_back_and_the_next_batch_goes_in_sets(world):
+    product = t_streaming(world, 1000)
+    with backlog(world, (product, world.target)):
+        world.source.run("UPDATE t SET v = 'w'", "UPDATE t SET code = 'x' WHERE id = 1",
+                         "UPDATE t SET code = 'c1' WHERE id = 2",
+                         "UPDATE t SET code = 'c2' WHERE id = 1")
+    product.wait_caught_up()
+    world.assert_equal()
+    first = apply_counts(product)
+    assert first["fallbacks"] == 1, first
+    with backlog(world, (product, world.target)):
+        world.source.run("UPDATE t SET v = 'x'")
+    product.wait_caught_up()
+    world.assert_equal()
+    second = apply_counts(product)
+    assert second["fallbacks"] == 1 and second["rows_staged"] >= first["rows_staged"] + 1000, second
+    assert "slackwater_apply_fallbacks_total" in product.http("/metrics")[2]
+
+
+def test_rows_that_are_there_already_are_counted_once_and_copy_comes_back(world):
+    product = t_streaming(world)
+    world.target.run("INSERT INTO t SELECT i, 'c' || i, 'ours' FROM generate_series(1, 600, 2) i")
+    for number in range(1, 17):
+        with backlog(world, (product, world.target)):
+            world.source.run(f"INSERT INTO t SELECT i, 'c' || i, 'v' FROM"
+                             f" generate_series({100 * number - 99}, {100 * number}) i")
+        product.wait_caught_up()
+    world.assert_equal()
+    counts = apply_counts(product)
+    assert conflicts(product)["public.t"]["insert_exists"] == 300
+    assert counts["fallbacks"] in (1, 2) and counts["rows_staged"] >= 400, counts
+    assert counts["rows_copied"] > 0, counts
+
+
+@pytest.mark.parametrize("engine", ("auto", "ordered"))
+def test_missing_rows_are_counted_the_same_by_both_ways(world, engine):
+    product = t_streaming(world, 500, engine)
+    world.target.run("DELETE FROM t WHERE id % 10 = 0")
+    with backlog(world, (product, world.target)):
+        world.source.run("UPDATE t SET v = 'a' WHERE id <= 200", "UPDATE t SET v = 'b' WHERE id <= 100",
+                         "DELETE FROM t WHERE id > 400",
+                         "INSERT INTO t VALUES (1000, 'k', 'k'), (1001, 'l', 'l')",
+                         "DELETE FROM t WHERE id = 1000")
+    product.wait_caught_up()
+    assert world.target.value("SELECT count(*) FROM t WHERE id % 10 = 0") == 20
+    found = conflicts(product)["public.t"]
+    assert (found["update_missing"], found["delete_missing"], found["insert_exists"]) == (20, 10, 0)
+    assert apply_counts(product)["fallbacks"] == (engine == "auto")
+
+
+def test_a_bad_row_of_a_large_batch_stops_it_at_its_place(world):
+    target = ("CREATE TABLE t (id int PRIMARY KEY, code text UNIQUE, v text CHECK (v <> 'bad'))",)
+    product = t_streaming(world, 0, target=target)
+    with backlog(world, (product, world.target)):
+        world.source.run(FILL.format(300), "INSERT INTO t VALUES (301, 'c301', 'v')",
+                         "INSERT INTO t SELECT i, 'c' || i, CASE i WHEN 400 THEN 'bad' ELSE 'v' END"
+                         " FROM generate_series(302, 500) i", "INSERT INTO t VALUES (501, 'c501', 'v')")
+    assert product.wait_end() == 3
+    assert world.target.value("SELECT count(*) FROM t") == 301
+    errors = [event for event in product.events() if event.get("level") == "error"]
+    assert "insert on public.t at LSN" in str(errors), product.log_text()
+    assert "'bad'" not in product.log_text()
+    world.target.run("ALTER TABLE t DROP CONSTRAINT t_v_check")
+    product.run_until_caught_up()
+    world.assert_equal()
+
+
+@pytest.mark.limit(180)
+@pytest.mark.parametrize("bad", (False, True), ids=("a swap", "a bad row"))
+def test_a_huge_transaction_falls_back_in_its_last_piece_only(world, bad):
+    """Several batches, one target transaction: what is undone is the piece alone."""
+    target = ("CREATE TABLE t (id int PRIMARY KEY, code text UNIQUE, v text CHECK (v <> 'bad'))",)
+    product = t_streaming(world, 50, target=target)
+    with world.source.session() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("INSERT INTO t SELECT i, 'c' || i, 'v' FROM generate_series(1001, 200000) i")
+        cursor.execute("UPDATE t SET v = 'w' WHERE id % 3 = 0")
+        if bad:
+            cursor.execute("INSERT INTO t VALUES (900, 'c900', 'bad')")
+        else:
+            cursor.execute("UPDATE t SET code = 'x' WHERE id = 1")
+            cursor.execute("UPDATE t SET code = 'c1' WHERE id = 2")
+            cursor.execute("UPDATE t SET code = 'c2' WHERE id = 1")
+        cursor.execute("COMMIT")
+    if bad:
+        assert product.wait_end(60) == 3
+        assert world.target.value("SELECT count(*) FROM t") == 50
+        world.target.run("ALTER TABLE t DROP CONSTRAINT t_v_check")
+        product.run_until_caught_up()
+    else:
+        product.wait_caught_up(120)
+        counts = apply_counts(product)
+        assert counts["fallbacks"] == 1 and counts["rows_copied"] > 50000, counts
+    world.assert_equal()
+
+
+def test_a_kill_in_the_middle_of_a_batch_leaves_nothing_of_it(world):
+    product = t_streaming(world, 500)
+    for number in range(3):
+        with held(world.target, "LOCK TABLE t IN SHARE ROW EXCLUSIVE MODE"):
+            world.source.run(f"UPDATE t SET v = 'n{number}'", f"DELETE FROM t WHERE id = {number + 1}",
+                             f"INSERT INTO t SELECT i, 'c' || i, 'v' FROM"
+                             f" generate_series({1000 * number + 1000}, {1000 * number + 1500}) i")
+            wait.until(lambda: world.target.value(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass"),
+                "the applier to wait in mid-batch")
+            product.kill9()
+        assert world.target.value("SELECT count(*) FROM t WHERE v = %s", f"n{number}") == 0
+        product.start_streaming()
+        product.wait_caught_up()
+        world.assert_equal()
+
+
+def test_a_table_that_a_trigger_watches_sees_every_change_in_its_order(world):
+    """Each change fires it once, also one that a later change would make needless."""
+    world.both(*T, "CREATE TABLE seen (n int PRIMARY KEY, v text)")
+    world.target.run(
+        "CREATE TABLE notes (n serial, what text, seen bigint)",
+        """CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           INSERT INTO public.notes (what, seen)
+           SELECT TG_OP || coalesce(NEW.v, ''), count(*) FROM public.seen;
+           RETURN NULL; END $$""",
+        "CREATE TRIGGER watch AFTER INSERT OR UPDATE OR DELETE ON t FOR EACH ROW"
+        " EXECUTE FUNCTION note()", "ALTER TABLE t ENABLE ALWAYS TRIGGER watch")
+    product = world.product(apply={"engine": "set"},
+                            tables=[{"source": "public.t"}, {"source": "public.seen"}]).start_streaming()
+    world.source.run("""DO $$ BEGIN
+        INSERT INTO seen VALUES (1, 'a'), (2, 'b'); INSERT INTO t VALUES (1, 'c', 'x');
+        DELETE FROM seen WHERE n = 1; UPDATE t SET v = 'y';
+        INSERT INTO seen VALUES (3, 'c'), (4, 'd'); DELETE FROM t; END $$""")
+    product.wait_caught_up()
+    world.assert_equal("t", "seen")
+    assert world.target.rows("SELECT what, seen FROM notes ORDER BY n") == [
+        ("INSERTx", 2), ("UPDATEy", 1), ("DELETE", 3)]
+
+
+def test_a_role_that_may_make_no_temporary_table_goes_without_stages(world):
+    role = world.role(world.target, "plain")
+    world.source.run(*T, FILL.format(300))
+    world.target.run(*T, f"ALTER TABLE t OWNER TO {role}",
+                     f"GRANT CREATE ON DATABASE {world.target.name} TO {role}",
+                     f"REVOKE TEMP ON DATABASE {world.target.name} FROM PUBLIC")
+    product = world.product(target={"dsn": world.target.keywords(role)}).start_streaming()
+    with backlog(world, (product, world.target)):
+        world.source.run("UPDATE t SET v = 'a'", "INSERT INTO t SELECT i, 'c' || i, 'v' FROM"
+                         " generate_series(1001, 1300) i")
+    product.wait_caught_up()
+    world.assert_equal()
+    counts = apply_counts(product)
+    assert counts["rows_staged"] == 0 and counts["rows_single"] + counts["rows_copied"] > 0, counts
+    product.stop()
+    world.target.run("DROP SCHEMA slackwater CASCADE", f"DROP OWNED BY {role}")
+
+
+def test_where_no_stage_can_be_made_it_learns_to_go_without(world):
+    product = t_streaming(world, 300)
+    world.target.run("""CREATE FUNCTION forbid() RETURNS event_trigger LANGUAGE plpgsql AS
+                        $$ BEGIN RAISE 'not here'; END $$""",
+                     "CREATE EVENT TRIGGER forbid ON ddl_command_start"
+                     " WHEN TAG IN ('CREATE TABLE AS') EXECUTE FUNCTION forbid()",
+                     "ALTER EVENT TRIGGER forbid ENABLE ALWAYS")
+    for value in "ab":
+        with backlog(world, (product, world.target)):
+            world.source.run(f"UPDATE t SET v = '{value}'")
+        product.wait_caught_up()
+        world.assert_equal()
+    counts = apply_counts(product)
+    assert counts["fallbacks"] == 1 and counts["rows_single"] == 300, counts
+
+
+def test_an_unknown_engine_is_refused(world):
+    result = world.product(apply={"engine": "fast"}).command("check")
+    assert result.status == 2 and "expected auto, ordered or set" in result.text
