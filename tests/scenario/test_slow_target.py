@@ -50,8 +50,8 @@ def test_a_stream_larger_than_the_queue_waits_behind_a_stuck_apply(world):
         assert product.peak_memory() < 256 << 20
 
 
-ROWS = {"narrow": ("id int PRIMARY KEY", "i", 400_000),
-        "wide": ("id int PRIMARY KEY, v text", "i, repeat(md5(i::text), 60)", 80_000)}
+ROWS = {"narrow": ("id int PRIMARY KEY, v int", "i, i", 200_000),
+        "wide": ("id int PRIMARY KEY, v text", "i, repeat(md5(i::text), 60)", 40_000)}
 
 
 def wait_for_standstill(product):
@@ -74,7 +74,8 @@ def test_memory_is_bounded_with_two_targets(world, rows):
     product = world.product(tables=[{"source": "public.t", "target": f"public.{target}"}
                                     for target in "ab"]).start_streaming()
     with load.held(world.target, "LOCK TABLE b IN ACCESS EXCLUSIVE MODE"):
-        world.source.run(f"INSERT INTO t SELECT {values} FROM generate_series(1, {count}) i")
+        world.source.run(f"BEGIN; INSERT INTO t SELECT {values} FROM generate_series(1, {count}) i;"
+                         "UPDATE t SET v = v WHERE id > 0; COMMIT")
         wait_for_standstill(product)
     product.wait_caught_up(120)
     assert world.target.value("SELECT count(*) FROM a") == count
