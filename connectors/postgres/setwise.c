@@ -279,8 +279,8 @@ static void make_groups(struct setwise *w)
         group->carrier = carrier_of(w, group);
         if (group->carrier != BY_STAGE)
             continue;
-        group->stage = stages_find(&w->stages, TRAITS[group->operation].stage, group->relation,
-                                   group->known);
+        group->stage = stages_find(&w->stages, TRAITS[group->operation].stage,
+                                   group->operation, group->relation, group->known);
         qsort_r(group->items, group->count, sizeof *group->items, compare_items, w->fold.nets);
     }
 }
@@ -675,6 +675,9 @@ static bool merge_answer(struct setwise *w, const struct merge *merge, const PGr
     const char *affected =
         merge->counts ? PQgetvalue(result, 0, 0) : PQcmdTuples((PGresult *)(uintptr_t)result);
     uint64_t rows = strtoull(affected, NULL, 10);
+    if (rows > merge->rows)
+        return err_set(err, ERR_BUG, "a statement for %u staged row(s) affected %s",
+                       (unsigned)merge->rows, affected);
     switch (merge->operation) {
     case DELETE_ROWS:
     case UPDATE_ROWS:

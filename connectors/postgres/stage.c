@@ -24,10 +24,10 @@ static bool has_column(enum stage_operation operation, const struct relation *re
     return false;
 }
 
-static bool is_it(const struct stage *stage, enum stage_operation operation,
+static bool is_it(const struct stage *stage, enum stage_operation operation, unsigned user,
                   const struct relation *relation, const bool *known)
 {
-    if (stage->operation != operation || stage->relation != relation)
+    if (stage->operation != operation || stage->user != user || stage->relation != relation)
         return false;
     for (uint16_t i = 0; i < relation->column_count; i++)
         if (stage->columns[i] != has_column(operation, relation, known, i))
@@ -35,14 +35,15 @@ static bool is_it(const struct stage *stage, enum stage_operation operation,
     return true;
 }
 
-struct stage *stages_find(struct stages *stages, enum stage_operation operation,
+struct stage *stages_find(struct stages *stages, enum stage_operation operation, unsigned user,
                           const struct relation *relation, const bool *known)
 {
     for (size_t i = 0; i < stages->count; i++)
-        if (is_it(stages->items[i], operation, relation, known))
+        if (is_it(stages->items[i], operation, user, relation, known))
             return stages->items[i];
     struct stage *stage = mem_zero(1, sizeof *stage);
     stage->operation = operation;
+    stage->user = user;
     stage->relation = relation;
     stage->columns = mem_zero(relation->column_count + 1U, sizeof *stage->columns);
     for (uint16_t i = 0; i < relation->column_count; i++)

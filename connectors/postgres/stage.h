@@ -1,8 +1,8 @@
 /* Stages: temporary tables that take rows by COPY, for one statement that applies them to a
  * target table. Here is their SQL, and what is known of those that a session has.
  *
- * A stage is made once for a session, a target table, an operation and the columns that it
- * brings, with the target's own types and collations. A commit empties it (ON COMMIT DELETE
+ * A stage is made once for a session, a target table, an operation, the columns that it
+ * brings and the user who keeps his rows apart, with the target's own types and collations. A commit empties it (ON COMMIT DELETE
  * ROWS); a second use in one transaction empties it first. */
 #ifndef POSTGRES_STAGE_H
 #define POSTGRES_STAGE_H
@@ -26,6 +26,7 @@ enum stage_operation {
 struct stage {
     char name[32];
     enum stage_operation operation;
+    unsigned user; /* the caller's number */
     const struct relation *relation;
     bool *columns; /* that it has */
     bool made;     /* in this session */
@@ -38,9 +39,9 @@ struct stages {
     size_t count;
 };
 
-/* The stage for the rows, a new one if need be. `known`: of UPDATE, the columns that are known;
- * else not looked at. */
-struct stage *stages_find(struct stages *stages, enum stage_operation operation,
+/* The stage for the rows, a new one if need be; never one of another `user`, whose rows may be
+ * waiting in it. `known`: of UPDATE, the columns that are known; else not looked at. */
+struct stage *stages_find(struct stages *stages, enum stage_operation operation, unsigned user,
                           const struct relation *relation, const bool *known);
 /* The session has none of them any more; pointers to them are void. */
 void stages_forget(struct stages *stages);
