@@ -50,7 +50,8 @@ struct fold_table {
     enum value_kind format;           /* that all values are to have: text or binary */
     const struct type_codec **codecs; /* by column: makes a text that a rule gave binary; NULL
                                          where that cannot be done */
-    bool moves; /* a key change has to move the row, for it has columns that no change fills */
+    bool moves; /* it has columns that no change fills: a key change has to move the row, and a
+                   row of somebody else's is not to keep them when it is deleted */
 };
 
 struct fold {

@@ -265,7 +265,7 @@ START_TEST(what_does_not_fit_is_refused)
 }
 END_TEST
 
-START_TEST(a_table_with_columns_of_its_own_keeps_its_key_changes)
+START_TEST(a_table_with_columns_of_its_own_keeps_its_key_changes_and_second_inserts)
 {
     struct world world;
     open_world(&world);
@@ -273,6 +273,12 @@ START_TEST(a_table_with_columns_of_its_own_keeps_its_key_changes)
     ck_assert_int_eq(take_all(&world, "u1xy m12xy"), 1);
     fold_clear(&world.fold);
     ck_assert_int_eq(take_all(&world, "u1xy m11ab"), -1);
+    fold_clear(&world.fold);
+    ck_assert_int_eq(take_all(&world, "i1xy d1 i1ab"), 2);
+    fold_clear(&world.fold);
+    ck_assert_int_eq(take_all(&world, "i1xy d1 I1ab"), 2);
+    fold_clear(&world.fold);
+    ck_assert_int_eq(take_all(&world, "d1 i1xy d1 i1ab D2 I2ab"), -1);
     close_world(&world);
 }
 END_TEST
@@ -339,7 +345,7 @@ int main(void)
         blind_changes_leave_open_what_was_there,
         inserts_without_a_key_stay_apart_in_their_order,
         what_does_not_fit_is_refused,
-        a_table_with_columns_of_its_own_keeps_its_key_changes,
+        a_table_with_columns_of_its_own_keeps_its_key_changes_and_second_inserts,
         rules_texts_are_made_binary_and_what_cannot_be_is_refused,
         every_key_is_found_again,
     };
