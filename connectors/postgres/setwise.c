@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STAGES_MOST 256 /* each commit empties them all */
 #define PATTERNS_MOST 8 /* sets of known columns of a table's updates that get a group each */
 
 /* What is to be done with the rows of a group, in the order in which it is done. */
@@ -270,6 +269,14 @@ static enum carrier carrier_of(const struct setwise *w, const struct group *grou
     return BY_STAGE;
 }
 
+static void find_stage(struct setwise *w, struct group *group)
+{
+    group->stage = stages_find(&w->stages, TRAITS[group->operation].stage, group->operation,
+                               group->relation, group->known);
+    if (group->stage == NULL)
+        group->carrier = BY_ROW;
+}
+
 static void make_groups(struct setwise *w)
 {
     for (uint32_t i = 0; i < w->fold.count; i++)
@@ -277,10 +284,10 @@ static void make_groups(struct setwise *w)
     for (uint32_t i = 0; i < w->group_count; i++) {
         struct group *group = &w->groups[i];
         group->carrier = carrier_of(w, group);
+        if (group->carrier == BY_STAGE)
+            find_stage(w, group);
         if (group->carrier != BY_STAGE)
             continue;
-        group->stage = stages_find(&w->stages, TRAITS[group->operation].stage,
-                                   group->operation, group->relation, group->known);
         qsort_r(group->items, group->count, sizeof *group->items, compare_items, w->fold.nets);
     }
 }
@@ -864,7 +871,10 @@ void setwise_connected(struct setwise *w, bool stages)
     w->may_stage = stages;
 }
 
-bool setwise_is_full(const struct setwise *w)
+bool setwise_gives_up_stages(struct setwise *w)
 {
-    return w->stages.count > STAGES_MOST;
+    bool old = stages_are_old(&w->stages, clock_monotonic());
+    if (old)
+        stages_forget(&w->stages);
+    return old;
 }

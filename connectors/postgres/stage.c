@@ -41,6 +41,11 @@ struct stage *stages_find(struct stages *stages, enum stage_operation operation,
     for (size_t i = 0; i < stages->count; i++)
         if (is_it(stages->items[i], operation, user, relation, known))
             return stages->items[i];
+    stages->refused = stages->count == STAGES_MOST;
+    if (stages->refused)
+        return NULL;
+    if (stages->count == 0)
+        stages->since = clock_monotonic();
     struct stage *stage = mem_zero(1, sizeof *stage);
     stage->operation = operation;
     stage->user = user;
@@ -62,6 +67,12 @@ void stages_forget(struct stages *stages)
     }
     free(stages->items);
     *stages = (struct stages){0};
+}
+
+bool stages_are_old(const struct stages *stages, usec_t now)
+{
+    usec_t last = stages->refused ? STAGES_LAST_REFUSED : STAGES_LAST;
+    return stages->count > 0 && now - stages->since >= last;
 }
 
 void stages_committed(struct stages *stages)

@@ -436,3 +436,33 @@ def test_a_row_of_ours_that_is_inserted_deleted_and_inserted_again_keeps_no_colu
     assert world.target.rows("SELECT id, v, own FROM t WHERE id <= 3 ORDER BY id") == [
         (1, "w", "default"), (2, "v", "ours"), (3, "v", "default")]
     assert conflicts(product)["public.t"]["insert_exists"] == 2
+
+
+STAGES_MOST = 256
+STAGES = """SELECT count(*) FROM pg_class WHERE relname LIKE 'slackwater\\_set\\_%%'
+            AND relpersistence = 't'"""
+
+
+@pytest.mark.limit(120)
+def test_beyond_so_many_stages_rows_go_one_by_one(world):
+    """In one transaction, so that nothing can be given up in between."""
+    tables = [f"t{i}" for i in range(STAGES_MOST // 2 + 4)]
+    for name in tables:
+        world.both(f"CREATE TABLE {name} (id int PRIMARY KEY, v text)")
+    world.source.run(*(f"INSERT INTO {name} SELECT i, 'v' FROM generate_series(1, 6) i" for name in tables))
+    product = world.product(apply={"engine": "set"},
+                            tables=[{"source": f"public.{name}"} for name in tables]).start_streaming()
+    product.wait_caught_up()
+    for value in "ab":
+        with world.source.session() as cursor:
+            cursor.execute("BEGIN")
+            for name in tables:
+                cursor.execute(f"UPDATE {name} SET v = %s WHERE id > 4", (value,))
+                cursor.execute(f"DELETE FROM {name} WHERE id <= {2 if value == 'a' else 4}")
+            cursor.execute("COMMIT")
+        product.wait_caught_up()
+        world.assert_equal(*tables)
+        assert world.target.value(STAGES) == STAGES_MOST
+    counts = apply_counts(product)
+    assert counts["fallbacks"] == 0 and counts["rows_staged"] == 4 * STAGES_MOST, counts
+    assert counts["rows_single"] == 2 * 2 * 2 * len(tables) - 4 * STAGES_MOST, counts

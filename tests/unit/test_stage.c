@@ -140,6 +140,31 @@ START_TEST(what_a_transaction_made_is_gone_when_it_is_undone)
 }
 END_TEST
 
+START_TEST(there_are_only_so_many_and_they_grow_old)
+{
+    struct stages stages = {0};
+    struct relation *relations[STAGES_MOST];
+    struct relation *extra = make_relation(false);
+    for (size_t i = 0; i < STAGES_MOST; i++) {
+        relations[i] = make_relation(false);
+        ck_assert_ptr_nonnull(stages_find(&stages, STAGE_DELETE, 0, relations[i], NULL));
+    }
+    ck_assert(!stages_are_old(&stages, stages.since + STAGES_LAST - 1));
+    ck_assert(stages_are_old(&stages, stages.since + STAGES_LAST));
+    ck_assert_ptr_null(stages_find(&stages, STAGE_DELETE, 0, extra, NULL));
+    ck_assert_ptr_nonnull(stages_find(&stages, STAGE_DELETE, 0, relations[7], NULL));
+    ck_assert(!stages_are_old(&stages, stages.since + STAGES_LAST_REFUSED - 1));
+    ck_assert(stages_are_old(&stages, stages.since + STAGES_LAST_REFUSED));
+    stages_forget(&stages);
+    ck_assert(!stages_are_old(&stages, clock_monotonic() + STAGES_LAST));
+    ck_assert_ptr_nonnull(stages_find(&stages, STAGE_DELETE, 0, extra, NULL));
+    stages_forget(&stages);
+    for (size_t i = 0; i < STAGES_MOST; i++)
+        relation_free(relations[i]);
+    relation_free(extra);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -148,6 +173,7 @@ int main(void)
         a_stage_takes_the_columns_that_it_has,
         each_operation_pattern_and_user_has_a_stage_of_its_own,
         what_a_transaction_made_is_gone_when_it_is_undone,
+        there_are_only_so_many_and_they_grow_old,
     };
     return unit_run("stage", tests, UNIT_COUNT(tests));
 }
