@@ -35,7 +35,7 @@ void fold_clear(struct fold *fold)
         for (uint32_t i = 0; i < fold->count; i++)
             if (fold->nets[i].key != NULL)
                 fold->slots[fold->nets[i].slot] = 0;
-    fold->count = 0;
+    fold->count = fold->merged = 0;
     arena_reset(&fold->arena);
 }
 
@@ -246,8 +246,8 @@ static bool take_move(struct fold *fold, const struct fold_table *table,
            take_insert(fold, table, change, row, index);
 }
 
-bool fold_take(struct fold *fold, const struct fold_table *table, const struct change *change,
-               uint32_t index)
+static bool take(struct fold *fold, const struct fold_table *table, const struct change *change,
+                 uint32_t index)
 {
     const struct relation *relation = change->relation;
     struct image old = {0}, new = {0};
@@ -266,4 +266,13 @@ bool fold_take(struct fold *fold, const struct fold_table *table, const struct c
         return take_update(fold, change, &new, index);
     return new.whole && !table->moves &&
            take_move(fold, table, change, old.values, new.values, index);
+}
+
+bool fold_take(struct fold *fold, const struct fold_table *table, const struct change *change,
+               uint32_t index)
+{
+    uint32_t before = fold->count;
+    bool taken = take(fold, table, change, index);
+    fold->merged += taken && fold->count == before;
+    return taken;
 }

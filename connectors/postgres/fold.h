@@ -59,6 +59,7 @@ struct fold {
     struct net *nets;   /* in the order of their first changes */
     uint32_t count;
     uint32_t capacity;
+    uint32_t merged;     /* changes that an earlier net change took in */
     uint32_t *slots;     /* open addressing: index + 1 of a net; 0: free */
     uint32_t slot_count; /* a power of two */
 };

@@ -424,11 +424,18 @@ static bool run_ordered(struct pg_sink *s, const struct batch *batch, struct err
     return true;
 }
 
+/* The target is short of something that a set takes more of: room for stages, locks. */
+static bool is_shortage(const struct err *err)
+{
+    return strncmp(err->sqlstate, "53", 2) == 0;
+}
+
 /* The failure is one that source order may not have. One that comes with the COMMIT is none of
  * the way's, and what it left is not known here. */
 static bool may_be_the_way(const struct pg_sink *s, const struct err *err)
 {
-    return (err->class == ERR_DATA || err->class == ERR_CONFIG) && !s->committing &&
+    return (err->class == ERR_DATA || err->class == ERR_CONFIG || is_shortage(err)) &&
+           !s->committing &&
            setwise_was_used(s->setwise) && PQstatus(s->session.conn) == CONNECTION_OK;
 }
 

@@ -261,6 +261,9 @@ def test_a_bad_row_of_a_large_batch_stops_it_at_its_place(world):
     world.assert_equal()
 
 
+WIDE = "repeat('v', 2000)"  # of some ten thousand such rows a transaction is cut into pieces
+
+
 @pytest.mark.limit(180)
 @pytest.mark.parametrize("bad", (False, True), ids=("a swap", "a bad row"))
 def test_a_huge_transaction_falls_back_in_its_last_piece_only(world, bad):
@@ -269,7 +272,7 @@ def test_a_huge_transaction_falls_back_in_its_last_piece_only(world, bad):
     product = t_streaming(world, 50, target=target)
     with world.source.session() as cursor:
         cursor.execute("BEGIN")
-        cursor.execute("INSERT INTO t SELECT i, 'c' || i, 'v' FROM generate_series(1001, 70000) i")
+        cursor.execute(f"INSERT INTO t SELECT i, 'c' || i, {WIDE} FROM generate_series(1001, 70000) i")
         cursor.execute("UPDATE t SET v = 'w' WHERE id % 3 = 0")
         if bad:
             cursor.execute("INSERT INTO t VALUES (900, 'c900', 'bad')")
@@ -466,3 +469,92 @@ def test_beyond_so_many_stages_rows_go_one_by_one(world):
     counts = apply_counts(product)
     assert counts["fallbacks"] == 0 and counts["rows_staged"] == 4 * STAGES_MOST, counts
     assert counts["rows_single"] == 2 * 2 * 2 * len(tables) - 4 * STAGES_MOST, counts
+
+
+@pytest.mark.limit(180)
+def test_after_a_fallback_the_pieces_behind_it_and_the_next_batches_go_on(world):
+    """Undoing takes every prepared statement away, in mid-transaction too."""
+    product = t_streaming(world, 50)
+    swap = ("UPDATE t SET code = 'x' WHERE id = 1", "UPDATE t SET code = 'c1' WHERE id = 2",
+            "UPDATE t SET code = 'c2' WHERE id = 1")
+    insert = f"INSERT INTO t SELECT i, 'c' || i, {WIDE} FROM generate_series(%s, %s) i"
+    with world.source.session() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(insert, (1001, 22000))
+        for statement in swap:
+            cursor.execute(statement)
+        cursor.execute(insert, (22001, 70000))
+        cursor.execute("COMMIT")
+    product.wait_caught_up(120)
+    world.assert_equal()
+    before = apply_counts(product)
+    assert before["fallbacks"] == 1 and before["rows_copied"] > 20000, before
+    world.source.run("UPDATE t SET v = 'one' WHERE id = 3")
+    with backlog(world, (product, world.target)):
+        world.source.run("UPDATE t SET v = 'w' WHERE id <= 1500",
+                         "UPDATE t SET code = 'x' WHERE id = 1", "UPDATE t SET code = 'c2' WHERE id = 2",
+                         "UPDATE t SET code = 'c1' WHERE id = 1")
+    product.wait_caught_up()
+    world.source.run("UPDATE t SET v = 'two' WHERE id = 3")
+    product.wait_caught_up()
+    world.assert_equal()
+    after = apply_counts(product)
+    assert after["fallbacks"] == 2 and after["batches_ordered"] > before["batches_ordered"], after
+
+
+def test_a_target_that_is_short_of_something_gets_the_batch_in_order(world):
+    """Room for temporary tables, locks: order needs less of them, and a stage may do next time."""
+    product = t_streaming(world, 300)
+    world.target.run("""CREATE FUNCTION no_room() RETURNS event_trigger LANGUAGE plpgsql AS
+                        $$ BEGIN RAISE 'no room' USING ERRCODE = 'disk_full'; END $$""",
+                     "CREATE EVENT TRIGGER no_room ON ddl_command_start"
+                     " WHEN TAG IN ('CREATE TABLE AS') EXECUTE FUNCTION no_room()",
+                     "ALTER EVENT TRIGGER no_room ENABLE ALWAYS")
+    with backlog(world, (product, world.target)):
+        world.source.run("UPDATE t SET v = 'a'")
+    product.wait_caught_up()
+    world.assert_equal()
+    assert apply_counts(product)["fallbacks"] == 1
+    world.target.run("DROP EVENT TRIGGER no_room")
+    with backlog(world, (product, world.target)):
+        world.source.run("UPDATE t SET v = 'b'")
+    product.wait_caught_up()
+    world.assert_equal()
+    counts = apply_counts(product)
+    assert (counts["fallbacks"], counts["rows_staged"]) == (1, 300), counts
+
+
+def test_rows_of_many_partitions_go_one_by_one(world):
+    """A statement for all of them would lock every partition."""
+    product = t_streaming(world, 300, target=(
+        "CREATE TABLE t (id int PRIMARY KEY, code text, v text) PARTITION BY HASH (id)",
+        """DO $$ BEGIN FOR i IN 0..69 LOOP EXECUTE format(
+           'CREATE TABLE t_%s PARTITION OF t FOR VALUES WITH (MODULUS 70, REMAINDER %s)', i, i);
+           END LOOP; END $$"""))
+    with backlog(world, (product, world.target)):
+        world.source.run("UPDATE t SET v = 'a' WHERE id > 100", "DELETE FROM t WHERE id <= 100")
+    product.wait_caught_up()
+    world.assert_equal()
+    counts = apply_counts(product)
+    assert (counts["fallbacks"], counts["rows_staged"], counts["rows_single"]) == (0, 0, 300), counts
+
+
+@pytest.mark.parametrize("engine", ("auto", "ordered"))
+def test_a_domain_that_allows_no_null_is_asked_both_ways(world, engine):
+    product = t_streaming(world, 0, engine, target=(
+        "CREATE DOMAIN given AS text CHECK (VALUE IS NOT NULL)",
+        "CREATE TABLE t (id int PRIMARY KEY, code text UNIQUE, v text, own given)"))
+    with backlog(world, (product, world.target)):
+        world.source.run(FILL.format(200))
+    assert product.wait_end() == 3
+    assert world.target.value("SELECT count(*) FROM t") == 0
+
+
+def test_changes_that_were_folded_are_never_fewer_than_none(world):
+    """A key change is one change and two rows."""
+    product = t_streaming(world, 200)
+    with backlog(world, (product, world.target)):
+        world.source.run("UPDATE t SET id = id + 1000", "UPDATE t SET v = 'w' WHERE id <= 1010")
+    product.wait_caught_up()
+    world.assert_equal()
+    assert apply_counts(product)["changes_folded"] == 10

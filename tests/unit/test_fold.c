@@ -310,6 +310,29 @@ START_TEST(rules_texts_are_made_binary_and_what_cannot_be_is_refused)
 }
 END_TEST
 
+START_TEST(changes_that_need_no_row_of_their_own_are_counted)
+{
+    static const struct {
+        const char *changes;
+        uint32_t merged;
+    } LINES[] = {
+        {"i1xy", 0}, {"i1xy u1zy u1ab", 2}, {"m12xy", 0}, {"m12xy m21ab", 1}, {"i1xy m12xy", 0},
+        {"n n", 0},
+    };
+    struct world world;
+    open_world(&world);
+    for (size_t i = 0; i < sizeof LINES / sizeof LINES[0]; i++) {
+        fold_clear(&world.fold);
+        ck_assert_int_eq(take_all(&world, LINES[i].changes), -1);
+        ck_assert_uint_eq(world.fold.merged, LINES[i].merged);
+    }
+    fold_clear(&world.fold);
+    ck_assert_int_eq(take_all(&world, "i1xy i1ab"), 1);
+    ck_assert_uint_eq(world.fold.merged, 0);
+    close_world(&world);
+}
+END_TEST
+
 /* Many keys, several times over, so that the table grows and is emptied both ways. */
 START_TEST(every_key_is_found_again)
 {
@@ -347,6 +370,7 @@ int main(void)
         what_does_not_fit_is_refused,
         a_table_with_columns_of_its_own_keeps_its_key_changes_and_second_inserts,
         rules_texts_are_made_binary_and_what_cannot_be_is_refused,
+        changes_that_need_no_row_of_their_own_are_counted,
         every_key_is_found_again,
     };
     return unit_run("fold", tests, UNIT_COUNT(tests));
