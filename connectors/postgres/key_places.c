@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "postgres/key_order.h"
 #include "postgres/session.h"
 #include "postgres/text_array.h"
 #include "schema/ident.h"
@@ -20,6 +21,7 @@
 /* A table's statement. Its number is in its name: one that is forgotten stays where it is. */
 struct question {
     bool prepared;
+    bool checked; /* the order, in this session */
     unsigned number;
 };
 
@@ -40,7 +42,7 @@ static struct pg_key_places *self(struct key_places *places)
 static void disconnect(struct pg_key_places *p)
 {
     for (size_t i = 0; i < p->table_count; i++)
-        p->questions[i].prepared = false;
+        p->questions[i].prepared = p->questions[i].checked = false;
     session_close(&p->session);
 }
 
@@ -168,11 +170,14 @@ static bool prepare(struct pg_key_places *p, const struct key_division *division
     char name[NAME_SIZE];
     struct buf sql = {0};
     if (!session_is_open(&p->session) &&
-        (!session_open(&p->session, "source", p->dsn, SESSION_SQL, p->stop, err) ||
+        (!session_reopen(&p->session, "source", p->dsn, SESSION_SQL, p->stop, err) ||
          !session_see_operators(&p->session, err)))
         return false;
     if (question->prepared)
         return true;
+    question->checked = question->checked || key_order_check(&p->session, division->key, err);
+    if (!question->checked)
+        return false;
     question->number++;
     append_statement(&sql, division);
     question->prepared =
@@ -251,9 +256,10 @@ static bool find(struct key_places *places, const struct key_division *division,
     PGresult *result = prepare(p, division, err) ? ask(p, division, count, keys, err) : NULL;
     bool ok = result != NULL && take_answers(result, count, found, err);
     PQclear(result);
-    if (!ok)
-        disconnect(p); /* the next asking begins anew */
-    return ok;
+    if (ok)
+        return true;
+    disconnect(p); /* the next asking begins anew */
+    return key_order_refused(division->key, err);
 }
 
 /* The session is not kept longer than there are tables to ask about. */

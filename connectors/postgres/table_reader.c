@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "postgres/copy_format.h"
 #include "postgres/key_bounds.h"
+#include "postgres/key_order.h"
 #include "postgres/key_range.h"
 #include "postgres/session.h"
 #include "schema/ident.h"
@@ -20,6 +21,7 @@ struct pg_table_reader {
     const struct catalog *source;
     const struct stop *stop;
     struct session session;
+    const struct copy_key *checked; /* the last whose order was, in this session */
     bool binary;
     bool first;      /* the next message has the binary header */
     char *snapshot;
@@ -38,8 +40,17 @@ static struct pg_table_reader *self(struct table_reader *reader)
 static bool pg_reader_open(struct table_reader *reader, struct err *err)
 {
     struct pg_table_reader *r = self(reader);
+    r->checked = NULL;
     return session_reopen(&r->session, "source", r->dsn, SESSION_SQL, r->stop, err) &&
            session_see_operators(&r->session, err);
+}
+
+static bool check_order(struct pg_table_reader *r, const struct copy_key *key, struct err *err)
+{
+    if (r->checked != key && !key_order_check(&r->session, key, err))
+        return false;
+    r->checked = key;
+    return true;
 }
 
 static void forget_row(struct pg_table_reader *r)
@@ -70,7 +81,9 @@ static bool pg_reader_plan(struct table_reader *reader, const struct relation *r
     if (table == NULL)
         return err_set(err, ERR_BUG, "table %s.%s is not in the source's catalog",
                        relation->schema, relation->name);
-    if (copy_key_usable(key) && !key_bounds_find(&r->session, table, key, lanes, plan, err))
+    if (copy_key_usable(key) &&
+        (!check_order(r, key, err) ||
+         !key_bounds_find(&r->session, table, key, lanes, plan, err)))
         return err_wrap(err, "planning the copy of table %s.%s", table->schema, table->name);
     plan->whole =
         !copy_key_usable(key) || (copy_key_is_asked(key) && plan->bound_count == 0);
@@ -156,9 +169,13 @@ static bool pg_reader_read(struct table_reader *reader, const struct relation *r
     r->columns = relation->column_count;
     free(r->values);
     r->values = mem_zero(relation->column_count + 1U, sizeof *r->values);
-    return ((!key_range_is_bounded(range) || walk_index(r, err)) &&
-            start_copy(r, relation, key, range, err)) ||
-           err_wrap(err, "reading table %s.%s", relation->schema, relation->name);
+    bool bounded = key_range_is_bounded(range);
+    if ((!bounded || (check_order(r, key, err) && walk_index(r, err))) &&
+        start_copy(r, relation, key, range, err))
+        return true;
+    if (bounded)
+        key_order_refused(key, err);
+    return err_wrap(err, "reading table %s.%s", relation->schema, relation->name);
 }
 
 /* The command's result, and whatever else must be read before the next command. */

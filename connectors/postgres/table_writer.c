@@ -450,8 +450,19 @@ static bool is_partitioned(const struct pg_table_writer *w)
     return w->config.tables[w->relation->table].table->kind == 'p';
 }
 
+/* Rows that are not the copy's are at the target: from here on as if they had been before it. */
+static bool keep_staging(struct pg_table_writer *w, struct err *err)
+{
+    return run_query(w,
+                     "UPDATE slackwater.copy SET staged = true"
+                     " WHERE migration = $1 AND source = $2 AND NOT staged",
+                     2, (const char *[]){w->config.migration, w->config.sources[w->source]},
+                     err);
+}
+
 /* Another unique key than that of the copy has refused the staged rows. *met grows if some of them
- * are at the target already. */
+ * are at the target already; that is kept, instead of the chunk. Where it cannot be, a later run
+ * finds it by the same chunk. */
 static void find_met(struct pg_table_writer *w, const struct err *err, uint64_t *met)
 {
     struct buf sql = {0};
@@ -466,9 +477,13 @@ static void find_met(struct pg_table_writer *w, const struct err *err, uint64_t 
     append_keys(w, &sql);
     buf_append_text(&sql, ")");
     PGresult *r = session_exec(&w->session, sql.data, &ignored);
-    *met += r != NULL && PQgetvalue(r, 0, 0)[0] == 't';
+    bool found = r != NULL && PQgetvalue(r, 0, 0)[0] == 't';
     PQclear(r);
     buf_free(&sql);
+    if (!found)
+        return;
+    *met += 1;
+    (void)(session_run(&w->session, "ROLLBACK", &ignored) && keep_staging(w, &ignored));
 }
 
 /* RETURNING cannot read xmax through a partitioned table. */
@@ -511,8 +526,8 @@ static bool merge_stage(struct pg_table_writer *w, uint64_t *met, struct err *er
     PQclear(r);
     buf_free(&sql);
     if (!merged) {
-        find_met(w, err, met);
         blame_formula(w, err);
+        find_met(w, err, met);
     }
     return merged;
 }
@@ -579,18 +594,6 @@ static bool insert_record(struct pg_table_writer *w, const struct chunk_record *
     return inserted || (r != NULL && say_lost(w, record, err));
 }
 
-/* Rows that are not the copy's are at the target: from here on as if they had been before it. */
-static bool keep_staging(struct pg_table_writer *w, const struct chunk_record *record,
-                         struct err *err)
-{
-    return record->met == 0 ||
-           run_query(w,
-                     "UPDATE slackwater.copy SET staged = true"
-                     " WHERE migration = $1 AND source = $2 AND NOT staged",
-                     2, (const char *[]){w->config.migration, w->config.sources[w->source]},
-                     err);
-}
-
 static bool pg_writer_commit(struct table_writer *writer, const struct chunk_record *record,
                              uint16_t key_count, struct err *err)
 {
@@ -598,8 +601,8 @@ static bool pg_writer_commit(struct table_writer *writer, const struct chunk_rec
     struct buf upto = {0};
     if (record->upto != NULL)
         text_array_append(&upto, (const char *const *)record->upto, key_count);
-    bool ok = keep_staging(w, record, err) && insert_record(w, record, upto.data, err) &&
-              session_run(&w->session, "COMMIT", err);
+    bool ok = (record->met == 0 || keep_staging(w, err)) &&
+              insert_record(w, record, upto.data, err) && session_run(&w->session, "COMMIT", err);
     buf_free(&upto);
     return ok || err_wrap(err, "committing a chunk of %s", w->config.sources[w->source]);
 }

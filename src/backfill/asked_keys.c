@@ -10,8 +10,8 @@
 #define uthash_malloc(size) mem_alloc(size)
 #include <uthash.h>
 
-#define KEPT_BYTES (4U << 20)  /* what is kept from batch to batch */
-#define MOST_BYTES (32U << 20) /* a batch's keys are within it */
+#define KEPT_BYTES (4U << 20)  /* what is kept when others are expected */
+#define MOST_BYTES (32U << 20) /* those that are expected together are within it */
 
 struct asked_key {
     UT_hash_handle hh;
@@ -60,12 +60,6 @@ static struct asked_key *make_key(const struct value *values, uint16_t columns)
     return key;
 }
 
-static void make_room(struct asked_keys *keys)
-{
-    if (keys->bytes > MOST_BYTES || (keys->bytes > KEPT_BYTES && keys->waiting_count == 0))
-        asked_keys_forget(keys);
-}
-
 /* The key as it is remembered; waiting, if it was not known. */
 static struct asked_key *recall(struct asked_keys *keys, const struct value *values,
                                 uint16_t columns)
@@ -77,7 +71,8 @@ static struct asked_key *recall(struct asked_keys *keys, const struct value *val
         free(made);
         return key;
     }
-    make_room(keys);
+    if (keys->bytes > MOST_BYTES)
+        asked_keys_forget(keys);
     HASH_ADD_KEYPTR(hh, keys->known, made->bytes, made->size, made);
     keys->bytes += sizeof *made + sizeof made + made->size;
     keys->waiting = mem_grow(keys->waiting, keys->waiting_count + 1, sizeof *keys->waiting);
@@ -87,6 +82,9 @@ static struct asked_key *recall(struct asked_keys *keys, const struct value *val
 
 void asked_keys_expect(struct asked_keys *keys, const struct value *key, uint16_t columns)
 {
+    if (keys->found && keys->bytes > KEPT_BYTES)
+        asked_keys_forget(keys); /* those that were expected before are found, or not wanted */
+    keys->found = false;
     (void)recall(keys, key, columns);
 }
 
@@ -145,5 +143,6 @@ bool asked_keys_find(struct asked_keys *keys, struct key_places *places,
         keep_waiting(keys);
     }
     *place = key->place;
+    keys->found = true;
     return true;
 }

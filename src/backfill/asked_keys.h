@@ -4,7 +4,8 @@
  *
  *   expect* -> find* ... forget, and so on -> forget
  *
- * One thread. Memory is bounded: when much is remembered, all is forgotten. */
+ * One thread. Memory is bounded: when much is remembered, all is forgotten, but not between the
+ * finds of what was expected together, unless it is very much. */
 #ifndef BACKFILL_ASKED_KEYS_H
 #define BACKFILL_ASKED_KEYS_H
 
@@ -12,6 +13,7 @@
 #include "model/row.h"
 #include "pipeline/key_places.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +24,7 @@ struct asked_keys {          /* zeroed: nothing is known */
     struct asked_key **waiting;
     size_t waiting_count;
     size_t bytes;
+    bool found; /* some key, since the last was expected */
 };
 
 /* The key, of so many values, will be looked for. */

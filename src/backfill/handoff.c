@@ -3,6 +3,7 @@
 
 #include "backfill/asked_keys.h"
 #include "backfill/chunk_key.h"
+#include "backfill/known.h"
 #include "backfill/lane.h"
 #include "backfill/unseen.h"
 #include "base/log.h"
@@ -35,6 +36,7 @@ struct copied_table {
                          * all is there */
     atomic_bool passed; /* nothing is left to judge */
     struct asked_keys asked; /* owned by the apply thread */
+    bool forgets;            /* the same: its places, before they are asked for again */
 };
 
 struct table_handoff {
@@ -44,7 +46,8 @@ struct table_handoff {
     struct copied_table *tables;
     atomic_bool complete; /* all tables are passed */
     atomic_bool settled;  /* those that do not wait are */
-    struct buf key; /* owned by the apply thread: of the image being judged */
+    atomic_bool cut; /* a table, since the apply thread foresaw the keys to come */
+    struct buf key;  /* owned by the apply thread: of the image being judged */
 
     pthread_mutex_t lock; /* guards lanes, flags and the unseen set */
     pthread_cond_t changed;
@@ -136,20 +139,21 @@ static bool is_asked(const struct copied_table *t)
     return t->lanes.count > 0 && !t->lanes.plan.whole && copy_key_is_asked(t->key);
 }
 
-/* The values of the key's columns that bounds are of. False when the image lacks one. */
-static bool take_key(const struct copied_table *t, const struct relation *relation,
-                     const struct row *image, struct value values[KEY_PLACES_COLUMNS],
-                     uint16_t columns)
+/* The values of the key's columns that bounds are of. How many there are before one that the image
+ * lacks. */
+static uint16_t take_key(const struct copied_table *t, const struct relation *relation,
+                         const struct row *image, struct value values[KEY_PLACES_COLUMNS],
+                         uint16_t columns)
 {
     for (uint16_t i = 0; i < columns; i++) {
         int column = relation_column(relation, t->key->columns[i].name);
         if (column < 0 || column >= image->count || !relation->columns[column].key)
-            return false;
+            return i;
         values[i] = image->values[column];
         if (values[i].kind != VALUE_TEXT && values[i].kind != VALUE_BINARY)
-            return false;
+            return i;
     }
-    return true;
+    return columns;
 }
 
 static void foresee(struct handoff *handoff, uint32_t table, const struct relation *relation,
@@ -163,8 +167,14 @@ static void foresee(struct handoff *handoff, uint32_t table, const struct relati
     pthread_mutex_lock(&h->lock);
     uint16_t columns = is_asked(t) ? t->lanes.bound_columns : 0;
     pthread_mutex_unlock(&h->lock);
-    if (columns > 0 && take_key(t, relation, image, values, columns))
+    if (columns > 0 && take_key(t, relation, image, values, columns) == columns)
         asked_keys_expect(&t->asked, values, columns);
+}
+
+static bool foresees_more(struct handoff *handoff)
+{
+    struct table_handoff *h = self(handoff);
+    return atomic_load(&h->cut) && atomic_exchange(&h->cut, false);
 }
 
 /* The lock is not held: the plan stays, for only this thread takes one away. */
@@ -181,8 +191,9 @@ static bool ask_place(struct table_handoff *h, uint32_t table, const struct rela
     };
     struct value values[KEY_PLACES_COLUMNS];
     uint32_t place = 0;
-    if (!take_key(t, relation, image, values, division.columns))
-        return not_identified(relation, &t->key->columns[0], err);
+    uint16_t taken = take_key(t, relation, image, values, division.columns);
+    if (taken < division.columns)
+        return not_identified(relation, &t->key->columns[taken], err);
     if (!asked_keys_find(&t->asked, h->config.places, &division, values, &place, err))
         return err_wrap(err, "asking where a key of %s.%s lies", relation->schema,
                         relation->name);
@@ -190,12 +201,22 @@ static bool ask_place(struct table_handoff *h, uint32_t table, const struct rela
     return true;
 }
 
-/* What was told of the table's keys is of bounds that are no more. */
-static void forget_places(struct table_handoff *h, uint32_t table)
+/* What was told of the table's keys is of bounds that are no more. The source's session learns
+ * that by tell_forgotten(). */
+static void forget_places(struct copied_table *t)
 {
-    asked_keys_forget(&h->tables[table].asked);
-    if (copy_key_is_asked(h->tables[table].key))
-        h->config.places->ops->forget(h->config.places, table);
+    asked_keys_forget(&t->asked);
+    t->forgets = copy_key_is_asked(t->key);
+}
+
+/* The lock is not held: a session may be closed. */
+static void tell_forgotten(struct table_handoff *h)
+{
+    for (uint32_t i = 0; i < h->count; i++) {
+        if (h->tables[i].forgets)
+            h->config.places->ops->forget(h->config.places, i);
+        h->tables[i].forgets = false;
+    }
 }
 
 enum stand { STAND_COPIED, STAND_NEW, STAND_TO_COME, STAND_UNDECIDED };
@@ -470,7 +491,7 @@ static void stream_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
             continue;
         if (is_passed(t, durable, applied)) {
             atomic_store(&t->passed, true);
-            forget_places(h, (uint32_t)i);
+            forget_places(t);
         }
         all = all && atomic_load(&t->passed);
         settled = settled && (t->waits || atomic_load(&t->passed));
@@ -481,6 +502,7 @@ static void stream_passed(struct handoff *handoff, lsn_t durable, lsn_t applied)
         log_event(LOG_INFO, "backfill complete", log_lsn("durable", durable));
     }
     pthread_mutex_unlock(&h->lock);
+    tell_forgotten(h);
 }
 
 static bool is_settled(const struct handoff *handoff)
@@ -623,36 +645,6 @@ static bool load_table(struct copied_table *t, const struct copy_key *key,
     return true;
 }
 
-/* What is known here of a table: chunks by lane. */
-struct known {
-    uint32_t begun;
-    bool finished;
-    size_t lane_count;
-    size_t *chunks;
-};
-
-/* Of the lane's first chunks. */
-static size_t kept_chunks(const struct table_copy *copy, uint32_t lane, size_t first)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < copy->chunk_count; i++)
-        count += copy->chunks[i].lane == lane && copy->chunks[i].number < first;
-    return count;
-}
-
-/* Lock held. What is kept was read after what is known here came to be, so it may be more. */
-static bool has_lost(const struct known *known, const struct table_copy *kept)
-{
-    if (known->begun != kept->begun)
-        return true; /* what was emptied is back */
-    if (known->finished && !kept->finished)
-        return true; /* and with it what was done at the end: indexes */
-    for (uint32_t i = 0; i < known->lane_count; i++)
-        if (kept_chunks(kept, i, known->chunks[i]) < known->chunks[i])
-            return true;
-    return known->lane_count > 0 && !kept->plan.made;
-}
-
 static void free_copies(struct table_handoff *h, struct table_copy *copies)
 {
     for (size_t i = 0; i < h->count; i++)
@@ -687,7 +679,7 @@ static bool reload(struct table_handoff *h, struct err *err)
         if (atomic_load(&t->passed))
             continue;
         lanes_free(&t->lanes);
-        forget_places(h, (uint32_t)i);
+        forget_places(t);
         h->config.reloaded(h->config.context, (uint32_t)i, &kept[i]);
         ok = load_table(t, t->key, &kept[i], LSN_NONE, err);
     }
@@ -698,17 +690,6 @@ static bool reload(struct table_handoff *h, struct err *err)
     return ok && kept != NULL;
 }
 
-static struct known count_chunks(const struct copied_table *t)
-{
-    struct known known = {.begun = t->begun,
-                          .finished = t->finished,
-                          .lane_count = t->lanes.count,
-                          .chunks = mem_zero(t->lanes.count + 1, sizeof *known.chunks)};
-    for (size_t i = 0; i < t->lanes.count; i++)
-        known.chunks[i] = t->lanes.items[i].loaded;
-    return known;
-}
-
 /* Lock held; released while the target is asked. False when it does not answer. */
 static bool compare_kept(struct table_handoff *h, bool *lost, struct err *err)
 {
@@ -716,13 +697,13 @@ static bool compare_kept(struct table_handoff *h, bool *lost, struct err *err)
     *lost = false;
     h->compares++;
     for (size_t i = 0; i < h->count; i++)
-        known[i] = count_chunks(&h->tables[i]);
+        known[i] = known_copy(h->tables[i].begun, h->tables[i].finished, &h->tables[i].lanes);
     struct table_copy *kept = load_kept(h, err);
     for (size_t i = 0; kept != NULL && i < h->count; i++)
         *lost = *lost || (!atomic_load(&h->tables[i].passed) &&
-                          has_lost(&known[i], &kept[i]));
+                          known_is_lost(&known[i], &kept[i]));
     for (size_t i = 0; i < h->count; i++)
-        free(known[i].chunks);
+        known_free(&known[i]);
     free(known);
     if (kept == NULL)
         return false;
@@ -775,7 +756,7 @@ static bool begin_anew(struct table_handoff *h, uint32_t table, struct err *err)
     log_event(LOG_WARN, "the copy of a table begins anew", log_uint("table", table),
               log_text("as", whole ? "one chunk" : "chunks"));
     lanes_free(&t->lanes);
-    forget_places(h, table);
+    forget_places(t);
     t->finished = false;
     t->whole = whole;
     t->anew = ANEW_NOT;
@@ -797,6 +778,7 @@ static bool resume(struct handoff *handoff, struct err *err)
         if (h->tables[i].anew != ANEW_NOT)
             ok = begin_anew(h, i, err);
     pthread_mutex_unlock(&h->lock);
+    tell_forgotten(h);
     return ok;
 }
 
@@ -897,6 +879,8 @@ bool handoff_planned(struct table_handoff *handoff, uint32_t table, struct copy_
     pthread_mutex_lock(&handoff->lock);
     bool ok = lanes_plan(&t->lanes, t->key, plan, err);
     t->planning = false;
+    if (is_asked(t))
+        atomic_store(&handoff->cut, true);
     notify(handoff);
     pthread_mutex_unlock(&handoff->lock);
     return ok;
@@ -1073,6 +1057,7 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
         .reached = reached,
         .passed_by = table_passed,
         .foresee = foresee,
+        .foresees_more = foresees_more,
         .judge = judge,
         .judge_truncate = judge_truncate,
         .refused = refused,

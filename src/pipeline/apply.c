@@ -244,13 +244,15 @@ static void announce(const struct stream *stream, const struct batch *batch)
                                       batch);
 }
 
-/* So that what judging takes is got for the batch at once. */
-static void foresee_batch(const struct stream *stream, const struct batch *batch)
+/* So that what judging takes is got for all changes that are left at once: at the first of them,
+ * and when more can be got. */
+static void foresee_from(const struct stream *stream, const struct batch *batch, uint32_t first)
 {
     struct handoff *handoff = stream->handoff;
-    if (handoff == NULL || handoff->ops->complete(handoff))
+    if (handoff == NULL || handoff->ops->complete(handoff) ||
+        !(handoff->ops->foresees_more(handoff) || first == 0))
         return;
-    for (uint32_t i = 0; i < batch->change_count; i++) {
+    for (uint32_t i = first; i < batch->change_count; i++) {
         const struct change *change = &batch->changes[i];
         uint32_t table = table_of(stream, change);
         if (change->kind == CHANGE_TRUNCATE || !is_judged(stream, table))
@@ -280,10 +282,11 @@ static bool transform_batch(struct applier *applier, const struct batch *batch, 
     writes->begins_open = batch->begins_open;
     writes->ends_open = batch->ends_open;
     writes->end_lsn = batch->end_lsn;
-    foresee_batch(applier->stream, batch);
-    for (uint32_t i = 0; i < batch->change_count; i++)
+    for (uint32_t i = 0; i < batch->change_count; i++) {
+        foresee_from(applier->stream, batch, i);
         if (!transform_change(applier, batch, &batch->changes[i], err))
             return false;
+    }
     if (applier->stream->handoff != NULL)
         writes->note = applier->stream->handoff->ops->note(applier->stream->handoff,
                                                            &writes->arena);

@@ -42,6 +42,9 @@ struct handoff_ops {
      * several at once. Those that are not foreseen are judged as well. */
     void (*foresee)(struct handoff *handoff, uint32_t table, const struct relation *relation,
                     const struct row *image);
+    /* True, once, when more can be got for images that were foreseen before: a table has been cut
+     * into chunks meanwhile. What is still to be judged is to be foreseen again. */
+    bool (*foresees_more)(struct handoff *handoff);
     /* Judges what transaction xid did to the row of this image (the old image for where the row
      * was, the new one for where it is; its key must be known). While the row's chunk is in
      * flight under a snapshot that does not see xid, waits for the chunk's end. ERR_STOPPED;

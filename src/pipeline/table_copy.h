@@ -198,7 +198,8 @@ struct table_writer_ops {
                  struct err *err);
     bool (*write)(struct table_writer *writer, const struct row *row, struct err *err);
     /* *met grows by the rows that were there and are overwritten (a partitioned target does not
-     * tell); also on failure, at least by one, if another unique key was in the way of some. */
+     * tell); also on failure, at least by one, if another unique key was in the way of some: that
+     * is kept then as commit() would, and the transaction is over. */
     bool (*loaded)(struct table_writer *writer, uint64_t *met, struct err *err);
     /* Rows and record become visible together, on the target's disk. key_count: of upto.
      * When the target does not have the copy that it belongs to, or lacks a chunk before it (it

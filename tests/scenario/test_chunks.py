@@ -316,6 +316,61 @@ def test_another_version_of_the_collation_is_told(world):
     world.assert_equal()
 
 
+@pytest.mark.parametrize("who", ["reader", "asker"])
+@pytest.mark.parametrize("collation", ["und-x-icu", "default"])
+def test_a_source_that_is_back_by_another_version_in_mid_run_is_read_no_further(
+        world, collation, who):
+    """Chunks would be of other rows than the bounds are held for."""
+    source = world.further_source(
+        options="TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'und' LOCALE 'C'")
+    for side in (source, world.target):
+        side.run(f'CREATE TABLE t (id text COLLATE "{collation}" PRIMARY KEY, v text)')
+    source.run("INSERT INTO t " + f"SELECT {MIXED}, 'v' {SERIES}".format(n=4000), "ANALYZE")
+    config = world.config(backfill={**SMALL, "workers": 1})
+    config["source"]["dsn"] = source.url()
+    product = world.product_from(config, source=source)
+    last = source.value("SELECT id FROM t ORDER BY id DESC LIMIT 1")
+    with load.Stall(world.target, "t", "NEW.id = " + quoted(last)) as stall:
+        product.start()
+        stall.wait_reached()
+        source.run("CREATE OR REPLACE FUNCTION pg_catalog.pg_"
+                   f"{'database_' if collation == 'default' else ''}collation_actual_version(oid)"
+                   " RETURNS text LANGUAGE sql STABLE AS $$SELECT '0.0.1'::text$$")
+        if who == "asker":
+            source.run("UPDATE t SET v = 'w' WHERE id < 'm'")
+        else:
+            source.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                       " WHERE datname = current_database() AND query LIKE 'COPY (%'")
+            stall.release()
+        assert product.wait_end() == 2, product.log_text()
+    assert "version 0.0.1 of its collation" in product.log_text()
+    assert "run --redo" in product.log_text()
+    result = product.run_to_end("--until-caught-up", "--redo", "public.t")
+    assert result.status == 0, result.text
+    assert source.value("SELECT count(*) FROM t") == world.target.value("SELECT count(*) FROM t")
+
+
+def test_a_key_that_is_written_in_another_way_in_mid_run_is_told(world):
+    """What was an enum's value in the bounds is none any more."""
+    world.both("CREATE TYPE grade AS ENUM ('a', 'b', 'c', 'd')",
+               "CREATE TABLE t (g grade, id int, v text, PRIMARY KEY (g, id))")
+    fill(world, "SELECT (ARRAY['a', 'b', 'c', 'd'])[1 + i % 4]::grade, i, 'v' " + SERIES, 4000,
+         analyzed=True)
+    last = world.source.value("SELECT max(id) FROM t WHERE g = 'd'")
+    with load.Stall(world.target, "t", f"NEW.id = {last}") as stall:
+        product = world.product(backfill={**SMALL, "workers": 1}).start()
+        stall.wait_reached()
+        world.source.run("ALTER TYPE grade RENAME VALUE 'b' TO 'good'",
+                         "UPDATE t SET v = 'w' WHERE id = 7")
+        assert product.wait_end() == 3, product.log_text()
+    assert "run --redo" in product.log_text()
+    assert product.run_to_end("--until-caught-up").status != 0
+    world.target.run("ALTER TYPE grade RENAME VALUE 'b' TO 'good'")
+    result = product.run_to_end("--until-caught-up", "--redo", "public.t")
+    assert result.status == 0, result.text
+    world.assert_equal()
+
+
 def test_the_session_that_asks_is_lost(world):
     world.both('CREATE TABLE t (id text COLLATE "und-x-icu" PRIMARY KEY, v text)')
     fill(world, f"SELECT {MIXED}, 'v' {SERIES}", 4000, analyzed=True)
@@ -338,6 +393,27 @@ def test_the_session_that_asks_is_lost(world):
     product.wait_caught_up()
     world.assert_equal()
     wait.until(lambda: world.source.value(asking) is None, "the session to be closed")
+
+
+def test_a_source_that_lets_nobody_in_for_a_while_is_asked_again(world):
+    """The session that asks comes when the first change does."""
+    role = world.role(world.source, "asker", "SUPERUSER")
+    world.both('CREATE TABLE t (id text COLLATE "und-x-icu" PRIMARY KEY, v text)')
+    fill(world, f"SELECT {MIXED}, 'v' {SERIES}", 4000, analyzed=True)
+    last = world.source.value("SELECT id FROM t ORDER BY id DESC LIMIT 1")
+    with load.Stall(world.target, "t", "NEW.id = " + quoted(last)) as stall:
+        product = world.product(source={"dsn": world.source.url(role)},
+                                backfill={**SMALL, "workers": 1}).start()
+        stall.wait_reached()
+        world.source.run(f"ALTER ROLE {role} NOLOGIN",
+                         "UPDATE t SET v = 'w' WHERE id < 'm'")
+        wait.until(lambda: product.log_text().count("is not permitted to log in") > 1,
+                   "attempts to connect")
+        world.source.run(f"ALTER ROLE {role} LOGIN")
+        stall.release()
+    product.wait_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -439,6 +515,7 @@ def test_rows_of_others_that_clash_are_not_emptied_with_the_table(world, stall, 
         world.target.run(*(f"INSERT INTO t VALUES ({id}, {u})" for id, u in theirs))
     assert product.wait_end(60) == 3
     assert "others wrote there: mend those" in product.log_text()
+    assert copy_row(world, "staged") == (True,)  # also for the next run
     for row in theirs:
         assert world.target.rows("SELECT * FROM t WHERE id = %s", row[0]) == [row]
     world.target.run(*(f"DELETE FROM t WHERE id = {id}" for id, _ in theirs))

@@ -280,6 +280,8 @@ struct judge {
     xid_t alone[2];   /* transactions that want all before them to be committed */
     bool is_complete;
     char foreseen[64]; /* first letters of images */
+    int cut_at;        /* before which change, from 1, there is more to foresee */
+    int changes;
 };
 
 static bool is_for_later(const struct judge *judge, xid_t xid)
@@ -304,6 +306,12 @@ static void judge_foresee(struct handoff *handoff, uint32_t table,
         judge->foreseen[used] = image->values[0].data[0];
         judge->foreseen[used + 1] = '\0';
     }
+}
+
+static bool judge_foresees_more(struct handoff *handoff)
+{
+    struct judge *judge = (struct judge *)(void *)handoff;
+    return ++judge->changes == judge->cut_at;
 }
 
 static bool judge_truncated(struct handoff *handoff, uint32_t table, xid_t xid,
@@ -373,6 +381,7 @@ static void appoint(struct bench *bench, struct judge *judge)
                                            .still_kept = judge_still_kept,
                                            .complete = judge_complete,
                                            .foresee = judge_foresee,
+                                           .foresees_more = judge_foresees_more,
                                            .judge = judge_image,
                                            .judge_truncate = judge_truncated,
                                            .refused = judge_refused,
@@ -482,6 +491,15 @@ START_TEST(the_images_of_a_batch_are_foreseen)
     end(&bench, 5000);
     expect_applied(&bench);
     ck_assert_str_eq(judge.foreseen, "acbd");
+    judge = (struct judge){.handoff = judge.handoff, .cut_at = 2};
+    batch_reset(bench.batch);
+    begin(&bench, 700);
+    add(&bench, CHANGE_INSERT, 0, "e");
+    add(&bench, CHANGE_INSERT, 0, "f");
+    add(&bench, CHANGE_INSERT, 0, "g");
+    end(&bench, 5500);
+    expect_applied(&bench);
+    ck_assert_str_eq(judge.foreseen, "efgfg");
     judge = (struct judge){.handoff = judge.handoff, .is_complete = true};
     make_batch(&bench, 6000, "e");
     expect_applied(&bench);

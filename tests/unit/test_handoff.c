@@ -63,6 +63,7 @@ static void forget_places(struct key_places *places, uint32_t table)
 {
     struct world *world = (struct world *)(void *)((char *)places - offsetof(struct world, places));
     ck_assert_uint_eq(table, 0);
+    (void)handoff_last(world->handoff, 0); /* takes the lock */
     world->forgotten++;
 }
 
@@ -962,6 +963,23 @@ START_TEST(a_batch_of_keys_is_asked_about_at_once)
 }
 END_TEST
 
+/* Of what was foreseen before there were bounds nobody could be asked. */
+START_TEST(a_table_that_is_cut_in_mid_batch_is_foreseen_again)
+{
+    struct world world;
+    open_asked(&world);
+    ck_assert(!world.contract->ops->foresees_more(world.contract));
+    plan(&world, false, false);
+    ck_assert(world.contract->ops->foresees_more(world.contract));
+    ck_assert(!world.contract->ops->foresees_more(world.contract));
+    close_world(&world);
+    open_asked(&world);
+    plan(&world, true, false); /* whole */
+    ck_assert(!world.contract->ops->foresees_more(world.contract));
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(without_the_sources_answer_nothing_is_judged)
 {
     struct world world;
@@ -983,6 +1001,34 @@ START_TEST(without_the_sources_answer_nothing_is_judged)
 }
 END_TEST
 
+START_TEST(a_change_is_told_by_the_column_that_it_lacks)
+{
+    struct world world;
+    struct value values[] = {{NULL, 0, VALUE_UNCHANGED}, {"5", 1, VALUE_TEXT}};
+    const struct row row = {values, 2};
+    enum handoff_verdict verdict;
+    open_asked(&world);
+    const struct copy_key_column columns[] = {
+        world.column, {.name = "v", .type = "pg_catalog.text", .order = KEY_ASKED}};
+    handoff_destroy(world.handoff);
+    world.key = (struct copy_key){2, columns};
+    ck_assert(create(&world, ""));
+    struct copy_plan made = plan_of(false, false);
+    made.bounds[0] = mem_grow(made.bounds[0], 3, sizeof **made.bounds);
+    made.bounds[0][1] = mem_string("a");
+    made.bounds[0][2] = NULL;
+    uint32_t lane;
+    ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_PLAN);
+    ck_assert(handoff_planned(world.handoff, 0, &made, &world.err));
+    ck_assert(!world.contract->ops->judge(world.contract, 0, 750, world.relation, &row, &verdict,
+                                          &world.err));
+    ck_assert_int_eq(world.err.class, ERR_DATA);
+    ck_assert_msg(strstr(world.err.message, "that v does") != NULL, "%s", world.err.message);
+    ck_assert_int_eq(world.asked, 0);
+    close_world(&world);
+}
+END_TEST
+
 START_TEST(what_was_told_is_forgotten_with_the_bounds)
 {
     struct world world;
@@ -999,6 +1045,28 @@ START_TEST(what_was_told_is_forgotten_with_the_bounds)
     plan(&world, false, false);
     ck_assert_int_eq(judge(&world, 760, "5"), 'd');
     ck_assert_int_eq(world.asked, 2);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(the_table_that_the_stream_has_passed_is_forgotten)
+{
+    struct world world;
+    open_asked(&world);
+    plan(&world, false, false);
+    for (uint32_t lane = 0; lane < 2; lane++) {
+        claim(&world, lane);
+        load(&world, lane, NULL, "750:750:", 500);
+        handoff_release(world.handoff, 0, CLAIM_LANE, lane);
+    }
+    ck_assert_int_eq(judge(&world, 760, "5"), 'a');
+    handoff_finished(world.handoff, 0);
+    world.contract->ops->passed(world.contract, 600, 600);
+    ck_assert_int_eq(world.forgotten, 0);
+    world.contract->ops->passed(world.contract, 601, 601);
+    ck_assert_int_eq(world.forgotten, 1);
+    world.contract->ops->passed(world.contract, 602, 602);
+    ck_assert_int_eq(world.forgotten, 1);
     close_world(&world);
 }
 END_TEST
@@ -1327,8 +1395,11 @@ int main(void)
         a_change_without_its_key_is_refused,
         the_source_tells_the_lane_of_a_key,
         a_batch_of_keys_is_asked_about_at_once,
+        a_table_that_is_cut_in_mid_batch_is_foreseen_again,
         without_the_sources_answer_nothing_is_judged,
+        a_change_is_told_by_the_column_that_it_lacks,
         what_was_told_is_forgotten_with_the_bounds,
+        the_table_that_the_stream_has_passed_is_forgotten,
         a_whole_copy_asks_nobody,
         a_copy_by_another_version_of_the_collation_is_refused,
         a_table_that_waits_is_neither_copied_nor_waited_for,
