@@ -777,8 +777,8 @@ static void slow_all_down(struct setwise *w)
 }
 
 /* Of a table in which COPY met a key the inserts are staged for a while; else a failure keeps
- * the table in source order for a while, all tables if it is none's: a change in source order may
- * have failed because of what went before it in sets. */
+ * the table in source order for a while, all tables if it is none's: a change in source order
+ * may have failed because of what went before it in sets. */
 void setwise_failed(struct setwise *w, const uint64_t *tag, const struct err *err,
                     bool to_savepoint)
 {

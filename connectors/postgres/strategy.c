@@ -119,7 +119,8 @@ static bool is_watched(const struct pg_sink_config *config, const struct relatio
 }
 
 /* COPY does not ask a domain about the NULL of a column that it is not given; INSERT does. */
-static bool copy_passes_domain(const struct relation *relation, const struct catalog_table *table)
+static bool copy_passes_domain(const struct relation *relation,
+                               const struct catalog_table *table)
 {
     for (uint16_t i = 0; i < table->column_count; i++) {
         const struct catalog_column *column = &table->columns[i];

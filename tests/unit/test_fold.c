@@ -316,8 +316,8 @@ START_TEST(changes_that_need_no_row_of_their_own_are_counted)
         const char *changes;
         uint32_t merged;
     } LINES[] = {
-        {"i1xy", 0}, {"i1xy u1zy u1ab", 2}, {"m12xy", 0}, {"m12xy m21ab", 1}, {"i1xy m12xy", 0},
-        {"n n", 0},
+        {"i1xy", 0},        {"i1xy u1zy u1ab", 2}, {"m12xy", 0},
+        {"m12xy m21ab", 1}, {"i1xy m12xy", 0},     {"n n", 0},
     };
     struct world world;
     open_world(&world);
