@@ -35,7 +35,7 @@ void fold_clear(struct fold *fold)
         for (uint32_t i = 0; i < fold->count; i++)
             if (fold->nets[i].key != NULL)
                 fold->slots[fold->nets[i].slot] = 0;
-    fold->count = 0;
+    fold->count = fold->merged = 0;
     arena_reset(&fold->arena);
 }
 
@@ -169,8 +169,16 @@ static bool see(struct fold *fold, const struct fold_table *table,
     return true;
 }
 
-static bool take_insert(struct fold *fold, const struct change *change, const struct value *row,
-                        uint32_t index)
+/* In order such a row is deleted and written anew, so that columns no change fills have their
+ * defaults; but if somebody else wrote it before, what comes of the net change, one upsert,
+ * would keep them. */
+static bool would_keep_columns(const struct fold_table *table, const struct net *net)
+{
+    return table->moves && net->anew && net->was == WAS_ABSENT;
+}
+
+static bool take_insert(struct fold *fold, const struct fold_table *table,
+                        const struct change *change, const struct value *row, uint32_t index)
 {
     const struct relation *relation = change->relation;
     struct net *net;
@@ -178,7 +186,7 @@ static bool take_insert(struct fold *fold, const struct change *change, const st
         net = append(fold, relation);
     } else {
         net = find_or_append(fold, relation, row, change->blind ? WAS_ANY : WAS_ABSENT);
-        if (net->row != NULL && !change->blind)
+        if ((net->row != NULL && !change->blind) || would_keep_columns(table, net))
             return false;
     }
     net->row = row;
@@ -226,18 +234,20 @@ static bool take_delete(struct fold *fold, const struct change *change, const st
 }
 
 /* The old key goes, and a whole row comes under the new one. */
-static bool take_move(struct fold *fold, const struct change *change, const struct value *key,
+static bool take_move(struct fold *fold, const struct fold_table *table,
+                      const struct change *change, const struct value *key,
                       const struct value *row, uint32_t index)
 {
     const struct net *from = find(fold, change->relation, key);
     const struct net *to = find(fold, change->relation, row);
     if ((from != NULL && from->row == NULL) || (to != NULL && to->row != NULL))
         return false;
-    return take_delete(fold, change, key, index) && take_insert(fold, change, row, index);
+    return take_delete(fold, change, key, index) &&
+           take_insert(fold, table, change, row, index);
 }
 
-bool fold_take(struct fold *fold, const struct fold_table *table, const struct change *change,
-               uint32_t index)
+static bool take(struct fold *fold, const struct fold_table *table, const struct change *change,
+                 uint32_t index)
 {
     const struct relation *relation = change->relation;
     struct image old = {0}, new = {0};
@@ -251,8 +261,18 @@ bool fold_take(struct fold *fold, const struct fold_table *table, const struct c
     if (!see(fold, table, relation, change->new.values, false, &new))
         return false;
     if (change->kind == CHANGE_INSERT)
-        return new.whole &&take_insert(fold, change, new.values, index);
+        return new.whole && take_insert(fold, table, change, new.values, index);
     if (old.values == NULL || same_key(relation, old.values, new.values))
         return take_update(fold, change, &new, index);
-    return new.whole && !table->moves &&take_move(fold, change, old.values, new.values, index);
+    return new.whole && !table->moves &&
+           take_move(fold, table, change, old.values, new.values, index);
+}
+
+bool fold_take(struct fold *fold, const struct fold_table *table, const struct change *change,
+               uint32_t index)
+{
+    uint32_t before = fold->count;
+    bool taken = take(fold, table, change, index);
+    fold->merged += taken && fold->count == before;
+    return taken;
 }

@@ -50,7 +50,8 @@ struct fold_table {
     enum value_kind format;           /* that all values are to have: text or binary */
     const struct type_codec **codecs; /* by column: makes a text that a rule gave binary; NULL
                                          where that cannot be done */
-    bool moves; /* a key change has to move the row, for it has columns that no change fills */
+    bool moves; /* it has columns that no change fills: a key change has to move the row, and a
+                   row of somebody else's is not to keep them when it is deleted */
 };
 
 struct fold {
@@ -58,6 +59,7 @@ struct fold {
     struct net *nets;   /* in the order of their first changes */
     uint32_t count;
     uint32_t capacity;
+    uint32_t merged;     /* changes that an earlier net change took in */
     uint32_t *slots;     /* open addressing: index + 1 of a net; 0: free */
     uint32_t slot_count; /* a power of two */
 };

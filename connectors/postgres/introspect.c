@@ -50,14 +50,15 @@ static const char TABLES_SQL[] =
     "       row_security_active(c.oid), leaf.tuples, leaf.bytes, leaf.changed,"
     "       CASE WHEN NOT c.relispartition THEN"
     "         (SELECT string_agg(i.inhparent::regclass::text, ', ' ORDER BY i.inhseqno)"
-    "          FROM pg_inherits i WHERE i.inhrelid = c.oid) END"
+    "          FROM pg_inherits i WHERE i.inhrelid = c.oid) END, leaf.count"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " CROSS JOIN LATERAL ("
     "   SELECT CASE WHEN bool_or(l.reltuples < 0) THEN -1"
     "               ELSE sum(l.reltuples)::bigint END AS tuples,"
     "          coalesce(sum(pg_table_size(l.oid)), 0)::bigint AS bytes,"
     "          coalesce(sum(pg_stat_get_tuples_updated(l.oid)"
-    "                       + pg_stat_get_tuples_deleted(l.oid)), 0)::bigint AS changed"
+    "                       + pg_stat_get_tuples_deleted(l.oid)), 0)::bigint AS changed,"
+    "          count(*) AS count"
     "   FROM pg_class l"
     "   WHERE l.oid = c.oid AND c.relkind = 'r'"
     "      OR c.relkind = 'p' AND l.relkind = 'r'"
@@ -292,6 +293,7 @@ static void read_table(const PGresult *r, int row, struct catalog_table *table)
         .bytes = int_at(r, row, 15),
         .updates_deletes = int_at(r, row, 16),
         .inherits = copy_at(r, row, 17),
+        .leaf_count = (uint32_t)int_at(r, row, 18),
     };
 }
 

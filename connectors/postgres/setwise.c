@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STAGES_MOST 256 /* each commit empties them all */
 #define PATTERNS_MOST 8 /* sets of known columns of a table's updates that get a group each */
 
 /* What is to be done with the rows of a group, in the order in which it is done. */
@@ -110,7 +109,7 @@ struct setwise {
     bool expects; /* answers are on their way that may be surprises */
     bool used;
     uint32_t blamed; /* the table whose COPY failed; UINT32_MAX: none */
-    uint64_t folded, nets, rows_copied, rows_staged, rows_single;
+    uint64_t folded, merged, rows_copied, rows_staged, rows_single;
 };
 
 /* ---- groups ---- */
@@ -248,12 +247,23 @@ static int compare_items(const void *a, const void *b, void *context)
     return 0;
 }
 
+static const struct catalog_table *catalog_of(const struct setwise *w,
+                                              const struct group *group)
+{
+    return w->config->tables[group->relation->table].table;
+}
+
 static bool sets_nothing(const struct group *group)
 {
     for (uint16_t i = 0; i < group->relation->column_count; i++)
         if (group->known[i] && !group->relation->columns[i].key)
             return false;
     return true;
+}
+
+static bool is_joined(const struct group *group)
+{
+    return TRAITS[group->operation].stage != STAGE_UPSERT;
 }
 
 static enum carrier carrier_of(const struct setwise *w, const struct group *group)
@@ -264,10 +274,18 @@ static enum carrier carrier_of(const struct setwise *w, const struct group *grou
         return BY_ROW;
     if (group->operation == INSERT_ROWS && (table->copy_open || keyless))
         return BY_COPY;
-    if (!w->may_stage ||
+    if (!w->may_stage || (is_joined(group) && !strategy_joins(catalog_of(w, group))) ||
         (group->operation == UPDATE_ROWS && (group->known == NULL || sets_nothing(group))))
         return BY_ROW;
     return BY_STAGE;
+}
+
+static void find_stage(struct setwise *w, struct group *group)
+{
+    group->stage = stages_find(&w->stages, TRAITS[group->operation].stage, group->operation,
+                               group->relation, group->known);
+    if (group->stage == NULL)
+        group->carrier = BY_ROW;
 }
 
 static void make_groups(struct setwise *w)
@@ -277,10 +295,10 @@ static void make_groups(struct setwise *w)
     for (uint32_t i = 0; i < w->group_count; i++) {
         struct group *group = &w->groups[i];
         group->carrier = carrier_of(w, group);
+        if (group->carrier == BY_STAGE)
+            find_stage(w, group);
         if (group->carrier != BY_STAGE)
             continue;
-        group->stage = stages_find(&w->stages, TRAITS[group->operation].stage, group->relation,
-                                   group->known);
         qsort_r(group->items, group->count, sizeof *group->items, compare_items, w->fold.nets);
     }
 }
@@ -327,12 +345,6 @@ static bool send_sql(struct setwise *w, enum question question, uint32_t index, 
 }
 
 /* ---- COPY ---- */
-
-static const struct catalog_table *catalog_of(const struct setwise *w,
-                                              const struct group *group)
-{
-    return w->config->tables[group->relation->table].table;
-}
 
 static bool is_binary(const struct setwise *w, const struct group *group)
 {
@@ -540,7 +552,7 @@ static bool send_later(struct setwise *w, struct err *err)
 static bool send_stretch(struct setwise *w, struct err *err)
 {
     w->used = w->used || w->fold.count > 0;
-    w->nets += w->fold.count;
+    w->merged += w->fold.merged;
     make_groups(w);
     bool ok = fill_stages(w, err) && send_statements(w, err) && copy_straight(w, err) &&
               send_later(w, err);
@@ -608,7 +620,7 @@ static void begin_batch(struct setwise *w, const struct batch *batch)
     w->piped = true;
     w->used = w->expects = false;
     w->blamed = UINT32_MAX;
-    w->folded = w->nets = w->rows_copied = w->rows_staged = w->rows_single = 0;
+    w->folded = w->merged = w->rows_copied = w->rows_staged = w->rows_single = 0;
 }
 
 /* A surprise is none to the server, which would go on to the COMMIT: it must be heard before
@@ -675,6 +687,9 @@ static bool merge_answer(struct setwise *w, const struct merge *merge, const PGr
     const char *affected =
         merge->counts ? PQgetvalue(result, 0, 0) : PQcmdTuples((PGresult *)(uintptr_t)result);
     uint64_t rows = strtoull(affected, NULL, 10);
+    if (rows > merge->rows)
+        return err_set(err, ERR_BUG, "a statement for %u staged row(s) affected %s",
+                       (unsigned)merge->rows, affected);
     switch (merge->operation) {
     case DELETE_ROWS:
     case UPDATE_ROWS:
@@ -710,7 +725,7 @@ static void count_rows(const struct setwise *w)
     counter_add(&counters->rows_copied, w->rows_copied);
     counter_add(&counters->rows_staged, w->rows_staged);
     counter_add(&counters->rows_single, w->rows_single);
-    counter_add(&counters->changes_folded, w->folded - w->nets);
+    counter_add(&counters->changes_folded, w->merged);
 }
 
 void setwise_passed(struct setwise *w)
@@ -753,18 +768,31 @@ static uint32_t table_at_fault(const struct setwise *w, const uint64_t *tag)
     return UINT32_MAX;
 }
 
+/* Which table is at fault is not known. */
+static void slow_all_down(struct setwise *w)
+{
+    for (uint32_t i = 0; i < w->config->table_count; i++)
+        if (w->tables[i].seen == w->number && w->tables[i].set_used)
+            pace_failed(&w->tables[i].set);
+}
+
 /* Of a table in which COPY met a key the inserts are staged for a while; else a failure keeps
- * the table in source order for a while. */
+ * the table in source order for a while, all tables if it is none's: a change in source order
+ * may have failed because of what went before it in sets. */
 void setwise_failed(struct setwise *w, const uint64_t *tag, const struct err *err,
                     bool to_savepoint)
 {
     uint32_t index = table_at_fault(w, tag);
     stages_rolled_back(&w->stages, to_savepoint);
     forget_stretch(w);
-    if (tag != NULL && tag_question(*tag) == Q_STAGE)
+    if (tag != NULL && tag_question(*tag) == Q_STAGE && err->class != ERR_RETRY) {
         w->may_stage = false; /* an event trigger may be in the way of every one */
-    if (index == UINT32_MAX)
         return;
+    }
+    if (index == UINT32_MAX) {
+        slow_all_down(w);
+        return;
+    }
     struct table *table = &w->tables[index];
     bool met_a_key =
         w->blamed != UINT32_MAX && table->copy_used && strcmp(err->sqlstate, "23505") == 0;
@@ -861,7 +889,10 @@ void setwise_connected(struct setwise *w, bool stages)
     w->may_stage = stages;
 }
 
-bool setwise_is_full(const struct setwise *w)
+bool setwise_gives_up_stages(struct setwise *w)
 {
-    return w->stages.count > STAGES_MOST;
+    bool old = stages_are_old(&w->stages, clock_monotonic());
+    if (old)
+        stages_forget(&w->stages);
+    return old;
 }

@@ -33,9 +33,9 @@ void setwise_destroy(struct setwise *setwise); /* NULL is accepted */
 
 /* A new connection; `stages`: its role may make temporary tables. */
 void setwise_connected(struct setwise *setwise, bool stages);
-/* True when the next batch needs room for more stages than there should be: DISCARD TEMP, then
- * setwise_connected(). Between transactions. */
-bool setwise_is_full(const struct setwise *setwise);
+/* Between transactions: true when the stages are to be given up (stage.h), for which it takes them
+ * then: DISCARD TEMP is to follow. */
+bool setwise_gives_up_stages(struct setwise *setwise);
 
 /* Sends the changes of a batch. On success they were all found as the stream says, so that the
  * COMMIT may follow. The pipeline is begun before and, on success, after; on failure it may be

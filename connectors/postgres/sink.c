@@ -424,11 +424,18 @@ static bool run_ordered(struct pg_sink *s, const struct batch *batch, struct err
     return true;
 }
 
+/* The target is short of something that a set takes more of: room for stages, locks. */
+static bool is_shortage(const struct err *err)
+{
+    return strncmp(err->sqlstate, "53", 2) == 0;
+}
+
 /* The failure is one that source order may not have. One that comes with the COMMIT is none of
  * the way's, and what it left is not known here. */
 static bool may_be_the_way(const struct pg_sink *s, const struct err *err)
 {
-    return (err->class == ERR_DATA || err->class == ERR_CONFIG) && !s->committing &&
+    return (err->class == ERR_DATA || err->class == ERR_CONFIG || is_shortage(err)) &&
+           !s->committing &&
            setwise_was_used(s->setwise) && PQstatus(s->session.conn) == CONNECTION_OK;
 }
 
@@ -466,15 +473,18 @@ static bool run_set(struct pg_sink *s, const struct batch *batch, struct err *er
     return undo(s, &why, err) && run_ordered(s, batch, err);
 }
 
-/* Too many of the session's own things are slow to look through. */
+/* Of an idle session too. */
+static bool give_up_stages(struct pg_sink *s, struct err *err)
+{
+    return s->in_transaction || !setwise_gives_up_stages(s->setwise) ||
+           session_run(&s->session, "DISCARD TEMP", err);
+}
+
+/* Too many of the session's own statements are slow to look through. */
 static bool tidy_up(struct pg_sink *s, struct err *err)
 {
-    if (s->sender.prepared_count > STATEMENTS_MOST && !prepare_anew(s, err))
-        return false;
-    if (s->in_transaction || !setwise_is_full(s->setwise))
-        return true;
-    setwise_connected(s->setwise, true);
-    return session_run(&s->session, "DISCARD TEMP", err);
+    return (s->sender.prepared_count <= STATEMENTS_MOST || prepare_anew(s, err)) &&
+           give_up_stages(s, err);
 }
 
 static bool pg_sink_apply(struct sink *sink, const struct batch *batch,
@@ -501,6 +511,8 @@ static bool pg_sink_flushed(struct sink *sink, lsn_t *flushed, struct err *err)
 {
     struct pg_sink *s = self(sink);
     bool waiting = s->pending_count > 0 || s->committed > s->placed;
+    if (!give_up_stages(s, err))
+        return false;
     if (waiting && is_time_to_ask(s)) {
         PGresult *r = session_exec(&s->session, FRAMES[FRAME_POSITIONS].sql, err);
         bool ok = r != NULL && on_positions_answer(s, r, s->committed, err);
@@ -553,11 +565,14 @@ static bool take_lock(struct pg_sink *s, struct err *err)
 }
 
 /* Stages are temporary tables. Their merges are never worth compiling, for which the planner,
- * who does not know how many rows they have, might take them. */
+ * who does not know how many rows they have, might take them. Their buffers may be as they are
+ * where a pooler gives us a server session that has used temporary tables before. */
 static bool set_up_stages(struct pg_sink *s, struct err *err)
 {
+    struct err ignored = {0};
+    (void)session_run(&s->session, "SET temp_buffers = '32MB'", &ignored);
     PGresult *r = session_exec(&s->session,
-                               "SET jit = off; SET temp_buffers = '32MB';"
+                               "SET jit = off;"
                                " SELECT has_database_privilege(current_database(), 'TEMPORARY')",
                                err);
     if (r != NULL)

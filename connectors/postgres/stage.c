@@ -24,10 +24,10 @@ static bool has_column(enum stage_operation operation, const struct relation *re
     return false;
 }
 
-static bool is_it(const struct stage *stage, enum stage_operation operation,
+static bool is_it(const struct stage *stage, enum stage_operation operation, unsigned user,
                   const struct relation *relation, const bool *known)
 {
-    if (stage->operation != operation || stage->relation != relation)
+    if (stage->operation != operation || stage->user != user || stage->relation != relation)
         return false;
     for (uint16_t i = 0; i < relation->column_count; i++)
         if (stage->columns[i] != has_column(operation, relation, known, i))
@@ -35,14 +35,20 @@ static bool is_it(const struct stage *stage, enum stage_operation operation,
     return true;
 }
 
-struct stage *stages_find(struct stages *stages, enum stage_operation operation,
+struct stage *stages_find(struct stages *stages, enum stage_operation operation, unsigned user,
                           const struct relation *relation, const bool *known)
 {
     for (size_t i = 0; i < stages->count; i++)
-        if (is_it(stages->items[i], operation, relation, known))
+        if (is_it(stages->items[i], operation, user, relation, known))
             return stages->items[i];
+    stages->refused = stages->count == STAGES_MOST;
+    if (stages->refused)
+        return NULL;
+    if (stages->count == 0)
+        stages->since = clock_monotonic();
     struct stage *stage = mem_zero(1, sizeof *stage);
     stage->operation = operation;
+    stage->user = user;
     stage->relation = relation;
     stage->columns = mem_zero(relation->column_count + 1U, sizeof *stage->columns);
     for (uint16_t i = 0; i < relation->column_count; i++)
@@ -61,6 +67,12 @@ void stages_forget(struct stages *stages)
     }
     free(stages->items);
     *stages = (struct stages){0};
+}
+
+bool stages_are_old(const struct stages *stages, usec_t now)
+{
+    usec_t last = stages->refused ? STAGES_LAST_REFUSED : STAGES_LAST;
+    return stages->count > 0 && now - stages->since >= last;
 }
 
 void stages_committed(struct stages *stages)

@@ -29,6 +29,13 @@ bool strategy_group(enum engine engine, uint32_t rows)
     return rows >= COSTS[engine].group_least;
 }
 
+#define LEAVES_MOST 64 /* partitions of which a statement may lock all */
+
+bool strategy_joins(const struct catalog_table *table)
+{
+    return table->leaf_count <= LEAVES_MOST;
+}
+
 /* ---- pace ---- */
 
 void pace_failed(struct pace *pace)
@@ -111,6 +118,20 @@ static bool is_watched(const struct pg_sink_config *config, const struct relatio
     return !replica && (table->foreign_key_count > 0 || is_referenced(config->catalog, table));
 }
 
+/* COPY does not ask a domain about the NULL of a column that it is not given; INSERT does. */
+static bool copy_passes_domain(const struct relation *relation,
+                               const struct catalog_table *table)
+{
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        const struct catalog_column *column = &table->columns[i];
+        bool domain = column->type != NULL && column->type->kind == 'd';
+        if (domain && (column->not_null || column->domain != NULL) && !column->has_default &&
+            !column->generated && relation_column(relation, column->name) < 0)
+            return true;
+    }
+    return false;
+}
+
 /* Its rows can be told apart by their keys' bytes, and UPDATE may write all its columns. */
 static bool can_fold(const struct relation *relation, const struct catalog_table *table)
 {
@@ -133,6 +154,7 @@ enum table_way strategy_way(const struct pg_sink_config *config, uint32_t index)
         return TABLE_ALONE;
     if (target->format == VALUE_ABSENT || target->shared || relation->column_count == 0 ||
         target->table->row_security_active || target->table->is_partition ||
+        copy_passes_domain(relation, target->table) ||
         (relation->match == MATCH_KEY && !can_fold(relation, target->table)))
         return TABLE_ORDERED;
     return TABLE_SET;

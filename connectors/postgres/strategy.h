@@ -8,6 +8,9 @@
  * Measured (docs/performance.md). A stage costs some round trips and the planning of a
  * statement, so it earns its place from some tens of rows on.
  *
+ * A statement that joins a stage to a partitioned table locks every partition and its indexes; a
+ * single row's only those that its key leads to. So of many partitions rows go one by one.
+ *
  * Not every table may be changed in sets. What would come out different, or could, goes in
  * source order: TABLE_ORDERED tables among themselves, since nothing at the target looks from
  * one table to another; TABLE_ALONE tables where something does, in their place among all
@@ -47,5 +50,7 @@ enum table_way strategy_way(const struct pg_sink_config *config, uint32_t table)
 /* A batch of so many changes goes set-wise, and so do net changes of one table and kind. */
 bool strategy_set(enum engine engine, uint32_t changes);
 bool strategy_group(enum engine engine, uint32_t rows);
+/* A stage may be joined to the table. */
+bool strategy_joins(const struct catalog_table *table);
 
 #endif

@@ -36,12 +36,27 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* While behind, batches are this large (pipeline/handover.h). A transaction that is cut inside has
- * pieces of two: one each is received, queued and applied, and the rules make another of that, so
- * eight times BATCH_BYTES are the most that decoded rows take. */
-#define BATCH_BYTES (16U << 20)
+/* While behind, batches are this large (pipeline/handover.h). The run shall stay below 256 MiB
+ * however far behind it is. The most that decoded rows take, with a transaction that is cut inside
+ * (its pieces have twice BATCH_BYTES) and a split into two tables:
+ *
+ *     received, or waiting for room        16 MiB   2 * BATCH_BYTES
+ *     queued                               16       QUEUE_BYTES
+ *     applied                              16       2 * BATCH_BYTES
+ *     what the rules make of that          32       as much for each table
+ *     what the sink makes of that          32       at most as much again
+ *     two empty batches: the one next to
+ *     be filled, and the stream's spare    27       8 MiB of rows, 65536 changes of 88 bytes each
+ *     arrays, which grow by doubling       46       up to half of each may be unused: 6 MiB of four
+ *                                                   batches, 11 of what was made, twice
+ *     -------------------------------------------
+ *                                         185 MiB
+ *
+ * To that come some 10 MiB for all else. Each further table of a split adds 16 MiB of rows, or twice
+ * that. Not bounded are single rows: one of 100 MiB is held several times over. */
+#define BATCH_BYTES (8U << 20)
 #define BATCH_CHANGES 50000
-#define QUEUE_BYTES (32U << 20)
+#define QUEUE_BYTES (16U << 20)
 #define COPY_TICK (100 * USEC_PER_MS)
 #define RESET_FIRST (500 * USEC_PER_MS)
 #define RESET_MOST (10 * USEC_PER_SEC)

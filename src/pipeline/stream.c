@@ -20,7 +20,8 @@
 /* A batch that takes longer to apply has the receive thread go on beside it. */
 #define LENT_FOR (10 * USEC_PER_MS)
 #define PUSH_WAIT (500 * USEC_PER_MS)
-#define SPARE_BATCHES 3
+/* The applier gives one back for each that the receiver needs; more would be of an old backlog. */
+#define SPARE_BATCHES 1
 #define GATHER_MOST (100 * USEC_PER_MS) /* that a batch is held back for what comes behind it */
 /* How often the target is asked what is durable while something is not yet. */
 #define FLUSH_TICK (50 * USEC_PER_MS)
@@ -31,7 +32,7 @@
  * and the fields below that say so. */
 enum turn {
     TURN_RECEIVER, /* the receive thread's */
-    TURN_LENT,     /* nobody's: the applier applies, and has it if it is done in time */
+    TURN_LENT,     /* nobody's: the applier is at the target, and has it if it is back in time */
     TURN_APPLIER,
 };
 
@@ -112,14 +113,24 @@ static bool push_batch(struct run *run, struct batch *batch, struct err *err)
     }
 }
 
-/* Waits for more, up to when something is to be done though nothing comes. */
+/* Either the applier is seen idle here, or it sees later that we hold something for it. */
+static bool applier_is_idle(struct run *run)
+{
+    if (atomic_load(&run->idle))
+        return true;
+    atomic_store(&run->holding, true);
+    return atomic_load(&run->idle);
+}
+
+/* Waits for more, up to when something is to be done though nothing comes: an applier that is busy
+ * now wakes us when it is not, so that a batch it may have then need not wait for `until`. */
 static enum source_result receive(struct run *run, usec_t until, struct err *err)
 {
     struct source *source = run->stream->source;
     eventfd_t woken;
     uint64_t before = batch_size(run->batch);
     usec_t ask_again = handover_deadline(&run->handover);
-    bool could_go = ask_again != 0 && !run->batch->ends_open && atomic_load(&run->idle);
+    bool could_go = ask_again != 0 && !run->batch->ends_open && applier_is_idle(run);
     if (could_go && ask_again < until)
         until = ask_again;
     if (run->gather_until > clock_monotonic() && run->gather_until < until)
@@ -169,14 +180,15 @@ static void set_timer(const struct run *run, usec_t after)
     (void)timerfd_settime(run->lent_fd, 0, &timer, NULL);
 }
 
-/* Before a batch is applied: from now on the receive thread may take the turn back. */
+/* Before anything that may take long: from now on the receive thread may take the turn back. Lent
+ * before the timer runs: it fires once, and must find something to take. */
 static void lend_turn(struct run *run)
 {
-    set_timer(run, LENT_FOR);
     atomic_store(&run->turn, TURN_LENT);
+    set_timer(run, LENT_FOR);
 }
 
-/* After a batch was applied: true if the turn was lent and not taken back. */
+/* After that: true if the turn was lent and not taken back. */
 static bool take_turn(struct run *run)
 {
     enum turn lent = TURN_LENT;
@@ -211,15 +223,6 @@ static void await_turn(struct run *run)
 }
 
 /* ---- receive thread ---- */
-
-/* Either the applier is seen idle here, or it sees later that we hold something for it. */
-static bool applier_is_idle(struct run *run)
-{
-    if (atomic_load(&run->idle))
-        return true;
-    atomic_store(&run->holding, true);
-    return atomic_load(&run->idle);
-}
 
 static bool receive_until_home(struct run *run, struct err *err)
 {
@@ -297,9 +300,9 @@ static enum queue_result pop(struct run *run, usec_t until, struct batch **batch
     return popped;
 }
 
-/* Receives without the receive thread. Gives the turn back when we fall behind: receiving and
- * applying shall go on at the same time then. */
-static bool receive_here(struct run *run, usec_t until, struct batch **batch, bool *our_turn)
+/* Receives without the receive thread, then lends the turn for all else that there is to do. Gives
+ * it back when we fall behind: receiving and applying shall go on at the same time then. */
+static bool receive_here(struct run *run, usec_t until, struct batch **batch)
 {
     enum source_result result = receive(run, until, &run->receive_err);
     if (result == SOURCE_FAILED || !send_feedback(run, &run->receive_err)) {
@@ -308,12 +311,31 @@ static bool receive_here(struct run *run, usec_t until, struct batch **batch, bo
     }
     if (run->handover.behind) {
         give_turn_back(run);
-        *our_turn = false;
-    } else if (result == SOURCE_FULL || is_due(run)) {
-        *batch = let_go(run);
-        lend_turn(run);
+        return true;
     }
+    if (result == SOURCE_FULL || is_due(run))
+        *batch = let_go(run);
+    lend_turn(run);
     return true;
+}
+
+/* Gets a batch from wherever it comes now, or none in time. `our_turn`: it is to be received here,
+ * and afterwards: the turn is lent, so that it is perhaps ours again. False when no more comes. */
+static bool next_batch(struct run *run, usec_t until, struct batch **batch, bool *our_turn)
+{
+    if (*our_turn)
+        return !stop_requested(run->stream->stop) && receive_here(run, until, batch);
+    if (pop(run, until, batch) == QUEUE_CLOSED)
+        return false;
+    *our_turn = *batch != NULL;
+    return true;
+}
+
+static bool apply(struct run *run, struct applier *applier, struct batch *batch, struct err *err)
+{
+    bool applied = stop_requested(run->stream->stop) || applier_apply(applier, batch, err);
+    give_batch_back(run, batch);
+    return applied;
 }
 
 /* What is to be seen to between batches. */
@@ -324,7 +346,8 @@ static bool look_around(struct stream *stream, struct applier *applier, struct e
     return !beside_failed(stream, err);
 }
 
-/* Applies what comes until the end. True when it ended in order, or for the source. */
+/* Applies what comes until the end. True when it ended in order, or for the source. The target is
+ * never asked while the turn is ours: the answer may be long in coming. */
 static bool apply_until_end(struct run *run, struct applier *applier, struct err *err)
 {
     struct stream *stream = run->stream;
@@ -332,22 +355,14 @@ static bool apply_until_end(struct run *run, struct applier *applier, struct err
         struct batch *batch = NULL;
         usec_t until =
             clock_monotonic() + (all_durable(stream) ? FEEDBACK_EVERY : FLUSH_TICK);
-        if (our_turn && (stop_requested(stream->stop) ||
-                         !receive_here(run, until, &batch, &our_turn)))
+        if (!next_batch(run, until, &batch, &our_turn))
             return true;
-        if (!our_turn && pop(run, until, &batch) == QUEUE_CLOSED)
-            return true;
-        if (batch != NULL) {
-            bool applied = stop_requested(stream->stop) || applier_apply(applier, batch, err);
-            give_batch_back(run, batch);
-            if (!applied)
-                return false;
-            our_turn = take_turn(run);
-        }
-        if (!look_around(stream, applier, err))
+        if ((batch != NULL && !apply(run, applier, batch, err)) ||
+            !look_around(stream, applier, err))
             return false;
         if (reached(stream))
             return true;
+        our_turn = our_turn && take_turn(run);
     }
 }
 

@@ -124,6 +124,7 @@ struct catalog_table {
     bool can_select, can_insert, can_update, can_delete, can_truncate;
     bool row_security_active; /* it would filter what the connected role sees and writes */
     int64_t estimated_rows;   /* -1 when never analyzed */
+    uint32_t leaf_count;      /* partitions that hold rows; of an ordinary table 1 */
     int64_t bytes;            /* with TOAST, without indexes; summed over partitions */
     int64_t updates_deletes;  /* n_tup_upd + n_tup_del: evidence about insert-only tables */
     uint16_t column_count;

@@ -367,3 +367,216 @@ def test_where_no_stage_can_be_made_it_learns_to_go_without(world):
 def test_an_unknown_engine_is_refused(world):
     result = world.product(apply={"engine": "fast"}).command("check")
     assert result.status == 2 and "expected auto, ordered or set" in result.text
+
+
+KINDS = ("CREATE TABLE t (id int PRIMARY KEY, code text UNIQUE, v text)",
+         "CREATE TABLE t (id int PRIMARY KEY, code text, v text) PARTITION BY RANGE (id);"
+         " CREATE TABLE t_low PARTITION OF t FOR VALUES FROM (MINVALUE) TO (1000);"
+         " CREATE TABLE t_high PARTITION OF t FOR VALUES FROM (1000) TO (MAXVALUE)")
+
+
+@pytest.mark.parametrize("target", KINDS, ids=("a table", "partitions"))
+def test_deletes_of_rows_that_are_there_and_that_never_were_keep_apart(world, target):
+    """In one stage each statement would see the other's rows, and none come out as expected."""
+    product = t_streaming(world, 300, target=(target,))
+    with backlog(world, (product, world.target)):
+        world.source.run("DELETE FROM t WHERE id <= 100",
+                         "INSERT INTO t SELECT i, 'c' || i, 'v' FROM generate_series(1001, 1100) i",
+                         "DELETE FROM t WHERE id > 1000")
+    product.wait_caught_up()
+    world.assert_equal()
+    counts = apply_counts(product)
+    assert counts["fallbacks"] == 0 and counts["rows_staged"] == 200, counts
+
+
+def test_a_missing_row_and_one_that_should_not_be_there_do_not_cancel_out(world):
+    product = t_streaming(world, 300)
+    world.target.run("DELETE FROM t WHERE id = 7", "INSERT INTO t VALUES (1007, 'ours', 'ours')")
+    with backlog(world, (product, world.target)):
+        world.source.run("DELETE FROM t WHERE id <= 100",
+                         "INSERT INTO t SELECT i, 'c' || i, 'v' FROM generate_series(1001, 1100) i",
+                         "DELETE FROM t WHERE id > 1000")
+    product.wait_caught_up()
+    world.assert_equal()
+    found = conflicts(product)["public.t"]
+    assert (found["insert_exists"], found["delete_missing"]) == (1, 1), found
+    assert apply_counts(product)["fallbacks"] == 1
+
+
+@pytest.mark.parametrize("target", KINDS, ids=("a table", "partitions"))
+def test_inserts_and_upserts_of_one_table_keep_apart(world, target):
+    """The condition reads what the identity does not hold, so an update is an upsert or a delete."""
+    product = t_streaming(world, 300, target=(target,), tables=[
+        {"source": "public.t", "where": {"column": "v", "not_equals": "out"}}])
+    world.target.run("INSERT INTO t SELECT i, 'o' || i, 'ours' FROM generate_series(2001, 2004) i")
+    for first in (2001, 3001):  # COPY meets keys, so the second time the inserts are staged
+        with backlog(world, (product, world.target)):
+            world.source.run("UPDATE t SET v = v || 'w' WHERE id <= 100", f"""INSERT INTO t SELECT
+                i, 'c' || i, 'v' FROM generate_series({first}, {first + 99}) i""")
+        product.wait_caught_up()
+        world.assert_equal()
+    counts = apply_counts(product)
+    assert counts["fallbacks"] == 1 and counts["rows_staged"] == 200, counts
+    # through partitions a statement does not see which rows were there, in order neither
+    seen = 0 if "PARTITION" in target else 4
+    assert conflicts(product)["public.t"]["insert_exists"] == seen
+
+
+@pytest.mark.parametrize("engine", ("auto", "ordered"))
+def test_a_row_of_ours_that_is_inserted_deleted_and_inserted_again_keeps_no_column(world, engine):
+    """In order it is overwritten, deleted and new; an upsert alone would keep what no rule fills.
+    There are too few rows for COPY, which would fall back."""
+    product = t_streaming(world, 0, engine, target=(
+        "CREATE TABLE t (id int PRIMARY KEY, code text UNIQUE, v text, own text DEFAULT 'default')",))
+    world.target.run("INSERT INTO t VALUES (1, 'c1', 'ours', 'ours'), (2, 'c2', 'ours', 'ours')")
+    with backlog(world, (product, world.target)):
+        world.source.run("INSERT INTO t SELECT i, 'c' || i, 'v' FROM generate_series(1, 60) i",
+                         "DELETE FROM t WHERE id = 1", "INSERT INTO t VALUES (1, 'c1', 'w')")
+    product.wait_caught_up()
+    assert world.target.rows("SELECT id, v, own FROM t WHERE id <= 3 ORDER BY id") == [
+        (1, "w", "default"), (2, "v", "ours"), (3, "v", "default")]
+    assert conflicts(product)["public.t"]["insert_exists"] == 2
+
+
+STAGES_MOST = 256
+STAGES = """SELECT count(*) FROM pg_class WHERE relname LIKE 'slackwater\\_set\\_%%'
+            AND relpersistence = 't'"""
+
+
+@pytest.mark.limit(120)
+def test_beyond_so_many_stages_rows_go_one_by_one(world):
+    """In one transaction, so that nothing can be given up in between."""
+    tables = [f"t{i}" for i in range(STAGES_MOST // 2 + 4)]
+    for name in tables:
+        world.both(f"CREATE TABLE {name} (id int PRIMARY KEY, v text)")
+    world.source.run(*(f"INSERT INTO {name} SELECT i, 'v' FROM generate_series(1, 6) i" for name in tables))
+    product = world.product(apply={"engine": "set"},
+                            tables=[{"source": f"public.{name}"} for name in tables]).start_streaming()
+    product.wait_caught_up()
+    for value in "ab":
+        with world.source.session() as cursor:
+            cursor.execute("BEGIN")
+            for name in tables:
+                cursor.execute(f"UPDATE {name} SET v = %s WHERE id > 4", (value,))
+                cursor.execute(f"DELETE FROM {name} WHERE id <= {2 if value == 'a' else 4}")
+            cursor.execute("COMMIT")
+        product.wait_caught_up()
+        world.assert_equal(*tables)
+        assert world.target.value(STAGES) == STAGES_MOST
+    counts = apply_counts(product)
+    assert counts["fallbacks"] == 0 and counts["rows_staged"] == 4 * STAGES_MOST, counts
+    assert counts["rows_single"] == 2 * 2 * 2 * len(tables) - 4 * STAGES_MOST, counts
+
+
+WIDE = "repeat('v', 2000)"  # of some ten thousand such rows a transaction is cut into pieces
+
+
+@pytest.mark.limit(180)
+def test_after_a_fallback_the_pieces_behind_it_and_the_next_batches_go_on(world):
+    """Undoing takes every prepared statement away, in mid-transaction too."""
+    product = t_streaming(world, 50)
+    swap = ("UPDATE t SET code = 'x' WHERE id = 1", "UPDATE t SET code = 'c1' WHERE id = 2",
+            "UPDATE t SET code = 'c2' WHERE id = 1")
+    insert = f"INSERT INTO t SELECT i, 'c' || i, {WIDE} FROM generate_series(%s, %s) i"
+    with world.source.session() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(insert, (1001, 22000))
+        for statement in swap:
+            cursor.execute(statement)
+        cursor.execute(insert, (22001, 70000))
+        cursor.execute("COMMIT")
+    product.wait_caught_up(120)
+    world.assert_equal()
+    before = apply_counts(product)
+    assert before["fallbacks"] == 1 and before["rows_copied"] > 20000, before
+    world.source.run("UPDATE t SET v = 'one' WHERE id = 3")
+    with backlog(world, (product, world.target)):
+        world.source.run("UPDATE t SET v = 'w' WHERE id <= 1500",
+                         "UPDATE t SET code = 'x' WHERE id = 1", "UPDATE t SET code = 'c2' WHERE id = 2",
+                         "UPDATE t SET code = 'c1' WHERE id = 1")
+    product.wait_caught_up()
+    world.source.run("UPDATE t SET v = 'two' WHERE id = 3")
+    product.wait_caught_up()
+    world.assert_equal()
+    after = apply_counts(product)
+    assert after["fallbacks"] == 2 and after["batches_ordered"] > before["batches_ordered"], after
+
+
+def test_a_target_that_is_short_of_something_gets_the_batch_in_order(world):
+    """Room for temporary tables, locks: order needs less of them, and a stage may do next time."""
+    product = t_streaming(world, 300)
+    world.target.run("""CREATE FUNCTION no_room() RETURNS event_trigger LANGUAGE plpgsql AS
+                        $$ BEGIN RAISE 'no room' USING ERRCODE = 'disk_full'; END $$""",
+                     "CREATE EVENT TRIGGER no_room ON ddl_command_start"
+                     " WHEN TAG IN ('CREATE TABLE AS') EXECUTE FUNCTION no_room()",
+                     "ALTER EVENT TRIGGER no_room ENABLE ALWAYS")
+    with backlog(world, (product, world.target)):
+        world.source.run("UPDATE t SET v = 'a'")
+    product.wait_caught_up()
+    world.assert_equal()
+    assert apply_counts(product)["fallbacks"] == 1
+    world.target.run("DROP EVENT TRIGGER no_room")
+    with backlog(world, (product, world.target)):
+        world.source.run("UPDATE t SET v = 'b'")
+    product.wait_caught_up()
+    world.assert_equal()
+    counts = apply_counts(product)
+    assert (counts["fallbacks"], counts["rows_staged"]) == (1, 300), counts
+
+
+def test_rows_of_many_partitions_go_one_by_one(world):
+    """A statement for all of them would lock every partition."""
+    product = t_streaming(world, 300, target=(
+        "CREATE TABLE t (id int PRIMARY KEY, code text, v text) PARTITION BY HASH (id)",
+        """DO $$ BEGIN FOR i IN 0..69 LOOP EXECUTE format(
+           'CREATE TABLE t_%s PARTITION OF t FOR VALUES WITH (MODULUS 70, REMAINDER %s)', i, i);
+           END LOOP; END $$"""))
+    with backlog(world, (product, world.target)):
+        world.source.run("UPDATE t SET v = 'a' WHERE id > 100", "DELETE FROM t WHERE id <= 100")
+    product.wait_caught_up()
+    world.assert_equal()
+    counts = apply_counts(product)
+    assert (counts["fallbacks"], counts["rows_staged"], counts["rows_single"]) == (0, 0, 300), counts
+
+
+@pytest.mark.parametrize("engine", ("auto", "ordered"))
+def test_a_domain_that_allows_no_null_is_asked_both_ways(world, engine):
+    product = t_streaming(world, 0, engine, target=(
+        "CREATE DOMAIN given AS text CHECK (VALUE IS NOT NULL)",
+        "CREATE TABLE t (id int PRIMARY KEY, code text UNIQUE, v text, own given)"))
+    with backlog(world, (product, world.target)):
+        world.source.run(FILL.format(200))
+    assert product.wait_end() == 3
+    assert world.target.value("SELECT count(*) FROM t") == 0
+
+
+def test_changes_that_were_folded_are_never_fewer_than_none(world):
+    """A key change is one change and two rows."""
+    product = t_streaming(world, 200)
+    with backlog(world, (product, world.target)):
+        world.source.run("UPDATE t SET id = id + 1000", "UPDATE t SET v = 'w' WHERE id <= 1010")
+    product.wait_caught_up()
+    world.assert_equal()
+    assert apply_counts(product)["changes_folded"] == 10
+
+
+def test_a_change_in_order_that_fails_for_what_went_in_sets_slows_those_tables_down(world):
+    """Of two sources of one table one keeps order, for it writes an identity column. A unique value
+    that it gave up is taken by the other, which comes first in sets."""
+    world.source.run("CREATE TABLE a (id int PRIMARY KEY, code text, num int)",
+                     "CREATE TABLE b (id int PRIMARY KEY, code text)",
+                     "INSERT INTO b SELECT i, 'b' || i FROM generate_series(1, 100) i")
+    world.target.run("""CREATE TABLE m (src text, id int, code text UNIQUE,
+                        num int GENERATED ALWAYS AS IDENTITY, PRIMARY KEY (src, id))""")
+    product = world.product(tables=[
+        {"source": f"public.{name}", "target": "public.m", "key": ["src", "id"],
+         "columns": {"src": {"value": name}}} for name in "ab"]).start_streaming()
+    for number in range(6):
+        with backlog(world, (product, world.target)):
+            world.source.run(f"INSERT INTO a VALUES (1, 'x{number}', 1)", "DELETE FROM a",
+                             f"UPDATE b SET code = CASE id WHEN 1 THEN 'x{number}'"
+                             f" ELSE 'b{number}_' || id END")
+        product.wait_caught_up()
+        compare.assert_same_rows(world.source, "SELECT id, code FROM b",
+                                 world.target, "SELECT id, code FROM m", f"batch {number}")
+    assert apply_counts(product)["fallbacks"] == 3, apply_counts(product)

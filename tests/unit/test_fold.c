@@ -265,7 +265,7 @@ START_TEST(what_does_not_fit_is_refused)
 }
 END_TEST
 
-START_TEST(a_table_with_columns_of_its_own_keeps_its_key_changes)
+START_TEST(a_table_with_columns_of_its_own_keeps_its_key_changes_and_second_inserts)
 {
     struct world world;
     open_world(&world);
@@ -273,6 +273,12 @@ START_TEST(a_table_with_columns_of_its_own_keeps_its_key_changes)
     ck_assert_int_eq(take_all(&world, "u1xy m12xy"), 1);
     fold_clear(&world.fold);
     ck_assert_int_eq(take_all(&world, "u1xy m11ab"), -1);
+    fold_clear(&world.fold);
+    ck_assert_int_eq(take_all(&world, "i1xy d1 i1ab"), 2);
+    fold_clear(&world.fold);
+    ck_assert_int_eq(take_all(&world, "i1xy d1 I1ab"), 2);
+    fold_clear(&world.fold);
+    ck_assert_int_eq(take_all(&world, "d1 i1xy d1 i1ab D2 I2ab"), -1);
     close_world(&world);
 }
 END_TEST
@@ -300,6 +306,29 @@ START_TEST(rules_texts_are_made_binary_and_what_cannot_be_is_refused)
     change.new.values[0] = value_of('8');
     change.new.values[1] = value_of('x'); /* no codec */
     ck_assert(!fold_take(&world.fold, &world.table, &change, 3));
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(changes_that_need_no_row_of_their_own_are_counted)
+{
+    static const struct {
+        const char *changes;
+        uint32_t merged;
+    } LINES[] = {
+        {"i1xy", 0},        {"i1xy u1zy u1ab", 2}, {"m12xy", 0},
+        {"m12xy m21ab", 1}, {"i1xy m12xy", 0},     {"n n", 0},
+    };
+    struct world world;
+    open_world(&world);
+    for (size_t i = 0; i < sizeof LINES / sizeof LINES[0]; i++) {
+        fold_clear(&world.fold);
+        ck_assert_int_eq(take_all(&world, LINES[i].changes), -1);
+        ck_assert_uint_eq(world.fold.merged, LINES[i].merged);
+    }
+    fold_clear(&world.fold);
+    ck_assert_int_eq(take_all(&world, "i1xy i1ab"), 1);
+    ck_assert_uint_eq(world.fold.merged, 0);
     close_world(&world);
 }
 END_TEST
@@ -339,8 +368,9 @@ int main(void)
         blind_changes_leave_open_what_was_there,
         inserts_without_a_key_stay_apart_in_their_order,
         what_does_not_fit_is_refused,
-        a_table_with_columns_of_its_own_keeps_its_key_changes,
+        a_table_with_columns_of_its_own_keeps_its_key_changes_and_second_inserts,
         rules_texts_are_made_binary_and_what_cannot_be_is_refused,
+        changes_that_need_no_row_of_their_own_are_counted,
         every_key_is_found_again,
     };
     return unit_run("fold", tests, UNIT_COUNT(tests));

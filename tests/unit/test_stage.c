@@ -25,7 +25,7 @@ static void check_merge(enum stage_operation operation, const struct relation *r
     struct stages stages = {0};
     struct buf sql = {0};
     bool counts = !expected_counts;
-    const struct stage *stage = stages_find(&stages, operation, relation, KNOWN);
+    const struct stage *stage = stages_find(&stages, operation, 0, relation, KNOWN);
     stage_merge_sql(&sql, stage, &table, &counts);
     ck_assert_str_eq(buf_text(&sql), expected);
     ck_assert_int_eq(counts, expected_counts);
@@ -80,7 +80,7 @@ START_TEST(a_stage_takes_the_columns_that_it_has)
     struct value row[COLUMNS] = {{.size = 1}, {.size = 2}, {.size = 3}, {.size = 4}};
     struct value room[COLUMNS];
     struct buf sql = {0};
-    struct stage *stage = stages_find(&stages, STAGE_UPDATE, relation, KNOWN);
+    struct stage *stage = stages_find(&stages, STAGE_UPDATE, 0, relation, KNOWN);
     ck_assert_uint_eq(stage_pick(stage, row, room), 3);
     ck_assert_uint_eq(room[2].size, 4);
     stage_create_sql(&sql, stage, &table);
@@ -102,17 +102,18 @@ START_TEST(a_stage_takes_the_columns_that_it_has)
 }
 END_TEST
 
-START_TEST(each_operation_and_pattern_has_a_stage_of_its_own)
+START_TEST(each_operation_pattern_and_user_has_a_stage_of_its_own)
 {
     static const bool SOME[COLUMNS] = {true, true, false, false};
     static const bool ALL[COLUMNS] = {true, true, true, true};
     struct relation *relation = make_relation(false);
     struct stages stages = {0};
-    const struct stage *update = stages_find(&stages, STAGE_UPDATE, relation, ALL);
-    ck_assert_ptr_ne(update, stages_find(&stages, STAGE_UPDATE, relation, SOME));
-    ck_assert_ptr_ne(update, stages_find(&stages, STAGE_UPSERT, relation, NULL));
-    ck_assert_ptr_eq(update, stages_find(&stages, STAGE_UPDATE, relation, ALL));
-    ck_assert_uint_eq(stages.count, 3);
+    const struct stage *update = stages_find(&stages, STAGE_UPDATE, 0, relation, ALL);
+    ck_assert_ptr_ne(update, stages_find(&stages, STAGE_UPDATE, 0, relation, SOME));
+    ck_assert_ptr_ne(update, stages_find(&stages, STAGE_UPSERT, 0, relation, NULL));
+    ck_assert_ptr_ne(update, stages_find(&stages, STAGE_UPDATE, 1, relation, ALL));
+    ck_assert_ptr_eq(update, stages_find(&stages, STAGE_UPDATE, 0, relation, ALL));
+    ck_assert_uint_eq(stages.count, 4);
     stages_forget(&stages);
     relation_free(relation);
 }
@@ -122,7 +123,7 @@ START_TEST(what_a_transaction_made_is_gone_when_it_is_undone)
 {
     struct relation *relation = make_relation(false);
     struct stages stages = {0};
-    struct stage *stage = stages_find(&stages, STAGE_DELETE, relation, NULL);
+    struct stage *stage = stages_find(&stages, STAGE_DELETE, 0, relation, NULL);
     stage->made = stage->fresh = stage->used = true;
     stages_rolled_back(&stages, true);
     ck_assert(!stage->made && stage->used);
@@ -139,14 +140,40 @@ START_TEST(what_a_transaction_made_is_gone_when_it_is_undone)
 }
 END_TEST
 
+START_TEST(there_are_only_so_many_and_they_grow_old)
+{
+    struct stages stages = {0};
+    struct relation *relations[STAGES_MOST];
+    struct relation *extra = make_relation(false);
+    for (size_t i = 0; i < STAGES_MOST; i++) {
+        relations[i] = make_relation(false);
+        ck_assert_ptr_nonnull(stages_find(&stages, STAGE_DELETE, 0, relations[i], NULL));
+    }
+    ck_assert(!stages_are_old(&stages, stages.since + STAGES_LAST - 1));
+    ck_assert(stages_are_old(&stages, stages.since + STAGES_LAST));
+    ck_assert_ptr_null(stages_find(&stages, STAGE_DELETE, 0, extra, NULL));
+    ck_assert_ptr_nonnull(stages_find(&stages, STAGE_DELETE, 0, relations[7], NULL));
+    ck_assert(!stages_are_old(&stages, stages.since + STAGES_LAST_REFUSED - 1));
+    ck_assert(stages_are_old(&stages, stages.since + STAGES_LAST_REFUSED));
+    stages_forget(&stages);
+    ck_assert(!stages_are_old(&stages, clock_monotonic() + STAGES_LAST));
+    ck_assert_ptr_nonnull(stages_find(&stages, STAGE_DELETE, 0, extra, NULL));
+    stages_forget(&stages);
+    for (size_t i = 0; i < STAGES_MOST; i++)
+        relation_free(relations[i]);
+    relation_free(extra);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
         rows_are_found_by_their_key,
         an_upsert_tells_how_many_rows_there_were_where_it_can,
         a_stage_takes_the_columns_that_it_has,
-        each_operation_and_pattern_has_a_stage_of_its_own,
+        each_operation_pattern_and_user_has_a_stage_of_its_own,
         what_a_transaction_made_is_gone_when_it_is_undone,
+        there_are_only_so_many_and_they_grow_old,
     };
     return unit_run("stage", tests, UNIT_COUNT(tests));
 }

@@ -154,6 +154,40 @@ START_TEST(what_sets_cannot_do_keeps_source_order)
 }
 END_TEST
 
+/* COPY would store what an INSERT is refused for. */
+START_TEST(a_domain_that_asks_of_a_column_of_the_targets_own_keeps_source_order)
+{
+    static char asks[] = "(VALUE IS NOT NULL)";
+    static const struct catalog_type domain = {.kind = 'd'};
+    struct world w;
+    make_world(&w);
+    w.relation.column_count = 1;
+    w.columns[1].not_null = true;
+    expect(&w, TABLE_SET); /* of the column itself COPY asks it */
+    w.columns[1].type = &domain;
+    expect(&w, TABLE_ORDERED);
+    w.columns[1].has_default = true;
+    expect(&w, TABLE_SET);
+    w.columns[1].has_default = w.columns[1].not_null = false;
+    expect(&w, TABLE_SET);
+    w.columns[1].domain = asks;
+    expect(&w, TABLE_ORDERED);
+    w.relation.column_count = 2; /* it is given one */
+    expect(&w, TABLE_SET);
+}
+END_TEST
+
+START_TEST(a_stage_is_not_joined_to_many_partitions)
+{
+    struct catalog_table table = {.kind = 'r', .leaf_count = 1};
+    ck_assert(strategy_joins(&table));
+    table = (struct catalog_table){.kind = 'p', .leaf_count = 12};
+    ck_assert(strategy_joins(&table));
+    table.leaf_count = 2000;
+    ck_assert(!strategy_joins(&table));
+}
+END_TEST
+
 /* How many batches each failure in a row keeps the table away. */
 START_TEST(a_table_that_fails_again_stays_away_for_longer)
 {
@@ -190,6 +224,8 @@ int main(void)
         foreign_keys_count_where_they_fire,
         rows_that_bytes_do_not_tell_apart_keep_source_order,
         what_sets_cannot_do_keeps_source_order,
+        a_domain_that_asks_of_a_column_of_the_targets_own_keeps_source_order,
+        a_stage_is_not_joined_to_many_partitions,
         a_table_that_fails_again_stays_away_for_longer,
         the_engine_decides_what_is_worth_a_set,
     };
