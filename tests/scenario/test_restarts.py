@@ -116,7 +116,7 @@ def test_a_target_without_what_was_copied_is_counted_anew(world):
     product = world.product()
     assert product.run_to_end("--no-stream").status == 0
     world.source.run("UPDATE t SET v = 'changed' WHERE id % 2 = 0")
-    with load.held(world.target, "LOCK TABLE slackwater.progress IN SHARE MODE") as cursor:
+    with load.held(world.target, "SELECT FROM slackwater.progress FOR UPDATE") as cursor:
         product.start()
         product.event("backfill begins")
         assert product.table("public.t")["copy"]["rows"] == 1000
