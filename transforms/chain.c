@@ -258,6 +258,13 @@ struct transform *chain_transform(const struct chain *chain)
     return chain_transform_asking(chain, NULL);
 }
 
+bool chain_condition_reads(const struct chain *chain, size_t table,
+                           const struct catalog_column *column)
+{
+    const struct chain_plan *plan = (const struct chain_plan *)chain;
+    return plan_reads(&plan->tables[table].conditions, column);
+}
+
 struct transform *chain_transform_asking(const struct chain *chain,
                                          const struct lookup_maker *maker)
 {

@@ -146,4 +146,8 @@ struct transform *chain_transform(const struct chain *chain);
  * in C instead. */
 void bound_table_select(const struct bound_table *table, struct buf *sql);
 
+/* Whether `where` or `route` of the chain's table reads the source column. */
+bool chain_condition_reads(const struct chain *chain, size_t table,
+                           const struct catalog_column *column);
+
 #endif

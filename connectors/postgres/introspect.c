@@ -134,7 +134,7 @@ static const char INDEXES_SQL[] =
 static const char FOREIGN_KEYS_SQL[] =
     "SELECT k.conrelid, k.conname, k.confrelid, k.confdeltype, k.confupdtype, k.convalidated,"
     "       array_to_string(k.conkey, ' '), pn.nspname, pc.relname,"
-    "       array_to_string(k.confkey, ' ')"
+    "       array_to_string(k.confkey, ' '), k.condeferrable"
     " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
     " JOIN pg_class pc ON pc.oid = k.confrelid JOIN pg_namespace pn ON pn.oid = pc.relnamespace"
     " JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -412,6 +412,7 @@ static void read_foreign_keys(struct run_of_rows *rows, struct catalog_table *ta
             .on_delete = text_at(r, row, 3)[0],
             .on_update = text_at(r, row, 4)[0],
             .validated = bool_at(r, row, 5),
+            .deferrable = bool_at(r, row, 10),
             .parent_schema = mem_string(text_at(r, row, 7)),
             .parent_name = mem_string(text_at(r, row, 8)),
         };

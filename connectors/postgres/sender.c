@@ -105,14 +105,42 @@ static void bind_value(struct sender *s, uint16_t i, const struct value *value)
     }
 }
 
-/* The target's own cascade has taken it with its parent, whose delete comes before it. */
+static bool key_changed(const struct change *change)
+{
+    if (change->old_image == OLD_NONE)
+        return false;
+    for (uint16_t i = 0; i < change->relation->column_count; i++)
+        if (change->relation->columns[i].key &&
+            !value_equal(&change->old.values[i], &change->new.values[i]))
+            return true;
+    return false;
+}
+
+static bool is_of_key(const struct relation *relation, const struct catalog_table *table,
+                      const struct catalog_foreign_key *key)
+{
+    for (uint16_t i = 0; i < key->column_count; i++) {
+        int column = relation_column(relation, table->columns[key->columns[i]].name);
+        if (column >= 0 && relation->columns[column].key)
+            return true;
+    }
+    return false;
+}
+
+/* The target's own cascade has taken or moved it with its parent, whose change comes before it. */
 static bool goes_with_parent(const struct sender *s, const struct change *change)
 {
-    const struct catalog_table *table = s->config->tables[change->relation->table].table;
+    const struct relation *relation = change->relation;
+    const struct catalog_table *table = s->config->tables[relation->table].table;
+    bool taken = change->kind == CHANGE_DELETE;
+    bool moved = change->kind == CHANGE_UPDATE && key_changed(change);
     bool cascades = false;
-    for (uint16_t i = 0; i < table->foreign_key_count; i++)
-        cascades = cascades || table->foreign_keys[i].on_delete == 'c';
-    return cascades && !s->config->use_replica_role && change->kind == CHANGE_DELETE;
+    for (uint16_t i = 0; i < table->foreign_key_count; i++) {
+        const struct catalog_foreign_key *key = &table->foreign_keys[i];
+        cascades = cascades || (taken && key->on_delete == 'c') ||
+                   (moved && key->on_update == 'c' && is_of_key(relation, table, key));
+    }
+    return cascades && !s->config->use_replica_role;
 }
 
 bool sender_row(struct sender *s, const struct change *change, enum statement_kind kind,
@@ -150,17 +178,6 @@ static bool known_columns(struct sender *s, const struct change *change)
         all = all && s->known[i];
     }
     return all;
-}
-
-static bool key_changed(const struct change *change)
-{
-    if (change->old_image == OLD_NONE)
-        return false;
-    for (uint16_t i = 0; i < change->relation->column_count; i++)
-        if (change->relation->columns[i].key &&
-            !value_equal(&change->old.values[i], &change->new.values[i]))
-            return true;
-    return false;
 }
 
 static bool is_parent(const struct sender *s, const struct catalog_table *table)

@@ -542,13 +542,17 @@ static bool pg_writer_loaded(struct table_writer *writer, uint64_t *met, struct 
 
 /* ---- the end of a chunk ---- */
 
-/* Only behind the chunks that are known here: a target that has come back without some, or with
- * those of a copy that had begun anew, takes no more until resume() has seen to it. The copy's row
- * is locked against that, but not by one lane against another: a COMMIT may take long. */
+/* Only behind the chunks that are known here, and what the stream had applied when the chunk was
+ * let in: a target that has come back without some, or with those of a copy that had begun anew,
+ * takes no more until resume() has seen to it. The copy's row is locked against that, but not by
+ * one lane against another: a COMMIT may take long. Nor is the stream's: what it lost and brings
+ * again waits for the chunk's rows, whose parents are locked. */
 static const char RECORD_SQL[] =
     "WITH copy AS (SELECT FROM slackwater.copy"
     "              WHERE migration = $1::text AND source = $2::text AND plan_made"
-    "                AND begun = $10::int FOR SHARE),"
+    "                AND begun = $10::int"
+    "                AND ($11::pg_lsn = '0/0' OR EXISTS (SELECT FROM slackwater.progress"
+    "                     WHERE migration = $1::text AND lsn >= $11::pg_lsn)) FOR SHARE),"
     " counted AS (INSERT INTO slackwater.lane AS l (migration, source, lane, chunks)"
     "             SELECT $1::text, $2::text, $3::int, 1 FROM copy"
     "             ON CONFLICT (migration, source, lane) DO UPDATE SET chunks = l.chunks + 1"
@@ -564,7 +568,7 @@ static bool say_lost(const struct pg_table_writer *w, const struct chunk_record 
                      struct err *err)
 {
     err_set(err, w->config.alone ? ERR_CONFIG : ERR_RETRY,
-            "target: it lacks what was copied before chunk %u of lane %u", record->number,
+            "target: it lacks what was copied or applied before chunk %u of lane %u", record->number,
             record->lane);
     return w->config.alone &&
            err_remedy(err, "it has come back without that, as after a failover: run again, and "
@@ -580,6 +584,7 @@ static bool insert_record(struct pg_table_writer *w, const struct chunk_record *
     char rows[24];
     char bytes[24];
     char begun[16];
+    char stands_on[LSN_TEXT_SIZE];
     snprintf(lane, sizeof lane, "%u", record->lane);
     snprintf(number, sizeof number, "%u", record->number);
     snprintf(rows, sizeof rows, "%llu", (unsigned long long)record->rows);
@@ -587,8 +592,9 @@ static bool insert_record(struct pg_table_writer *w, const struct chunk_record *
     snprintf(begun, sizeof begun, "%u", record->begun);
     const char *values[] = {
         w->config.migration, w->config.sources[w->source], lane, number, upto,
-        record->snapshot,    lsn_format(record->lsn, lsn), rows, bytes,  begun};
-    PGresult *r = session_query(&w->session, RECORD_SQL, 10, values, err);
+        record->snapshot,    lsn_format(record->lsn, lsn), rows, bytes,
+        begun,               lsn_format(record->stands_on, stands_on)};
+    PGresult *r = session_query(&w->session, RECORD_SQL, 11, values, err);
     bool inserted = r != NULL && strcmp(PQcmdTuples(r), "1") == 0;
     PQclear(r);
     return inserted || (r != NULL && say_lost(w, record, err));

@@ -383,7 +383,7 @@ static bool let_stream_pass(struct worker *worker, const struct chunk_work *work
 }
 
 /* Until the stream is where the snapshot is, but no longer than the patience, or into a pause. */
-static enum stream_verdict await_stream(struct worker *worker, const struct chunk_work *work,
+static enum stream_verdict await_stream(struct worker *worker, struct chunk_work *work,
                                         usec_t patience, struct err *err)
 {
     usec_t until = clock_monotonic() + patience;
@@ -392,7 +392,7 @@ static enum stream_verdict await_stream(struct worker *worker, const struct chun
         usec_t look = now + HELD_PAUSE < until ? now + HELD_PAUSE : until;
         enum stream_verdict verdict =
             handoff_await(worker->copier->config.handoff, work->task->table, work->lane,
-                          work->record.lsn, look, err);
+                          work->record.lsn, look, &work->record.stands_on, err);
         if (verdict != STREAM_BEHIND || look == until || held_back(worker->copier))
             return verdict;
     }
@@ -406,14 +406,15 @@ static void let_go(struct worker *worker, struct chunk_work *work)
     work->record.snapshot = NULL;
 }
 
-/* The stream was not there in time: counted and told, once for a chunk. */
-static void tell_of_stream(struct worker *worker, const struct chunk_work *work, bool *ahead)
+/* The stream was not there in time, or could not come there: counted and told, once for a chunk. */
+static void tell_of_stream(struct worker *worker, const struct chunk_work *work,
+                           const char *what, bool *ahead)
 {
     if (*ahead)
         return;
     *ahead = true;
     counter_add(&worker->copier->config.progress->copiers_ahead, 1);
-    log_event(LOG_INFO, "a copy waits for the stream, which is far behind",
+    log_event(LOG_INFO, what,
               log_text("schema", work->task->parts[0].source->schema),
               log_text("table", work->task->parts[0].source->name));
 }
@@ -425,8 +426,10 @@ static enum opened open_at_stream(struct worker *worker, struct chunk_work *work
                                   struct err *err)
 {
     const struct copier *copier = worker->copier;
+    struct backoff backoff = backoff_between(COVER_FIRST, COVER_MOST);
     usec_t patience = AWAIT_FIRST;
     for (;;) {
+        bool stuck = false;
         enum opened opened = take_snapshot(worker, work, err);
         if (opened != OPENED || !work->task->has_parents || !copier->config.beside_stream)
             return opened;
@@ -439,15 +442,24 @@ static enum opened open_at_stream(struct worker *worker, struct chunk_work *work
             return OPEN_FAILED;
         case STREAM_BEHIND:
             if (!held_back(copier))
-                tell_of_stream(worker, work, ahead);
+                tell_of_stream(worker, work, "a copy waits for the stream, which is far behind",
+                               ahead);
             patience = patience * 2 < AWAIT_MOST ? patience * 2 : AWAIT_MOST;
             break;
         case STREAM_STUCK:
+            stuck = true;
+            if (clock_monotonic() - work->began >= COVER_SAID)
+                tell_of_stream(worker, work,
+                               "a copy gives way to changes of its rows again and again", ahead);
             break;
         }
         let_go(worker, work);
         if (held_back(copier))
             return OPEN_NOT;
+        if (stuck && pause_or_leave(copier, &backoff)) {
+            stopped(err);
+            return OPEN_FAILED;
+        }
         if (!let_stream_pass(worker, work, err))
             return OPEN_FAILED;
     }

@@ -54,6 +54,10 @@ struct table_handoff {
     struct unseen unseen;
     uint64_t compares; /* how often what is kept at the target was looked at */
     lsn_t reached;     /* all up to here is applied */
+    lsn_t committed;   /* the target's position then, or before; less than reached if nothing was
+                        * between them */
+    uint32_t at_door[DOOR_AWAITING + 1]; /* lanes by door, those of DOOR_AWAY not */
+    lsn_t awaited; /* the greatest position that a chunk has waited for */
     const struct batch *coming; /* owned by the apply thread: NULL, or what is being judged */
     bool given_up;
     bool reloading; /* the workers keep off every table */
@@ -461,8 +465,40 @@ static void reached(struct handoff *handoff, lsn_t applied, const struct batch *
     pthread_mutex_lock(&h->lock);
     if (applied != LSN_NONE)
         h->reached = applied;
+    if (applied != LSN_NONE && coming == NULL)
+        h->committed = applied;
     h->coming = coming;
     notify(h);
+    pthread_mutex_unlock(&h->lock);
+}
+
+/* Lock held. */
+static void stand_at(struct table_handoff *h, struct lane *lane, enum door door)
+{
+    h->at_door[lane->door] -= lane->door != DOOR_AWAY;
+    h->at_door[door] += door != DOOR_AWAY;
+    lane->door = door;
+}
+
+static bool gathers(struct handoff *handoff, lsn_t upto)
+{
+    struct table_handoff *h = self(handoff);
+    if (h->config.parents == NULL || atomic_load(&h->complete))
+        return false;
+    pthread_mutex_lock(&h->lock);
+    bool more = h->at_door[DOOR_OPENING] > 0 ||
+                (h->at_door[DOOR_AWAITING] > 0 && upto < h->awaited);
+    pthread_mutex_unlock(&h->lock);
+    return more;
+}
+
+/* The stream may go back, and no chunk is to be ahead of it. */
+static void ended(struct handoff *handoff)
+{
+    struct table_handoff *h = self(handoff);
+    pthread_mutex_lock(&h->lock);
+    h->reached = h->committed = LSN_NONE;
+    h->coming = NULL;
     pthread_mutex_unlock(&h->lock);
 }
 
@@ -772,7 +808,6 @@ static bool resume(struct handoff *handoff, struct err *err)
     if (atomic_load(&h->complete))
         return true;
     pthread_mutex_lock(&h->lock);
-    h->reached = LSN_NONE; /* it may go back */
     bool ok = check_kept(h, err);
     for (uint32_t i = 0; ok && i < h->count; i++)
         if (h->tables[i].anew != ANEW_NOT)
@@ -919,6 +954,8 @@ bool handoff_open(struct table_handoff *handoff, uint32_t table, uint32_t lane,
     bool open = may_begin(handoff, t) && !l->ended && l->state == LANE_REST;
     if (open) {
         t->lanes.items[lane].state = LANE_OPENING;
+        if (t->parents != NULL && t->parents->count > 0)
+            stand_at(handoff, &t->lanes.items[lane], DOOR_OPENING);
         unseen_copy(&handoff->unseen, &t->lanes.items[lane].required);
         describe_place(&t->lanes, lane, place);
         place->begun = t->begun;
@@ -933,6 +970,7 @@ static void close_chunk(struct table_handoff *h, struct lane *lane)
     lane->state = LANE_REST;
     lane->awaits = LSN_NONE;
     lane->stuck = lane->at_stream = false;
+    stand_at(h, lane, DOOR_AWAY);
     snapshot_free(&lane->snapshot);
     unseen_clear(&lane->required);
     notify(h);
@@ -987,18 +1025,24 @@ static enum stream_verdict await_locked(struct table_handoff *h, const struct co
             return STREAM_FAILED;
     }
     lane->awaits = LSN_NONE;
+    stand_at(h, lane, DOOR_AWAY);
     lane->at_stream = may_begin(h, t);
     return lane->at_stream ? STREAM_THERE : STREAM_STUCK;
 }
 
 enum stream_verdict handoff_await(struct table_handoff *handoff, uint32_t table, uint32_t lane,
-                                  lsn_t lsn, usec_t until, struct err *err)
+                                  lsn_t lsn, usec_t until, lsn_t *stands_on,
+                                  struct err *err)
 {
     struct copied_table *t = &handoff->tables[table];
     pthread_mutex_lock(&handoff->lock);
     t->lanes.items[lane].awaits = lsn;
+    stand_at(handoff, &t->lanes.items[lane], DOOR_AWAITING);
+    handoff->awaited = lsn > handoff->awaited ? lsn : handoff->awaited;
     notify(handoff); /* a change may wait for it already */
     enum stream_verdict verdict = await_locked(handoff, t, &t->lanes.items[lane], until, err);
+    if (verdict == STREAM_THERE)
+        *stands_on = handoff->committed;
     pthread_mutex_unlock(&handoff->lock);
     return verdict;
 }
@@ -1055,6 +1099,8 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
         .goes_on = goes_on,
         .still_kept = still_kept,
         .reached = reached,
+        .gathers = gathers,
+        .ended = ended,
         .passed_by = table_passed,
         .foresee = foresee,
         .foresees_more = foresees_more,

@@ -30,6 +30,13 @@ enum lane_state {
     LANE_READING, /* a chunk is in flight under `snapshot` */
 };
 
+/* Of a chunk that is to be let in by the stream. */
+enum door {
+    DOOR_AWAY,
+    DOOR_OPENING,  /* what it will wait for is not known yet */
+    DOOR_AWAITING, /* awaits is */
+};
+
 struct lane {
     struct buf lower; /* encoded first columns; empty for the first lane */
     struct chunk *chunks; /* those that judge no more become one in time */
@@ -44,6 +51,7 @@ struct lane {
     struct snapshot snapshot; /* of the chunk in flight */
     struct unseen required;   /* what that must see */
     uint64_t compares;        /* the handoff's, when it was taken */
+    enum door door;
     lsn_t awaits;             /* the chunk in flight waits for the stream; LSN_NONE: it does not */
     bool stuck;               /* the stream cannot come there without its end */
     bool at_stream;           /* the stream has come there */

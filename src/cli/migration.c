@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "cli/enforced.h"
 #include "postgres/claim.h"
 #include "postgres/formula.h"
 #include "postgres/introspect.h"
@@ -153,10 +154,11 @@ static void describe_targets(struct migration *m)
  * to its end at most. A copy that is complete has no more to fear. */
 static void look_at_circles(struct migration *m, bool backfill)
 {
+    const bool *pending = migration_is_fresh(m) ? NULL : m->joining;
     bool reported = false;
     for (size_t i = 0; !reported && i < m->source_count; i++) {
-        char *circle = backfill && (migration_is_fresh(m) || m->joining[i])
-                           ? references_circle(m, i)
+        char *circle = backfill && (pending == NULL || pending[i])
+                           ? references_circle(m, pending, i)
                            : NULL;
         reported = circle != NULL;
         if (reported)
@@ -313,6 +315,7 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     if (!find_joining(m, err))
         return false;
     look_at_circles(m, backfill);
+    enforced_check(m);
     return try_lookups(m, err) &&
            claim_check(&m->target, m->config->migration, m->claims, &m->findings, err) &&
            look_at_tables(m, &servers, err) &&

@@ -36,12 +36,27 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* While behind, batches are this large (pipeline/handover.h). A transaction that is cut inside has
- * pieces of two: one each is received, queued and applied, and the rules make another of that, so
- * eight times BATCH_BYTES are the most that decoded rows take. */
-#define BATCH_BYTES (16U << 20)
+/* While behind, batches are this large (pipeline/handover.h). The run shall stay below 256 MiB
+ * however far behind it is. The most that decoded rows take, with a transaction that is cut inside
+ * (its pieces have twice BATCH_BYTES) and a split into two tables:
+ *
+ *     received, or waiting for room        16 MiB   2 * BATCH_BYTES
+ *     queued                               16       QUEUE_BYTES
+ *     applied                              16       2 * BATCH_BYTES
+ *     what the rules make of that          32       as much for each table
+ *     what the sink makes of that          32       at most as much again
+ *     two empty batches: the one next to
+ *     be filled, and the stream's spare    27       8 MiB of rows, 65536 changes of 88 bytes each
+ *     arrays, which grow by doubling       46       up to half of each may be unused: 6 MiB of four
+ *                                                   batches, 11 of what was made, twice
+ *     -------------------------------------------
+ *                                         185 MiB
+ *
+ * To that come some 10 MiB for all else. Each further table of a split adds 16 MiB of rows, or twice
+ * that. Not bounded are single rows: one of 100 MiB is held several times over. */
+#define BATCH_BYTES (8U << 20)
 #define BATCH_CHANGES 50000
-#define QUEUE_BYTES (32U << 20)
+#define QUEUE_BYTES (16U << 20)
 #define COPY_TICK (100 * USEC_PER_MS)
 #define RESET_FIRST (500 * USEC_PER_MS)
 #define RESET_MOST (10 * USEC_PER_SEC)
@@ -474,9 +489,18 @@ static bool warn_of_emptied(struct run *run, struct err *err)
 
 /* ---- what can be copied ---- */
 
+static bool is_to_copy(const struct run *run, size_t table)
+{
+    return run->copies[table].needed && !run->copies[table].finished;
+}
+
 static bool refuse_circle(const struct run *run, size_t table, struct err *err)
 {
-    char *circle = references_circle(&run->migration, table);
+    bool *pending = mem_zero(run->migration.source_count + 1, sizeof *pending);
+    for (size_t i = 0; i < run->migration.source_count; i++)
+        pending[i] = is_to_copy(run, i);
+    char *circle = references_circle(&run->migration, pending, table);
+    free(pending);
     if (circle == NULL)
         return true;
     err_set(err, ERR_CONFIG,
@@ -485,11 +509,6 @@ static bool refuse_circle(const struct run *run, size_t table, struct err *err)
             run->migration.source_names[table], circle);
     free(circle);
     return err_remedy(err, REFERENCES_CIRCLE_FIX);
-}
-
-static bool is_to_copy(const struct run *run, size_t table)
-{
-    return run->copies[table].needed && !run->copies[table].finished;
 }
 
 /* Rows that refer to others come after those, and when the stream has brought what came with
@@ -566,11 +585,26 @@ static struct table_writer *make_writer(void *context)
     return make_writer_until(run, &run->copy_stop);
 }
 
-/* On the apply thread. */
+/* Rows that refer to the table's and are not ours: they would go with them. */
+static bool check_outside(const struct run *run, uint32_t table, struct err *err)
+{
+    const struct catalog_table *child = references_from_outside(&run->migration, table);
+    if (child == NULL)
+        return true;
+    err_set(err, ERR_CONFIG,
+            "the copy of %s cannot begin anew: table %s.%s, which is none of this migration, refers "
+            "to its target, and foreign keys are enforced for what slackwater writes",
+            run->migration.source_names[table], child->schema, child->name);
+    return err_remedy(err, "GRANT SET ON PARAMETER session_replication_role to the target's role, "
+                           "or drop that foreign key until the copy is complete");
+}
 
+/* On the apply thread. */
 static bool reset_copy(void *context, uint32_t table, bool whole, struct err *err)
 {
     struct run *run = context;
+    if (!check_outside(run, table, err))
+        return false;
     struct table_writer *writer = make_writer_until(run, run->migration.stop);
     bool ok = writer->ops->open(writer, err) &&
               writer->ops->reset(writer, table, whole, NULL, err);
@@ -633,7 +667,7 @@ static bool make_handoff(struct run *run, struct err *err)
         .applied = run->migration.control.applied,
         .started_at = run->started_at,
         .waits = run->choice.left_out,
-        .parents = run->migration.references.deepest > 0 ? run->migration.references.parents
+        .parents = run->migration.references.any ? run->migration.references.parents
                                                          : NULL,
         .places = run->key_places,
         .stop = run->migration.stop,

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEP_BYTES ((size_t)16 << 20)
+#define KEEP_BYTES ((size_t)8 << 20)
 #define KEEP_ELEMENTS ((uint32_t)1 << 16)
 
 struct batch *batch_create(void)

@@ -1,7 +1,7 @@
 /* The contract between backfill and stream: which streamed changes does the copy hold already, or
  * will it hold when it gets there? Judged by the row's key and the top-level xid.
  *
- * Called from the apply thread only. */
+ * Called from the apply thread, where nothing else is said. */
 #ifndef PIPELINE_HANDOFF_H
 #define PIPELINE_HANDOFF_H
 
@@ -38,6 +38,12 @@ struct handoff_ops {
     /* Everything that the source committed up to this position is applied (LSN_NONE: as was said
      * before), and `coming` is about to be judged, or NULL; borrowed until the next call. */
     void (*reached)(struct handoff *handoff, lsn_t applied, const struct batch *coming);
+    /* Any thread. True when more than what ends at this position should be told by reached() at
+     * once: a chunk waits for the stream, or is about to, and whether it can be let in is told by
+     * what comes up to there. */
+    bool (*gathers)(struct handoff *handoff, lsn_t upto);
+    /* The stream has ended: what is applied is not known until it begins again. */
+    void (*ended)(struct handoff *handoff);
     /* judge() will be called for this image: what it takes to find the row's chunk can be got for
      * several at once. Those that are not foreseen are judged as well. */
     void (*foresee)(struct handoff *handoff, uint32_t table, const struct relation *relation,

@@ -20,7 +20,9 @@
 /* A batch that takes longer to apply has the receive thread go on beside it. */
 #define LENT_FOR (10 * USEC_PER_MS)
 #define PUSH_WAIT (500 * USEC_PER_MS)
-#define SPARE_BATCHES 3
+/* The applier gives one back for each that the receiver needs; more would be of an old backlog. */
+#define SPARE_BATCHES 1
+#define GATHER_MOST (100 * USEC_PER_MS) /* that a batch is held back for what comes behind it */
 /* How often the target is asked what is durable while something is not yet. */
 #define FLUSH_TICK (50 * USEC_PER_MS)
 #define RECONNECT_FIRST (250 * USEC_PER_MS)
@@ -30,7 +32,7 @@
  * and the fields below that say so. */
 enum turn {
     TURN_RECEIVER, /* the receive thread's */
-    TURN_LENT,     /* nobody's: the applier applies, and has it if it is done in time */
+    TURN_LENT,     /* nobody's: the applier is at the target, and has it if it is back in time */
     TURN_APPLIER,
 };
 
@@ -51,6 +53,7 @@ struct run {
     struct handover handover;
     usec_t fed_back_at;
     lsn_t fed_back;
+    usec_t gather_until; /* the batch in hand is held back; 0: it was not yet */
 };
 
 /* ---- receiving ---- */
@@ -110,16 +113,28 @@ static bool push_batch(struct run *run, struct batch *batch, struct err *err)
     }
 }
 
-/* Waits for more, up to when something is to be done though nothing comes. */
+/* Either the applier is seen idle here, or it sees later that we hold something for it. */
+static bool applier_is_idle(struct run *run)
+{
+    if (atomic_load(&run->idle))
+        return true;
+    atomic_store(&run->holding, true);
+    return atomic_load(&run->idle);
+}
+
+/* Waits for more, up to when something is to be done though nothing comes: an applier that is busy
+ * now wakes us when it is not, so that a batch it may have then need not wait for `until`. */
 static enum source_result receive(struct run *run, usec_t until, struct err *err)
 {
     struct source *source = run->stream->source;
     eventfd_t woken;
     uint64_t before = batch_size(run->batch);
     usec_t ask_again = handover_deadline(&run->handover);
-    bool could_go = ask_again != 0 && !run->batch->ends_open && atomic_load(&run->idle);
+    bool could_go = ask_again != 0 && !run->batch->ends_open && applier_is_idle(run);
     if (could_go && ask_again < until)
         until = ask_again;
+    if (run->gather_until > clock_monotonic() && run->gather_until < until)
+        until = run->gather_until;
     enum source_result result = source->ops->receive(
         source, run->batch, run->stream->progress->idle_fd, until, err);
     (void)eventfd_read(run->stream->progress->idle_fd, &woken);
@@ -129,11 +144,22 @@ static enum source_result receive(struct run *run, usec_t until, struct err *err
     return result;
 }
 
+/* For a while: an idle applier is to see more of what comes than the first that is there. */
+static bool should_gather(struct run *run)
+{
+    struct handoff *handoff = run->stream->handoff;
+    if (handoff == NULL || !handoff->ops->gathers(handoff, run->batch->end_lsn))
+        return false;
+    if (run->gather_until == 0)
+        run->gather_until = clock_monotonic() + GATHER_MOST;
+    return clock_monotonic() < run->gather_until;
+}
+
 /* Whether the batch may go to an applier that is idle. */
-static bool is_due(const struct run *run)
+static bool is_due(struct run *run)
 {
     return !batch_is_empty(run->batch) && !run->batch->ends_open &&
-           handover_is_due(&run->handover, clock_monotonic());
+           handover_is_due(&run->handover, clock_monotonic()) && !should_gather(run);
 }
 
 /* The batch in hand, in whose place there is an empty one. */
@@ -142,6 +168,7 @@ static struct batch *let_go(struct run *run)
     struct batch *batch = run->batch;
     run->batch = take_batch(run);
     handover_done(&run->handover);
+    run->gather_until = 0;
     return batch;
 }
 
@@ -153,14 +180,15 @@ static void set_timer(const struct run *run, usec_t after)
     (void)timerfd_settime(run->lent_fd, 0, &timer, NULL);
 }
 
-/* Before a batch is applied: from now on the receive thread may take the turn back. */
+/* Before anything that may take long: from now on the receive thread may take the turn back. Lent
+ * before the timer runs: it fires once, and must find something to take. */
 static void lend_turn(struct run *run)
 {
-    set_timer(run, LENT_FOR);
     atomic_store(&run->turn, TURN_LENT);
+    set_timer(run, LENT_FOR);
 }
 
-/* After a batch was applied: true if the turn was lent and not taken back. */
+/* After that: true if the turn was lent and not taken back. */
 static bool take_turn(struct run *run)
 {
     enum turn lent = TURN_LENT;
@@ -195,15 +223,6 @@ static void await_turn(struct run *run)
 }
 
 /* ---- receive thread ---- */
-
-/* Either the applier is seen idle here, or it sees later that we hold something for it. */
-static bool applier_is_idle(struct run *run)
-{
-    if (atomic_load(&run->idle))
-        return true;
-    atomic_store(&run->holding, true);
-    return atomic_load(&run->idle);
-}
 
 static bool receive_until_home(struct run *run, struct err *err)
 {
@@ -281,9 +300,9 @@ static enum queue_result pop(struct run *run, usec_t until, struct batch **batch
     return popped;
 }
 
-/* Receives without the receive thread. Gives the turn back when we fall behind: receiving and
- * applying shall go on at the same time then. */
-static bool receive_here(struct run *run, usec_t until, struct batch **batch, bool *our_turn)
+/* Receives without the receive thread, then lends the turn for all else that there is to do. Gives
+ * it back when we fall behind: receiving and applying shall go on at the same time then. */
+static bool receive_here(struct run *run, usec_t until, struct batch **batch)
 {
     enum source_result result = receive(run, until, &run->receive_err);
     if (result == SOURCE_FAILED || !send_feedback(run, &run->receive_err)) {
@@ -292,12 +311,31 @@ static bool receive_here(struct run *run, usec_t until, struct batch **batch, bo
     }
     if (run->handover.behind) {
         give_turn_back(run);
-        *our_turn = false;
-    } else if (result == SOURCE_FULL || is_due(run)) {
-        *batch = let_go(run);
-        lend_turn(run);
+        return true;
     }
+    if (result == SOURCE_FULL || is_due(run))
+        *batch = let_go(run);
+    lend_turn(run);
     return true;
+}
+
+/* Gets a batch from wherever it comes now, or none in time. `our_turn`: it is to be received here,
+ * and afterwards: the turn is lent, so that it is perhaps ours again. False when no more comes. */
+static bool next_batch(struct run *run, usec_t until, struct batch **batch, bool *our_turn)
+{
+    if (*our_turn)
+        return !stop_requested(run->stream->stop) && receive_here(run, until, batch);
+    if (pop(run, until, batch) == QUEUE_CLOSED)
+        return false;
+    *our_turn = *batch != NULL;
+    return true;
+}
+
+static bool apply(struct run *run, struct applier *applier, struct batch *batch, struct err *err)
+{
+    bool applied = stop_requested(run->stream->stop) || applier_apply(applier, batch, err);
+    give_batch_back(run, batch);
+    return applied;
 }
 
 /* What is to be seen to between batches. */
@@ -308,7 +346,8 @@ static bool look_around(struct stream *stream, struct applier *applier, struct e
     return !beside_failed(stream, err);
 }
 
-/* Applies what comes until the end. True when it ended in order, or for the source. */
+/* Applies what comes until the end. True when it ended in order, or for the source. The target is
+ * never asked while the turn is ours: the answer may be long in coming. */
 static bool apply_until_end(struct run *run, struct applier *applier, struct err *err)
 {
     struct stream *stream = run->stream;
@@ -316,22 +355,14 @@ static bool apply_until_end(struct run *run, struct applier *applier, struct err
         struct batch *batch = NULL;
         usec_t until =
             clock_monotonic() + (all_durable(stream) ? FEEDBACK_EVERY : FLUSH_TICK);
-        if (our_turn && (stop_requested(stream->stop) ||
-                         !receive_here(run, until, &batch, &our_turn)))
+        if (!next_batch(run, until, &batch, &our_turn))
             return true;
-        if (!our_turn && pop(run, until, &batch) == QUEUE_CLOSED)
-            return true;
-        if (batch != NULL) {
-            bool applied = stop_requested(stream->stop) || applier_apply(applier, batch, err);
-            give_batch_back(run, batch);
-            if (!applied)
-                return false;
-            our_turn = take_turn(run);
-        }
-        if (!look_around(stream, applier, err))
+        if ((batch != NULL && !apply(run, applier, batch, err)) ||
+            !look_around(stream, applier, err))
             return false;
         if (reached(stream))
             return true;
+        our_turn = our_turn && take_turn(run);
     }
 }
 
@@ -374,6 +405,8 @@ bool stream_run(struct stream *stream, lsn_t from, struct err *err)
     counter_set(&stream->progress->received, from);
     counter_set(&stream->progress->applied, from);
     atomic_store(&stream->progress->streaming, true);
+    if (stream->handoff != NULL)
+        stream->handoff->ops->reached(stream->handoff, from, NULL);
     run.queue = queue_create(stream->queue_bytes);
     run.spare = queue_create(SPARE_BATCHES);
     run.batch = take_batch(&run);
@@ -382,6 +415,8 @@ bool stream_run(struct stream *stream, lsn_t from, struct err *err)
     applier_init(&applier, stream);
     bool ok = run_both(&run, &applier, err);
     atomic_store(&stream->progress->streaming, false);
+    if (stream->handoff != NULL)
+        stream->handoff->ops->ended(stream->handoff);
     if (ok) {
         struct err ignored = {0}; /* the slot learns it on the next start otherwise */
         (void)stream->source->ops->feedback(stream->source,

@@ -9,8 +9,8 @@
  *
  * Waking another thread costs a transaction that comes alone about as much as the target's own
  * work. So while we are caught up the turn to receive is lent to the apply thread with the batch:
- * done with that within 10 ms it receives the next one itself. Else the receive thread, which a
- * timer wakes, takes the turn back and goes on beside it. Whoever has the turn pushes, and in
+ * back from the target within 10 ms, where it also asked what is durable, it receives the next one
+ * itself. Else the receive thread, which a timer wakes, takes the turn back and goes on beside it. Whoever has the turn pushes, and in
  * order: it is lent only when nothing else is queued or applied.
  *
  * Target failures that pass by themselves are retried on the batch in memory, after asking the

@@ -91,6 +91,8 @@ struct chunk_record {
     uint32_t begun;     /* the copy's that it belongs to; see table_copy */
     uint64_t rows;
     uint64_t bytes;
+    lsn_t stands_on; /* the target must still have applied this, or the chunk is ahead of the
+                        stream; LSN_NONE: whatever it has; not kept */
     uint64_t met; /* of the rows, that were at the target by their key, and are overwritten; not
                      kept as such, see copy_plan.staged */
 };
@@ -202,8 +204,9 @@ struct table_writer_ops {
      * is kept then as commit() would, and the transaction is over. */
     bool (*loaded)(struct table_writer *writer, uint64_t *met, struct err *err);
     /* Rows and record become visible together, on the target's disk. key_count: of upto.
-     * When the target does not have the copy that it belongs to, or lacks a chunk before it (it
-     * has come back without them): ERR_RETRY, or ERR_CONFIG where nobody would see to it. */
+     * When the target does not have the copy that it belongs to, or lacks a chunk before it or
+     * what it stands on (it has come back without them): ERR_RETRY, or ERR_CONFIG where nobody
+     * would see to it. */
     bool (*commit)(struct table_writer *writer, const struct chunk_record *record,
                    uint16_t key_count, struct err *err);
     /* On a new connection, after a commit whose reply was lost: whether that chunk is there. The

@@ -85,6 +85,7 @@ struct catalog_foreign_key {
     char on_delete;      /* a r c n d, as in pg_constraint */
     char on_update;
     bool validated;
+    bool deferrable;
     uint16_t column_count;
     uint16_t *columns; /* of the child: indexes into the table's columns */
     char *parent_schema;

@@ -22,7 +22,7 @@ CATALOG = """
     LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace
     LEFT JOIN pg_constraint k ON k.conindid = c.oid AND k.conrelid = t.oid
                              AND k.contype IN ('p', 'u', 'x')
-    WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast', 'slackwater') ORDER BY 1, 2, 3"""
+    WHERE n.nspname !~ '^(pg_|slackwater$)' ORDER BY 1, 2, 3"""
 
 
 def left(world):

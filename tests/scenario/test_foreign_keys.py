@@ -1,5 +1,6 @@
 """Where foreign keys are enforced at the target for what slackwater writes: the copy runs in chunks
 beside the stream as ever, parents first, and nothing of the source's order is lost in between."""
+import json
 import os
 import random
 
@@ -15,6 +16,8 @@ CHILDREN = 9000
 
 def plain_role(world, *tables):
     """A role that may write the tables and no more; foreign keys hold for it."""
+    if world.roles:
+        return world.roles[-1][1]
     role = world.role(world.target, "plain")
     world.target.run(f"GRANT CREATE ON DATABASE {world.target.name} TO {role}",
                      *(f"GRANT {DATA} ON {name} TO {role}" for name in tables))
@@ -175,7 +178,7 @@ def family_of_two(world, rows=4000, deferrable="", on_delete="CASCADE"):
 
 
 def test_an_orphan_stops_the_copy_and_is_named(world):
-    family_of_two(world)
+    family_of_two(world, on_delete="NO ACTION")
     world.source.run("ALTER TABLE child DROP CONSTRAINT child_parent_fkey",
                      "UPDATE child SET parent = 900000 WHERE id = 1234")
     product = enforced(world, "parent", "child", backfill=BACKFILL)
@@ -228,6 +231,21 @@ def test_a_circle_is_named_before_anything_is_made(world):
     assert result.status == 2
     assert "public.hen -> public.egg -> public.hen" in result.text, result.text
     assert world.leftovers() == []
+
+
+def test_a_child_joins_a_circle_that_is_copied(world):
+    world.both("CREATE TABLE egg (id int PRIMARY KEY, hen int)",
+               "CREATE TABLE hen (id int PRIMARY KEY, egg int REFERENCES egg)",
+               "CREATE TABLE fox (id int PRIMARY KEY, hen int REFERENCES hen)")
+    world.source.run("INSERT INTO egg VALUES (1, 1)", "INSERT INTO hen VALUES (1, 1)",
+                     "INSERT INTO fox VALUES (1, 1)")
+    rules = [{"source": "public.egg"}, {"source": "public.hen"}]
+    product = enforced(world, "egg", "hen", "fox", tables=rules)
+    product.run_until_caught_up()
+    world.both("ALTER TABLE egg ADD FOREIGN KEY (hen) REFERENCES hen DEFERRABLE")
+    product.config["tables"] = rules + [{"source": "public.fox"}]
+    product.run_until_caught_up()
+    world.assert_equal()
 
 
 def test_a_copy_alone_cannot_wait_for_rows_that_come_meanwhile(world):
@@ -292,6 +310,29 @@ def stalled_among_children(world, **options):
     return product, load.Stall(world.target, "child", "NEW.id = 2500")
 
 
+def test_no_chunk_is_ahead_of_a_stream_that_the_target_has_lost(world):
+    """A target that crashes takes back what the stream had applied, and a chunk that was let in for
+    that is not to be committed. Here the position alone is taken back."""
+    product, stall = stalled_among_children(world)
+    with stall:
+        product.start()
+        stall.wait_reached()
+        world.target.run(
+            "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN NEW.lsn := '0/1'; RETURN NEW; END $$",
+            "CREATE TRIGGER lose BEFORE UPDATE ON slackwater.progress"
+            " FOR EACH ROW EXECUTE FUNCTION lose()")
+        wait.until(lambda: world.target.value("SELECT lsn FROM slackwater.progress") == "0/1",
+                   "the position to be lost")
+        loaded = chunks(world)
+        stall.release()
+        wait.until(lambda: "it lacks what was copied or applied before" in product.log_text(),
+                   "the chunk to be refused")
+        assert chunks(world) == loaded
+    world.target.run("DROP TRIGGER lose ON slackwater.progress", "DROP FUNCTION lose")
+    finish(world, product)
+
+
 def test_families_are_truncated_between_chunks(world):
     product, stall = stalled_among_children(world)
     with stall:
@@ -321,6 +362,28 @@ def test_what_cascades_at_the_target_is_no_conflict(world):
         stall.release()
     finish(world, product)
     assert product.table("public.child")["conflicts"]["delete_missing"] == 0
+
+
+def test_keys_that_move_with_their_parents_are_no_conflict(world):
+    """The child's key holds its parent's: the target's own cascade has moved it when its turn comes."""
+    world.both("CREATE TABLE parent (id int PRIMARY KEY)",
+               "CREATE TABLE child (parent int REFERENCES parent ON UPDATE CASCADE, n int, v text,"
+               " PRIMARY KEY (parent, n))",
+               "CREATE TABLE grand (parent int, n int, m int PRIMARY KEY, FOREIGN KEY (parent, n)"
+               " REFERENCES child ON UPDATE CASCADE)")
+    world.source.run("INSERT INTO parent SELECT generate_series(1, 9)",
+                     "INSERT INTO child SELECT i, i, 'c' FROM generate_series(1, 9) i",
+                     "INSERT INTO grand SELECT i, i, i FROM generate_series(1, 9) i")
+    product = enforced(world, "parent", "child", "grand")
+    product.start()
+    finish(world, product)
+    world.source.run("UPDATE parent SET id = id + 100 WHERE id < 4",
+                     "BEGIN; UPDATE parent SET id = 50 WHERE id = 5;"
+                     "UPDATE child SET v = 'new' WHERE parent = 50; COMMIT")
+    finish(world, product)
+    for table in "child", "grand":
+        conflicts = product.table(f"public.{table}")["conflicts"]
+        assert not any(conflicts.values()), (table, conflicts)
 
 
 def test_the_order_within_a_transaction_may_wait_for_its_end(world):
@@ -394,3 +457,112 @@ def test_a_parents_key_changes_in_place(world):
     world.source.run("UPDATE p SET id = 100 WHERE id = 3", "UPDATE p SET v = 'u' WHERE id = 4",
                      "UPDATE p SET id = id + 1000, v = 'moved' WHERE id < 3")
     finish(world, product)
+
+
+# ---- what check says, and the start with it ----
+
+def checked(world, *tables, **config):
+    """The findings about references, by id; of a role for which foreign keys hold, and of none."""
+    assert not references(world.product(**config).command("check", "--json"))
+    return references(enforced(world, *tables, **config).command("check", "--json"))
+
+
+def references(result):
+    return {finding["id"].removeprefix("target.reference_"): finding for finding in
+            json.loads(result.out)["findings"] if finding["id"].startswith("target.reference_")
+            and finding["id"] != "target.reference_index"}
+
+
+def test_statements_that_write_a_row_and_its_parent_need_a_deferrable_key(world):
+    """One statement at the source, several here: the key is checked after each."""
+    world.both("CREATE TABLE node (id int PRIMARY KEY, tree int, up int REFERENCES node)")
+    world.source.run("INSERT INTO node VALUES (1, 5, NULL), (2, 5, 1), (3, 5, 2)")
+    found = checked(world, "node")
+    assert found["immediate"]["severity"] == "potentially_breaking"
+    product = enforced(world, "node")
+    product.start()
+    finish(world, product)
+    world.source.run("DELETE FROM node WHERE tree = 5")
+    assert product.wait_end() == 3
+    world.target.run(found["immediate"]["sql"])
+    assert "immediate" not in checked(world, "node")
+    product.start()
+    world.source.run("INSERT INTO node VALUES (12, 6, 11), (11, 6, NULL)")
+    finish(world, product)
+    world.target.run(found["immediate"]["rollback_sql"])
+    assert "immediate" in checked(world, "node")
+
+
+def test_a_target_that_cascades_by_itself_is_refused(world):
+    """The source keeps what the target's own action would take."""
+    world.both("CREATE TABLE parent (id int PRIMARY KEY)",
+               "CREATE TABLE child (id int PRIMARY KEY, parent int)")
+    world.source.run("ALTER TABLE child ADD FOREIGN KEY (parent) REFERENCES parent")
+    world.target.run("ALTER TABLE child ADD FOREIGN KEY (parent) REFERENCES parent"
+                     " ON DELETE SET NULL")
+    assert checked(world, "parent", "child")["acts"]["severity"] == "breaking"
+    result = enforced(world, "parent", "child").run_to_end()
+    assert result.status == 2 and "child_parent_fkey" in result.text, result.text
+    assert world.leftovers() == []
+    world.target.run("ALTER TABLE child DROP CONSTRAINT child_parent_fkey,"
+                     " ADD FOREIGN KEY (parent) REFERENCES parent")
+    assert "acts" not in checked(world, "parent", "child")
+
+
+def test_parents_that_leave_by_their_rules_take_no_children_along(world):
+    """Where the condition reads but what the children refer to, the source lets none behind."""
+    world.both("CREATE TABLE parent (tenant int, id int, live bool, PRIMARY KEY (tenant, id))",
+               "CREATE TABLE child (id int PRIMARY KEY, tenant int, parent int, FOREIGN KEY"
+               " (tenant, parent) REFERENCES parent ON DELETE CASCADE)")
+    both = lambda where: [{"source": "public.parent", "where": where},
+                          {"source": "public.child", "where": {"column": "tenant", "equals": 1}}]
+    found = checked(world, "parent", "child", tables=both({"column": "live", "equals": True}))
+    assert found["acts"]["severity"] == "breaking" and "public.parent" in found["acts"]["what"]
+    assert "acts" not in checked(world, "parent", "child", tables=both({"column": "tenant", "equals": 1}))
+
+
+def test_renamed_keys_are_the_sources(world):
+    world.source.run("CREATE TABLE p (pid int PRIMARY KEY)",
+                     "CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p ON DELETE CASCADE)")
+    world.target.run("CREATE TABLE parent (id int PRIMARY KEY)",
+                     "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent"
+                     " ON DELETE CASCADE)")
+    rules = [{"source": "public.p", "target": "public.parent", "columns": {"id": {"from": "pid"}}},
+             {"source": "public.c", "target": "public.child", "columns": {"parent": {"from": "p"}}}]
+    assert "acts" not in checked(world, "parent", "child", tables=rules)
+
+
+def test_a_parents_key_must_be_settable(world):
+    world.source.run("CREATE TABLE parent (id int PRIMARY KEY)")
+    world.target.run("CREATE TABLE parent (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")
+    world.both("CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent)")
+    found = checked(world, "parent", "child")["identity"]
+    assert found["severity"] == "breaking"
+    world.source.run("ALTER TABLE parent ALTER id ADD GENERATED ALWAYS AS IDENTITY")
+    assert checked(world, "parent", "child")["identity"]["severity"] == "potentially_breaking"
+    world.target.run(found["sql"])
+    assert "identity" not in checked(world, "parent", "child")
+    world.target.run(found["rollback_sql"])
+    assert "identity" in checked(world, "parent", "child")
+
+
+def test_a_copy_that_begins_anew_takes_no_rows_of_others(world):
+    """A table of the application refers to the one that would be emptied."""
+    world.both("CREATE TABLE parent (id int PRIMARY KEY, v text)")
+    world.target.run("CREATE TABLE app (parent int REFERENCES parent ON DELETE CASCADE)")
+    world.source.run("INSERT INTO parent SELECT i, 'p' FROM generate_series(1, 4000) i", "ANALYZE")
+    product = enforced(world, "parent",
+                       backfill={"workers": 1, "chunk_rows": 500, "chunk_time": "1ms"})
+    stall = load.Stall(world.target, "parent", "NEW.id = 2500")
+    with stall:
+        product.start()
+        stall.wait_reached()
+        world.target.run("INSERT INTO app VALUES (1), (2)")
+        with load.in_background(lambda: world.source.run("TRUNCATE parent")):
+            wait.until(lambda: world.source.value(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'parent'::regclass"),
+                "the truncate to wait for the chunk")
+            stall.release()
+    assert product.wait_end() == 2
+    assert "public.app" in product.log_text()
+    assert world.target.value("SELECT count(*) FROM app") == 2

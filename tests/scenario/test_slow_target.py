@@ -1,6 +1,8 @@
 """The target is slow, locked or quarrelsome; the stream must live and every row arrive."""
 import threading
 
+import pytest
+
 from world import load, wait
 
 
@@ -44,6 +46,39 @@ def test_a_stream_larger_than_the_queue_waits_behind_a_stuck_apply(world):
     product.wait_caught_up()
     world.assert_equal()
     assert product.status()["totals"]["reconnects"] == 0
+    if not wait.PATIENCE > 1:
+        assert product.peak_memory() < 256 << 20
+
+
+ROWS = {"narrow": ("id int PRIMARY KEY, v int", "i, i", 200_000),
+        "wide": ("id int PRIMARY KEY, v text", "i, repeat(md5(i::text), 60)", 40_000)}
+
+
+def wait_for_standstill(product):
+    """Until something is queued and nothing more is received for a while."""
+    seen = []
+
+    def stands(status):
+        seen.append(status["queue_bytes"] > 0 and status["lsn"]["received"])
+        return len(seen) > 10 and seen[-1] and set(seen[-10:]) == {seen[-1]}
+    product.wait_status(stands, "a full queue")
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_memory_is_bounded_with_two_targets(world, rows):
+    """What a split writes is twice what was received, and a large transaction is cut into pieces of
+    twice a batch: together the most that a backlog can take."""
+    columns, values, count = ROWS[rows]
+    world.source.run(f"CREATE TABLE t ({columns})")
+    world.target.run(f"CREATE TABLE a ({columns})", f"CREATE TABLE b ({columns})")
+    product = world.product(tables=[{"source": "public.t", "target": f"public.{target}"}
+                                    for target in "ab"]).start_streaming()
+    with load.held(world.target, "LOCK TABLE b IN ACCESS EXCLUSIVE MODE"):
+        world.source.run(f"BEGIN; INSERT INTO t SELECT {values} FROM generate_series(1, {count}) i;"
+                         "UPDATE t SET v = v WHERE id > 0; COMMIT")
+        wait_for_standstill(product)
+    product.wait_caught_up(120)
+    assert world.target.value("SELECT count(*) FROM a") == count
     if not wait.PATIENCE > 1:
         assert product.peak_memory() < 256 << 20
 

@@ -55,6 +55,7 @@ struct world {
     xid_t xid;
     atomic_int counted; /* for the hooks, which run in the sink's thread or in the source's */
     uint64_t dice;      /* for the hook of the sink */
+    size_t memory;      /* allocated before the stream began */
     struct err err;
 };
 

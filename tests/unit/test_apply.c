@@ -374,9 +374,15 @@ static void judge_reached(struct handoff *handoff, lsn_t applied, const struct b
     judge->applied = applied == LSN_NONE ? judge->applied : applied;
 }
 
+static void judge_ended(struct handoff *handoff)
+{
+    ((struct judge *)(void *)handoff)->applied = LSN_NONE;
+}
+
 static void appoint(struct bench *bench, struct judge *judge)
 {
     static const struct handoff_ops OPS = {.reached = judge_reached,
+                                           .ended = judge_ended,
                                            .passed_by = judge_nothing_passed,
                                            .still_kept = judge_still_kept,
                                            .complete = judge_complete,

@@ -33,6 +33,7 @@ struct world {
     bool kept_finished;
     bool reset_is_lost;   /* by the target */
     bool load_fails;
+    lsn_t stands_on; /* of the chunk that was let in */
     struct copy_parents parents; /* none, and yet they are minded */
     struct batch coming;
     struct key_places places;
@@ -1174,7 +1175,8 @@ static void stand_at(struct world *world, xid_t first, lsn_t end, xid_t second, 
 
 static enum stream_verdict await(struct world *world, lsn_t lsn)
 {
-    return handoff_await(world->handoff, 0, 0, lsn, clock_monotonic(), &world->err);
+    return handoff_await(world->handoff, 0, 0, lsn, clock_monotonic(), &world->stands_on,
+                         &world->err);
 }
 
 /* Sees 701 and 708, neither 705 nor what is from 710 on. */
@@ -1200,8 +1202,49 @@ START_TEST(a_chunk_waits_until_the_stream_is_where_its_snapshot_is)
     ck_assert_int_eq(await(&world, 500), STREAM_BEHIND);
     world.contract->ops->reached(world.contract, 500, NULL);
     ck_assert_int_eq(await(&world, 500), STREAM_THERE);
-    world.contract->ops->resume(world.contract, &world.err); /* and the stream may go back */
+    ck_assert_uint_eq(world.stands_on, 500);
+    world.contract->ops->ended(world.contract); /* and may go back */
     ck_assert_int_eq(await(&world, 500), STREAM_BEHIND);
+    close_world(&world);
+}
+END_TEST
+
+/* Table 0 has a parent, which is loaded. */
+START_TEST(the_stream_is_asked_for_more_while_a_chunk_is_to_be_let_in)
+{
+    struct world world;
+    open_world(&world);
+    struct copy_key keys[] = {world.key, world.key};
+    struct table_copy copies[] = {{.needed = true}, {.needed = false}};
+    uint32_t parent = 1;
+    const struct copy_parents parents[] = {{1, &parent}, {0, NULL}};
+    const struct handoff_config config = {.table_count = 2,
+                                          .keys = keys,
+                                          .copies = copies,
+                                          .note = "",
+                                          .initial = &world.initial,
+                                          .parents = parents,
+                                          .stop = &world.stop};
+    struct chunk_place place;
+    ck_assert(handoff_create(&config, &world.handoff, &world.err));
+    world.contract = handoff_contract(world.handoff);
+    plan(&world, false, false);
+    claim(&world, 0);
+    ck_assert(!world.contract->ops->gathers(world.contract, 100));
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert(world.contract->ops->gathers(world.contract, 900)); /* how far is not known yet */
+    ck_assert_int_eq(handoff_read(world.handoff, 0, 0, "760:760:", &world.err), SNAPSHOT_TAKEN);
+    ck_assert_int_eq(await(&world, 500), STREAM_BEHIND);
+    ck_assert(world.contract->ops->gathers(world.contract, 499));
+    ck_assert(!world.contract->ops->gathers(world.contract, 500));
+    world.contract->ops->reached(world.contract, 500, NULL);
+    ck_assert_int_eq(await(&world, 500), STREAM_THERE);
+    ck_assert(!world.contract->ops->gathers(world.contract, 100));
+    handoff_failed(world.handoff, 0, 0);
+    ck_assert(handoff_open(world.handoff, 0, 0, &place));
+    ck_assert(world.contract->ops->gathers(world.contract, 900));
+    handoff_failed(world.handoff, 0, 0);
+    ck_assert(!world.contract->ops->gathers(world.contract, 100));
     close_world(&world);
 }
 END_TEST
@@ -1253,7 +1296,8 @@ static void *wait_and_let_go(void *argument)
     struct awaiter *waiter = argument;
     struct err err = {0};
     waiter->verdict = handoff_await(waiter->world->handoff, 0, 0, 500,
-                                    clock_monotonic() + LONG, &err);
+                                    clock_monotonic() + LONG, &waiter->world->stands_on,
+                                    &err);
     handoff_failed(waiter->world->handoff, 0, 0);
     return NULL;
 }
@@ -1266,11 +1310,13 @@ START_TEST(a_chunk_waits_no_more_when_nothing_that_it_sees_is_to_come)
     open_planned(&world, false, false);
     claim(&world, 0);
     start_reading(&world, 0, "705:710:705");
+    world.contract->ops->reached(world.contract, 150, NULL);
     stand_at(&world, 705, 200, 712, 600);
     ck_assert_int_eq(pthread_create(&thread, NULL, wait_and_let_go, &waiter), 0);
     ck_assert_int_eq(judge(&world, 705, "5"), 'd');
     pthread_join(thread, NULL);
     ck_assert_int_eq(waiter.verdict, STREAM_THERE);
+    ck_assert_uint_eq(world.stands_on, 150); /* nothing was committed between that and 200 */
     close_world(&world);
 }
 END_TEST
@@ -1319,7 +1365,8 @@ START_TEST(children_begin_when_all_of_their_parents_is_loaded)
     ck_assert_int_eq(handoff_read(world.handoff, 1, lane, "760:760:", &world.err),
                      SNAPSHOT_TAKEN);
     world.contract->ops->reached(world.contract, 500, NULL);
-    ck_assert_int_eq(handoff_await(world.handoff, 1, lane, 500, LSN_NONE, &world.err),
+    ck_assert_int_eq(handoff_await(world.handoff, 1, lane, 500, LSN_NONE, &world.stands_on,
+                                   &world.err),
                      STREAM_THERE);
     ck_assert(!world.contract->ops->refused(world.contract, 0)); /* its rows are referred to */
     close_world(&world);
@@ -1411,6 +1458,7 @@ int main(void)
         a_chunk_waits_no_more_when_nothing_that_it_sees_is_to_come,
         an_open_transaction_may_hide_what_the_chunk_sees,
         children_begin_when_all_of_their_parents_is_loaded,
+        the_stream_is_asked_for_more_while_a_chunk_is_to_be_let_in,
         what_does_not_fit_together_is_refused,
         without_a_copy_nothing_is_judged,
     };

@@ -3,6 +3,13 @@
 #include "dice.h"
 #include "stream_world.h"
 
+#include <malloc.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
 static void append_many(struct world *world, uint64_t *dice, int transactions, uint32_t most)
 {
     for (int i = 0; i < transactions; i++)
@@ -20,6 +27,9 @@ static void expect_end(struct world *world, enum err_class class)
 struct restarter {
     struct handoff handoff;
     int resumed;
+    int ended;
+    atomic_uint asked;
+    _Atomic lsn_t gathers_to;
 };
 
 static bool restarter_resume(struct handoff *handoff, struct err *err)
@@ -57,10 +67,33 @@ static void restarter_reached(struct handoff *handoff, lsn_t applied, const stru
     (void)handoff, (void)applied, (void)coming;
 }
 
+/* As long as a chunk waits for what is past the batch. */
+static bool restarter_gathers(struct handoff *handoff, lsn_t upto)
+{
+    struct restarter *restarter = (struct restarter *)(void *)handoff;
+    atomic_fetch_add(&restarter->asked, 1);
+    return upto < atomic_load(&restarter->gathers_to);
+}
+
+static void restarter_ended(struct handoff *handoff)
+{
+    ((struct restarter *)(void *)handoff)->ended++;
+}
+
 static bool restarter_is_complete(const struct handoff *handoff)
 {
     return ((const struct restarter *)(const void *)handoff)->resumed > 1;
 }
+
+static const struct handoff_ops RESTARTER = {.resume = restarter_resume,
+                                             .reached = restarter_reached,
+                                             .gathers = restarter_gathers,
+                                             .ended = restarter_ended,
+                                             .goes_on = restarter_goes_on,
+                                             .passed_by = restarter_has_passed,
+                                             .note = restarter_note,
+                                             .passed = restarter_passed,
+                                             .complete = restarter_is_complete};
 
 static bool is_first(struct world *world)
 {
@@ -71,20 +104,14 @@ static bool is_first(struct world *world)
 
 START_TEST(a_copy_that_must_begin_anew_restarts_a_stream_without_changes)
 {
-    static const struct handoff_ops OPS = {.resume = restarter_resume,
-                                           .reached = restarter_reached,
-                                           .goes_on = restarter_goes_on,
-                                           .passed_by = restarter_has_passed,
-                                           .note = restarter_note,
-                                           .passed = restarter_passed,
-                                           .complete = restarter_is_complete};
-    struct restarter restarter = {.handoff.ops = &OPS};
+    struct restarter restarter = {.handoff.ops = &RESTARTER};
     struct world world;
     world_open(&world, &(struct world_config){.batch_changes = 4});
     world.stream.handoff = &restarter.handoff;
     world_append(&world, 0);
     world_stream_to_end(&world);
     ck_assert_int_eq(restarter.resumed, 2);
+    ck_assert_int_eq(restarter.ended, 2);
     ck_assert_uint_eq(counter_get(&world.progress.reconnects), 1);
     world_close(&world);
 }
@@ -240,6 +267,61 @@ START_TEST(whoever_receives_all_stays_in_order)
 }
 END_TEST
 
+/* The C library's, for the stream too: the thread `held_up` loses the processor once, behind its
+ * setting of a timer, until that was seen to fire. */
+static pthread_t held_up;
+static atomic_int hold_ups; /* that are to come */
+
+int timerfd_settime(int fd, int flags, const struct itimerspec *timer, struct itimerspec *old)
+{
+    int result = (int)syscall(SYS_timerfd_settime, fd, flags, timer, old);
+    usec_t until = clock_monotonic() + WORLD_LONG;
+    struct itimerspec left = *timer;
+    struct pollfd unseen = {.fd = fd, .events = POLLIN};
+    if (timer->it_value.tv_nsec == 0 || atomic_load(&hold_ups) == 0 ||
+        !pthread_equal(pthread_self(), held_up))
+        return result;
+    while ((left.it_value.tv_nsec > 0 || poll(&unseen, 1, 0) == 1) && clock_monotonic() < until) {
+        (void)timerfd_gettime(fd, &left);
+        sched_yield();
+    }
+    atomic_store(&hold_ups, 0);
+    return result;
+}
+
+/* Each write has one more come, until the applier, which received that, was held up when it lent
+ * the turn: then the write lasts until somebody else has it. */
+static bool writes_until_held_up(struct world *world, enum memory_sink_call call,
+                                 const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    if (call != MEMORY_SINK_APPLY)
+        return true;
+    if (atomic_load(&hold_ups) > 0) {
+        world_append(world, 1);
+        world->stream.until = world->end;
+        return true;
+    }
+    uint64_t before = memory_source_tally(world->source).feedbacks;
+    return memory_source_await_feedback(world->source, before + 2,
+                                        clock_monotonic() + WORLD_LONG) ||
+           err_set(err, ERR_BUG, "nobody has taken the turn back");
+}
+
+START_TEST(a_lent_turn_is_taken_back_however_late_its_lender_is)
+{
+    struct world world;
+    held_up = pthread_self();
+    atomic_store(&hold_ups, 1);
+    world_open(&world, &(struct world_config){.on_sink = writes_until_held_up});
+    world_append(&world, 1);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    ck_assert_int_eq(atomic_load(&hold_ups), 0);
+    world_close(&world);
+}
+END_TEST
+
 /* Ours comes late, for what was before it belongs to others, and nothing follows. */
 START_TEST(behind_a_transaction_that_nothing_follows_is_applied)
 {
@@ -251,6 +333,96 @@ START_TEST(behind_a_transaction_that_nothing_follows_is_applied)
         world_stream_to_end(&world);
     }
     world_expect_all(&world);
+    world_close(&world);
+}
+END_TEST
+
+/* A source whose long waits, with something in the batch, end by a wake-up or far too late. */
+struct patient {
+    struct source source;
+    struct source *inner;
+    int holds_fd; /* eventfd: it is asked for more while something is in the batch */
+    atomic_bool lapsed;
+};
+
+static struct patient *patient_of(struct source *source)
+{
+    return (struct patient *)(void *)source;
+}
+
+static bool patient_start(struct source *source, lsn_t from, struct err *err)
+{
+    struct source *inner = patient_of(source)->inner;
+    return inner->ops->start(inner, from, err);
+}
+
+static enum source_result patient_receive(struct source *source, struct batch *batch,
+                                          int wake_fd, usec_t until, struct err *err)
+{
+    struct patient *patient = patient_of(source);
+    struct source *inner = patient->inner;
+    uint64_t before = batch_size(batch);
+    bool is_long = before > 0 && until - clock_monotonic() > 500 * USEC_PER_MS;
+    if (before > 0)
+        (void)eventfd_write(patient->holds_fd, 1);
+    if (is_long)
+        until = clock_monotonic() + WORLD_LONG;
+    enum source_result result = inner->ops->receive(inner, batch, wake_fd, until, err);
+    source->lag = inner->lag;
+    if (is_long && batch_size(batch) == before && clock_monotonic() >= until)
+        atomic_store(&patient->lapsed, true);
+    return result;
+}
+
+static bool patient_feedback(struct source *source, lsn_t flushed, struct err *err)
+{
+    struct source *inner = patient_of(source)->inner;
+    return inner->ops->feedback(inner, flushed, err);
+}
+
+static void patient_stop(struct source *source)
+{
+    struct source *inner = patient_of(source)->inner;
+    inner->ops->stop(inner);
+}
+
+/* The first write lasts until the second transaction waits for it, for not longer. */
+static bool lasts_until_more_waits(struct world *world, enum memory_sink_call call,
+                                   const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    if (call != MEMORY_SINK_APPLY || !is_first(world))
+        return true;
+    struct pollfd holds = {.fd = patient_of(world->stream.source)->holds_fd, .events = POLLIN};
+    eventfd_t seen;
+    (void)eventfd_read(holds.fd, &seen); /* of the first itself */
+    memory_source_show(world->source, UINT64_MAX);
+    return poll(&holds, 1, (int)(WORLD_LONG / USEC_PER_MS)) == 1 ||
+           err_set(err, ERR_BUG, "the source was not asked for more");
+}
+
+START_TEST(behind_the_last_batch_goes_when_the_applier_turns_idle)
+{
+    static const struct source_ops OPS = {.start = patient_start,
+                                          .receive = patient_receive,
+                                          .feedback = patient_feedback,
+                                          .stop = patient_stop};
+    struct world world;
+    world_open(&world, &(struct world_config){.on_sink = lasts_until_more_waits});
+    struct patient patient = {.source.ops = &OPS,
+                              .inner = world.stream.source,
+                              .holds_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    world.stream.source = &patient.source;
+    world_append(&world, 1);
+    world_append(&world, 1);
+    memory_source_show(world.source, 1);
+    memory_source_set_lag(world.source, 10 * USEC_PER_SEC);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    ck_assert_uint_eq(memory_sink_tally(world.sink).applies, 2);
+    ck_assert(!patient.lapsed);
+    world.stream.source = patient.inner;
+    close(patient.holds_fd);
     world_close(&world);
 }
 END_TEST
@@ -282,6 +454,49 @@ START_TEST(half_a_transaction_is_not_handed_over)
     memory_source_show(world.source, 2);
     world_stream_to_end(&world);
     world_expect_all(&world);
+    world_close(&world);
+}
+END_TEST
+
+/* The second transaction comes when the first could be handed over. */
+static bool second_comes(struct world *world, enum memory_source_call call, lsn_t lsn,
+                         struct err *err)
+{
+    struct restarter *restarter = (struct restarter *)(void *)world->stream.handoff;
+    (void)lsn, (void)err;
+    if (call == MEMORY_SOURCE_RECEIVE && atomic_load(&restarter->asked) > 0)
+        memory_source_show(world->source, UINT64_MAX);
+    return true;
+}
+
+START_TEST(what_a_chunk_waits_for_is_handed_over_in_one)
+{
+    struct restarter restarter = {.handoff.ops = &RESTARTER, .resumed = 1};
+    struct world world;
+    world_open(&world, &(struct world_config){.on_source = second_comes});
+    world.stream.handoff = &restarter.handoff;
+    world_append(&world, 1);
+    world_append(&world, 1);
+    memory_source_show(world.source, 1);
+    atomic_store(&restarter.gathers_to, world.end);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    ck_assert_uint_eq(memory_sink_tally(world.sink).applies, 1);
+    world_close(&world);
+}
+END_TEST
+
+START_TEST(what_a_chunk_waits_for_is_not_waited_for_long)
+{
+    struct restarter restarter = {.handoff.ops = &RESTARTER, .resumed = 1};
+    struct world world;
+    world_open(&world, &(struct world_config){0});
+    world.stream.handoff = &restarter.handoff;
+    world_append(&world, 1);
+    atomic_store(&restarter.gathers_to, world.end + 1);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    ck_assert_uint_gt(atomic_load(&restarter.asked), 1);
     world_close(&world);
 }
 END_TEST
@@ -380,6 +595,49 @@ START_TEST(feedback_goes_on_while_the_target_blocks)
 }
 END_TEST
 
+/* Of the questions after the first write one lasts until feedback was sent twice. */
+static bool answers_late(struct world *world, enum memory_sink_call call, int question,
+                         struct err *err)
+{
+    if (memory_sink_tally(world->sink).commits == 0 || call != MEMORY_SINK_FLUSHED ||
+        atomic_fetch_add(&world->counted, 1) != question)
+        return true;
+    uint64_t before = memory_source_tally(world->source).feedbacks;
+    bool fed_back = memory_source_await_feedback(world->source, before + 2,
+                                                 clock_monotonic() + WORLD_LONG);
+    memory_sink_flush(world->sink);
+    return fed_back || err_set(err, ERR_BUG, "no feedback while the target does not answer");
+}
+
+static bool answers_late_at_once(struct world *world, enum memory_sink_call call,
+                                 const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    return answers_late(world, call, 0, err);
+}
+
+static bool answers_late_when_asked_again(struct world *world, enum memory_sink_call call,
+                                          const struct batch *batch, struct err *err)
+{
+    (void)batch;
+    return answers_late(world, call, 2, err);
+}
+
+START_TEST(feedback_goes_on_while_the_target_does_not_say_what_is_durable)
+{
+    static bool (*const HOOKS[])(struct world *, enum memory_sink_call, const struct batch *,
+                                 struct err *) = {answers_late_at_once,
+                                                  answers_late_when_asked_again};
+    for (size_t i = 0; i < UNIT_COUNT(HOOKS); i++) {
+        struct world world;
+        world_open(&world, &(struct world_config){.flush_by_hand = true, .on_sink = HOOKS[i]});
+        world_append(&world, 1);
+        world_stream_to_end(&world);
+        world_close(&world);
+    }
+}
+END_TEST
+
 static bool blocks_and_looks_at_the_source(struct world *world, enum memory_sink_call call,
                                            const struct batch *batch, struct err *err)
 {
@@ -403,6 +661,52 @@ START_TEST(feedback_goes_on_while_the_queue_is_full_and_no_more_is_read)
     world_stream_to_end(&world);
     world_expect_all(&world);
     world_close(&world);
+}
+END_TEST
+
+/* ---- memory ---- */
+
+#define LARGE_VALUE (1U << 20)
+#define LARGE_COUNT 20
+
+/* The first write lasts until all was received. At the last, what was allocated since the start is
+ * the batch that it writes, one kept for the next, and perhaps the one that the receiver took
+ * before that. */
+static bool measures_at_the_last(struct world *world, enum memory_sink_call call,
+                                 const struct batch *batch, struct err *err)
+{
+    if (call != MEMORY_SINK_APPLY)
+        return true;
+    if (is_first(world) && !memory_source_await_given(world->source, world->end,
+                                                      clock_monotonic() + WORLD_LONG))
+        return err_set(err, ERR_BUG, "not all was received");
+    struct mallinfo2 memory = mallinfo2();
+    size_t held = memory.uordblks + memory.hblkhd - world->memory;
+    return batch->end_lsn != world->end || held < (size_t)7 * LARGE_VALUE / 2 ||
+           err_set(err, ERR_BUG, "%zu bytes are held behind a backlog", held);
+}
+
+START_TEST(behind_a_backlog_few_empty_batches_are_kept)
+{
+    struct world world;
+    char *text = mem_zero(1, LARGE_VALUE);
+    world_open(&world, &(struct world_config){.batch_changes = 1,
+                                              .queue_bytes = 2 * LARGE_COUNT * LARGE_VALUE,
+                                              .on_sink = measures_at_the_last});
+    struct value value = {.kind = VALUE_TEXT, .data = text, .size = LARGE_VALUE};
+    for (int i = 0; i < LARGE_COUNT; i++)
+        world_append_changes(&world,
+                             &(struct change){.kind = CHANGE_INSERT,
+                                              .relation = world.relations[0],
+                                              .new = {&value, 1},
+                                              .lsn = world.end + 1},
+                             1);
+    struct mallinfo2 memory = mallinfo2();
+    world.memory = memory.uordblks + memory.hblkhd;
+    world_stream_to_end(&world);
+    ck_assert_uint_eq(memory_sink_tally(world.sink).applies, LARGE_COUNT);
+    world_close(&world);
+    free(text);
 }
 END_TEST
 
@@ -790,13 +1094,19 @@ int main(void)
         what_comes_while_the_target_is_busy_becomes_one_batch,
         behind_what_comes_bit_by_bit_becomes_large_batches,
         whoever_receives_all_stays_in_order,
+        a_lent_turn_is_taken_back_however_late_its_lender_is,
         behind_a_transaction_that_nothing_follows_is_applied,
+        behind_the_last_batch_goes_when_the_applier_turns_idle,
         half_a_transaction_is_not_handed_over,
+        what_a_chunk_waits_for_is_handed_over_in_one,
+        what_a_chunk_waits_for_is_not_waited_for_long,
         the_end_is_waited_for_until_it_is_durable,
         the_source_is_told_no_more_than_the_sink_says,
         feedback_is_sent_ten_times_a_second_at_most,
         feedback_goes_on_while_the_target_blocks,
+        feedback_goes_on_while_the_target_does_not_say_what_is_durable,
         feedback_goes_on_while_the_queue_is_full_and_no_more_is_read,
+        behind_a_backlog_few_empty_batches_are_kept,
         a_passing_failure_of_the_target_does_not_reach_the_source,
         a_copy_that_must_begin_anew_restarts_a_stream_without_changes,
         data_that_is_refused_ends_the_stream_behind_what_was_right,
