@@ -4,25 +4,13 @@
 #include "base/mem.h"
 #include "postgres/copy_in.h"
 #include "postgres/fold.h"
+#include "postgres/groups.h"
 #include "postgres/stage.h"
 #include "postgres/strategy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PATTERNS_MOST 8 /* sets of known columns of a table's updates that get a group each */
-
-/* What is to be done with the rows of a group, in the order in which it is done. */
-enum operation {
-    DELETE_ROWS, /* they are there */
-    DELETE_NONE, /* they are not, unless somebody else has written them */
-    DELETE_ANY,  /* they may be there */
-    UPDATE_ROWS, /* they are there */
-    UPSERT_ANY,  /* they may be there */
-    INSERT_ROWS, /* they are not there */
-    OPERATIONS
-};
 
 static const struct operation_traits {
     enum statement_kind single;
@@ -36,25 +24,6 @@ static const struct operation_traits {
     [UPDATE_ROWS] = {STATEMENT_PATCH, STAGE_UPDATE, Q_NET, false},
     [UPSERT_ANY] = {STATEMENT_UPSERT, STAGE_UPSERT, Q_NET, true},
     [INSERT_ROWS] = {STATEMENT_UPSERT, STAGE_UPSERT, Q_NET, false},
-};
-
-enum carrier { BY_ROW, BY_STAGE, BY_COPY };
-
-struct item {
-    uint64_t prefix; /* of the key's first column, to sort by */
-    uint32_t net;
-};
-
-struct group {
-    const struct relation *relation;
-    enum operation operation;
-    const bool *known; /* of UPDATE_ROWS: the columns of all; NULL: each row has its own */
-    enum carrier carrier;
-    struct stage *stage;
-    struct item *items;
-    uint32_t count;
-    uint32_t capacity;
-    uint32_t next; /* of the same table: index + 1 */
 };
 
 /* A staged statement that waits for its answer. */
@@ -73,7 +42,6 @@ struct table {
     uint64_t seen;            /* the last batch with changes of it */
     bool set_open, copy_open; /* in that batch */
     bool set_used, copy_used;
-    uint32_t first_group; /* of the stretch: index + 1 */
 };
 
 struct setwise {
@@ -85,17 +53,14 @@ struct setwise {
     struct stages stages;
     bool may_stage;
     bool *all;          /* true for every column */
-    bool *mask;         /* of one row */
     struct value *room; /* a row on its way into a stage */
     struct copy_in copy;
     struct buf sql;
 
     /* of the stretch */
     struct fold fold;
-    struct group *groups;
-    uint32_t group_count;
-    uint32_t group_capacity; /* beyond group_count they keep their items' memory */
-    uint32_t *later;         /* changes of tables that keep source order */
+    struct groups groups;
+    uint32_t *later; /* changes of tables that keep source order */
     uint32_t later_count;
     uint32_t later_capacity;
 
@@ -112,140 +77,7 @@ struct setwise {
     uint64_t folded, merged, rows_copied, rows_staged, rows_single;
 };
 
-/* ---- groups ---- */
-
-static struct group *add_group(struct setwise *w, struct table *table,
-                               const struct relation *relation, enum operation operation)
-{
-    if (w->group_count == w->group_capacity) {
-        uint32_t capacity = w->group_capacity + 16;
-        w->groups = mem_grow(w->groups, capacity, sizeof *w->groups);
-        memset(w->groups + w->group_capacity, 0, 16 * sizeof *w->groups);
-        w->group_capacity = capacity;
-    }
-    struct group *group = &w->groups[w->group_count++];
-    *group = (struct group){.relation = relation,
-                            .operation = operation,
-                            .items = group->items,
-                            .capacity = group->capacity,
-                            .next = table->first_group};
-    table->first_group = w->group_count;
-    return group;
-}
-
-static struct group *find_group(struct setwise *w, const struct relation *relation,
-                                enum operation operation)
-{
-    struct table *table = &w->tables[relation->table];
-    for (uint32_t i = table->first_group; i != 0; i = w->groups[i - 1].next)
-        if (w->groups[i - 1].operation == operation)
-            return &w->groups[i - 1];
-    return add_group(w, table, relation, operation);
-}
-
-static void fill_mask(struct setwise *w, const struct relation *relation,
-                      const struct value *row)
-{
-    for (uint16_t i = 0; i < relation->column_count; i++)
-        w->mask[i] = value_is_known(&row[i]);
-}
-
-/* The group of updates that know the columns of the mask; of rare patterns, that of all others.
- */
-static struct group *find_pattern(struct setwise *w, const struct relation *relation)
-{
-    struct table *table = &w->tables[relation->table];
-    size_t size = relation->column_count * sizeof *w->mask;
-    struct group *others = NULL;
-    uint32_t patterns = 0;
-    for (uint32_t i = table->first_group; i != 0; i = w->groups[i - 1].next) {
-        struct group *group = &w->groups[i - 1];
-        if (group->operation != UPDATE_ROWS)
-            continue;
-        if (group->known == NULL)
-            others = group;
-        else if (memcmp(group->known, w->mask, size) == 0)
-            return group;
-        else
-            patterns++;
-    }
-    if (patterns >= PATTERNS_MOST)
-        return others != NULL ? others : add_group(w, table, relation, UPDATE_ROWS);
-    struct group *group = add_group(w, table, relation, UPDATE_ROWS);
-    group->known = arena_copy(&w->fold.arena, w->mask, size);
-    return group;
-}
-
-static uint64_t prefix_of(const struct net *net)
-{
-    uint64_t prefix = 0;
-    for (uint16_t i = 0; net->key != NULL && i < net->relation->column_count; i++) {
-        if (!net->relation->columns[i].key)
-            continue;
-        const struct value *value = &net->key[i];
-        for (uint32_t at = 0; at < sizeof prefix; at++)
-            prefix = prefix << 8 | (at < value->size ? (uint8_t)value->data[at] : 0);
-        break;
-    }
-    return prefix;
-}
-
-static void add_item(struct setwise *w, struct group *group, uint32_t index)
-{
-    if (group->count == group->capacity) {
-        group->capacity = group->capacity == 0 ? 64 : 2 * group->capacity;
-        group->items = mem_grow(group->items, group->capacity, sizeof *group->items);
-    }
-    group->items[group->count++] =
-        (struct item){.prefix = prefix_of(&w->fold.nets[index]), .net = index};
-}
-
-static enum operation deletion_of(const struct net *net)
-{
-    static const enum operation BY_WAS[] = {
-        [WAS_PRESENT] = DELETE_ROWS, [WAS_ABSENT] = DELETE_NONE, [WAS_ANY] = DELETE_ANY};
-    return BY_WAS[net->was];
-}
-
-static void sort_net(struct setwise *w, uint32_t index)
-{
-    const struct net *net = &w->fold.nets[index];
-    bool anew = net->anew && net->was != WAS_ABSENT;
-    if (net->row == NULL || anew)
-        add_item(w, find_group(w, net->relation, deletion_of(net)), index);
-    if (net->row == NULL)
-        return;
-    if (anew || net->was == WAS_ABSENT) {
-        add_item(w, find_group(w, net->relation, INSERT_ROWS), index);
-    } else if (net->was == WAS_ANY) {
-        add_item(w, find_group(w, net->relation, UPSERT_ANY), index);
-    } else {
-        fill_mask(w, net->relation, net->row);
-        add_item(w, find_pattern(w, net->relation), index);
-    }
-}
-
-/* Rows of a stage go in the order of their keys: the target's pages are then met one after the
- * other. */
-static int compare_items(const void *a, const void *b, void *context)
-{
-    const struct item *one = a, *other = b;
-    const struct net *nets = context;
-    if (one->prefix != other->prefix)
-        return one->prefix < other->prefix ? -1 : 1;
-    const struct net *left = &nets[one->net], *right = &nets[other->net];
-    for (uint16_t i = 0; i < left->relation->column_count; i++) {
-        if (!left->relation->columns[i].key)
-            continue;
-        const struct value *x = &left->key[i], *y = &right->key[i];
-        int order = memcmp(x->data, y->data, x->size < y->size ? x->size : y->size);
-        if (order == 0 && x->size != y->size)
-            order = x->size < y->size ? -1 : 1;
-        if (order != 0)
-            return order;
-    }
-    return 0;
-}
+/* ---- carriers ---- */
 
 static const struct catalog_table *catalog_of(const struct setwise *w,
                                               const struct group *group)
@@ -290,24 +122,21 @@ static void find_stage(struct setwise *w, struct group *group)
 
 static void make_groups(struct setwise *w)
 {
-    for (uint32_t i = 0; i < w->fold.count; i++)
-        sort_net(w, i);
-    for (uint32_t i = 0; i < w->group_count; i++) {
-        struct group *group = &w->groups[i];
+    groups_make(&w->groups, &w->fold);
+    for (uint32_t i = 0; i < w->groups.count; i++) {
+        struct group *group = &w->groups.items[i];
         group->carrier = carrier_of(w, group);
         if (group->carrier == BY_STAGE)
             find_stage(w, group);
         if (group->carrier != BY_STAGE)
             continue;
-        qsort_r(group->items, group->count, sizeof *group->items, compare_items, w->fold.nets);
+        group_sort(group, &w->fold);
     }
 }
 
 static void forget_stretch(struct setwise *w)
 {
-    for (uint32_t i = 0; i < w->group_count; i++)
-        w->tables[w->groups[i].relation->table].first_group = 0;
-    w->group_count = 0;
+    groups_clear(&w->groups);
     w->later_count = 0;
     fold_clear(&w->fold);
 }
@@ -407,11 +236,11 @@ static bool ready_stage(struct setwise *w, const struct group *group, struct err
 
 static bool fill_stages(struct setwise *w, struct err *err)
 {
-    for (uint32_t i = 0; i < w->group_count; i++)
-        if (w->groups[i].carrier == BY_STAGE && !ready_stage(w, &w->groups[i], err))
+    for (uint32_t i = 0; i < w->groups.count; i++)
+        if (w->groups.items[i].carrier == BY_STAGE && !ready_stage(w, &w->groups.items[i], err))
             return false;
-    for (uint32_t i = 0; i < w->group_count; i++) {
-        const struct group *group = &w->groups[i];
+    for (uint32_t i = 0; i < w->groups.count; i++) {
+        const struct group *group = &w->groups.items[i];
         if (group->carrier != BY_STAGE)
             continue;
         group->stage->used = true;
@@ -426,8 +255,8 @@ static bool fill_stages(struct setwise *w, struct err *err)
 
 static bool copy_straight(struct setwise *w, struct err *err)
 {
-    for (uint32_t i = 0; i < w->group_count; i++) {
-        const struct group *group = &w->groups[i];
+    for (uint32_t i = 0; i < w->groups.count; i++) {
+        const struct group *group = &w->groups.items[i];
         if (group->carrier != BY_COPY)
             continue;
         w->tables[group->relation->table].copy_used = true;
@@ -490,10 +319,8 @@ static bool send_single(struct setwise *w, const struct group *group, uint32_t i
         .old = {.values = (struct value *)(uintptr_t)net->key, .count = count},
         .new = {.values = (struct value *)(uintptr_t)net->row, .count = count},
     };
-    if (known == NULL) {
-        fill_mask(w, group->relation, net->row);
-        known = w->mask;
-    }
+    if (known == NULL)
+        known = groups_mask(&w->groups, group->relation, net->row);
     return still_well(w, err) &&
            sender_row(w->sender, &change, kind, known, traits->question, net->change, err);
 }
@@ -517,8 +344,8 @@ static bool send_group(struct setwise *w, const struct group *group, struct err 
 
 static bool has_carrier(const struct setwise *w, enum carrier carrier)
 {
-    for (uint32_t i = 0; i < w->group_count; i++)
-        if (w->groups[i].carrier == carrier)
+    for (uint32_t i = 0; i < w->groups.count; i++)
+        if (w->groups.items[i].carrier == carrier)
             return true;
     return false;
 }
@@ -532,8 +359,9 @@ static bool send_statements(struct setwise *w, struct err *err)
         return false;
     w->expects = true;
     for (enum operation operation = 0; operation < OPERATIONS; operation++)
-        for (uint32_t i = 0; i < w->group_count; i++)
-            if (w->groups[i].operation == operation && !send_group(w, &w->groups[i], err))
+        for (uint32_t i = 0; i < w->groups.count; i++)
+            if (w->groups.items[i].operation == operation &&
+                !send_group(w, &w->groups.items[i], err))
                 return false;
     return !merges || steer_planner(w, false, err);
 }
@@ -851,7 +679,7 @@ struct setwise *setwise_create(const struct pg_sink_config *config, struct sessi
     w->tables = mem_zero(config->table_count + 1, sizeof *w->tables);
     w->all = mem_zero(most, sizeof *w->all);
     memset(w->all, true, most * sizeof *w->all);
-    w->mask = mem_zero(most, sizeof *w->mask);
+    groups_init(&w->groups, config->table_count, most);
     w->room = mem_zero(most, sizeof *w->room);
     w->copy = (struct copy_in){.session = session, .silence = silence, .context = context};
     fold_init(&w->fold);
@@ -868,16 +696,13 @@ void setwise_destroy(struct setwise *w)
     fold_free(&w->fold);
     copy_in_free(&w->copy);
     buf_free(&w->sql);
-    for (uint32_t i = 0; i < w->group_capacity; i++)
-        free(w->groups[i].items);
-    free(w->groups);
+    groups_free(&w->groups);
     free(w->later);
     free(w->merges);
     for (size_t i = 0; i < w->config->table_count; i++)
         free((void *)w->tables[i].fold.codecs);
     free(w->tables);
     free(w->all);
-    free(w->mask);
     free(w->room);
     free(w);
 }
