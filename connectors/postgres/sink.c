@@ -383,7 +383,8 @@ static bool describe_failure(struct pg_sink *s, struct err *err)
         [CHANGE_TRUNCATE] = "truncate",
     };
     uint32_t index = tag_index(s->pipeline.failed_tag);
-    if (!s->pipeline.failed || tag_question(s->pipeline.failed_tag) == Q_MERGE || index >= s->batch->change_count)
+    if (!s->pipeline.failed || tag_question(s->pipeline.failed_tag) == Q_MERGE ||
+        index >= s->batch->change_count)
         return false;
     const struct change *change = &s->batch->changes[index];
     char lsn[LSN_TEXT_SIZE];

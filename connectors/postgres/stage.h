@@ -2,12 +2,12 @@
  * target table. Here is their SQL, and what is known of those that a session has.
  *
  * A stage is made once for a session, a target table, an operation, the columns that it
- * brings and the user who keeps his rows apart, with the target's own types and collations. A commit empties it (ON COMMIT DELETE
- * ROWS); a second use in one transaction empties it first.
+ * brings and the user who keeps his rows apart, with the target's own types and collations. A
+ * commit empties it (ON COMMIT DELETE ROWS); a second use in one transaction empties it first.
  *
- * Each commit looks at all of them, so their number has a bound. And the server can freeze them for
- * nobody but us: old ones would hold back what is known to be committed (datfrozenxid) until the
- * target refuses writes, so now and then they are all to be made anew. */
+ * Each commit looks at all of them, so their number has a bound. And the server can freeze them
+ * for nobody but us: old ones would hold back what is known to be committed (datfrozenxid)
+ * until the target refuses writes, so now and then they are all to be made anew. */
 #ifndef POSTGRES_STAGE_H
 #define POSTGRES_STAGE_H
 

@@ -19,10 +19,11 @@ enum statement_kind {
     STATEMENT_UPSERT,  /* insert, or overwrite what has the key */
     STATEMENT_REPLACE, /* update by key; a missing row is inserted in full */
     STATEMENT_PATCH,   /* update by key of the known columns only */
-    STATEMENT_MOVE,    /* key change: what the change does not bring goes along from the old row; a
-                        * missing row is inserted if all is known */
-    STATEMENT_REKEY,   /* key change in place, of a row that others refer to; a missing row is inserted
-                        * if all is known. An identity that is GENERATED ALWAYS stays as it is */
+    STATEMENT_MOVE, /* key change: what the change does not bring goes along from the old row; a
+                     * missing row is inserted if all is known */
+    STATEMENT_REKEY, /* key change in place, of a row that others refer to; a missing row is
+                      * inserted if all is known. An identity that is GENERATED ALWAYS stays as
+                      * it is */
     STATEMENT_DELETE,
     /* by whole row */
     STATEMENT_INSERT,

@@ -568,8 +568,8 @@ static bool say_lost(const struct pg_table_writer *w, const struct chunk_record 
                      struct err *err)
 {
     err_set(err, w->config.alone ? ERR_CONFIG : ERR_RETRY,
-            "target: it lacks what was copied or applied before chunk %u of lane %u", record->number,
-            record->lane);
+            "target: it lacks what was copied or applied before chunk %u of lane %u",
+            record->number, record->lane);
     return w->config.alone &&
            err_remedy(err, "it has come back without that, as after a failover: run again, and "
                            "what it lacks is copied again");

@@ -1,13 +1,13 @@
-/* Copies the tables that are not copied yet, chunk by chunk, by several workers, also inside one
- * table, beside the stream or before it.
+/* Copies the tables that are not copied yet, chunk by chunk, by several workers, also inside
+ * one table, beside the stream or before it.
  *
- * A worker claims a lane of the first table in the caller's order that has work left, and copies
- * its chunks one after the other, each in a read-only transaction of its own at the source and a
- * transaction at the target that also keeps the chunk's record. So a kill loses at most the
- * chunks in flight, and no transaction at the source is older than one chunk. The size of chunks
- * follows the time they take, but where only the source knows the order of keys: those chunks are
- * bounded when the table is planned, by what is usual. Limits slow the reading between rows (throttle.h); pressure and a
- * pause hold back the begin of new chunks (brake.h).
+ * A worker claims a lane of the first table in the caller's order that has work left, and
+ * copies its chunks one after the other, each in a read-only transaction of its own at the
+ * source and a transaction at the target that also keeps the chunk's record. So a kill loses at
+ * most the chunks in flight, and no transaction at the source is older than one chunk. The size
+ * of chunks follows the time they take, but where only the source knows the order of keys:
+ * those chunks are bounded when the table is planned, by what is usual. Limits slow the reading
+ * between rows (throttle.h); pressure and a pause hold back the begin of new chunks (brake.h).
  *
  * Passing failures are retried with pauses. A duplicate key in a chunk that went straight into
  * its table makes it go by a stage and an upsert (the application writes both sides); one in a
@@ -15,8 +15,9 @@
  * chunk's snapshot, and the chunk is read again. What repeats makes the table's copy begin anew
  * as one chunk (handoff.h). Other failures end the whole copy.
  *
- * Where the target enforces foreign keys a chunk waits for its parents' copies, and for the stream
- * to come to its snapshot (handoff.h); a row that is refused all the same has no parent. */
+ * Where the target enforces foreign keys a chunk waits for its parents' copies, and for the
+ * stream to come to its snapshot (handoff.h); a row that is refused all the same has no parent.
+ */
 #ifndef BACKFILL_COPIER_H
 #define BACKFILL_COPIER_H
 

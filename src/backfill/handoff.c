@@ -67,8 +67,8 @@ static bool gathers(struct handoff *handoff, lsn_t upto)
     if (h->config.parents == NULL || atomic_load(&h->complete))
         return false;
     pthread_mutex_lock(&h->lock);
-    bool more = h->at_door[DOOR_OPENING] > 0 ||
-                (h->at_door[DOOR_AWAITING] > 0 && upto < h->awaited);
+    bool more =
+        h->at_door[DOOR_OPENING] > 0 || (h->at_door[DOOR_AWAITING] > 0 && upto < h->awaited);
     pthread_mutex_unlock(&h->lock);
     return more;
 }
@@ -162,15 +162,16 @@ bool handoff_create(const struct handoff_config *config, struct table_handoff **
         h->tables[i].read_to = config->started_at;
         h->tables[i].waits = config->waits != NULL && config->waits[i];
         h->tables[i].parents = config->parents == NULL ? NULL : &config->parents[i];
-        ok = handoff_load_table(&h->tables[i], &config->keys[i], &config->copies[i], config->applied,
-                        err) ||
+        ok = handoff_load_table(&h->tables[i], &config->keys[i], &config->copies[i],
+                                config->applied, err) ||
              err_wrap(err, "what is kept of table %zu's copy", i);
     }
     if (!ok) {
         handoff_destroy(h);
         return false;
     }
-    stream_passed(&h->handoff, LSN_NONE, LSN_NONE); /* complete at once when no copy was needed */
+    stream_passed(&h->handoff, LSN_NONE,
+                  LSN_NONE); /* complete at once when no copy was needed */
     *handoff = h;
     return true;
 }

@@ -163,8 +163,9 @@ enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table
                                    const char *snapshot, struct err *err);
 /* Waits until the stream has applied all that the chunk's snapshot sees, that is all up to lsn,
  * and no later than `until`. THERE: *stands_on is the position that the target then had (of the
- * chunk's record); a target that has crashed since may be behind it. STUCK: it cannot come there, or the table is not to be copied now:
- * the caller lets go of the chunk (handoff_failed()). */
+ * chunk's record); a target that has crashed since may be behind it. STUCK: it cannot come
+ * there, or the table is not to be copied now: the caller lets go of the chunk
+ * (handoff_failed()). */
 enum stream_verdict { STREAM_THERE, STREAM_BEHIND, STREAM_STUCK, STREAM_FAILED };
 enum stream_verdict handoff_await(struct table_handoff *handoff, uint32_t table, uint32_t lane,
                                   lsn_t lsn, usec_t until, lsn_t *stands_on,

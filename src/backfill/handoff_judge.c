@@ -9,8 +9,8 @@ bool handoff_passed_by(const struct handoff *handoff, uint32_t table)
     return table >= h->count || atomic_load(&h->tables[table].passed);
 }
 
-static bool not_identified(const struct relation *relation, const struct copy_key_column *column,
-                           struct err *err)
+static bool not_identified(const struct relation *relation,
+                           const struct copy_key_column *column, struct err *err)
 {
     return err_set(err, ERR_DATA,
                    "%s.%s is being copied by its key, and a change came that %s does "
@@ -32,8 +32,8 @@ static bool encode_image(struct table_handoff *h, const struct copied_table *t,
     return true;
 }
 
-/* The values of the key's columns that bounds are of. How many there are before one that the image
- * lacks. */
+/* The values of the key's columns that bounds are of. How many there are before one that the
+ * image lacks. */
 static uint16_t take_key(const struct copied_table *t, const struct relation *relation,
                          const struct row *image, struct value values[KEY_PLACES_COLUMNS],
                          uint16_t columns)
@@ -50,7 +50,7 @@ static uint16_t take_key(const struct copied_table *t, const struct relation *re
 }
 
 void handoff_foresee(struct handoff *handoff, uint32_t table, const struct relation *relation,
-                    const struct row *image)
+                     const struct row *image)
 {
     struct table_handoff *h = self(handoff);
     struct copied_table *t = &h->tables[table];
@@ -118,9 +118,10 @@ static enum stand stand_of(struct copied_table *t, const struct buf *key, xid_t 
     return STAND_UNDECIDED;
 }
 
-/* True if no transaction that the chunk's snapshot sees is to come: S may be of a time just before
- * a commit that is already in the WAL. False also when that is not known. */
-static bool sees_none_of(const struct snapshot *snapshot, const struct batch *coming, lsn_t upto)
+/* True if no transaction that the chunk's snapshot sees is to come: S may be of a time just
+ * before a commit that is already in the WAL. False also when that is not known. */
+static bool sees_none_of(const struct snapshot *snapshot, const struct batch *coming,
+                         lsn_t upto)
 {
     for (uint32_t i = 0; i < coming->transaction_count; i++)
         if (snapshot_sees_xid(snapshot, coming->transactions[i].xid))
@@ -128,8 +129,8 @@ static bool sees_none_of(const struct snapshot *snapshot, const struct batch *co
     return !coming->begins_open && coming->end_lsn >= upto;
 }
 
-/* Lock held. A change of this transaction is to wait for the lane's chunk. If that waits for the
- * stream, one of them goes first. True: what is before the transaction. */
+/* Lock held. A change of this transaction is to wait for the lane's chunk. If that waits for
+ * the stream, one of them goes first. True: what is before the transaction. */
 static bool is_for_later(struct table_handoff *h, struct lane *lane, xid_t xid)
 {
     if (lane->awaits == LSN_NONE || h->reached >= lane->awaits || h->coming == NULL)
@@ -199,8 +200,8 @@ static bool find_key(struct table_handoff *h, uint32_t table, const struct relat
 }
 
 bool handoff_judge(struct handoff *handoff, uint32_t table, xid_t xid,
-                  const struct relation *relation, const struct row *image,
-                  enum handoff_verdict *verdict, struct err *err)
+                   const struct relation *relation, const struct row *image,
+                   enum handoff_verdict *verdict, struct err *err)
 {
     struct table_handoff *h = self(handoff);
     if (handoff_passed_by(handoff, table)) {
@@ -213,8 +214,8 @@ bool handoff_judge(struct handoff *handoff, uint32_t table, xid_t xid,
         pthread_mutex_unlock(&h->lock);
         return true;
     }
-    bool ok = find_key(h, table, relation, image, err) &&
-              judge_locked(h, table, xid, verdict, err);
+    bool ok =
+        find_key(h, table, relation, image, err) && judge_locked(h, table, xid, verdict, err);
     pthread_mutex_unlock(&h->lock);
     return ok;
 }
@@ -289,7 +290,7 @@ static bool truncate_locked(struct table_handoff *h, uint32_t table, xid_t xid,
 }
 
 bool handoff_judge_truncate(struct handoff *handoff, uint32_t table, xid_t xid,
-                           enum handoff_verdict *verdict, struct err *err)
+                            enum handoff_verdict *verdict, struct err *err)
 {
     struct table_handoff *h = self(handoff);
     *verdict = HANDOFF_APPLY;
@@ -301,8 +302,8 @@ bool handoff_judge_truncate(struct handoff *handoff, uint32_t table, xid_t xid,
     return ok;
 }
 
-/* A row that is gone by the time it is read was moved or deleted by a change that follows; until
- * the stream has passed that, rows that move are written whole. */
+/* A row that is gone by the time it is read was moved or deleted by a change that follows;
+ * until the stream has passed that, rows that move are written whole. */
 void handoff_read_again(struct handoff *handoff, uint32_t table, lsn_t seen)
 {
     struct table_handoff *h = self(handoff);

@@ -35,8 +35,8 @@ static bool has_children(const struct table_handoff *h, uint32_t table)
     return false;
 }
 
-/* Lock held. Chunks of one time cannot clash, and rows that the application wrote must not go, nor
- * those that others refer to. */
+/* Lock held. Chunks of one time cannot clash, and rows that the application wrote must not go,
+ * nor those that others refer to. */
 static bool want_whole(struct table_handoff *h, uint32_t table)
 {
     struct copied_table *t = &h->tables[table];
@@ -105,8 +105,9 @@ static bool check_key(struct copied_table *t, const struct table_copy *copy, lsn
     if (!same && !atomic_load(&t->passed)) {
         err_set(err, ERR_CONFIG, "the copy was begun by the key (%s), and the key is (%s) now",
                 copy->plan.key, key);
-        err_remedy(err, "restore the replica identity (or the library of its collation), or copy "
-                        "the table again: run --redo");
+        err_remedy(err,
+                   "restore the replica identity (or the library of its collation), or copy "
+                   "the table again: run --redo");
     }
     free(key);
     return same || atomic_load(&t->passed);
@@ -114,7 +115,7 @@ static bool check_key(struct copied_table *t, const struct table_copy *copy, lsn
 
 /* Takes what is known of the table's copy. */
 bool handoff_load_table(struct copied_table *t, const struct copy_key *key,
-                       struct table_copy *copy, lsn_t applied, struct err *err)
+                        struct table_copy *copy, lsn_t applied, struct err *err)
 {
     t->key = key;
     t->finished = !copy->needed;
@@ -198,8 +199,8 @@ static bool compare_kept(struct table_handoff *h, bool *lost, struct err *err)
         known[i] = known_copy(h->tables[i].begun, h->tables[i].finished, &h->tables[i].lanes);
     struct table_copy *kept = load_kept(h, err);
     for (size_t i = 0; kept != NULL && i < h->count; i++)
-        *lost = *lost || (!atomic_load(&h->tables[i].passed) &&
-                          known_is_lost(&known[i], &kept[i]));
+        *lost =
+            *lost || (!atomic_load(&h->tables[i].passed) && known_is_lost(&known[i], &kept[i]));
     for (size_t i = 0; i < h->count; i++)
         known_free(&known[i]);
     free(known);
@@ -219,8 +220,9 @@ bool handoff_still_kept(struct handoff *handoff, struct err *err)
     pthread_mutex_lock(&h->lock);
     bool ok = compare_kept(h, &lost, err);
     pthread_mutex_unlock(&h->lock);
-    return ok && (!lost || err_set(err, ERR_RETRY, "the target is back without chunks that it "
-                                                   "had committed"));
+    return ok && (!lost || err_set(err, ERR_RETRY,
+                                   "the target is back without chunks that it "
+                                   "had committed"));
 }
 
 /* Lock held. */

@@ -24,10 +24,11 @@ struct copied_table {
     const struct copy_key *key;
     const struct copy_parents *parents; /* NULL: none */
     struct lanes lanes;
-    struct snapshot covers; /* what every chunk's snapshot must cover besides the slot's start */
-    bool waits;         /* for another run */
-    bool finished;      /* no copy is needed, or all of it is there and that is kept */
-    bool planning;      /* a worker is at it */
+    struct snapshot
+        covers;    /* what every chunk's snapshot must cover besides the slot's start */
+    bool waits;    /* for another run */
+    bool finished; /* no copy is needed, or all of it is there and that is kept */
+    bool planning; /* a worker is at it */
     bool finishing;
     bool whole;         /* the next plan is to be one chunk */
     enum anew anew;     /* wanted; done in resume() */
@@ -47,18 +48,18 @@ struct table_handoff {
     struct copied_table *tables;
     atomic_bool complete; /* all tables are passed */
     atomic_bool settled;  /* those that do not wait are */
-    atomic_bool cut; /* a table, since the apply thread foresaw the keys to come */
-    struct buf key;  /* owned by the apply thread: of the image being judged */
+    atomic_bool cut;      /* a table, since the apply thread foresaw the keys to come */
+    struct buf key;       /* owned by the apply thread: of the image being judged */
 
     pthread_mutex_t lock; /* guards lanes, flags and the unseen set */
     pthread_cond_t changed;
     struct unseen unseen;
     uint64_t compares; /* how often what is kept at the target was looked at */
     lsn_t reached;     /* all up to here is applied */
-    lsn_t committed;   /* the target's position then, or before; less than reached if nothing was
-                        * between them */
+    lsn_t committed; /* the target's position then, or before; less than reached if nothing was
+                      * between them */
     uint32_t at_door[DOOR_AWAITING + 1]; /* lanes by door, those of DOOR_AWAY not */
-    lsn_t awaited; /* the greatest position that a chunk has waited for */
+    lsn_t awaited;                       /* the greatest position that a chunk has waited for */
     const struct batch *coming; /* owned by the apply thread: NULL, or what is being judged */
     bool given_up;
     bool reloading; /* the workers keep off every table */
@@ -86,13 +87,13 @@ static inline bool is_asked(const struct copied_table *t)
     return t->lanes.count > 0 && !t->lanes.plan.whole && copy_key_is_asked(t->key);
 }
 
-/* Lock held, and released meanwhile. ERR_STOPPED when the stop came, ERR_RETRY when the copy was
- * given up. */
+/* Lock held, and released meanwhile. ERR_STOPPED when the stop came, ERR_RETRY when the copy
+ * was given up. */
 bool handoff_wait(struct table_handoff *h, struct err *err);
 /* True, ERR_RETRY, when the table's copy must begin anew first. Lock held. */
 bool handoff_anew_pending(const struct copied_table *t, uint32_t table, struct err *err);
-/* What was told of the table's keys is of bounds that are no more. Lock held; the source's session
- * learns it by the next. */
+/* What was told of the table's keys is of bounds that are no more. Lock held; the source's
+ * session learns it by the next. */
 void handoff_forget_places(struct copied_table *t);
 /* The lock is not held: a session may be closed. */
 void handoff_tell_forgotten(struct table_handoff *h);

@@ -229,8 +229,7 @@ static enum stream_verdict await_locked(struct table_handoff *h, const struct co
 }
 
 enum stream_verdict handoff_await(struct table_handoff *handoff, uint32_t table, uint32_t lane,
-                                  lsn_t lsn, usec_t until, lsn_t *stands_on,
-                                  struct err *err)
+                                  lsn_t lsn, usec_t until, lsn_t *stands_on, struct err *err)
 {
     struct copied_table *t = &handoff->tables[table];
     pthread_mutex_lock(&handoff->lock);

@@ -43,7 +43,8 @@ static bool mark(const struct migration *m, const char *option, const char *name
             !is_called(m->targets[i].table, name))
             continue;
         if (found >= 0 && found != source) {
-            err_set(err, ERR_CONFIG, "%s %s: this is the name of more than one table", option, name);
+            err_set(err, ERR_CONFIG, "%s %s: this is the name of more than one table", option,
+                    name);
             return err_remedy(err, "name the source table, as schema.table");
         }
         marked[source] = true;

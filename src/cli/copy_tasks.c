@@ -121,9 +121,10 @@ static enum key_order order_in_key(const struct catalog *catalog,
     return key->count < KEY_PLACES_COLUMNS && can_be_asked(column) ? KEY_ASKED : KEY_NONE;
 }
 
-/* The leading columns of the identity that tell the targets' rows apart, whose order is known or
- * can be asked for, and that an index gives in order, or each chunk would sort all that is to come: a
- * prefix of a key bounds chunks as well as a whole one. Every change in the stream brings them. */
+/* The leading columns of the identity that tell the targets' rows apart, whose order is known
+ * or can be asked for, and that an index gives in order, or each chunk would sort all that is
+ * to come: a prefix of a key bounds chunks as well as a whole one. Every change in the stream
+ * brings them. */
 static void find_key(const struct migration *m, const struct bound_source *source,
                      struct copy_key_column *columns, struct copy_key *key)
 {

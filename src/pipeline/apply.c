@@ -264,11 +264,12 @@ static void foresee_from(const struct stream *stream, const struct batch *batch,
     }
 }
 
-/* The writes of a batch, with its transactions and position. Not made ahead, while the batch before
- * is on its way to the target. Verdict and note would be right: they hang on snapshots and on what
- * was judged so far, not on what is committed. But judging may wait for a chunk in flight, the chunk
- * for a row that the batch before has locked, and that for us, who must read the target's answers to
- * bring it to its commit. And it would gain little: docs/performance.md. */
+/* The writes of a batch, with its transactions and position. Not made ahead, while the batch
+ * before is on its way to the target. Verdict and note would be right: they hang on snapshots
+ * and on what was judged so far, not on what is committed. But judging may wait for a chunk in
+ * flight, the chunk for a row that the batch before has locked, and that for us, who must read
+ * the target's answers to bring it to its commit. And it would gain little:
+ * docs/performance.md. */
 static bool transform_batch(struct applier *applier, const struct batch *batch, struct err *err)
 {
     struct batch *writes = applier->writes;

@@ -4,19 +4,20 @@
  *     ^------------------ feedback: what is durable -----------------'
  *
  * The receive thread never waits for the applier without a deadline: feedback goes out each
- * second whatever the target does, so the walsender does not time out. When a batch is handed over
- * is pipeline/handover.h: at once when we are caught up, large ones when we are behind.
+ * second whatever the target does, so the walsender does not time out. When a batch is handed
+ * over is pipeline/handover.h: at once when we are caught up, large ones when we are behind.
  *
  * Waking another thread costs a transaction that comes alone about as much as the target's own
- * work. So while we are caught up the turn to receive is lent to the apply thread with the batch:
- * back from the target within 10 ms, where it also asked what is durable, it receives the next one
- * itself. Else the receive thread, which a timer wakes, takes the turn back and goes on beside it. Whoever has the turn pushes, and in
- * order: it is lent only when nothing else is queued or applied.
+ * work. So while we are caught up the turn to receive is lent to the apply thread with the
+ * batch: back from the target within 10 ms, where it also asked what is durable, it receives
+ * the next one itself. Else the receive thread, which a timer wakes, takes the turn back and
+ * goes on beside it. Whoever has the turn pushes, and in order: it is lent only when nothing
+ * else is queued or applied.
  *
  * Target failures that pass by themselves are retried on the batch in memory, after asking the
  * checkpoint whether the commit had come through. Failures of the source, and a target that has
- * forgotten commits it had not flushed, end the stream with ERR_RETRY, and the supervisor starts
- * it again from the checkpoint. */
+ * forgotten commits it had not flushed, end the stream with ERR_RETRY, and the supervisor
+ * starts it again from the checkpoint. */
 #ifndef PIPELINE_STREAM_H
 #define PIPELINE_STREAM_H
 

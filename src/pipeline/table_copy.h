@@ -5,7 +5,8 @@
  *   writer: open -> (plan | begin -> (load -> write* -> loaded)* -> commit | rollback)* -> close
  *
  * The keys of a table are split into lanes by values of the leading key column, or of the first
- * few where many rows share the leading one's; each lane is the work of one worker at a time. A lane is copied in chunks, in key order:
+ * few where many rows share the leading one's; each lane is the work of one worker at a time, and is
+ * copied in chunks, in key order:
  *
  *     lane 0               lane 1                         lane 2
  *     [chunk 0][chunk 1]..)[chunk 0][chunk 1][ in flight..)[..
