@@ -1,5 +1,5 @@
 /* Copies the tables that are not copied yet, chunk by chunk, by several workers, also inside
- * one table, beside the stream or before it.
+ * one table, beside the stream or without it.
  *
  * A worker claims a lane of the first table in the caller's order that has work left, and
  * copies its chunks one after the other, each in a read-only transaction of its own at the

@@ -31,7 +31,7 @@ struct copied_table {
     bool planning; /* a worker is at it */
     bool finishing;
     bool whole;         /* the next plan is to be one chunk */
-    enum anew anew;     /* wanted; done in resume() */
+    enum anew anew;     /* wanted; done in handoff_resume() */
     uint32_t begun;     /* how often it was done */
     lsn_t read_to;      /* rows were read again up to here */
     lsn_t behind;       /* what is committed past this came behind the last chunk; LSN_NONE: not
