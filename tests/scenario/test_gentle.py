@@ -37,17 +37,15 @@ def round_trip(world):
 
 
 def assert_stands(world, product):
-    """No chunk is begun for two seconds while the stream carries on."""
-    def settled():
-        before = copied(world)
-        round_trip(world)
+    """The chunks under way end; then none is copied for two seconds while the stream carries on."""
+    def stands():
+        began, before = product.status()["uptime_seconds"], copied(world)
+        while product.status()["uptime_seconds"] < began + 2:
+            round_trip(world)
         return copied(world) == before
 
-    wait.until(settled, "the chunks under way to end")
-    began, before = product.status()["uptime_seconds"], copied(world)
-    while product.status()["uptime_seconds"] < began + 2:
-        round_trip(world)
-    assert copied(world) == before
+    wait.until(stands, "two seconds without a chunk")
+    assert product.status()["phase"] == "backfill"
 
 
 def copied(world):
