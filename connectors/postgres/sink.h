@@ -19,6 +19,8 @@
 #include "pipeline/sink.h"
 #include "schema/catalog.h"
 
+struct dead_letter_config; /* postgres/dead_letter.h */
+
 enum engine {
     ENGINE_AUTO,    /* set-wise where it pays (strategy.h) */
     ENGINE_ORDERED, /* never */
@@ -47,6 +49,7 @@ struct pg_sink_config { /* all borrowed; must outlive the sink */
     struct table_counters *counters; /* by source table: conflicts */
     struct apply_counters *apply;
     enum engine engine;
+    const struct dead_letter_config *letters; /* how what is parked is written */
     const struct stop *stop;
 };
 

@@ -65,6 +65,7 @@ static bool copy_row(struct worker *worker, const struct copy_part *part, const 
                                         &out, err)) {
     case TRANSFORM_FILTERED:
         return true;
+    case TRANSFORM_REFUSED:
     case TRANSFORM_FAILED:
         return err_wrap(err, "copying table %s.%s", part->source->schema, part->source->name);
     case TRANSFORM_WRITTEN:

@@ -62,6 +62,7 @@ bool err_set(struct err *err, enum err_class class, const char *format, ...)
     err->class = class;
     err->sqlstate[0] = '\0';
     err->remedy[0] = '\0';
+    err->column[0] = '\0';
     memcpy(err->message, text, sizeof(text));
     return false;
 }
@@ -102,12 +103,20 @@ bool err_remedy(struct err *err, const char *format, ...)
     return false;
 }
 
+bool err_column(struct err *err, const char *column)
+{
+    snprintf(err->column, sizeof(err->column), "%s", column);
+    trim_cut_character(err->column, strlen(err->column));
+    return false;
+}
+
 void err_clear(struct err *err)
 {
     err->class = ERR_NONE;
     err->sqlstate[0] = '\0';
     err->message[0] = '\0';
     err->remedy[0] = '\0';
+    err->column[0] = '\0';
 }
 
 const char *err_class_name(enum err_class class)

@@ -29,6 +29,7 @@ struct err {
     char sqlstate[6]; /* "" unless a database server gave it */
     char message[1024];
     char remedy[512]; /* "" when there is nothing to add */
+    char column[64];  /* of a row at fault; "" when it is not told */
 };
 
 /* Fills *err (message cut at its size). Always returns false, so that a failing function can
@@ -42,6 +43,9 @@ bool err_wrap(struct err *err, const char *format, ...) __attribute__((format(pr
 /* Sets the remedy. Returns false. */
 bool err_remedy(struct err *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Names the column at fault. Returns false. */
+bool err_column(struct err *err, const char *column);
 
 void err_clear(struct err *err);
 

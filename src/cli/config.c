@@ -15,6 +15,9 @@ static void set_defaults(struct config *config)
         .chunk_rows = 10000,
         .chunk_time = USEC_PER_SEC,
         .backfill_order = COPY_LARGEST_FIRST,
+        .on_bad_row = BAD_ROW_QUARANTINE,
+        .max_bad_share = 0.05,
+        .min_bad_changes = 100,
         .http_listen = mem_string("127.0.0.1:8087"),
         .max_lag = USEC_PER_SEC,
         .max_lag_bytes = 16LL << 20,
@@ -28,14 +31,6 @@ static void set_text(char **slot, const char *text)
 {
     free(*slot);
     *slot = mem_string(text);
-}
-
-static void note_ineffective(struct config *config, const struct yaml_node *node,
-                             const char *what)
-{
-    size_t most = sizeof config->ineffective / sizeof config->ineffective[0];
-    if (node != NULL && (size_t)config->ineffective_count < most)
-        config->ineffective[config->ineffective_count++] = what;
 }
 
 /* ---- typed readers: an absent node leaves the default ---- */
@@ -198,27 +193,36 @@ static bool read_backfill(struct config *config, const struct yaml_node *node, s
     return true;
 }
 
+static bool read_breaker(struct config *config, const struct yaml_node *node, struct err *err)
+{
+    static const char *const KEYS[] = {"max_bad_share", "min_changes", NULL};
+    if (node == NULL)
+        return true;
+    const struct yaml_node *share = yaml_get(node, "max_bad_share");
+    return yaml_check_keys(node, "apply.breaker", KEYS, err) &&
+           (share == NULL || yaml_real(share, 0.0, 1.0, &config->max_bad_share, err)) &&
+           read_limit(yaml_get(node, "min_changes"), &config->min_bad_changes, err);
+}
+
 static bool read_apply(struct config *config, const struct yaml_node *node, struct err *err)
 {
-    static const char *const KEYS[] = {"engine", "on_bad_row", "conflict", NULL};
+    static const char *const KEYS[] = {"engine", "on_bad_row", "conflict", "breaker", NULL};
     static const char *const ENGINES[] = {"auto", "ordered", "set", NULL};
     static const char *const BAD_ROW[] = {"stop", "quarantine", NULL};
     static const char *const CONFLICT[] = {"source_wins", NULL};
     int engine = config->engine;
-    int on_bad_row = 0;
+    int on_bad_row = config->on_bad_row;
     int conflict = 0;
     if (node == NULL)
         return true;
     if (!yaml_check_keys(node, "apply", KEYS, err) ||
         !read_word(yaml_get(node, "engine"), ENGINES, &engine, err) ||
         !read_word(yaml_get(node, "on_bad_row"), BAD_ROW, &on_bad_row, err) ||
-        !read_word(yaml_get(node, "conflict"), CONFLICT, &conflict, err))
+        !read_word(yaml_get(node, "conflict"), CONFLICT, &conflict, err) ||
+        !read_breaker(config, yaml_get(node, "breaker"), err))
         return false;
     config->engine = (enum apply_engine)engine;
-    if (on_bad_row == 1)
-        note_ineffective(
-            config, node,
-            "apply.on_bad_row: quarantine: in this version a bad row stops the run");
+    config->on_bad_row = (enum bad_row)on_bad_row;
     return true;
 }
 

@@ -15,6 +15,8 @@ enum copy_order { COPY_LARGEST_FIRST, COPY_PARENTS_FIRST };
 
 enum apply_engine { APPLY_AUTO, APPLY_ORDERED, APPLY_SET };
 
+enum bad_row { BAD_ROW_STOP, BAD_ROW_QUARANTINE };
+
 struct config {
     char *migration;
     char *source_dsn;
@@ -31,6 +33,9 @@ struct config {
     int64_t max_source_load;      /* active sessions at the source beside ours */
     bool defer_indexes;
     enum apply_engine engine;
+    enum bad_row on_bad_row;
+    double max_bad_share; /* of a table's rows; 1: all may be bad */
+    int64_t min_bad_changes; /* fewer tell nothing of a share */
     char *http_listen;
     usec_t max_lag;
     int64_t max_lag_bytes;
@@ -39,8 +44,6 @@ struct config {
     usec_t max_transaction;
     struct yaml_node *root;         /* owned; NULL without a file */
     const struct yaml_node *tables; /* of root; NULL: every table */
-    const char *ineffective[8];     /* accepted settings that this version does not act on */
-    int ineffective_count;
 };
 
 /* ERR_CONFIG with file:line:column on anything wrong. DSNs may still be missing: commands ask

@@ -257,6 +257,8 @@ static bool stream_changes(struct run *run, struct err *err)
         .source = run->source,
         .sink = run->sink,
         .transform = run->transform,
+        .quarantine = run->quarantine,
+        .letters = run->letters,
         .progress = &run->progress,
         .stop = run->migration.stop,
         .queue_bytes = QUEUE_BYTES,
@@ -272,6 +274,21 @@ static bool stream_changes(struct run *run, struct err *err)
 
 /* ---- putting it together ---- */
 
+static void make_quarantine(struct run *run)
+{
+    letter_facts_make(&run->migration, &run->letter_facts);
+    run->letters = dead_letter_store_create(&run->letter_facts.config);
+    run->quarantine = quarantine_create(&(struct quarantine_config){
+        .table_count = run->migration.source_count,
+        .identities = run->letter_facts.identities,
+        .sources = (const char *const *)run->migration.source_names,
+        .counters = run->progress.tables,
+        .limits = {.max_bad_share = run->config->max_bad_share,
+                   .min_rows = (uint64_t)run->config->min_bad_changes},
+        .stops = run->config->on_bad_row == BAD_ROW_STOP,
+    });
+}
+
 static void make_connectors(struct run *run)
 {
     static const enum engine ENGINES[] = {
@@ -282,6 +299,7 @@ static void make_connectors(struct run *run)
     run->row_reader = pg_row_reader_create(run->config->source_dsn, m->source_catalog, m->stop);
     run->transform->row_reader = run->row_reader;
     run->key_places = pg_key_places_create(run->config->source_dsn, m->source_count, m->stop);
+    make_quarantine(run);
     run->sink = pg_sink_create(&(struct pg_sink_config){
         .dsn = run->config->target_dsn,
         .migration = run->config->migration,
@@ -294,6 +312,7 @@ static void make_connectors(struct run *run)
         .counters = run->progress.tables,
         .apply = &run->progress.apply,
         .engine = ENGINES[run->config->engine],
+        .letters = &run->letter_facts.config,
         .stop = m->stop,
     });
     run->source = pg_source_create(&(struct pg_source_config){
@@ -392,6 +411,9 @@ static void destroy_run(struct run *run)
     run->sink->ops->destroy(run->sink);
     run->transform->ops->destroy(run->transform);
     run->row_reader->ops->destroy(run->row_reader);
+    quarantine_free(run->quarantine);
+    run->letters->ops->destroy(run->letters);
+    letter_facts_free(&run->letter_facts);
     handoff_destroy(run->handoff);
     run->key_places->ops->destroy(run->key_places);
     for (size_t i = 0; i < run->migration.source_count; i++) {

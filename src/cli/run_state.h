@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/copy_tasks.h"
 #include "cli/governor.h"
+#include "cli/letter_facts.h"
 #include "cli/migration.h"
 #include "cli/monitor.h"
 #include "observe/http.h"
@@ -42,6 +43,9 @@ struct run {
     struct transform *transform;
     struct row_reader *row_reader;
     struct key_places *key_places;
+    struct letter_facts letter_facts;
+    struct quarantine *quarantine;
+    struct letter_store *letters;
     struct copy_tasks tasks;
     struct stop copy_stop; /* the copiers': ends them with the run, also when that fails */
     struct table_handoff *handoff;

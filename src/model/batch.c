@@ -51,6 +51,7 @@ void batch_reset(struct batch *batch)
     batch->begins_open = batch->ends_open = false;
     batch->end_lsn = LSN_NONE;
     batch->note = NULL;
+    batch->letters = NULL;
 }
 
 /* Room for one more element. A count that outgrows 32 bits would need terabytes first: the

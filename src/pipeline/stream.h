@@ -24,6 +24,7 @@
 #include "base/err.h"
 #include "base/stop.h"
 #include "pipeline/handoff.h"
+#include "pipeline/letter_store.h"
 #include "pipeline/progress.h"
 #include "pipeline/sink.h"
 #include "pipeline/source.h"
@@ -34,6 +35,8 @@ struct stream {
     struct sink *sink; /* connected */
     struct transform *transform;
     struct handoff *handoff; /* NULL: every change is applied */
+    struct quarantine *quarantine; /* NULL: a bad row ends the stream */
+    struct letter_store *letters;  /* what the quarantine is loaded from */
     struct progress *progress;
     const struct stop *stop;
     size_t queue_bytes; /* decoded batches that wait, at most */
@@ -43,6 +46,8 @@ struct stream {
      * stream. NULL: nothing does. */
     bool (*beside_failed)(void *context, struct err *err);
     void *beside;
+    /* Called between target transactions, now and then. NULL: nothing is to be done then. */
+    bool (*between)(void *context, struct err *err);
 };
 
 /* Streams after `from` until the stop (true), until `until` is reached (true), or a failure.

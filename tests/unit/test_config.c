@@ -79,7 +79,7 @@ static void expect_defaults(const struct config *config)
     ck_assert_int_eq(config->max_target_latency, 0);
     ck_assert_int_eq(config->max_source_load, 0);
     ck_assert_ptr_null(config->tables);
-    ck_assert_int_eq(config->ineffective_count, 0);
+    ck_assert_int_eq(config->on_bad_row, BAD_ROW_QUARANTINE);
 }
 
 START_TEST(without_a_file_everything_has_its_default)
@@ -144,7 +144,6 @@ START_TEST(every_key_is_taken)
     ck_assert_double_eq(config->max_error_rate, 0.25);
     ck_assert_int_eq(config->max_transaction, 3600 * USEC_PER_SEC);
     ck_assert_str_eq(config->http_listen, "[::]:0");
-    ck_assert_int_eq(config->ineffective_count, 0);
     close_bench(&bench);
 }
 END_TEST
@@ -332,15 +331,13 @@ START_TEST(a_missing_dsn_is_asked_for_by_its_names)
 }
 END_TEST
 
-START_TEST(settings_that_this_version_does_not_act_on_are_noted)
+START_TEST(the_share_of_bad_rows_has_a_limit)
 {
-    static const char *const NAMES[] = {"apply.on_bad_row: quarantine"};
     struct bench bench;
-    open_and_load(&bench, "apply: { on_bad_row: quarantine }\n");
-    ck_assert_int_eq(bench.config.ineffective_count, 1);
-    for (int i = 0; i < 1; i++)
-        ck_assert_msg(strncmp(bench.config.ineffective[i], NAMES[i], strlen(NAMES[i])) == 0,
-                      "%s", bench.config.ineffective[i]);
+    open_and_load(&bench, "apply: { breaker: { max_bad_share: 0.5, min_changes: 10 } }\n");
+    ck_assert_int_eq(bench.config.on_bad_row, BAD_ROW_QUARANTINE);
+    ck_assert(bench.config.max_bad_share > 0.49 && bench.config.max_bad_share < 0.51);
+    ck_assert_int_eq(bench.config.min_bad_changes, 10);
     close_bench(&bench);
 }
 END_TEST
@@ -360,7 +357,7 @@ int main(void)
         a_dsn_may_come_from_a_variable_or_a_file,
         a_dsn_file_that_cannot_be_read_is_refused_where_it_is_named,
         a_missing_dsn_is_asked_for_by_its_names,
-        settings_that_this_version_does_not_act_on_are_noted,
+        the_share_of_bad_rows_has_a_limit,
     };
     return unit_run("config", tests, UNIT_COUNT(tests));
 }

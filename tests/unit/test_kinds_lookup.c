@@ -79,13 +79,13 @@ START_TEST(a_miss_does_what_on_miss_says)
     open_asking(&kind, "{ from: x, lookup: { " TABLE " } }", &maker);
     ck_assert_int_eq(world_change(&kind.world, kind.in, kind.relation, CHANGE_INSERT, OLD_NONE,
                                   NULL, ROW("q")),
-                     TRANSFORM_FAILED);
+                     TRANSFORM_REFUSED);
     ck_assert_str_eq(kind.world.err.message,
                      "target column public.t.y: the lookup finds no row "
                      "for the value of this row");
     ck_assert_int_eq(world_change(&kind.world, kind.in, kind.relation, CHANGE_INSERT, OLD_NONE,
                                   NULL, ROW("two")),
-                     TRANSFORM_FAILED);
+                     TRANSFORM_REFUSED);
     ck_assert_str_eq(kind.world.err.message,
                      "target column public.t.y: lookup at rules.yaml:5:29: two rows have the "
                      "key of this row");
@@ -134,7 +134,7 @@ START_TEST(a_lookup_without_a_connection_is_a_bug_and_has_no_sql)
     ck_assert_ptr_nonnull(rule_no_sql(kind_rule(&kind)));
     ck_assert_int_eq(world_change(&kind.world, kind.in, kind.relation, CHANGE_INSERT, OLD_NONE,
                                   NULL, ROW("a")),
-                     TRANSFORM_FAILED);
+                     TRANSFORM_REFUSED);
     ck_assert_int_eq(kind.world.err.class, ERR_BUG);
     kind_close(&kind);
 }

@@ -61,7 +61,7 @@ static const char *became(struct items *items, enum change_kind kind, enum old_i
 
     text[0] = '\0';
     if (world_change(&items->world, items->in, items->relation, kind, image, old, new) ==
-        TRANSFORM_FAILED)
+        TRANSFORM_REFUSED)
         return items->world.err.message;
     for (uint32_t i = first; i < out->change_count; i++) {
         const struct change *change = &out->changes[i];
@@ -533,7 +533,7 @@ START_TEST(merged_rows_that_nothing_tells_apart_are_told_with_a_count)
                             .relation_count = 1};
     ck_assert_int_eq(items.world.transform->ops->change(items.world.transform, &change, 5,
                                                         items.world.out, &items.world.err),
-                     TRANSFORM_FAILED);
+                     TRANSFORM_REFUSED);
     close_items(&items);
 }
 END_TEST
