@@ -367,13 +367,14 @@ static bool load_key(struct dead_letters *d, uint32_t table, const char *json, u
 static const char LOAD_KEYS_SQL[] =
     "SELECT source, k, min(chain) FROM slackwater.dead_letter,"
     " LATERAL (VALUES (key), (new_key)) AS keys (k)"
-    " WHERE migration = $1 AND state = 'parked' AND k IS NOT NULL AND id >= $2"
-    " AND ($3::text IS NULL OR source = $3) GROUP BY 1, 2";
+    " WHERE migration = $1 AND state = 'parked' AND k IS NOT NULL"
+    " AND ($2::bigint[] IS NULL OR id = ANY ($2)) GROUP BY 1, 2";
 
-static bool load_keys(struct dead_letters *d, struct session *session, const char *const *values,
+static bool load_keys(struct dead_letters *d, struct session *session, const char *ids,
                       struct quarantine *quarantine, struct err *err)
 {
-    PGresult *r = session_query(session, LOAD_KEYS_SQL, 3, values, err);
+    PGresult *r = session_query(session, LOAD_KEYS_SQL, 2,
+                                (const char *[]){d->config->migration, ids}, err);
     bool ok = r != NULL;
     for (int i = 0; ok && i < PQntuples(r); i++) {
         uint32_t table = table_by_name(d->config, PQgetvalue(r, i, 0));
@@ -382,18 +383,29 @@ static bool load_keys(struct dead_letters *d, struct session *session, const cha
                           strtoull(PQgetvalue(r, i, 2), NULL, 10), quarantine, err);
     }
     PQclear(r);
+    return ok || err_wrap(err, "reading the keys of dead letters");
+}
+
+bool dead_letters_load_keys(struct dead_letters *d, struct session *session,
+                            const struct letter *news, size_t count,
+                            struct quarantine *quarantine, struct err *err)
+{
+    struct buf ids = {0};
+    for (size_t i = 0; i < count; i++)
+        buf_append_format(&ids, "%c%llu", i == 0 ? '{' : ',', (unsigned long long)news[i].id);
+    buf_append_text(&ids, count == 0 ? "{}" : "}");
+    bool ok = load_keys(d, session, news == NULL ? NULL : buf_text(&ids), quarantine, err);
+    buf_free(&ids);
     return ok;
 }
 
 static bool load_counts(struct dead_letters *d, struct session *session,
-                        const char *const *values, struct quarantine *quarantine,
-                        struct err *err)
+                        struct quarantine *quarantine, struct err *err)
 {
     PGresult *r = session_query(session,
                                 "SELECT source, count(*) FILTER (WHERE state = 'parked'), max(id)"
-                                " FROM slackwater.dead_letter WHERE migration = $1 AND id >= $2"
-                                " AND ($3::text IS NULL OR source = $3) GROUP BY 1",
-                                3, values, err);
+                                " FROM slackwater.dead_letter WHERE migration = $1 GROUP BY 1",
+                                1, &d->config->migration, err);
     for (int i = 0; r != NULL && i < PQntuples(r); i++) {
         uint32_t table = table_by_name(d->config, PQgetvalue(r, i, 0));
         quarantine_note_id(quarantine, strtoull(PQgetvalue(r, i, 2), NULL, 10));
@@ -402,19 +414,7 @@ static bool load_counts(struct dead_letters *d, struct session *session,
                                     strtoull(PQgetvalue(r, i, 1), NULL, 10));
     }
     PQclear(r);
-    return r != NULL;
-}
-
-bool dead_letters_load(struct dead_letters *d, struct session *session, uint32_t table,
-                       uint64_t first, struct quarantine *quarantine, struct err *err)
-{
-    char from[24];
-    snprintf(from, sizeof from, "%llu", (unsigned long long)first);
-    const char *values[] = {d->config->migration, from,
-                            table == UINT32_MAX ? NULL : d->config->sources[table]};
-    return (load_counts(d, session, values, quarantine, err) &&
-            load_keys(d, session, values, quarantine, err)) ||
-           err_wrap(err, "reading the dead letters");
+    return r != NULL || err_wrap(err, "counting dead letters");
 }
 
 /* ---- the contract ---- */
@@ -457,7 +457,8 @@ static bool store_load(struct letter_store *store, struct quarantine *quarantine
     struct session session = {0};
     quarantine_forget(quarantine);
     bool ok = open_target(s, &session, err) &&
-              dead_letters_load(&s->letters, &session, UINT32_MAX, 0, quarantine, err) &&
+              load_counts(&s->letters, &session, quarantine, err) &&
+              load_keys(&s->letters, &session, NULL, quarantine, err) &&
               load_breakers(s, &session, quarantine, err);
     session_close(&session);
     return ok;

@@ -50,9 +50,10 @@ bool dead_letters_add(struct dead_letters *letters, struct session *session,
 /* In the session's transaction: what waits of the source table is moot. */
 bool dead_letters_void(struct session *session, const char *migration, const char *source,
                        struct err *err);
-/* Tells the quarantine of letters from `first` on: of one table, or UINT32_MAX: of all. */
-bool dead_letters_load(struct dead_letters *letters, struct session *session, uint32_t table,
-                       uint64_t first, struct quarantine *quarantine, struct err *err);
+/* Tells the quarantine of the keys that these letters wait for; news NULL: all letters. */
+bool dead_letters_load_keys(struct dead_letters *letters, struct session *session,
+                            const struct letter *news, size_t count,
+                            struct quarantine *quarantine, struct err *err);
 
 /* The contract, with sessions of its own. */
 struct letter_store *dead_letter_store_create(const struct dead_letter_config *config);

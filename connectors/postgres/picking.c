@@ -1,7 +1,7 @@
 /* Finding refused changes (picking.h). */
 #include "postgres/picking.h"
 
-#include "postgres/refusal.h"
+#include "pipeline/refusal.h"
 
 #define BLOCK 256
 #define SAVEPOINT "slackwater_block"

@@ -9,7 +9,7 @@
 #include "postgres/ghost.h"
 #include "postgres/picking.h"
 #include "postgres/pipeline.h"
-#include "postgres/refusal.h"
+#include "pipeline/refusal.h"
 #include "postgres/sender.h"
 #include "postgres/session.h"
 #include "postgres/setwise.h"

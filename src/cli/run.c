@@ -85,6 +85,8 @@ static bool reset_copy(void *context, uint32_t table, bool whole, struct err *er
         writer->ops->open(writer, err) && writer->ops->reset(writer, table, whole, NULL, err);
     if (ok)
         run_show_copy(run, (int)table, &(struct table_copy){.needed = true});
+    if (ok)
+        quarantine_clear(run->quarantine, table);
     writer->ops->close(writer);
     writer->ops->destroy(writer);
     return ok;
@@ -189,6 +191,7 @@ static bool start_copier(struct run *run, struct err *err)
         .chunk_rows = (uint64_t)run->config->chunk_rows,
         .chunk_time = run->config->chunk_time,
         .transform = run->transform,
+        .quarantine = run->config->on_bad_row == BAD_ROW_QUARANTINE ? run->quarantine : NULL,
         .progress = &run->progress,
         .states = run->copy_states,
         .stop = &run->copy_stop,

@@ -192,6 +192,7 @@ struct table_writer *run_make_writer(struct run *run, const struct stop *stop)
         .use_replica_role = run->migration.target_catalog->can_set_replica_role,
         .defer_indexes = run->config->defer_indexes,
         .alone = run->invocation->options->no_stream,
+        .letters = &run->letter_facts.config,
         .stop = stop,
     });
 }

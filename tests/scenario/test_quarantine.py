@@ -5,7 +5,8 @@ CHECKED = "CREATE TABLE t (id int PRIMARY KEY, v text CONSTRAINT no_bad CHECK (v
 
 
 def letters(world, columns="source, operation, state, key->>'id', sqlstate"):
-    return world.target.rows(f"SELECT {columns} FROM slackwater.dead_letter ORDER BY id")
+    return world.target.rows(f"SELECT {columns} FROM slackwater.dead_letter "
+                             "ORDER BY lsn NULLS FIRST, id")
 
 
 def test_a_refused_row_is_parked_and_the_rest_of_its_transaction_applied(world):
@@ -39,3 +40,35 @@ def test_later_changes_of_the_key_wait_behind_it_also_across_restarts(world):
         ("insert", "1", None, "23514"), ("update", "1", None, None), ("update", "1", "7", None),
         ("update", "7", None, None), ("insert", "1", None, None)], rows
     assert {row[4] for row in rows} == {1}
+
+
+def test_rows_of_the_copy_are_parked_and_the_rest_of_their_chunk_loaded(world):
+    world.source.run(T, "INSERT INTO t SELECT i, CASE WHEN i % 100 = 7 THEN 'bad' ELSE 'v' || i END "
+                        "FROM generate_series(1, 1000) i")
+    world.target.run(CHECKED)
+    product = world.product().start_streaming()
+    assert world.target.value("SELECT count(*) FROM t") == 990
+    assert letters(world, "operation, sqlstate, new_row->>'v', lsn") == [("copy", "23514", "bad", None)] * 10
+    assert product.table("public.t")["copy"]["rows"] == 990
+    world.source.run("UPDATE t SET v = 'good now' WHERE id IN (7, 8)")
+    product.wait_caught_up()
+    assert world.target.rows("SELECT id FROM t WHERE v = 'good now'") == [(8,)]
+    assert letters(world, "operation, key->>'id', sqlstate")[-1] == ("update", "7", None)
+
+
+def test_a_copied_row_is_parked_whole_whichever_of_its_targets_refuses_it(world):
+    world.source.run("CREATE TABLE s (id int PRIMARY KEY, a text, b text)",
+                     "INSERT INTO s SELECT i, 'a' || i, CASE WHEN i = 5 THEN 'bad' ELSE 'b' END "
+                     "FROM generate_series(1, 50) i")
+    world.target.run("CREATE TABLE ta (id int PRIMARY KEY, a text)",
+                     "CREATE TABLE tb (id int PRIMARY KEY, b text CHECK (b <> 'bad'))")
+    product = world.product(tables=[
+        {"source": "public.s", "target": "public.ta", "drop": ["b"]},
+        {"source": "public.s", "target": "public.tb", "drop": ["a"]}]).start_streaming()
+    world.source.run("UPDATE s SET a = 'new', b = 'bad' WHERE id = 6", "UPDATE s SET a = 'newer' WHERE id = 5")
+    product.wait_caught_up()
+    assert world.target.value("SELECT count(*) FROM ta") == 49
+    assert world.target.value("SELECT count(*) FROM tb") == 49
+    assert world.target.rows("SELECT a FROM ta WHERE id = 6") == [("a6",)]
+    assert letters(world, "operation, new_row->>'a', new_row->>'b'") == [
+        ("copy", "a5", "bad"), ("update", "new", "bad"), ("update", "newer", "bad")]

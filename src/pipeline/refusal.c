@@ -1,5 +1,5 @@
 /* Errors of rows (refusal.h). Source: documentation, appendix A. */
-#include "postgres/refusal.h"
+#include "pipeline/refusal.h"
 
 #include <stddef.h>
 #include <string.h>

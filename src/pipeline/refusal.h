@@ -1,8 +1,8 @@
 /* Which errors of the target are those of a row: what another row of its table would not meet.
  * All else that is not passing (a column that is gone, a right that is missing) is the table's or
  * the server's, and is never parked. */
-#ifndef POSTGRES_REFUSAL_H
-#define POSTGRES_REFUSAL_H
+#ifndef PIPELINE_REFUSAL_H
+#define PIPELINE_REFUSAL_H
 
 #include "base/err.h"
 
