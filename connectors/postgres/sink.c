@@ -602,6 +602,53 @@ static bool pg_sink_apply(struct sink *sink, const struct batch *batch,
     return true;
 }
 
+/* ---- beside the stream ---- */
+
+struct session *pg_sink_session(struct sink *sink)
+{
+    return &self(sink)->session;
+}
+
+static bool send_beside(struct pg_sink *s, const struct batch *batch, struct err *err)
+{
+    const uint64_t tag = tag_of(Q_OTHER, UINT32_MAX, TELLS_NOTHING);
+    if (!send_begin(s, err) ||
+        !sender_sql(&s->sender, "SET LOCAL synchronous_commit = on", tag, err))
+        return false;
+    for (uint32_t i = 0; i < batch->change_count; i++)
+        if (!sender_change(&s->sender, &batch->changes[i], i, err))
+            return false;
+    return true;
+}
+
+static bool end_beside(struct pg_sink *s, const char *also, int count,
+                       const char *const *values, struct err *err)
+{
+    PGresult *r = session_query(&s->session, also, count, values, err);
+    PQclear(r);
+    return r != NULL && session_run(&s->session, "COMMIT", err);
+}
+
+bool pg_sink_write_beside(struct sink *sink, const struct batch *batch, const char *also,
+                          int count, const char *const *values, struct err *err)
+{
+    struct pg_sink *s = self(sink);
+    struct err failed = {0};
+    s->batch = batch;
+    if (run_batch(s, batch, send_beside, err)) {
+        if (end_beside(s, also, count, values, err)) {
+            publish_conflicts(s);
+            return true;
+        }
+    } else {
+        describe_failure(s, err);
+    }
+    forget_conflicts(s);
+    if (PQstatus(s->session.conn) == CONNECTION_OK && !roll_back(s, &failed))
+        *err = failed;
+    return false;
+}
+
 static bool pg_sink_flushed(struct sink *sink, lsn_t *flushed, struct err *err)
 {
     struct pg_sink *s = self(sink);

@@ -232,6 +232,13 @@ static bool backfill(struct run *run, struct err *err)
     return copy_alone(run, err);
 }
 
+/* On the apply thread, between target transactions. Lookups are asked anew. */
+static bool do_errands(void *context, struct err *err)
+{
+    struct run *run = context;
+    return errands_look(&run->errands, err);
+}
+
 static bool copy_has_failed(void *context, struct err *err)
 {
     struct run *run = context;
@@ -268,6 +275,7 @@ static bool stream_changes(struct run *run, struct err *err)
         .handoff = handoff_contract(run->handoff),
         .beside_failed = copy_has_failed,
         .beside = run,
+        .between = do_errands,
     };
     if (!find_end(run, &stream.until, err))
         return false;
@@ -290,6 +298,15 @@ static void make_quarantine(struct run *run)
                    .min_rows = (uint64_t)run->config->min_bad_changes},
         .stops = run->config->on_bad_row == BAD_ROW_STOP,
     });
+}
+
+static struct transform *make_fresh_transform(void *context)
+{
+    struct run *run = context;
+    struct transform *transform =
+        chain_transform_asking(run->migration.chain, &run->lookup_maker);
+    transform->row_reader = run->row_reader;
+    return transform;
 }
 
 static void make_connectors(struct run *run)
@@ -330,6 +347,18 @@ static void make_connectors(struct run *run)
         .progress = &run->progress,
         .stop = m->stop,
     });
+}
+
+static void prepare_errands(struct run *run)
+{
+    run->redelivery = (struct redelivery){
+        .config = &run->letter_facts.config,
+        .sink = run->sink,
+        .make_transform = make_fresh_transform,
+        .context = run,
+    };
+    run->errands = (struct errands){
+        .redelivery = &run->redelivery, .store = run->letters, .quarantine = run->quarantine};
 }
 
 static void name_instance(struct run *run)
@@ -392,6 +421,7 @@ static bool run_bound(struct run *run, struct err *err)
     };
     name_instance(run);
     make_connectors(run);
+    prepare_errands(run);
     if (!start_faces(run, err) || !run->sink->ops->connect(run->sink, err) ||
         !run_establish(run, err))
         return false;

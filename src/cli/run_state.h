@@ -8,6 +8,7 @@
 #include "cli/choice.h"
 #include "cli/command.h"
 #include "cli/copy_tasks.h"
+#include "cli/errands.h"
 #include "cli/governor.h"
 #include "cli/letter_facts.h"
 #include "cli/migration.h"
@@ -46,6 +47,8 @@ struct run {
     struct letter_facts letter_facts;
     struct quarantine *quarantine;
     struct letter_store *letters;
+    struct redelivery redelivery;
+    struct errands errands;
     struct copy_tasks tasks;
     struct stop copy_stop; /* the copiers': ends them with the run, also when that fails */
     struct table_handoff *handoff;

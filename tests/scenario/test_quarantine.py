@@ -72,3 +72,49 @@ def test_a_copied_row_is_parked_whole_whichever_of_its_targets_refuses_it(world)
     assert world.target.rows("SELECT a FROM ta WHERE id = 6") == [("a6",)]
     assert letters(world, "operation, new_row->>'a', new_row->>'b'") == [
         ("copy", "a5", "bad"), ("update", "new", "bad"), ("update", "newer", "bad")]
+
+
+MEND = "ALTER TABLE t DROP CONSTRAINT no_bad"
+
+
+def test_a_retry_makes_the_changes_of_a_key_again_in_order_while_the_run_goes_on(world):
+    world.source.run(T)
+    world.target.run(CHECKED)
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t VALUES (1, 'bad'), (2, 'bad'), (3, 'x')",
+                     "UPDATE t SET id = 11, v = 'fine' WHERE id = 1")
+    product.wait_caught_up()
+    listed = product.command("dlq", "list")
+    assert listed.status == 0 and "id=2" in listed.out and "3 parked" in listed.out, listed.text
+    refused = product.command("dlq", "retry", "2")
+    assert refused.status == 1 and "no_bad" in refused.out, refused.text
+    assert product.command("dlq", "retry", "--key", "id=1").status == 1
+    world.target.run(MEND)
+    done = product.command("dlq", "retry", "--all")
+    assert done.status == 0 and "3 applied, 0 parked in all" in done.out, done.text
+    world.assert_equal("t")
+    assert product.table("public.t")["quarantine"] == {"dead_letters": 0, "parked_keys": 0, "copied": 0,
+                                                        "breaker": "closed"}
+    product.wait_status(lambda status: status["readiness"]["go"], "GO")
+    world.source.run("UPDATE t SET v = 'after' WHERE id = 11")  # the key is free again
+    product.wait_caught_up()
+    world.assert_equal("t")
+
+
+def test_without_a_run_the_command_does_it_itself(world):
+    world.source.run(T)
+    world.target.run(CHECKED)
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t VALUES (1, 'bad'), (2, 'bad'), (3, 'x')")
+    product.wait_caught_up()
+    product.stop()
+    assert product.command("dlq", "retry", "--all").status == 1
+    skipped = product.command("dlq", "skip", "2")
+    assert skipped.status == 0 and "1 skipped, 1 parked in all" in skipped.out, skipped.text
+    world.target.run(MEND)
+    assert product.command("dlq", "retry", "--all").status == 0
+    assert world.target.rows("SELECT id FROM t ORDER BY 1") == [(1,), (3,)]
+    shown = product.command("dlq", "show", "2", "--json")
+    assert shown.json[0]["state"] == "skipped" and shown.json[0]["ended_by"], shown.text
+    product.start_streaming()
+    product.wait_status(lambda status: status["readiness"]["go"], "GO")
