@@ -90,6 +90,7 @@ static bool try_block(struct picking *p, const struct batch *batch, uint32_t *fi
     if (!take_refusal(p, batch, &why, &index, err))
         return false;
     p->refused++;
+    p->pipeline->failed = false; /* what fails from here on is something else */
     *limit = origin_begin(batch, index);
     /* Undone first: who decides may give up, and says why. */
     return undo_block(p, p->sender->prepared_count != prepared, err) &&

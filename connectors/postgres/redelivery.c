@@ -269,9 +269,11 @@ enum redelivered redelivery_make(const struct redelivery *redelivery, uint64_t c
     else
         result = outcome_of(err);
     *letters = chain.count;
-    const struct err why = *err;
-    if (result == REDELIVERY_REFUSED && !note_try(redelivery, id, &why, err))
+    struct err failed = {0};
+    if (result == REDELIVERY_REFUSED && !note_try(redelivery, id, err, &failed)) {
         result = REDELIVERY_FAILED;
+        *err = failed;
+    }
     batch_destroy(writes);
     chain_free(&chain);
     return result;

@@ -396,6 +396,10 @@ static void fill_table(const struct monitor *m, size_t i, struct table_status *t
         .filtered = counter_get(&from->filtered),
         .skipped_by_handoff = counter_get(&from->skipped_by_handoff),
         .quarantined = counter_get(&from->quarantined),
+        .copy_quarantined = counter_get(&from->copy_quarantined),
+        .dead_letters = counter_get(&from->dead_letters),
+        .parked_keys = counter_get(&from->parked_keys),
+        .breaker = (enum breaker_state)counter_get(&from->breaker),
         .inserts = counter_get(&from->inserts),
         .updates = counter_get(&from->updates),
         .deletes = counter_get(&from->deletes),
@@ -465,6 +469,7 @@ static void fill_counts(const struct monitor *m, struct status *status)
     status->batches = counter_get(&p->batches);
     status->bytes_received = counter_get(&p->bytes_received);
     fill_apply(&p->apply, &status->apply);
+    status->target_circuit = (enum breaker_state)atomic_load(&p->target_circuit);
     status->retries = counter_get(&p->retries);
     status->reconnects = counter_get(&p->reconnects);
     status->errors = counter_get(&p->errors);
@@ -510,7 +515,7 @@ static enum phase phase_of(struct monitor *m, const struct status *status)
     }
     bool connected = atomic_load(&p->streaming);
     bool in_trouble = counter_get(&p->errors) > 0 || counter_get(&p->reconnects) > 0;
-    if (atomic_load(&p->apply_waiting) || (!connected && in_trouble))
+    if (status->target_circuit == BREAKER_OPEN || (!connected && in_trouble))
         return PHASE_WAITING;
     if (m->handoff != NULL && !handoff_all_copied(m->handoff)) /* also before it first streams */
         return PHASE_BACKFILL;
@@ -526,7 +531,7 @@ static const char *note_of(struct monitor *m)
 {
     if (atomic_load(&m->stage) != STAGE_STREAM)
         return "";
-    if (atomic_load(&m->config.progress->apply_waiting))
+    if (atomic_load(&m->config.progress->target_circuit) == BREAKER_OPEN)
         return "the target does not take the batch: trying again";
     return atomic_load(&m->config.progress->streaming) ? "" : "connecting to the source";
 }

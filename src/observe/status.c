@@ -224,9 +224,11 @@ static json_t *totals_json(const struct status *status)
                   {"errors", count_value(status->errors)});
 }
 
-static json_t *apply_json(const struct apply_status *apply)
+static json_t *apply_json(const struct status *status)
 {
-    return OBJECT({"batches_ordered", count_value(apply->batches_ordered)},
+    const struct apply_status *apply = &status->apply;
+    return OBJECT({"target_circuit", text_value(breaker_state_name(status->target_circuit))},
+                  {"batches_ordered", count_value(apply->batches_ordered)},
                   {"batches_set", count_value(apply->batches_set)},
                   {"fallbacks", count_value(apply->fallbacks)},
                   {"rows_copied", count_value(apply->rows_copied)},
@@ -368,6 +370,14 @@ static json_t *stream_json(const struct table_status *table)
         {"deletes", count_value(table->deletes)}, {"truncates", count_value(table->truncates)});
 }
 
+static json_t *quarantine_json(const struct table_status *table)
+{
+    return OBJECT({"dead_letters", count_value(table->dead_letters)},
+                  {"parked_keys", count_value(table->parked_keys)},
+                  {"copied", count_value(table->copy_quarantined)},
+                  {"breaker", text_value(breaker_state_name(table->breaker))});
+}
+
 static json_t *conflicts_json(const struct table_status *table)
 {
     return OBJECT({"insert_exists", count_value(table->conflict_insert_exists)},
@@ -381,6 +391,7 @@ static json_t *table_json(const struct table_status *table)
                   {"insert_only", json_boolean(table->insert_only)},
                   {"unseen_writes", known_count(table->unseen_writes)},
                   {"copy", copy_json(table)}, {"stream", stream_json(table)},
+                  {"quarantine", quarantine_json(table)},
                   {"conflicts", conflicts_json(table)});
 }
 
@@ -411,7 +422,7 @@ json_t *status_to_json(const struct status *status)
         {"last_commit_at", moment_value(status->last_commit_at)},
         {"lsn", positions_json(status)}, {"lag", lag_json(status)},
         {"throughput", throughput_json(status)}, {"totals", totals_json(status)},
-        {"apply", apply_json(&status->apply)},
+        {"apply", apply_json(status)},
         {"error_rate", real_value(status->error_rate)}, {"last_error", last_error_json(status)},
         {"queue_bytes", count_value(status->queue_bytes)}, {"backfill", backfill_json(status)},
         {"slot", slot_json(&status->slot)},

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "model/lsn.h"
+#include "pipeline/breaker.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -73,6 +74,9 @@ struct table_status {
     double copy_share; /* 0..1; 1 only when it is done */
     usec_t copy_eta;   /* -1 unknown */
     uint64_t received, applied, filtered, skipped_by_handoff, quarantined;
+    uint64_t copy_quarantined; /* rows of the copy */
+    uint64_t dead_letters, parked_keys; /* of this run and those before */
+    enum breaker_state breaker;
     uint64_t inserts, updates, deletes, truncates;
     uint64_t conflict_insert_exists, conflict_update_missing, conflict_delete_missing;
 };
@@ -168,6 +172,7 @@ struct status {
     uint64_t transactions, changes, batches; /* applied since the start */
     uint64_t bytes_received;
     struct apply_status apply;
+    enum breaker_state target_circuit; /* of failures that pass by themselves */
     uint64_t retries;    /* batches tried again */
     uint64_t reconnects; /* of the stream */
     uint64_t errors;     /* batches that failed, in the whole run */

@@ -176,11 +176,12 @@ static void note_reading(const struct stream *stream, bool judged, uint32_t tabl
 }
 
 /* Of a truncation the tables whose rows go. */
-static void empty_quarantine(struct applier *applier, const struct change *change)
+static void empty_quarantine(struct applier *applier, uint32_t index,
+                             const struct change *change)
 {
     struct transform *transform = applier->stream->transform;
     for (uint16_t i = 0; change->kind == CHANGE_TRUNCATE && i < change->relation_count; i++)
-        parking_truncate(&applier->parking,
+        parking_truncate(&applier->parking, index,
                          transform->ops->source(transform, change->relations[i]));
 }
 
@@ -218,7 +219,7 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     }
     if (parking_consider(&applier->parking, index, table, &rest))
         return true;
-    empty_quarantine(applier, &rest);
+    empty_quarantine(applier, index, &rest);
     switch (stream->transform->ops->change(stream->transform, &rest, xid, applier->writes,
                                            err)) {
     case TRANSFORM_FILTERED:
@@ -485,15 +486,18 @@ static bool write_batch(struct applier *applier, const struct batch *batch,
     const struct stream *stream = applier->stream;
     struct backoff backoff = backoff_between(RETRY_FIRST, RETRY_MOST);
     for (;;) {
-        if (stream->sink->ops->apply(stream->sink, applier->writes, result, err))
+        if (stream->sink->ops->apply(stream->sink, applier->writes, result, err)) {
+            atomic_store(&stream->progress->target_circuit, BREAKER_CLOSED);
             return true;
+        }
         stream->sink->ops->disconnect(stream->sink);
         if (err->class != ERR_RETRY || !is_whole(batch))
             return false;
         lsn_t checkpoint = LSN_NONE;
-        atomic_store(&stream->progress->apply_waiting, true);
+        atomic_store(&stream->progress->target_circuit, BREAKER_OPEN);
         bool connected = reconnect(stream, &backoff, &checkpoint, err);
-        atomic_store(&stream->progress->apply_waiting, false);
+        atomic_store(&stream->progress->target_circuit,
+                     connected ? BREAKER_HALF_OPEN : BREAKER_CLOSED);
         if (!connected)
             return false;
         if (checkpoint < counter_get(&stream->progress->applied))
@@ -501,6 +505,7 @@ static bool write_batch(struct applier *applier, const struct batch *batch,
         if (!chunks_are_kept(stream, err))
             return false;
         if (checkpoint >= batch->end_lsn) { /* it had been committed after all */
+            atomic_store(&stream->progress->target_circuit, BREAKER_CLOSED);
             result->executed = applier->writes->change_count;
             return true;
         }

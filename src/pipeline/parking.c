@@ -20,6 +20,7 @@ void parking_free(struct parking *parking)
     free(parking->letters.emptied);
     free(parking->parked);
     free(parking->rests);
+    free(parking->truncations);
     free(parking->counted_good);
     buf_free(&parking->old_key);
     buf_free(&parking->new_key);
@@ -30,7 +31,7 @@ void parking_free(struct parking *parking)
 static void forget_batch(struct parking *p)
 {
     p->letters.count = p->letters.join_count = p->letters.emptied_count = 0;
-    p->rest_count = p->counted = 0;
+    p->rest_count = p->counted = p->truncation_count = 0;
     p->any_parked = false;
     free(p->counted_good);
     p->counted_good = NULL;
@@ -103,19 +104,22 @@ static void note_rest(struct parking *p, uint32_t index, const struct change *ch
 /* ---- keys ---- */
 
 /* The keys that a change is of, and the chains that they wait in; an insert has no old one, a
- * delete no new one: they are the same then, as where the key does not change. */
-static void find_keys(struct parking *p, uint32_t table, const struct change *change,
+ * delete no new one: they are the same then, as where the key does not change. False when the
+ * change does not tell them. */
+static bool find_keys(struct parking *p, uint32_t table, const struct change *change,
                       uint64_t *old_chain, uint64_t *new_chain)
 {
     const struct row *new = change->kind == CHANGE_DELETE ? &change->old : &change->new;
     const struct row *old = change->old_image == OLD_NONE ? new : &change->old;
     buf_clear(&p->old_key);
     buf_clear(&p->new_key);
-    quarantine_append_key(p->quarantine, table, change->relation, old, NULL, &p->old_key);
-    quarantine_append_key(p->quarantine, table, change->relation, new, &change->old,
-                          &p->new_key);
+    bool known =
+        quarantine_append_key(p->quarantine, table, change->relation, old, NULL, &p->old_key) &&
+        quarantine_append_key(p->quarantine, table, change->relation, new, &change->old,
+                              &p->new_key);
     *old_chain = quarantine_find(p->quarantine, table, &p->old_key);
     *new_chain = quarantine_find(p->quarantine, table, &p->new_key);
+    return known;
 }
 
 /* Letters of this batch that were of the one chain are of the other too. */
@@ -176,15 +180,27 @@ static struct letter *add_letter(struct parking *p)
     return &letters->items[letters->count++];
 }
 
+/* A row of before a truncation in the same batch, found to be bad only after that was seen. */
+static bool is_moot(const struct parking *p, uint32_t index, uint32_t table)
+{
+    for (uint32_t i = 0; i < p->truncation_count; i++)
+        if (p->truncations[i].table == table && p->truncations[i].index > index)
+            return true;
+    return false;
+}
+
 /* The keys are found. why: in the arena, or NULL. */
 static void park(struct parking *p, uint32_t index, uint32_t table, const struct change *change,
                  uint64_t old_chain, uint64_t new_chain, const struct err *why)
 {
     const struct transaction *transaction = &p->batch->transactions[change->transaction];
     uint64_t id = quarantine_next_id(p->quarantine);
-    uint64_t chain = choose_chain(p, old_chain, new_chain, id);
-    quarantine_park(p->quarantine, table, &p->old_key, chain);
-    quarantine_park(p->quarantine, table, &p->new_key, chain);
+    bool moot = is_moot(p, index, table);
+    uint64_t chain = moot ? id : choose_chain(p, old_chain, new_chain, id);
+    if (!moot) {
+        quarantine_park(p->quarantine, table, &p->old_key, chain);
+        quarantine_park(p->quarantine, table, &p->new_key, chain);
+    }
     if (letters_are_none(&p->letters))
         p->letters.first = id;
     *add_letter(p) = (struct letter){.id = id,
@@ -193,6 +209,7 @@ static void park(struct parking *p, uint32_t index, uint32_t table, const struct
                                      .table = table,
                                      .xid = transaction->xid,
                                      .commit_time = transaction->commit_time,
+                                     .moot = moot,
                                      .why = why};
     counter_tally(&p->tally[table].quarantined);
     mark_parked(p, index);
@@ -206,8 +223,8 @@ bool parking_follow(struct parking *p, uint32_t index, uint32_t table)
     if (table == UINT32_MAX || change->kind == CHANGE_TRUNCATE ||
         !quarantine_holds_any(p->quarantine, table))
         return false;
-    find_keys(p, table, change, &old_chain, &new_chain);
-    if (old_chain == 0 && new_chain == 0)
+    (void)find_keys(p, table, change, &old_chain, &new_chain);
+    if ((old_chain == 0 && new_chain == 0) || is_moot(p, index, table))
         return false;
     park(p, index, table, change, old_chain, new_chain, NULL);
     return true;
@@ -248,23 +265,27 @@ bool parking_refuse(struct parking *p, uint32_t index, const struct err *why, st
     uint32_t table = p->transform->ops->source(p->transform, change->relation);
     if (!count_before(p, index, err) || !quarantine_count(p->quarantine, table, 0, 1, why, err))
         return false;
-    find_keys(p, table, change, &old_chain, &new_chain);
+    if (!find_keys(p, table, change, &old_chain, &new_chain)) {
+        *err = *why;
+        return err_wrap(err, "it cannot be parked, for its key was not sent");
+    }
     park(p, index, table, change, old_chain, new_chain,
          arena_copy(&p->writes->arena, why, sizeof *why));
     return true;
 }
 
-void parking_truncate(struct parking *p, uint32_t table)
+static void note_truncation(struct parking *p, uint32_t index, uint32_t table)
 {
-    struct letters *letters = &p->letters;
-    if (p->quarantine == NULL || table == UINT32_MAX ||
-        !quarantine_holds_any(p->quarantine, table))
-        return;
-    quarantine_empty(p->quarantine, table);
-    for (uint32_t i = 0; i < letters->count; i++)
-        letters->items[i].moot = letters->items[i].moot || letters->items[i].table == table;
-    if (letters_are_none(letters))
-        letters->first = quarantine_next_id(p->quarantine);
+    if (p->truncation_count == p->truncation_capacity) {
+        p->truncation_capacity = p->truncation_capacity == 0 ? 16 : 2 * p->truncation_capacity;
+        p->truncations =
+            mem_grow(p->truncations, p->truncation_capacity, sizeof *p->truncations);
+    }
+    p->truncations[p->truncation_count++] = (struct parking_truncation){table, index};
+}
+
+static void add_emptied(struct letters *letters, uint32_t table)
+{
     if (letters->emptied_count == letters->emptied_capacity) {
         letters->emptied_capacity =
             letters->emptied_capacity == 0 ? 16 : 2 * letters->emptied_capacity;
@@ -272,5 +293,21 @@ void parking_truncate(struct parking *p, uint32_t table)
             mem_grow(letters->emptied, letters->emptied_capacity, sizeof *letters->emptied);
     }
     letters->emptied[letters->emptied_count++] = table;
+}
+
+void parking_truncate(struct parking *p, uint32_t index, uint32_t table)
+{
+    struct letters *letters = &p->letters;
+    if (p->quarantine == NULL || table == UINT32_MAX)
+        return;
+    note_truncation(p, index, table);
+    if (!quarantine_holds_any(p->quarantine, table))
+        return;
+    quarantine_empty(p->quarantine, table);
+    for (uint32_t i = 0; i < letters->count; i++)
+        letters->items[i].moot = letters->items[i].moot || letters->items[i].table == table;
+    if (letters_are_none(letters))
+        letters->first = quarantine_next_id(p->quarantine);
+    add_emptied(letters, table);
     p->writes->letters = letters;
 }

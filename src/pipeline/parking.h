@@ -16,6 +16,10 @@ struct parking_rest {
     const struct change *change;
 };
 
+struct parking_truncation {
+    uint32_t table, index;
+};
+
 struct parking {
     struct quarantine *quarantine; /* NULL: nothing is parked */
     struct transform *transform;
@@ -29,6 +33,8 @@ struct parking {
     bool *parked; /* by change of the batch, while any_parked */
     uint32_t parked_capacity;
     bool any_parked;
+    struct parking_truncation *truncations;
+    uint32_t truncation_count, truncation_capacity;
     struct parking_rest *rests; /* by index, ascending */
     uint32_t rest_count, rest_capacity;
     uint32_t counted; /* changes before this are counted by the breakers */
@@ -59,8 +65,8 @@ bool parking_follow(struct parking *parking, uint32_t index, uint32_t table);
 bool parking_refuse(struct parking *parking, uint32_t index, const struct err *why,
                     struct err *err);
 bool parking_is_parked(const struct parking *parking, uint32_t index);
-/* What waits of the table has become moot. */
-void parking_truncate(struct parking *parking, uint32_t table);
+/* The batch's change `index` truncates the table: what waits of it is moot. */
+void parking_truncate(struct parking *parking, uint32_t index, uint32_t table);
 /* The batch's change `index` as the target is to get it. */
 const struct change *parking_change(const struct parking *parking, uint32_t index);
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "model/lsn.h"
+#include "pipeline/breaker.h"
 #include "pipeline/counters.h"
 
 #include <pthread.h>
@@ -37,7 +38,9 @@ struct progress {
     counter_t waiting_for_commits, waiting_for_ends;
     counter_t copiers_ahead; /* of the stream, for long */
     atomic_bool streaming;     /* the stream is connected */
-    atomic_bool apply_waiting; /* the applier is retrying, the target is away */
+    /* enum breaker_state, of the target: open while the applier pauses after a failure that passes
+     * by itself, half-open while one transaction is its trial, then closed or open again */
+    atomic_int target_circuit;
 
     /* guarded by lock */
     pthread_mutex_t lock;

@@ -161,19 +161,22 @@ bool quarantine_holds_any(const struct quarantine *q, uint32_t table)
     return counter_get(&q->config.counters[table].parked_keys) > 0;
 }
 
-void quarantine_append_key(const struct quarantine *q, uint32_t table,
+bool quarantine_append_key(const struct quarantine *q, uint32_t table,
                            const struct relation *relation, const struct row *image,
                            const struct row *other, struct buf *key)
 {
     static const struct value ABSENT = {.kind = VALUE_ABSENT};
     const struct parked_identity *identity = &q->config.identities[table];
+    bool known = true;
     for (uint16_t i = 0; i < identity->count; i++) {
         int column = relation_column(relation, identity->columns[i]);
         const struct value *value = column < 0 ? &ABSENT : &image->values[column];
         if (column >= 0 && !value_is_known(value) && other != NULL && other->values != NULL)
             value = &other->values[column];
         append_value(key, value);
+        known = known && value_is_known(value);
     }
+    return known;
 }
 
 uint64_t quarantine_find(struct quarantine *q, uint32_t table, const struct buf *key)

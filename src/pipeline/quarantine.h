@@ -63,8 +63,8 @@ uint64_t quarantine_next_id(struct quarantine *quarantine);
 /* True if any key of the table is parked. Cheap. */
 bool quarantine_holds_any(const struct quarantine *quarantine, uint32_t table);
 /* The key of a row image as bytes, appended. What the image does not have is taken from `other`,
- * which may be NULL. */
-void quarantine_append_key(const struct quarantine *quarantine, uint32_t table,
+ * which may be NULL. False when a column of it is in neither. */
+bool quarantine_append_key(const struct quarantine *quarantine, uint32_t table,
                            const struct relation *relation, const struct row *image,
                            const struct row *other, struct buf *key);
 uint64_t quarantine_find(struct quarantine *quarantine, uint32_t table, const struct buf *key);

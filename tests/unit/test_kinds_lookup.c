@@ -134,7 +134,7 @@ START_TEST(a_lookup_without_a_connection_is_a_bug_and_has_no_sql)
     ck_assert_ptr_nonnull(rule_no_sql(kind_rule(&kind)));
     ck_assert_int_eq(world_change(&kind.world, kind.in, kind.relation, CHANGE_INSERT, OLD_NONE,
                                   NULL, ROW("a")),
-                     TRANSFORM_REFUSED);
+                     TRANSFORM_FAILED);
     ck_assert_int_eq(kind.world.err.class, ERR_BUG);
     kind_close(&kind);
 }

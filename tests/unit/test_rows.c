@@ -533,7 +533,7 @@ START_TEST(merged_rows_that_nothing_tells_apart_are_told_with_a_count)
                             .relation_count = 1};
     ck_assert_int_eq(items.world.transform->ops->change(items.world.transform, &change, 5,
                                                         items.world.out, &items.world.err),
-                     TRANSFORM_REFUSED);
+                     TRANSFORM_FAILED);
     close_items(&items);
 }
 END_TEST
