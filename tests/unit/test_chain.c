@@ -469,7 +469,7 @@ START_TEST(the_table_is_told_also_when_the_change_fails_or_is_no_part)
                             .new = world_row(users.in, VALUES("NULL", "a", "b", "c", "d"))};
     ck_assert_int_eq(users.world.transform->ops->change(users.world.transform, &change, 5,
                                                         users.world.out, &users.world.err),
-                     TRANSFORM_FAILED);
+                     TRANSFORM_REFUSED);
     ck_assert_uint_eq(source_of(&users, users.relation), 0);
     struct relation *other = relation_create("public", "other", 0, NULL);
     other->oid = 5;
@@ -583,7 +583,7 @@ START_TEST(a_binary_stream_passes_values_and_reads_texts)
     change.new.values[0] = binary("\7", 1);
     ck_assert_int_eq(users.world.transform->ops->change(users.world.transform, &change, 5,
                                                         users.world.out, &users.world.err),
-                     TRANSFORM_FAILED);
+                     TRANSFORM_REFUSED);
     ck_assert_str_eq(users.world.err.message,
                      "target column app.users.pk: source column \"id\": 1 bytes are no binary "
                      "value of type int8");
@@ -713,7 +713,7 @@ START_TEST(a_row_of_the_copy_that_does_not_fit_fails)
                      "target column public.users.x: the result is no value of type int4");
     row.values[0] = (struct value){.kind = VALUE_NULL};
     row.values[1] = (struct value){.kind = VALUE_NULL};
-    ck_assert_int_eq(copy(&users, target, &row), TRANSFORM_FAILED);
+    ck_assert_int_eq(copy(&users, target, &row), TRANSFORM_REFUSED);
     ck_assert_str_eq(users.world.err.message, "target column public.users.id: the key is NULL");
     row.count = 1;
     ck_assert_int_eq(copy(&users, target, &row), TRANSFORM_FAILED);
