@@ -15,6 +15,8 @@
  * that is done (postgres/deferred_index.h) claim      which rows of which target tables are the
  * migration's (claim.h)
  *
+ * Tables of what is parked are dead_letter.h's.
+ *
  * Life of a migration row:
  *
  *   (none) --control_begin--> creating --control_started--> started
