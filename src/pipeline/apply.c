@@ -276,8 +276,7 @@ static bool on_refused(void *context, uint32_t index, const struct err *why, str
     const struct change *change = &applier->parking.batch->changes[origin];
     uint32_t table = table_of(applier->stream, change);
     if (change->kind == CHANGE_TRUNCATE || is_clash(applier, table, why)) {
-        *err = *why;
-        err->class = change->kind == CHANGE_TRUNCATE ? ERR_DATA : ERR_RETRY;
+        *err = *why; /* consider_clash() has the stream begin again */
         return false;
     }
     if (!parking_refuse(&applier->parking, origin, why, err))
