@@ -572,8 +572,14 @@ static bool tell_parked(struct worker *worker, struct chunk_work *work, struct e
                 return stopped(err);
         } while (!ops->open(worker->writer, err));
     }
-    if (sift->letter_count > 0 && !work->told)
+    if (sift->letter_count > 0 && !work->told) {
         quarantine_note_letters(sift->quarantine, work->task->table, sift_parked(sift));
+        log_event(LOG_WARN, "rows of the copy are parked", log_uint("letters", sift_parked(sift)),
+                  log_uint("first", sift->letters[0].id),
+                  log_text("schema", work->task->parts[0].source->schema),
+                  log_text("table", work->task->parts[0].source->name),
+                  log_text("error", sift->letters[0].why->message));
+    }
     work->told = true;
     return true;
 }

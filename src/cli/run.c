@@ -468,12 +468,21 @@ static void destroy_run(struct run *run)
     progress_free(&run->progress);
 }
 
+static uint64_t parked_in_all(const struct run *run)
+{
+    uint64_t parked = 0;
+    for (size_t i = 0; i < run->progress.table_count; i++)
+        parked += counter_get(&run->progress.tables[i].dead_letters);
+    return parked;
+}
+
 /* The supervisor's one log line about the end, and the exit status. */
 static int conclude(const struct run *run, bool ok, const struct err *err)
 {
     if (ok || err->class == ERR_STOPPED) {
         log_event(LOG_INFO, "stopped", log_text("migration", run->config->migration),
-                  log_lsn("applied", counter_get(&run->progress.applied)));
+                  log_lsn("applied", counter_get(&run->progress.applied)),
+                  log_uint("dead_letters", parked_in_all(run)));
         return 0;
     }
     log_event(LOG_ERROR, err->message, log_text("class", err_class_name(err->class)),

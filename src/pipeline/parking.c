@@ -1,6 +1,7 @@
 /* Parking (parking.h). */
 #include "pipeline/parking.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -66,11 +67,25 @@ static bool count_rest(struct parking *p, struct err *err)
     return true;
 }
 
+/* Once a batch: how many, and why the first of them. */
+static void tell(const struct letters *letters)
+{
+    const struct letter *first = letters->items;
+    if (letters->count == 0)
+        return;
+    log_event(LOG_WARN, "changes are parked", log_uint("letters", letters->count),
+              log_uint("first", first->id), log_text("schema", first->change->relation->schema),
+              log_text("table", first->change->relation->name),
+              log_lsn("lsn", first->change->lsn),
+              log_text("error", first->why == NULL ? "its key is parked" : first->why->message));
+}
+
 bool parking_done(struct parking *p, bool committed, struct err *err)
 {
     if (p->quarantine == NULL)
         return true;
     p->begun = false;
+    tell(&p->letters);
     if (committed)
         quarantine_keep(p->quarantine, &p->letters);
     return count_rest(p, err);
