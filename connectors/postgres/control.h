@@ -116,7 +116,8 @@ bool control_load_copies(struct session *session, const char *migration,
                          struct control_copy **copies, size_t *count, struct err *err);
 void control_copies_free(struct control_copy *copies, size_t count);
 
-/* Drops the replication origin if it exists and the role may. */
+/* Drops the replication origin if it exists and the role may. Waits a little for a session of ours
+ * that has it and is leaving. */
 bool control_drop_origin(struct session *session, const char *origin, struct err *err);
 
 /* Deletes the migration's rows, and the schema when no other migration is left. */
