@@ -6,7 +6,6 @@ reached by each action that makes sense there: once in every run, 20 times with 
 import collections
 import random
 import re
-import time
 
 import pytest
 
@@ -18,15 +17,12 @@ TABLE = (ROOT / "src" / "base" / "failpoints.def").read_text()
 POINTS = dict(re.findall(r'^FAILPOINT\(\w+, "([\w.]+)", (\w+),', TABLE, re.M))
 ROWS = 1500
 SMALL = {"workers": 2, "chunk_rows": 500, "chunk_time": "1ms"}
-ENDS = (-9, 4)  # killed; a start that failed by what may pass
-QUIET_SECONDS = 4  # without a new hit it is started again, with another seed
 
 # What else must happen so that a point is reached.
 TOGETHER = {"copy.outcome": "copy.committed=error@every2", "apply.recovered": "sink.begun=error@2",
-            "sink.fallback": "set.sent=error@2"}
+            "sink.fallback": "set.sent=error@every2"}
 # Passed once in a run that nothing disturbs.
-AT_START = {"stream.resumed", "stream.connected", "stream.started", "sink.connected",
-            "apply.recovered", "sink.fallback"}
+AT_START = {"stream.resumed", "stream.connected", "stream.started", "sink.connected", *TOGETHER}
 
 
 def of(*phases):
@@ -63,8 +59,15 @@ class Struck:
 
     def work(self, cursor, dice):
         load.accounts_work(ROWS)(cursor, dice)
-        cursor.execute(f"UPDATE t{dice.randrange(self.tables)} SET n = n + 1 WHERE id = %s",
-                       (dice.randint(1, 600),))
+        table, kind = f"t{dice.randrange(self.tables)}", dice.randrange(10)
+        if kind == 0:  # enough for a stage
+            cursor.execute(f"UPDATE {table} SET n = n + 1 WHERE id % 2 = 0")
+        elif kind == 1:  # and for a COPY
+            first = dice.randrange(1000, 1 << 30)
+            cursor.execute(f"INSERT INTO {table} SELECT i, 0 FROM generate_series(%s, %s) i "
+                           "ON CONFLICT DO NOTHING", (first, first + 200))
+        else:
+            cursor.execute(f"UPDATE {table} SET n = n + 1 WHERE id = %s", (dice.randint(1, 600),))
 
     def launch(self, points):
         self.product.env["SLACKWATER_FAILPOINTS"] = points
@@ -150,53 +153,38 @@ def test_killed_in_the_stream(world, times, seed, engine, phases):
         struck.assert_whole()
 
 
-def some_of(dice, points):
-    """A list in which each point errs or waits, now and then."""
-    entries = [f"seed={dice.randrange(1 << 30)}"]
-    for point in points:
-        share = 40 if point in AT_START else 30 if point.startswith("copy") else 8
-        fails = POINTS[point] != "ERR_NONE" and dice.random() < 0.6
-        entries.append(f"{point}={'error' if fails else 'delay(20ms)'}@{share}%")
-    return ",".join(entries)
+def entry(dice, point, action):
+    """Somewhere in a run, once. An error at the very first connection would end the run."""
+    if point not in AT_START:
+        return f"{point}={action}@{dice.randint(1, 4)}"
+    return f"{point}={action}@{1 if point in TOGETHER or action != 'error' else 2}"
 
 
-def due(hits, points, times):
-    """The points and actions that were not hit often enough yet."""
-    wanted = [(point, "delay") for point in points]
-    wanted += [(point, "error") for point in points if POINTS[point] != "ERR_NONE"]
-    return [pair for pair in wanted if hits[pair] < times]
+def due(hits, points, action, times):
+    return [point for point in points if hits[point, action] < times]
 
 
 @pytest.mark.limit(2400)
+@pytest.mark.parametrize("action", ["error", "delay(100ms)"])
 @pytest.mark.parametrize("phase", ["copy", "stream"])
-def test_errors_and_delays_everywhere(world, times, seed, phase):
-    """At several points of a run at once; a start that fails is made again."""
+def test_errors_and_delays_everywhere(world, times, seed, phase, action):
+    """All in one run, each once; then the next."""
     struck = Struck(world, tables=6 + 10 * times, apply={"engine": "set"})
     dice = random.Random(seed)
+    kind = action.split("(")[0]
     points = of("copy") if phase == "copy" else of("stream", "apply", "sink", "set")
+    points = [point for point in points if POINTS[point] != "ERR_NONE" or kind == "delay"
+              if point not in TOGETHER or kind == "error"]
     if phase == "stream":
         struck.product.run_until_caught_up()
     with struck.writers:
-        while left := due(struck.hits(), points, times):
-            struck.launch(some_of(dice, points))
-            wait_for_hits(struck, points, times, left)
+        for number in range(1, times + 1):
+            struck.launch(",".join(entry(dice, point, action) for point in points))
+            wait.until(lambda: not struck.product.alive()
+                       or due(struck.hits(), points, kind, number) == [], "every point", 60, 0.2)
+            assert due(struck.hits(), points, kind, number) == []
             struck.product.kill9()
-        assert struck.assert_whole()["reconnects"] == 0
-
-
-def wait_for_hits(struck, points, times, left):
-    """Until no more of what is due comes, or the run ends."""
-    def stands():
-        nonlocal left, since
-        if not struck.product.alive():
-            assert struck.product.child.returncode in ENDS, struck.product.child.returncode
-            return True
-        now = due(struck.hits(), points, times)
-        if now != left:
-            left, since = now, time.monotonic()
-        return not left or time.monotonic() - since > QUIET_SECONDS
-    since = time.monotonic()
-    wait.until(stands, "no more hits", 60, 0.2)
+        struck.assert_whole()
 
 
 @pytest.mark.harness
