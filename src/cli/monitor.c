@@ -4,6 +4,7 @@
 #include "backfill/copier.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/alarm.h"
 #include "observe/forecast.h"
 #include "observe/gates.h"
 #include "observe/lag.h"
@@ -40,6 +41,7 @@ struct monitor {
     bool emit_failed; /* said once */
     char *seen;       /* the snapshot before, which counts when the source cannot lose it */
     lsn_t seen_at;    /* no commit that it sees is behind this */
+    struct alarms alarms;
 
     /* guarded by lock */
     pthread_mutex_t lock;
@@ -303,6 +305,7 @@ static bool probe_all(struct monitor *m, usec_t now, struct err *err)
 }
 
 static void watch_lag(struct monitor *m);
+static void raise_alarms(struct monitor *m);
 
 static void *monitor_thread(void *argument)
 {
@@ -322,6 +325,7 @@ static void *monitor_thread(void *argument)
             sampled_at = now;
         }
         watch_lag(m);
+        raise_alarms(m);
         if (stop_wait(&m->stop, now + TICK))
             break;
     }
@@ -591,6 +595,16 @@ static void watch_lag(struct monitor *m)
     pthread_mutex_lock(&m->lock);
     fill_lag(m, &status, streaming);
     pthread_mutex_unlock(&m->lock);
+    status_free(&status);
+}
+
+/* What the probes found, which only this thread writes. */
+static void raise_alarms(struct monitor *m)
+{
+    struct status status;
+    fill_settings(m, &status);
+    fill_readings(m, &status);
+    alarms_look(&m->alarms, &status);
     status_free(&status);
 }
 

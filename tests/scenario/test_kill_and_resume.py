@@ -1,9 +1,12 @@
 """kill -9 at any moment: nothing lost, doubled or partial."""
 import contextlib
+import pathlib
+import resource
 
 import pytest
 
 from world import load, wait
+from world.product import SANITIZER
 
 ROWS = 20000
 
@@ -109,6 +112,25 @@ def test_a_change_made_during_the_copy_and_killed_after_it(busy):
     product.start_streaming()
     product.wait_caught_up()
     busy.assert_equal()
+
+
+@pytest.mark.skipif(SANITIZER, reason="the sanitizers reserve terabytes")
+def test_killed_by_a_limit_of_memory_and_started_without(busy):
+    """No byte more than it has now: it ends with a status, not half of something."""
+    product = busy.product().start_streaming()
+    pages = int(pathlib.Path(f"/proc/{product.child.pid}/statm").read_text().split()[0])
+    resource.prlimit(product.child.pid, resource.RLIMIT_AS, (pages * 4096, pages * 4096))
+    with load.Writers(busy.source, 2, load.accounts_work(ROWS)) as writers:
+        busy.source.run("INSERT INTO journal SELECT now(), repeat('m', 2000) "
+                        "FROM generate_series(1, 30000)")
+        status = product.wait_end(60)
+        assert status != 0, status
+        assert "out of memory" in product.log_text(), product.log_text()
+        writers.wait_commits(20)
+    product.start_streaming()
+    product.wait_caught_up()
+    busy.assert_equal()
+    product.stop()
 
 
 def test_a_short_run_after_a_kill_finishes_the_work(busy):
