@@ -544,7 +544,7 @@ static enum source_result pg_source_receive(struct source *source, struct batch 
     struct pg_source *s = self(source);
     bool full = false;
     bool took = false;
-    if (!failpoint(SOURCE_RECEIVE, err) || !check_silence(s, err) ||
+    if (!failpoint(SOURCE_LISTEN, err) || !check_silence(s, err) ||
         !take_at_hand(s, batch, &full, &took, err))
         return SOURCE_FAILED;
     if (took && !full && !read_more(s, batch, &full, &took, err))
