@@ -4,6 +4,7 @@ The edges are src/base/failpoints.def, compiled into the build with sanitizers o
 reached by each action that makes sense there: once in every run, 20 times with --nightly.
 """
 import collections
+import os
 import random
 import re
 import time
@@ -38,7 +39,7 @@ def times(nightly):
 
 @pytest.fixture
 def seed():
-    number = random.SystemRandom().randrange(1 << 30)
+    number = int(os.environ.get("SLACKWATER_SEED") or random.SystemRandom().randrange(1 << 30))
     print("seed", number)
     return number
 
