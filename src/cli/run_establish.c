@@ -66,7 +66,8 @@ static bool make_slot(struct run *run, char **snapshot, lsn_t *lsn, struct err *
     return slot_drop(&m->source, m->slot, err) &&
            slot_create_publications(&m->source, m->slot, m->source_count, m->slot_tables,
                                     err) &&
-           slot_create(run->config->source_dsn, m->slot, m->stop, snapshot, lsn, err);
+           slot_create(run->config->source_dsn, m->slot, run->config->failover, m->stop, snapshot,
+                       lsn, err);
 }
 
 static bool record_start(struct run *run, struct err *err)
@@ -478,6 +479,8 @@ bool run_establish(struct run *run, struct err *err)
         return false;
     if (m->control.state != CONTROL_STARTED &&
         (!begin_migration(run, err) || !reload_control(run, err)))
+        return false;
+    if (!run_follow_failover(run, err))
         return false;
     know_source(run);
     /* The rules may have changed since, and with them what is claimed. */

@@ -9,7 +9,8 @@ import psycopg2
 import pytest
 
 from world import process, wait
-from world.cluster import BIN, Cluster
+from world.cluster import Cluster
+from world.servers import own_tool
 
 CHUNKS = {"workers": 2, "chunk_rows": 500, "chunk_time": "1ms", "order": "parents_first"}
 
@@ -167,7 +168,7 @@ class Standby(Cluster):
     """A physical standby of a cluster, by pg_basebackup."""
 
     def __init__(self, folder, primary):
-        super().__init__(folder)
+        super().__init__(folder, primary.version)
         self.primary = primary
 
     def create(self):
@@ -175,7 +176,7 @@ class Standby(Cluster):
         self.log.touch()
         if process.SERVER_USER:
             shutil.chown(self.folder, process.SERVER_USER, process.SERVER_USER)
-        process.run([BIN / "pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast",
+        process.run([own_tool("pg_basebackup", self.version), "-D", self.data, "-R", "-X", "stream", "-c", "fast",
                      "-d", f"host=127.0.0.1 port={self.primary.port} user=postgres "
                            "application_name=replica1"], as_server=True, cwd=self.folder)
         with open(self.data / "postgresql.conf", "a") as conf:
@@ -287,7 +288,7 @@ def test_a_busy_source_holds_back_new_chunks(make_world, make_cluster, target_cl
 def test_a_target_that_is_slow_to_commit_holds_back_new_chunks(make_world, source_cluster,
                                                                make_cluster):
     """A synchronous standby that is not there makes every durable commit wait."""
-    cluster = make_cluster()
+    cluster = make_cluster("target")
     world = make_world(source_cluster, cluster)
     fill_with_marks(world, 40000)
     product = start_copying(world.product(backfill={**CHUNKS, "max_target_latency": "300ms",

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from world import wait
-from world.cluster import BIN
+from world.servers import own_tool
 
 RICH = [
     "CREATE EXTENSION citext",
@@ -64,7 +64,7 @@ RICH = [
 
 def dump(database):
     """What pg_dump says of the database's schema, without what is about the server."""
-    out = subprocess.run([BIN / "pg_dump", "--schema-only", "--no-owner", "-d", database.local(),
+    out = subprocess.run([own_tool("pg_dump", database.cluster.version), "--schema-only", "--no-owner", "-d", database.local(),
                           "--exclude-schema=slackwater"],
                          check=True, capture_output=True, text=True).stdout
     return sorted(re.sub(r"--.*|\\(un)?restrict .*", "", part).strip()

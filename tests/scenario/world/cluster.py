@@ -12,9 +12,9 @@ import tempfile
 
 import psycopg2
 
-from . import process, wait
+from . import process, servers, wait
 
-BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
+BIN = servers.TOOLS
 
 # In every DSN that the program gets, and nowhere in what it prints (Product.assert_no_secret).
 SECRET = "pa55-of-the-tests"
@@ -68,7 +68,9 @@ def scratch_folder():
 class Cluster:
     """One server in a folder of its own. create -> start -> (restart) -> destroy."""
 
-    def __init__(self, folder, **settings):
+    def __init__(self, folder, version=servers.USUAL, **settings):
+        self.version = version  # the major
+        self.programs = servers.programs(version)
         self.folder = pathlib.Path(folder)
         self.data = self.folder / "data"
         self.log = self.folder / "log"
@@ -81,7 +83,7 @@ class Cluster:
         self.log.touch()
         if process.SERVER_USER:
             shutil.chown(self.folder, process.SERVER_USER, process.SERVER_USER)
-        process.run([BIN / "initdb", "-D", self.data, "-U", "postgres", "--no-sync",
+        process.run([self.programs / "initdb", "-D", self.data, "-U", "postgres", "--no-sync",
                      "--no-locale", "--encoding=UTF8", "--auth=trust"], as_server=True,
                     cwd=self.folder)
         lines = [f"{name} = '{value}'\n" for name, value in self.settings.items()]
@@ -94,7 +96,7 @@ class Cluster:
     def start(self):
         with open(self.log, "ab") as log:
             self.server = process.spawn(
-                [BIN / "postgres", "-D", self.data, "-p", self.port], as_server=True,
+                [self.programs / "postgres", "-D", self.data, "-p", self.port], as_server=True,
                 on_orphan=signal.SIGINT, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
         wait.until(self._answers, f"the server in {self.folder} to start")
 
