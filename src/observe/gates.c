@@ -243,7 +243,7 @@ static const struct wal_status {
     {"unreserved", GATE_NO_GO,
      "the source may remove WAL that the slot needs at any checkpoint",
      "raise max_slot_wal_keep_size at the source now, and let the stream catch up"},
-    {"lost", GATE_NO_GO, "the source has removed what the slot needs",
+    {"lost", GATE_NO_GO, "the source has removed WAL that the slot needs",
      "the slot cannot be used any more: slackwater cleanup, then start with a new backfill"},
 };
 
