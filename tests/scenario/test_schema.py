@@ -82,7 +82,7 @@ WORDS = """
            pg_get_partkeydef(oid), pg_get_expr(relpartbound, oid), obj_description(oid))
     FROM mine
     UNION ALL
-    SELECT 'type ' || oid::regtype, concat_ws(' ', typtype, typbasetype::regtype, typnotnull, typdefault,
+    SELECT 'type ' || oid::regtype, concat_ws(' ', typtype, typbasetype::regtype, typnotnull, pg_get_expr(typdefaultbin, 0),
            (SELECT string_agg(enumlabel, ',' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid),
            (SELECT string_agg(pg_get_constraintdef(oid), ',') FROM pg_constraint
             WHERE contypid = t.oid AND contype = 'c'), obj_description(oid))

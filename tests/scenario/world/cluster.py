@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import unittest
 
 import psycopg2
 
@@ -170,6 +171,11 @@ class Database:
     def __init__(self, cluster, name):
         self.cluster = cluster
         self.name = name
+
+    def needs(self, version):
+        """Skips the test on an older server."""
+        if self.cluster.version < version:
+            raise unittest.SkipTest(f"needs PostgreSQL {version}, not {self.cluster.version}")
 
     def url(self, user="postgres", password=SECRET):
         """The DSN as a URI, over TCP. The server trusts everyone but the role `locked`."""
