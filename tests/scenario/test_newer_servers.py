@@ -5,6 +5,8 @@ import pytest
 from world import servers, wait
 from world.cluster import Cluster
 
+pytestmark = pytest.mark.xdist_group("newer_servers")
+
 VERSION = max(servers.wanted("source"), 18)
 
 

@@ -21,7 +21,10 @@ from world.cluster import Cluster
 PAIRS = [(14, 18), (18, 14), (16, 17)]
 
 
-@pytest.fixture(scope="module", params=PAIRS, ids=lambda pair: f"{pair[0]}to{pair[1]}")
+@pytest.fixture(scope="module", params=[
+    pytest.param(pair, id=f"{pair[0]}to{pair[1]}",
+                 marks=pytest.mark.xdist_group(f"versions{pair[0]}to{pair[1]}"))
+    for pair in PAIRS])
 def pair(request, folder):
     source, target = request.param
     clusters = [Cluster(folder / f"v{source}{target}{side}", version)
