@@ -28,7 +28,7 @@ static const struct gain {
     {150000, "numeric scales below zero or above the precision, NULLS NOT DISTINCT, ICU as a "
              "database's collation"},
     {160000, "ICU rules of a collation"},
-    {170000, "the builtin collations, infinite intervals, MAINTAIN"},
+    {170000, "the builtin collations, infinite intervals"},
     {180000, "virtual generated columns, constraints NOT ENFORCED, WITHOUT OVERLAPS and PERIOD, "
              "pg_unicode_fast"},
 };

@@ -124,3 +124,22 @@ def test_columns_that_are_generated_and_not_stored(world):
     assert world.target.rows("SELECT * FROM t ORDER BY id") == [(1, 30, 60, 15), (2, 20, 40, 10)]
     world.assert_equal()
     product.stop()
+
+
+def test_infinite_intervals_to_a_server_that_knows_none(make_world, newer, folder):
+    """In binary they would arrive as numbers of years; as text they are refused, the row named."""
+    older = Cluster(folder / "finite", 15)
+    try:
+        world = make_world(newer, older.create())
+        world.both("CREATE TABLE t (id int PRIMARY KEY, i interval)")
+        world.source.run("INSERT INTO t VALUES (1, '1 mon -1 day')")
+        product = world.product()
+        formats = product.command("check", "--json").json["formats"]
+        assert formats["stream"]["format"] == "text"
+        product.start_streaming()
+        world.source.run("INSERT INTO t VALUES (2, 'infinity')")
+        assert product.wait_end() == 3
+        assert 'invalid input syntax for type interval: \\"infinity\\"' in product.log_text()
+        assert world.target.value("SELECT count(*) FROM t") == 1
+    finally:
+        older.destroy()

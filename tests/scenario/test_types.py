@@ -33,7 +33,7 @@ def migrate(world, family, stream):
 def test_values_of_a_family(world, family):
     shapes.prepare(world, family)
     world.both(*shapes.ddl(family))
-    migrate(world, family, "text" if family in shapes.TEXT_FAMILIES else "binary")
+    migrate(world, family, shapes.stream_format(world, [family]))
 
 
 @pytest.mark.parametrize("family", sorted(set(shapes.FAMILIES) - shapes.TEXT_FAMILIES))

@@ -65,6 +65,8 @@ static void expect_defaults(const struct config *config)
     ck_assert_ptr_null(config->source_dsn);
     ck_assert_ptr_null(config->target_dsn);
     ck_assert_int_eq(config->heartbeat, USEC_PER_SEC);
+    ck_assert(!config->failover);
+    ck_assert(!config->local_only);
     ck_assert_int_eq(config->backfill_workers, 2);
     ck_assert_int_eq(config->backfill_order, COPY_LARGEST_FIRST);
     ck_assert_str_eq(config->http_listen, "127.0.0.1:8087");
@@ -106,7 +108,7 @@ START_TEST(every_key_is_taken)
 {
     struct bench bench;
     open_and_load(&bench, "migration: shop\n"
-                          "source: { dsn: host=s, heartbeat: 250ms }\n"
+                          "source: { dsn: host=s, heartbeat: 250ms, failover: true, origin: none }\n"
                           "target: { dsn: host=t }\n"
                           "tables: [ { source: users } ]\n"
                           "backfill: { workers: 7, order: parents_first, defer_indexes: true,\n"
@@ -126,6 +128,8 @@ START_TEST(every_key_is_taken)
     ck_assert_str_eq(config->migration, "shop");
     ck_assert_str_eq(config->source_dsn, "host=s");
     ck_assert_int_eq(config->heartbeat, 250 * USEC_PER_MS);
+    ck_assert(config->failover);
+    ck_assert(config->local_only);
     ck_assert_str_eq(config->target_dsn, "host=t");
     ck_assert_ptr_nonnull(config->tables);
     ck_assert_uint_eq(config->tables->count, 1);
@@ -158,6 +162,7 @@ START_TEST(an_unknown_key_is_refused_with_the_nearest)
          ":1:1: unknown key \"migratoin\" in the file; did you mean \"migration\"?"},
         {"source:\n  dns: x\n", ":2:3: unknown key \"dns\" in source; did you mean \"dsn\"?"},
         {"target: { heartbeat: 1s }\n", ":1:11: unknown key \"heartbeat\" in target; known are dsn"},
+        {"source: { origin: some }\n", ":1:19: found \"some\"; ", "any or none"},
         {"backfill: { worker: 2 }\n",
          ":1:13: unknown key \"worker\" in backfill; did you mean \"workers\"?"},
         {"apply: { conflicts: source_wins }\n",

@@ -285,6 +285,15 @@ def known(world):
     return [family for family in FAMILIES if SINCE.get(family, 0) <= older]
 
 
+def stream_format(world, families):
+    """How the stream carries them: as text if one cannot go otherwise. Intervals cannot, where only
+    the source has infinite ones (17)."""
+    finite = world.source.cluster.version >= 17 > world.target.cluster.version
+    kinds = [kind for family in families for kind in FAMILIES[family]]
+    as_text = TEXT_FAMILIES & set(families) or finite and any("interval" in kind for kind in kinds)
+    return "text" if as_text else "binary"
+
+
 def prepare(world, *families):
     """The types, with OIDs at the target that no type of the source has. Skips the test when a
     family is not known to both servers."""
