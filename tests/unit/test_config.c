@@ -162,7 +162,6 @@ START_TEST(an_unknown_key_is_refused_with_the_nearest)
          ":1:1: unknown key \"migratoin\" in the file; did you mean \"migration\"?"},
         {"source:\n  dns: x\n", ":2:3: unknown key \"dns\" in source; did you mean \"dsn\"?"},
         {"target: { heartbeat: 1s }\n", ":1:11: unknown key \"heartbeat\" in target; known are dsn"},
-        {"source: { origin: some }\n", ":1:19: found \"some\"; ", "any or none"},
         {"backfill: { worker: 2 }\n",
          ":1:13: unknown key \"worker\" in backfill; did you mean \"workers\"?"},
         {"apply: { conflicts: source_wins }\n",
@@ -209,6 +208,7 @@ START_TEST(a_bad_unit_or_number_is_refused_where_it_stands)
          "expected a whole number from 1 to 64"},
         {"backfill: { chunk_rows: 0 }\n", ":1:25: found \"0\"; ",
          "expected a whole number from 1 to 100000000"},
+        {"source: { origin: some }\n", ":1:19: found \"some\"; ", "any or none"},
         {"source: { heartbeat: 10ms }\n", ":1:22: ", "heartbeat: at least 100ms is expected"},
     };
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
