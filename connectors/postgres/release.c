@@ -25,8 +25,8 @@ static const struct gain {
     int since;
     const char *what;
 } GAINS[] = {
-    {150000, "numeric scales below zero or above the precision, NULLS NOT DISTINCT, ICU as a "
-             "database's collation"},
+    {150000, "numeric scales below zero or above the precision, NULLS NOT DISTINCT, SET NULL of "
+             "some columns of a foreign key, ICU as a database's collation"},
     {160000, "ICU rules of a collation"},
     {170000, "the builtin collations, infinite intervals"},
     {180000, "virtual generated columns, constraints NOT ENFORCED, WITHOUT OVERLAPS and PERIOD, "

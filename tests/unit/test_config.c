@@ -208,7 +208,7 @@ START_TEST(a_bad_unit_or_number_is_refused_where_it_stands)
          "expected a whole number from 1 to 64"},
         {"backfill: { chunk_rows: 0 }\n", ":1:25: found \"0\"; ",
          "expected a whole number from 1 to 100000000"},
-        {"source: { origin: some }\n", ":1:19: found \"some\"; ", "any or none"},
+        {"source: { origin: some }\n", ":1:19: found \"some\"; ", "expected any or none; did you mean \"none\"?"},
         {"source: { heartbeat: 10ms }\n", ":1:22: ", "heartbeat: at least 100ms is expected"},
     };
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
