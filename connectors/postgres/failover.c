@@ -1,7 +1,7 @@
 /* Timelines' histories (failover.h).
  *
- * Protocol: "Streaming Replication Protocol", TIMELINE_HISTORY: a row of the file's name and its
- * content, lines of `timeline <tab> LSN <tab> reason`, and comments. */
+ * Protocol: "Streaming Replication Protocol", TIMELINE_HISTORY: a row of the file's name and
+ * its content, lines of `timeline <tab> LSN <tab> reason`, and comments. */
 #include "postgres/failover.h"
 
 #include "postgres/session.h"

@@ -25,12 +25,14 @@ static const struct gain {
     int since;
     const char *what;
 } GAINS[] = {
-    {150000, "numeric scales below zero or above the precision, NULLS NOT DISTINCT, SET NULL of "
-             "some columns of a foreign key, ICU as a database's collation"},
+    {150000,
+     "numeric scales below zero or above the precision, NULLS NOT DISTINCT, SET NULL of "
+     "some columns of a foreign key, ICU as a database's collation"},
     {160000, "ICU rules of a collation"},
     {170000, "the builtin collations, infinite intervals"},
-    {180000, "virtual generated columns, constraints NOT ENFORCED, WITHOUT OVERLAPS and PERIOD, "
-             "pg_unicode_fast"},
+    {180000,
+     "virtual generated columns, constraints NOT ENFORCED, WITHOUT OVERLAPS and PERIOD, "
+     "pg_unicode_fast"},
 };
 
 void release_check_pair(const struct catalog *source, const struct catalog *target,
@@ -41,11 +43,11 @@ void release_check_pair(const struct catalog *source, const struct catalog *targ
         if (target->server_version < GAINS[i].since && GAINS[i].since <= source->server_version)
             buf_append_format(&lacks, "%s%s", lacks.size ? ", " : "", GAINS[i].what);
     if (lacks.size > 0)
-        findings_addf(findings, "target.older", SEVERITY_NON_BREAKING, "target",
-                      "see what the findings about tables say; what uses none of these is fine",
-                      "PostgreSQL %d at the target is older than the source's %d, and lacks: %s",
-                      target->server_version / 10000, source->server_version / 10000,
-                      lacks.data);
+        findings_addf(
+            findings, "target.older", SEVERITY_NON_BREAKING, "target",
+            "see what the findings about tables say; what uses none of these is fine",
+            "PostgreSQL %d at the target is older than the source's %d, and lacks: %s",
+            target->server_version / 10000, source->server_version / 10000, lacks.data);
     buf_free(&lacks);
 }
 
@@ -65,36 +67,42 @@ static void check_existing(const struct slot_state *state, const char *slot, boo
                            struct findings *findings)
 {
     if (state->exists && state->ours && state->failover != failover)
-        findings_addf(findings, "source.failover", SEVERITY_NON_BREAKING, "source",
-                      "stop the run, send ALTER_REPLICATION_SLOT over a replication connection, "
-                      "and set the key alike",
-                      "slot %s was made %s failover, source.failover says otherwise", slot,
-                      state->failover ? "with" : "without");
+        findings_addf(
+            findings, "source.failover", SEVERITY_NON_BREAKING, "source",
+            "stop the run, send ALTER_REPLICATION_SLOT over a replication connection, "
+            "and set the key alike",
+            "slot %s was made %s failover, source.failover says otherwise", slot,
+            state->failover ? "with" : "without");
 }
 
 static void check_keep_size(const char *keep, struct findings *findings)
 {
     if (strcmp(keep, "-1") == 0)
-        findings_add(findings, "source.max_slot_wal_keep_size", SEVERITY_NON_BREAKING, "source",
-                     "max_slot_wal_keep_size is unlimited",
-                     "while slackwater is away the slot keeps all WAL and can fill the disk",
-                     "watch slackwater_slot_retained_bytes, or set a limit that your disk can hold",
-                     "", "");
+        findings_add(
+            findings, "source.max_slot_wal_keep_size", SEVERITY_NON_BREAKING, "source",
+            "max_slot_wal_keep_size is unlimited",
+            "while slackwater is away the slot keeps all WAL and can fill the disk",
+            "watch slackwater_slot_retained_bytes, or set a limit that your disk can hold", "",
+            "");
     else
-        findings_addf(findings, "source.slot_wal_limit", SEVERITY_NON_BREAKING, "source",
-                      "make sure that it holds what is written while slackwater is away; gate "
-                      "\"slot\" foresees the loss",
-                      "max_slot_wal_keep_size is %s: with more WAL behind, the slot is lost, and "
-                      "a new backfill is needed", keep);
+        findings_addf(
+            findings, "source.slot_wal_limit", SEVERITY_NON_BREAKING, "source",
+            "make sure that it holds what is written while slackwater is away; gate "
+            "\"slot\" foresees the loss",
+            "max_slot_wal_keep_size is %s: with more WAL behind, the slot is lost, and "
+            "a new backfill is needed",
+            keep);
 }
 
 static void check_idle_timeout(const char *timeout, struct findings *findings)
 {
     if (timeout[0] != '\0' && strcmp(timeout, "0") != 0)
-        findings_addf(findings, "source.slot_idle_timeout", SEVERITY_NON_BREAKING, "source",
-                      "do not stop slackwater for so long, or set it to 0 for the migration",
-                      "idle_replication_slot_timeout is %s: a slot that nobody reads for so long "
-                      "is lost, and a new backfill is needed", timeout);
+        findings_addf(
+            findings, "source.slot_idle_timeout", SEVERITY_NON_BREAKING, "source",
+            "do not stop slackwater for so long, or set it to 0 for the migration",
+            "idle_replication_slot_timeout is %s: a slot that nobody reads for so long "
+            "is lost, and a new backfill is needed",
+            timeout);
 }
 
 /* Where standbys are waited for, the stream is as late as the slowest of them. */

@@ -1,5 +1,5 @@
-/* What a server's release means for a migration: which are supported, what only newer ones have, and
- * the settings of newer ones that could lose the slot. */
+/* What a server's release means for a migration: which are supported, what only newer ones
+ * have, and the settings of newer ones that could lose the slot. */
 #ifndef POSTGRES_RELEASE_H
 #define POSTGRES_RELEASE_H
 
@@ -9,11 +9,11 @@
 #include "schema/finding.h"
 
 /* As server_version_num counts. */
-#define RELEASE_OLDEST 140000          /* older ones are refused */
-#define RELEASE_TRIED 190000           /* from here on: warned of */
-#define RELEASE_ORIGIN_FILTER 160000   /* START_REPLICATION ... (origin 'none') */
+#define RELEASE_OLDEST 140000        /* older ones are refused */
+#define RELEASE_TRIED 190000         /* from here on: warned of */
+#define RELEASE_ORIGIN_FILTER 160000 /* START_REPLICATION ... (origin 'none') */
 #define RELEASE_INFINITE_INTERVAL 170000
-#define RELEASE_FAILOVER_SLOT 170000   /* CREATE_REPLICATION_SLOT ... (FAILOVER) */
+#define RELEASE_FAILOVER_SLOT 170000 /* CREATE_REPLICATION_SLOT ... (FAILOVER) */
 
 /* Is the side's release supported? */
 void release_check(const struct catalog *catalog, const char *side, struct findings *findings);
@@ -22,12 +22,12 @@ void release_check_pair(const struct catalog *source, const struct catalog *targ
                         struct findings *findings);
 
 struct release_wishes { /* what the configuration wants of the source */
-    bool failover;    /* a slot that survives a failover */
-    bool local_only;  /* no changes that came by another replication */
+    bool failover;      /* a slot that survives a failover */
+    bool local_only;    /* no changes that came by another replication */
 };
 
-/* Wishes that the source cannot fulfil, and what its settings may do to the slot, which may be there
- * already or not. */
+/* Wishes that the source cannot fulfil, and what its settings may do to the slot, which may be
+ * there already or not. */
 bool release_check_slot(struct session *source, const struct catalog *catalog, const char *slot,
                         const struct release_wishes *wishes, struct findings *findings,
                         struct err *err);

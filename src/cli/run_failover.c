@@ -1,7 +1,7 @@
 /* A source that is a promoted standby of the one that the migration began with (run_state.h).
  *
- * Followed only when the copy is complete: a chunk's snapshot names transactions, and the numbers of
- * those which were lost in the failover are given out again. */
+ * Followed only when the copy is complete: a chunk's snapshot names transactions, and the
+ * numbers of those which were lost in the failover are given out again. */
 #include "cli/run_state.h"
 
 #include "base/log.h"
@@ -32,10 +32,11 @@ static bool backfill_is_complete(struct run *run, bool *complete, struct err *er
 
 static bool refuse(struct err *err, const char *why)
 {
-    err_set(err, ERR_SOURCE_LOST, "the source is a promoted standby, and cannot be followed: %s",
-            why);
-    return err_remedy(err, "a new backfill is needed: run `slackwater cleanup`, empty the target "
-                           "tables, then run again");
+    err_set(err, ERR_SOURCE_LOST,
+            "the source is a promoted standby, and cannot be followed: %s", why);
+    return err_remedy(err,
+                      "a new backfill is needed: run `slackwater cleanup`, empty the target "
+                      "tables, then run again");
 }
 
 static bool check_branch(struct run *run, uint32_t now, struct err *err)
@@ -63,7 +64,8 @@ bool run_follow_failover(struct run *run, struct err *err)
     if (!check_branch(run, now, err) ||
         !control_set_timeline(&m->target, run->config->migration, now, err))
         return false;
-    log_event(LOG_WARN, "the source was promoted: followed, for nothing that was applied is lost",
+    log_event(LOG_WARN,
+              "the source was promoted: followed, for nothing that was applied is lost",
               log_uint("timeline", now), log_uint("before", m->control.timeline),
               log_lsn("applied", m->control.applied));
     m->control.timeline = now;
