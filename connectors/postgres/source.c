@@ -570,8 +570,9 @@ static void append_options(struct pg_source *s, struct buf *sql)
     }
     buf_append_format(sql, " (proto_version '%d', publication_names ", PROTOCOL_VERSION);
     literal_append(sql, buf_text(&names), names.size);
-    buf_append_format(sql, ", messages 'true', binary '%s')",
-                      s->config.binary ? "true" : "false");
+    buf_append_format(sql, ", messages 'true', binary '%s'%s)",
+                      s->config.binary ? "true" : "false",
+                      s->config.local_only ? ", origin 'none'" : "");
     buf_free(&names);
 }
 
