@@ -23,6 +23,7 @@
 #define LARGE_TRANSACTION 2 /* batches */
 #define FILL_FROM (300 * USEC_PER_MS) /* late is what we are behind with */
 #define START_PATIENCE (20 * USEC_PER_SEC)
+#define LARGE_READ 8192 /* bytes: half of what libpq reads at once */
 
 static const struct timespec FILL_PAUSE = {.tv_nsec = 100000};
 
@@ -476,14 +477,14 @@ static bool take_messages(struct pg_source *s, struct batch *batch, bool *full, 
 
 /* The clock and what other threads look at cost more than a message: touched once for all. */
 static bool take_at_hand(struct pg_source *s, struct batch *batch, bool *full, bool *took,
-                         struct err *err)
+                         uint64_t *bytes, struct err *err)
 {
-    uint64_t bytes = 0;
-    bool ok = take_messages(s, batch, full, &bytes, err);
-    if (bytes > 0) {
+    *bytes = 0;
+    bool ok = take_messages(s, batch, full, bytes, err);
+    if (*bytes > 0) {
         *took = true;
         s->heard_at = clock_monotonic();
-        counter_add(&s->config.progress->bytes_received, bytes);
+        counter_add(&s->config.progress->bytes_received, *bytes);
         counter_set(&s->config.progress->received, s->received);
     }
     return ok;
@@ -510,12 +511,20 @@ static bool check_silence(struct pg_source *s, struct err *err)
                    (int)(SOURCE_SILENCE / USEC_PER_SEC));
 }
 
-/* Reads what the socket holds, without waiting, and takes it. */
+/* Reads what the socket holds, without waiting, and takes it. A unix socket holds some hundred
+ * messages, which the walsender writes in less than a millisecond: what is left there when we
+ * turn away has it stand still soon. */
 static bool read_more(struct pg_source *s, struct batch *batch, bool *full, bool *took,
                       struct err *err)
 {
-    return PQconsumeInput(s->session.conn) ? take_at_hand(s, batch, full, took, err)
-                                           : stream_ended(s, err);
+    uint64_t bytes;
+    do {
+        if (!PQconsumeInput(s->session.conn))
+            return stream_ended(s, err);
+        if (!take_at_hand(s, batch, full, took, &bytes, err))
+            return false;
+    } while (bytes >= LARGE_READ && !*full);
+    return true;
 }
 
 /* The walsender writes each message by itself, and each write wakes who waits for it. While we are
@@ -543,7 +552,8 @@ static enum source_result pg_source_receive(struct source *source, struct batch 
     struct pg_source *s = self(source);
     bool full = false;
     bool took = false;
-    if (!check_silence(s, err) || !take_at_hand(s, batch, &full, &took, err))
+    uint64_t bytes;
+    if (!check_silence(s, err) || !take_at_hand(s, batch, &full, &took, &bytes, err))
         return SOURCE_FAILED;
     if (took && !full && !read_more(s, batch, &full, &took, err))
         return SOURCE_FAILED;
