@@ -23,7 +23,8 @@
 #define LARGE_TRANSACTION 2 /* batches */
 #define FILL_FROM (300 * USEC_PER_MS) /* late is what we are behind with */
 #define START_PATIENCE (20 * USEC_PER_SEC)
-#define LARGE_READ 8192 /* bytes: half of what libpq reads at once */
+#define LARGE_READ (8U << 10) /* half of what libpq reads at once */
+#define READ_MOST (1U << 20)
 
 static const struct timespec FILL_PAUSE = {.tv_nsec = 100000};
 
@@ -444,10 +445,11 @@ static bool stream_ended(struct pg_source *s, struct err *err)
 }
 
 /* A batch is cut between transactions if it can be: what is whole can be tried again from
- * memory. Only a transaction several times larger than a batch is cut inside. */
+ * memory. Only a transaction several times larger than a batch is cut inside, and then again after
+ * each batch. */
 static bool batch_full(const struct pg_source *s, const struct batch *batch)
 {
-    unsigned times = s->in_transaction ? LARGE_TRANSACTION : 1;
+    unsigned times = s->in_transaction && !batch_is_inside(batch) ? LARGE_TRANSACTION : 1;
     return batch->change_count >= s->config.limits.batch_changes * times ||
            batch_bytes(batch) >= s->config.limits.batch_bytes * times;
 }
@@ -517,13 +519,14 @@ static bool check_silence(struct pg_source *s, struct err *err)
 static bool read_more(struct pg_source *s, struct batch *batch, bool *full, bool *took,
                       struct err *err)
 {
-    uint64_t bytes;
-    do {
+    for (uint64_t total = 0, bytes; total < READ_MOST; total += bytes) {
         if (!PQconsumeInput(s->session.conn))
             return stream_ended(s, err);
         if (!take_at_hand(s, batch, full, took, &bytes, err))
             return false;
-    } while (bytes >= LARGE_READ && !*full);
+        if (*full || bytes < LARGE_READ)
+            break;
+    }
     return true;
 }
 

@@ -122,6 +122,14 @@ static bool applier_is_idle(struct run *run)
     return atomic_load(&run->idle);
 }
 
+/* Cutting a transaction costs that it cannot be tried again from memory. Once it is cut, an idle
+ * applier gets more of it as soon as that is worth a batch. */
+static bool may_be_cut(const struct run *run)
+{
+    const struct batch *batch = run->batch;
+    return !batch->ends_open || (batch_is_inside(batch) && run->handover.ample);
+}
+
 /* Waits for more, up to when something is to be done though nothing comes: an applier that is busy
  * now wakes us when it is not, so that a batch it may have then need not wait for `until`. */
 static enum source_result receive(struct run *run, usec_t until, struct err *err)
@@ -130,7 +138,7 @@ static enum source_result receive(struct run *run, usec_t until, struct err *err
     eventfd_t woken;
     uint64_t before = batch_size(run->batch);
     usec_t ask_again = handover_deadline(&run->handover);
-    bool could_go = ask_again != 0 && !run->batch->ends_open && applier_is_idle(run);
+    bool could_go = ask_again != 0 && may_be_cut(run) && applier_is_idle(run);
     if (could_go && ask_again < until)
         until = ask_again;
     if (run->gather_until > clock_monotonic() && run->gather_until < until)
@@ -139,7 +147,7 @@ static enum source_result receive(struct run *run, usec_t until, struct err *err
         source, run->batch, run->stream->progress->idle_fd, until, err);
     (void)eventfd_read(run->stream->progress->idle_fd, &woken);
     if (batch_size(run->batch) > before)
-        handover_grew(&run->handover, source->lag, clock_monotonic());
+        handover_grew(&run->handover, run->batch->change_count, source->lag, clock_monotonic());
     counter_set(&run->stream->progress->queue_bytes, queue_bytes(run->queue));
     return result;
 }
@@ -158,7 +166,7 @@ static bool should_gather(struct run *run)
 /* Whether the batch may go to an applier that is idle. */
 static bool is_due(struct run *run)
 {
-    return !batch_is_empty(run->batch) && !run->batch->ends_open &&
+    return !batch_is_empty(run->batch) && may_be_cut(run) &&
            handover_is_due(&run->handover, clock_monotonic()) && !should_gather(run);
 }
 
