@@ -612,29 +612,21 @@ static bool check_continuity(struct pg_source *s, lsn_t from, struct err *err)
     return ok;
 }
 
-static bool open_walsender(struct pg_source *s, lsn_t from, struct err *err)
+static bool open_walsender(struct pg_source *s, struct err *err)
 {
     if (!session_reopen(&s->session, "source", s->config.dsn, SESSION_REPLICATION, s->config.stop,
                         err))
         return false;
     s->session.patience = START_PATIENCE;
-    return check_continuity(s, from, err);
+    return (ghost_evict(&s->session, &s->ghost, err) &&
+            ghost_note(&s->session, &s->ghost, err)) ||
+           err_wrap(err, "taking the slot over");
 }
 
-static bool pg_source_start(struct source *source, lsn_t from, struct err *err)
+static bool start_replication(struct pg_source *s, lsn_t from, struct err *err)
 {
-    struct pg_source *s = self(source);
     char lsn[LSN_TEXT_SIZE];
     struct buf sql = {0};
-    if (!open_walsender(s, from, err)) {
-        session_close(&s->session);
-        return false;
-    }
-    if (!ghost_evict(&s->session, &s->ghost, err) ||
-        !ghost_note(&s->session, &s->ghost, err)) {
-        session_close(&s->session);
-        return err_wrap(err, "taking the slot over");
-    }
     buf_append_text(&sql, "START_REPLICATION SLOT ");
     ident_append(&sql, s->config.slot);
     buf_append_format(&sql, " LOGICAL %s", lsn_format(from, lsn));
@@ -643,9 +635,29 @@ static bool pg_source_start(struct source *source, lsn_t from, struct err *err)
     bool ok = PQresultStatus(result) == PGRES_COPY_BOTH;
     PQclear(result);
     buf_free(&sql);
-    if (!ok) {
+    return ok || start_error(s, err);
+}
+
+/* The walsender begins to decode while the source is looked at: nothing of it is taken, and nothing
+ * fed back, before that has passed. What is amiss with the source tells more than that the
+ * walsender does not start. */
+static bool begin_stream(struct pg_source *s, lsn_t from, struct err *err)
+{
+    struct err amiss = {0};
+    bool started = start_replication(s, from, err);
+    if (!check_continuity(s, from, &amiss)) {
+        *err = amiss;
+        return false;
+    }
+    return started;
+}
+
+static bool pg_source_start(struct source *source, lsn_t from, struct err *err)
+{
+    struct pg_source *s = self(source);
+    if (!open_walsender(s, err) || !begin_stream(s, from, err)) {
         session_close(&s->session);
-        return start_error(s, err);
+        return false;
     }
     s->from = s->received = from;
     s->heard_at = clock_monotonic();

@@ -256,6 +256,7 @@ static bool stream_changes(struct run *run, struct err *err)
     struct stream stream = {
         .source = run->source,
         .sink = run->sink,
+        .connected = true,
         .transform = run->transform,
         .progress = &run->progress,
         .stop = run->migration.stop,

@@ -35,7 +35,7 @@
 #define HANDOVER_NEAR (100 * USEC_PER_MS)
 #define HANDOVER_QUIET (20 * USEC_PER_MS)
 #define HANDOVER_PATIENCE (500 * USEC_PER_MS)
-#define HANDOVER_AMPLE 10000U
+#define HANDOVER_AMPLE 20000U
 
 struct handover {
     bool behind;

@@ -457,13 +457,14 @@ static bool check_no_gap(const struct stream *stream, lsn_t from, struct err *er
                            "tables, then run again");
 }
 
-/* One round: connect, resume, stream. */
-static bool run_from_checkpoint(struct stream *stream, struct err *err)
+/* One round: connect, if it is not the first, resume, stream. */
+static bool run_from_checkpoint(struct stream *stream, bool connected, struct err *err)
 {
     lsn_t from = LSN_NONE;
-    stream->sink->ops->disconnect(stream->sink);
+    if (!connected)
+        stream->sink->ops->disconnect(stream->sink);
     if (beside_failed(stream, err) ||
-        !stream->sink->ops->connect(stream->sink, err) ||
+        (!connected && !stream->sink->ops->connect(stream->sink, err)) ||
         !stream->sink->ops->checkpoint(stream->sink, &from, err) ||
         !check_no_gap(stream, from, err) ||
         (stream->handoff != NULL && !stream->handoff->ops->resume(stream->handoff, err)))
@@ -475,9 +476,9 @@ static bool run_from_checkpoint(struct stream *stream, struct err *err)
 bool stream_supervise(struct stream *stream, struct err *err)
 {
     struct backoff backoff = backoff_between(RECONNECT_FIRST, RECONNECT_MOST);
-    for (;;) {
+    for (bool connected = stream->connected;; connected = false) {
         lsn_t before = counter_get(&stream->progress->applied);
-        if (run_from_checkpoint(stream, err))
+        if (run_from_checkpoint(stream, connected, err))
             return true;
         if (err->class == ERR_STOPPED || stop_requested(stream->stop))
             return true;
