@@ -5,6 +5,7 @@
 #include "postgres/source.h"
 
 #include "base/buf.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/reader.h"
 #include "postgres/ghost.h"
@@ -445,8 +446,8 @@ static bool stream_ended(struct pg_source *s, struct err *err)
 }
 
 /* A batch is cut between transactions if it can be: what is whole can be tried again from
- * memory. Only a transaction several times larger than a batch is cut inside, and then again after
- * each batch. */
+ * memory. Only a transaction several times larger than a batch is cut inside, and then again
+ * after each batch. */
 static bool batch_full(const struct pg_source *s, const struct batch *batch)
 {
     unsigned times = s->in_transaction && !batch_is_inside(batch) ? LARGE_TRANSACTION : 1;
@@ -556,7 +557,8 @@ static enum source_result pg_source_receive(struct source *source, struct batch 
     bool full = false;
     bool took = false;
     uint64_t bytes;
-    if (!check_silence(s, err) || !take_at_hand(s, batch, &full, &took, &bytes, err))
+    if (!failpoint(SOURCE_RECEIVE, err) || !check_silence(s, err) ||
+        !take_at_hand(s, batch, &full, &took, &bytes, err))
         return SOURCE_FAILED;
     if (took && !full && !read_more(s, batch, &full, &took, err))
         return SOURCE_FAILED;
@@ -618,9 +620,9 @@ static bool open_walsender(struct pg_source *s, struct err *err)
                         err))
         return false;
     s->session.patience = START_PATIENCE;
-    return (ghost_evict(&s->session, &s->ghost, err) &&
-            ghost_note(&s->session, &s->ghost, err)) ||
-           err_wrap(err, "taking the slot over");
+    bool ours = ghost_evict(&s->session, &s->ghost, err) &&
+                ghost_note(&s->session, &s->ghost, err);
+    return ours ? failpoint(SOURCE_CONNECTED, err) : err_wrap(err, "taking the slot over");
 }
 
 static bool start_replication(struct pg_source *s, lsn_t from, struct err *err)
@@ -638,9 +640,9 @@ static bool start_replication(struct pg_source *s, lsn_t from, struct err *err)
     return ok || start_error(s, err);
 }
 
-/* The walsender begins to decode while the source is looked at: nothing of it is taken, and nothing
- * fed back, before that has passed. What is amiss with the source tells more than that the
- * walsender does not start. */
+/* The walsender begins to decode while the source is looked at: nothing of it is taken, and
+ * nothing fed back, before that has passed. What is amiss with the source tells more than that
+ * the walsender does not start. */
 static bool begin_stream(struct pg_source *s, lsn_t from, struct err *err)
 {
     struct err amiss = {0};
@@ -649,7 +651,7 @@ static bool begin_stream(struct pg_source *s, lsn_t from, struct err *err)
         *err = amiss;
         return false;
     }
-    return started;
+    return started && failpoint(SOURCE_STARTED, err);
 }
 
 static bool pg_source_start(struct source *source, lsn_t from, struct err *err)
