@@ -557,7 +557,7 @@ static enum source_result pg_source_receive(struct source *source, struct batch 
     bool full = false;
     bool took = false;
     uint64_t bytes;
-    if (!failpoint(SOURCE_RECEIVE, err) || !check_silence(s, err) ||
+    if (!failpoint(SOURCE_LISTEN, err) || !check_silence(s, err) ||
         !take_at_hand(s, batch, &full, &took, &bytes, err))
         return SOURCE_FAILED;
     if (took && !full && !read_more(s, batch, &full, &took, err))
@@ -583,8 +583,9 @@ static void append_options(struct pg_source *s, struct buf *sql)
     }
     buf_append_format(sql, " (proto_version '%d', publication_names ", PROTOCOL_VERSION);
     literal_append(sql, buf_text(&names), names.size);
-    buf_append_format(sql, ", messages 'true', binary '%s')",
-                      s->config.binary ? "true" : "false");
+    buf_append_format(sql, ", messages 'true', binary '%s'%s)",
+                      s->config.binary ? "true" : "false",
+                      s->config.local_only ? ", origin 'none'" : "");
     buf_free(&names);
 }
 

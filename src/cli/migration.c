@@ -322,6 +322,7 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
         .source_catalog = m->source_catalog,
         .target_catalog = m->target_catalog,
         .slot = m->slot,
+        .wishes = {.failover = m->config->failover, .local_only = m->config->local_only},
         .fresh = migration_is_fresh(m) && m->control.state == CONTROL_NONE,
         .backfill = backfill,
         .defer_indexes = m->config->defer_indexes,

@@ -303,6 +303,7 @@ static void make_connectors(struct run *run)
         .slot = m->slot,
         .insert_only_publication = m->insert_only,
         .binary = m->chain->stream_binary,
+        .local_only = run->config->local_only,
         .heartbeat_prefix = run->heartbeat_prefix,
         .heartbeat_instance = run->instance,
         .continuity = &run->continuity,
@@ -359,6 +360,7 @@ static bool run_bound(struct run *run, struct err *err)
         run->table_oids[i] = run->migration.chain->sources[i].table->oid;
     run->continuity = (struct continuity){
         .slot = run->migration.slot,
+        .failover = run->config->failover,
         .table_count = tables,
         .tables = run->migration.slot_tables,
         .partitions = (const char *const *)run->partitions,
