@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TWO_PHASE_SINCE 150000 /* pgoutput */
 #define DROP_DEADLINE (10 * USEC_PER_SEC)
 #define DROP_PAUSE (100 * USEC_PER_MS)
 
@@ -255,8 +256,8 @@ static bool read_snapshot(const char *dsn, const char *exported, const struct st
     return r != NULL;
 }
 
-bool slot_create(const char *dsn, const char *slot, const struct stop *stop, char **snapshot,
-                 lsn_t *consistent_lsn, struct err *err)
+bool slot_create(const char *dsn, const char *slot, bool two_phase, const struct stop *stop,
+                 char **snapshot, lsn_t *consistent_lsn, struct err *err)
 {
     struct session walsender = {0};
     struct buf sql = {0};
@@ -265,6 +266,8 @@ bool slot_create(const char *dsn, const char *slot, const struct stop *stop, cha
     buf_append_text(&sql, "CREATE_REPLICATION_SLOT ");
     ident_append(&sql, slot);
     buf_append_text(&sql, " LOGICAL pgoutput EXPORT_SNAPSHOT");
+    if (two_phase && PQserverVersion(walsender.conn) >= TWO_PHASE_SINCE)
+        buf_append_text(&sql, " TWO_PHASE");
     PGresult *r = session_exec(&walsender, sql.data, err);
     buf_free(&sql);
     bool ok = r != NULL && lsn_parse(PQgetvalue(r, 0, 1), consistent_lsn) &&
@@ -298,7 +301,8 @@ static const char STATE_SQL[] =
     "       active, coalesce(wal_status, ''), confirmed_flush_lsn, restart_lsn,"
     "       coalesce(safe_wal_size, -1),"
     "       coalesce(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()"
-    "                     ELSE pg_current_wal_lsn() END - restart_lsn, 0)::bigint"
+    "                     ELSE pg_current_wal_lsn() END - restart_lsn, 0)::bigint,"
+    "       two_phase"
     " FROM pg_replication_slots WHERE slot_name = $1";
 
 bool slot_state(struct session *session, const char *slot, struct slot_state *state,
@@ -316,6 +320,7 @@ bool slot_state(struct session *session, const char *slot, struct slot_state *st
         (void)lsn_parse(PQgetvalue(r, 0, 4), &state->restart);
         state->safe_wal_size = strtoll(PQgetvalue(r, 0, 5), NULL, 10);
         state->retained_bytes = strtoll(PQgetvalue(r, 0, 6), NULL, 10);
+        state->two_phase = PQgetvalue(r, 0, 7)[0] == 't';
     }
     PQclear(r);
     return true;

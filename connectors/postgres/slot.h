@@ -47,9 +47,11 @@ bool slot_check_publications(struct session *session, const char *slot, size_t c
                              struct err *err);
 
 /* Creates the slot over a replication session of its own, and reads what its start contains:
- * *snapshot (pg_snapshot text, caller frees) and *consistent_lsn. */
-bool slot_create(const char *dsn, const char *slot, const struct stop *stop, char **snapshot,
-                 lsn_t *consistent_lsn, struct err *err);
+ * *snapshot (pg_snapshot text, caller frees) and *consistent_lsn. two_phase: prepared
+ * transactions are decoded when they are prepared; a server that cannot do that (before 15) makes a
+ * slot without. */
+bool slot_create(const char *dsn, const char *slot, bool two_phase, const struct stop *stop,
+                 char **snapshot, lsn_t *consistent_lsn, struct err *err);
 /* Drops it if it exists; waits up to 10 s for a walsender that is just leaving it. */
 bool slot_drop(struct session *session, const char *slot, struct err *err);
 
@@ -57,6 +59,7 @@ struct slot_state {
     bool exists;
     bool ours;   /* logical, pgoutput, of this database */
     bool active;
+    bool two_phase; /* made for prepared transactions to be sent before they are committed */
     char wal_status[16]; /* reserved, extended, unreserved, lost */
     lsn_t confirmed_flush;
     lsn_t restart;

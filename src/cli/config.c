@@ -8,9 +8,12 @@
 
 static void set_defaults(struct config *config)
 {
+    const char *temporary = getenv("TMPDIR");
     *config = (struct config){
         .migration = mem_string("default"),
         .heartbeat = USEC_PER_SEC,
+        .streaming = true,
+        .temporary_directory = mem_string(temporary != NULL && temporary[0] ? temporary : "/tmp"),
         .backfill_workers = 2,
         .chunk_rows = 10000,
         .chunk_time = USEC_PER_SEC,
@@ -75,6 +78,11 @@ static bool read_size(const struct yaml_node *node, int64_t *slot, struct err *e
     return true;
 }
 
+static bool read_bool(const struct yaml_node *node, bool *slot, struct err *err)
+{
+    return node == NULL || yaml_bool(node, slot, err);
+}
+
 static bool read_word(const struct yaml_node *node, const char *const *words, int *choice,
                       struct err *err)
 {
@@ -105,12 +113,16 @@ static bool read_dsn(const struct yaml_node *node, char **slot, struct err *err)
 
 static bool read_source(struct config *config, const struct yaml_node *node, struct err *err)
 {
-    static const char *const KEYS[] = {"dsn", "heartbeat", NULL};
+    static const char *const KEYS[] = {"dsn",       "heartbeat",           "streaming",
+                                       "two_phase", "temporary_directory", NULL};
     if (node == NULL)
         return true;
     if (!yaml_check_keys(node, "source", KEYS, err) ||
         !read_dsn(yaml_get(node, "dsn"), &config->source_dsn, err) ||
-        !read_duration(yaml_get(node, "heartbeat"), &config->heartbeat, err))
+        !read_duration(yaml_get(node, "heartbeat"), &config->heartbeat, err) ||
+        !read_bool(yaml_get(node, "streaming"), &config->streaming, err) ||
+        !read_bool(yaml_get(node, "two_phase"), &config->two_phase, err) ||
+        !read_text(yaml_get(node, "temporary_directory"), &config->temporary_directory, err))
         return false;
     if (config->heartbeat < 100 * USEC_PER_MS)
         return yaml_error(yaml_get(node, "heartbeat"), err,
@@ -184,13 +196,12 @@ static bool read_backfill(struct config *config, const struct yaml_node *node, s
         return false;
     const struct yaml_node *workers_node = yaml_get(node, "workers");
     const struct yaml_node *chunk_node = yaml_get(node, "chunk_rows");
-    const struct yaml_node *defer_node = yaml_get(node, "defer_indexes");
     if ((workers_node != NULL && !yaml_int(workers_node, 1, 64, &workers, err)) ||
         (chunk_node != NULL && !yaml_int(chunk_node, 1, 100000000, &chunk_rows, err)) ||
         !read_duration(yaml_get(node, "chunk_time"), &config->chunk_time, err) ||
         !read_limits(config, node, err) ||
         !read_word(yaml_get(node, "order"), ORDERS, &order, err) ||
-        (defer_node != NULL && !yaml_bool(defer_node, &config->defer_indexes, err)))
+        !read_bool(yaml_get(node, "defer_indexes"), &config->defer_indexes, err))
         return false;
     config->backfill_workers = (int)workers;
     config->backfill_order = (enum copy_order)order;
@@ -306,6 +317,7 @@ void config_free(struct config *config)
 {
     free(config->migration);
     free(config->source_dsn);
+    free(config->temporary_directory);
     free(config->target_dsn);
     free(config->http_listen);
     yaml_free(config->root);

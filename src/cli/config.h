@@ -20,6 +20,9 @@ struct config {
     char *source_dsn;
     char *target_dsn;
     usec_t heartbeat;
+    bool streaming;            /* large transactions come while they are open */
+    bool two_phase;            /* prepared ones before they are committed */
+    char *temporary_directory; /* for both */
     int backfill_workers;
     int64_t chunk_rows; /* of a lane's first chunk */
     usec_t chunk_time;  /* that a chunk should take */

@@ -66,7 +66,8 @@ static bool make_slot(struct run *run, char **snapshot, lsn_t *lsn, struct err *
     return slot_drop(&m->source, m->slot, err) &&
            slot_create_publications(&m->source, m->slot, m->source_count, m->slot_tables,
                                     err) &&
-           slot_create(run->config->source_dsn, m->slot, m->stop, snapshot, lsn, err);
+           slot_create(run->config->source_dsn, m->slot, run->config->two_phase, m->stop,
+                       snapshot, lsn, err);
 }
 
 static bool record_start(struct run *run, struct err *err)
