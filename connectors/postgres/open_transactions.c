@@ -291,9 +291,12 @@ static void note_part(struct open_transaction *t, xid_t xid)
     t->part_count++;
 }
 
+/* A child that wrote first has taken the parent's along: then it is shorter already. */
 static bool cut(struct open_transactions *all, struct open_transaction *t, uint64_t at,
                 struct err *err)
 {
+    if (at >= t->filed + t->tail.size)
+        return true;
     if (at >= t->filed) {
         t->tail.size = (size_t)(at - t->filed);
         return true;

@@ -63,6 +63,8 @@ START_TEST(a_subtransaction_takes_its_children_along_and_nothing_before_it)
         append(all, t, 5, 5, "", 0);
         take_back(all, t, 6); /* wrote nothing */
         expect(t, "1 2 3 4 5 ");
+        take_back(all, t, 4);
+        expect(t, "1 2 ");
         take_back(all, t, 3);
         expect(t, "1 2 ");
         append(all, t, 7, 6, "e", 1);
