@@ -77,7 +77,7 @@ def test_killed_between_prepare_and_commit(world, product, size):
         product.kill9()
         world.source.run(f"INSERT INTO b VALUES ({number + 2}, 'while away')")
         product.start()
-        product.wait_status(lambda s: s["phase"] == "stream", "the stream to begin")
+        product.event("streaming")
     product.wait_caught_up()
     wait_held(product, 2)
     product.kill9()
@@ -148,8 +148,9 @@ def test_a_slot_that_somebody_advanced_past_a_prepared_one_is_a_gap(world, produ
     wait_held(product, 1)
     product.wait_caught_up()
     product.stop()
-    world.source.run("SELECT pg_replication_slot_advance(slot_name, "
-                     f"'{world.target.value('SELECT applied FROM slackwater.progress')}') "
+    applied = world.target.value("SELECT lsn FROM slackwater.progress WHERE migration = %s",
+                                 world.migration)
+    world.source.run(f"SELECT pg_replication_slot_advance(slot_name, '{applied}') "
                      "FROM pg_replication_slots WHERE database = current_database()")
     product.launch()
     world.source.run("COMMIT PREPARED 'one'")
