@@ -51,7 +51,7 @@ def test_committed_or_rolled_back(world, product, size):
     wait_held(product, 3)
     product.wait_caught_up()
     assert world.target.value("SELECT count(*) FROM a") == 0
-    assert product.gates()["prepared_transactions"]["verdict"] == "NO-GO"
+    wait.until(lambda: product.gates()["prepared_transactions"]["verdict"] == "NO-GO", "NO-GO")
     world.source.run("COMMIT PREPARED 'two'", "INSERT INTO b VALUES (2, 'behind two')",
                      "ROLLBACK PREPARED 'one'", "COMMIT PREPARED 'three'")
     product.wait_caught_up()
