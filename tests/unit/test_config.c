@@ -25,6 +25,7 @@ static void open_bench(struct bench *bench, const char *text)
     bench->options.config_file = bench->path;
     unsetenv("SLACKWATER_SOURCE");
     unsetenv("SLACKWATER_TARGET");
+    unsetenv("TMPDIR");
 }
 
 static void close_bench(struct bench *bench)
@@ -65,6 +66,8 @@ static void expect_defaults(const struct config *config)
     ck_assert_ptr_null(config->source_dsn);
     ck_assert_ptr_null(config->target_dsn);
     ck_assert_int_eq(config->heartbeat, USEC_PER_SEC);
+    ck_assert(config->streaming && !config->two_phase);
+    ck_assert_str_eq(config->temporary_directory, "/tmp");
     ck_assert_int_eq(config->backfill_workers, 2);
     ck_assert_int_eq(config->backfill_order, COPY_LARGEST_FIRST);
     ck_assert_str_eq(config->http_listen, "127.0.0.1:8087");
@@ -106,7 +109,8 @@ START_TEST(every_key_is_taken)
 {
     struct bench bench;
     open_and_load(&bench, "migration: shop\n"
-                          "source: { dsn: host=s, heartbeat: 250ms }\n"
+                          "source: { dsn: host=s, heartbeat: 250ms, streaming: false,\n"
+                          "          two_phase: true, temporary_directory: /var/tmp }\n"
                           "target: { dsn: host=t }\n"
                           "tables: [ { source: users } ]\n"
                           "backfill: { workers: 7, order: parents_first, defer_indexes: true,\n"
@@ -126,6 +130,8 @@ START_TEST(every_key_is_taken)
     ck_assert_str_eq(config->migration, "shop");
     ck_assert_str_eq(config->source_dsn, "host=s");
     ck_assert_int_eq(config->heartbeat, 250 * USEC_PER_MS);
+    ck_assert(!config->streaming && config->two_phase);
+    ck_assert_str_eq(config->temporary_directory, "/var/tmp");
     ck_assert_str_eq(config->target_dsn, "host=t");
     ck_assert_ptr_nonnull(config->tables);
     ck_assert_uint_eq(config->tables->count, 1);

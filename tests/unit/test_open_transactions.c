@@ -195,7 +195,7 @@ static void play(uint64_t *dice, size_t max_memory)
         game.sessions[i].subxids = mem_zero(MESSAGES, sizeof(xid_t));
         begin_session(&game, &game.sessions[i]);
     }
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 8000; i++) {
         take_a_step(&game);
         ck_assert_uint_le(open_transactions_totals(game.all).in_memory, max_memory);
     }
