@@ -597,6 +597,7 @@ static bool check_continuity(struct pg_source *s, lsn_t from, struct err *err)
               slot_state(&session, s->config.slot, &slot, err);
     session_close(&session);
     s->two_phase = slot.two_phase;
+    s->acknowledged = slot.confirmed_flush;
     return ok;
 }
 

@@ -48,7 +48,7 @@ void source_open_reset(struct pg_source *s)
     open_transactions_clear(s->open);
     s->filling = s->replaying = NULL;
     s->hold_count = 0;
-    s->seen = LSN_NONE;
+    s->seen = s->acknowledged;
 }
 
 void source_open_publish(const struct pg_source *s)

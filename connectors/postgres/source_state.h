@@ -44,7 +44,8 @@ struct pg_source {
     uint64_t arrivals;      /* shapes described so far */
 
     /* source_open.c's */
-    bool two_phase; /* the slot sends prepared transactions */
+    bool two_phase;     /* the slot sends prepared transactions */
+    lsn_t acknowledged; /* by the slot, at the start: what was before is not sent again */
     usec_t streaming_from; /* monotonic: before that open transactions are left to the server */
     struct open_transactions *open;
     struct open_transaction *filling;   /* what comes now is of this one; NULL: of none */

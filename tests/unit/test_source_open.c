@@ -1,5 +1,5 @@
-/* Transactions that come before they are committed, as the source is told of them: what a batch gets
- * of it, what the slot may be told, and in which order nothing may come. No server. */
+/* Transactions that come before they are committed, as the source is told of them: what a batch
+ * gets of it, what the slot may be told, and in which order nothing may come. No server. */
 #include "base/buf.h"
 #include "postgres/source_state.h"
 #include "unit.h"
@@ -349,15 +349,30 @@ START_TEST(a_shape_of_a_transaction_that_was_taken_back_is_forgotten)
 END_TEST
 
 /* Each is told from the beginning; its last step must be refused. */
-static bool goes_on_unbegun(struct world *w) { return start(w, 5, false); }
-static bool ends_unbegun(struct world *w) { return stop(w); }
-static bool commits_unbegun(struct world *w) { return stream_commit(w, 5, 2000); }
-static bool prepares_unbegun(struct world *w) { return prepared(w, 'p', 5, 2000, "g"); }
+static bool goes_on_unbegun(struct world *w)
+{
+    return start(w, 5, false);
+}
+static bool ends_unbegun(struct world *w)
+{
+    return stop(w);
+}
+static bool commits_unbegun(struct world *w)
+{
+    return stream_commit(w, 5, 2000);
+}
+static bool prepares_unbegun(struct world *w)
+{
+    return prepared(w, 'p', 5, 2000, "g");
+}
 static bool begins_twice(struct world *w)
 {
     return !(start(w, 5, true) && stop(w)) || start(w, 5, true);
 }
-static bool begins_in_a_block(struct world *w) { return !start(w, 5, true) || start(w, 6, true); }
+static bool begins_in_a_block(struct world *w)
+{
+    return !start(w, 5, true) || start(w, 6, true);
+}
 static bool block_in_a_transaction(struct world *w)
 {
     return !begin(w, 5, 2000) || start(w, 6, true);
@@ -410,11 +425,21 @@ static bool broken_content(struct world *w)
 START_TEST(what_cannot_come_is_refused)
 {
     bool (*const stories[])(struct world *) = {
-        goes_on_unbegun,        ends_unbegun,          commits_unbegun,
-        prepares_unbegun,       begins_twice,          begins_in_a_block,
-        block_in_a_transaction, transaction_in_a_block, commits_in_a_block,
-        aborts_in_a_block,      prepare_ends_another,  prepare_begins_twice,
-        prepare_ends_as_a_block, prepared_commits_as_streamed, short_message,
+        goes_on_unbegun,
+        ends_unbegun,
+        commits_unbegun,
+        prepares_unbegun,
+        begins_twice,
+        begins_in_a_block,
+        block_in_a_transaction,
+        transaction_in_a_block,
+        commits_in_a_block,
+        aborts_in_a_block,
+        prepare_ends_another,
+        prepare_begins_twice,
+        prepare_ends_as_a_block,
+        prepared_commits_as_streamed,
+        short_message,
         broken_content,
     };
     for (size_t i = 0; i < UNIT_COUNT(stories); i++) {
