@@ -180,8 +180,8 @@ def test_ended_in_mid_stream(world, product, end):
         world.source.run("INSERT INTO b VALUES (1, 'between')")
         product.kill9() if end == "kill" else product.stop()
         product.start_streaming()
-        wait_kept(product, 1)
         run.execute(fill(20_000))
+        wait_kept(product, 1)
         run.connection.commit()
     product.wait_caught_up()
     world.assert_equal()
@@ -238,7 +238,7 @@ def test_without_room_open_transactions_are_left_to_the_source(world, product):
     product.start_streaming()
     shutil.rmtree(folder)
     with opened(world.source) as run:
-        run.execute(fill(10_000, 300_000))
+        run.execute(fill(10_000, 180_000))
         event = product.event("stream ended, starting again")
         assert "left to the source" in event["error"] and str(folder) in event["error"]
         product.wait_streaming()
