@@ -27,6 +27,7 @@ struct pg_source_config { /* all borrowed; must outlive the source */
     bool binary;
     bool streaming; /* ask for transactions while they are open */
     const char *temporary_directory; /* for what of them does not fit in memory */
+    bool local_only; /* no changes that have an origin (16 and later) */
     const char *heartbeat_prefix;   /* logical messages with this prefix are ours */
     const char *heartbeat_instance; /* and this instance's count for the lag */
     struct source_limits limits;

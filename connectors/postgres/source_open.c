@@ -16,7 +16,9 @@
  * the oldest prepared one until its COMMIT PREPARED is durable at the target; and, after a new
  * start, it does not pass what this connection has sent, for there may be such in between. */
 #include "base/mem.h"
+#include "postgres/release.h"
 #include "postgres/source_state.h"
+#include "schema/ident.h"
 
 #include <endian.h>
 #include <stdlib.h>
@@ -37,10 +39,29 @@ void source_open_append_options(const struct pg_source *s, struct buf *sql)
     int version = PQserverVersion(s->session.conn);
     bool streaming = s->config.streaming && clock_monotonic() >= s->streaming_from;
     buf_append_format(sql, "proto_version '%d', streaming '%s'",
-                      version >= 160000   ? 4
-                      : version >= 150000 ? 3
-                                          : 2,
+                      version >= 160000              ? 4
+                      : version >= RELEASE_TWO_PHASE ? 3
+                                                     : 2,
                       streaming ? "on" : "off");
+}
+
+/* A walsender takes no parameters. A slot that is gone is told of when it is to be started. */
+bool source_open_look(struct pg_source *s, struct err *err)
+{
+    struct buf sql = {0};
+    buf_append_text(&sql, "SELECT two_phase, confirmed_flush_lsn FROM pg_replication_slots"
+                          " WHERE slot_name = ");
+    literal_append(&sql, s->config.slot, strlen(s->config.slot));
+    PGresult *r = session_exec(&s->session, sql.data, err);
+    buf_free(&sql);
+    s->two_phase = false;
+    s->acknowledged = LSN_NONE;
+    if (r != NULL && PQntuples(r) == 1) {
+        s->two_phase = PQgetvalue(r, 0, 0)[0] == 't';
+        (void)lsn_parse(PQgetvalue(r, 0, 1), &s->acknowledged);
+    }
+    PQclear(r);
+    return r != NULL;
 }
 
 void source_open_reset(struct pg_source *s)

@@ -75,6 +75,8 @@ struct shape pg_source_shape(struct pg_source *s, const struct pgoutput_message 
 /* The options of START_REPLICATION that say which transactions come when: the highest protocol
  * that the server has, and whether large ones come while they are open. */
 void source_open_append_options(const struct pg_source *s, struct buf *sql);
+/* Learns over the walsender's session how the slot was made, and where it stands. */
+bool source_open_look(struct pg_source *s, struct err *err);
 /* The stream starts anew: nothing is kept. */
 void source_open_reset(struct pg_source *s);
 /* Part of a transaction that is kept. The bytes may be written to. */

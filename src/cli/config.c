@@ -89,6 +89,11 @@ static bool read_word(const struct yaml_node *node, const char *const *words, in
     return node == NULL || yaml_choice(node, words, choice, err);
 }
 
+static bool read_bool(const struct yaml_node *node, bool *slot, struct err *err)
+{
+    return node == NULL || yaml_bool(node, slot, err);
+}
+
 /* ---- sections ---- */
 
 static bool read_migration(struct config *config, const struct yaml_node *node, struct err *err)
@@ -113,17 +118,26 @@ static bool read_dsn(const struct yaml_node *node, char **slot, struct err *err)
 
 static bool read_source(struct config *config, const struct yaml_node *node, struct err *err)
 {
-    static const char *const KEYS[] = {"dsn",       "heartbeat",           "streaming",
-                                       "two_phase", "temporary_directory", NULL};
+    static const char *const KEYS[] = {"dsn",       "heartbeat", "failover",
+                                       "origin",    "streaming", "two_phase",
+                                       "temporary_directory", NULL};
+    static const char *const ORIGINS[] = {"any", "none", NULL};
+    int origin = config->local_only;
     if (node == NULL)
         return true;
     if (!yaml_check_keys(node, "source", KEYS, err) ||
         !read_dsn(yaml_get(node, "dsn"), &config->source_dsn, err) ||
         !read_duration(yaml_get(node, "heartbeat"), &config->heartbeat, err) ||
+        !read_bool(yaml_get(node, "failover"), &config->failover, err) ||
+        !read_word(yaml_get(node, "origin"), ORIGINS, &origin, err) ||
         !read_bool(yaml_get(node, "streaming"), &config->streaming, err) ||
         !read_bool(yaml_get(node, "two_phase"), &config->two_phase, err) ||
         !read_text(yaml_get(node, "temporary_directory"), &config->temporary_directory, err))
         return false;
+    config->local_only = origin == 1;
+    if (config->two_phase && config->failover) /* 17 loses prepared ones in a failover */
+        return yaml_error(yaml_get(node, "two_phase"), err,
+                          "two_phase and failover exclude each other: leave one out");
     if (config->heartbeat < 100 * USEC_PER_MS)
         return yaml_error(yaml_get(node, "heartbeat"), err,
                           "heartbeat: at least 100ms is expected");

@@ -23,6 +23,8 @@ struct config {
     bool streaming;            /* large transactions come while they are open */
     bool two_phase;            /* prepared ones before they are committed */
     char *temporary_directory; /* for both */
+    bool failover;   /* standbys of the source keep the slot */
+    bool local_only; /* leave out what came to the source by another replication */
     int backfill_workers;
     int64_t chunk_rows; /* of a lane's first chunk */
     usec_t chunk_time;  /* that a chunk should take */

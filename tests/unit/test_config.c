@@ -68,6 +68,8 @@ static void expect_defaults(const struct config *config)
     ck_assert_int_eq(config->heartbeat, USEC_PER_SEC);
     ck_assert(config->streaming && !config->two_phase);
     ck_assert_str_eq(config->temporary_directory, "/tmp");
+    ck_assert(!config->failover);
+    ck_assert(!config->local_only);
     ck_assert_int_eq(config->backfill_workers, 2);
     ck_assert_int_eq(config->backfill_order, COPY_LARGEST_FIRST);
     ck_assert_str_eq(config->http_listen, "127.0.0.1:8087");
@@ -109,8 +111,8 @@ START_TEST(every_key_is_taken)
 {
     struct bench bench;
     open_and_load(&bench, "migration: shop\n"
-                          "source: { dsn: host=s, heartbeat: 250ms, streaming: false,\n"
-                          "          two_phase: true, temporary_directory: /var/tmp }\n"
+                          "source: { dsn: host=s, heartbeat: 250ms, failover: true, origin: none,\n"
+                          "          streaming: false, temporary_directory: /var/tmp }\n"
                           "target: { dsn: host=t }\n"
                           "tables: [ { source: users } ]\n"
                           "backfill: { workers: 7, order: parents_first, defer_indexes: true,\n"
@@ -130,8 +132,10 @@ START_TEST(every_key_is_taken)
     ck_assert_str_eq(config->migration, "shop");
     ck_assert_str_eq(config->source_dsn, "host=s");
     ck_assert_int_eq(config->heartbeat, 250 * USEC_PER_MS);
-    ck_assert(!config->streaming && config->two_phase);
+    ck_assert(!config->streaming);
     ck_assert_str_eq(config->temporary_directory, "/var/tmp");
+    ck_assert(config->failover);
+    ck_assert(config->local_only);
     ck_assert_str_eq(config->target_dsn, "host=t");
     ck_assert_ptr_nonnull(config->tables);
     ck_assert_uint_eq(config->tables->count, 1);
@@ -210,6 +214,9 @@ START_TEST(a_bad_unit_or_number_is_refused_where_it_stands)
          "expected a whole number from 1 to 64"},
         {"backfill: { chunk_rows: 0 }\n", ":1:25: found \"0\"; ",
          "expected a whole number from 1 to 100000000"},
+        {"source: { origin: some }\n", ":1:19: found \"some\"; ", "expected any or none; did you mean \"none\"?"},
+        {"source: { two_phase: true, failover: true }\n", ":1:22: ",
+         "two_phase and failover exclude each other: leave one out"},
         {"source: { heartbeat: 10ms }\n", ":1:22: ", "heartbeat: at least 100ms is expected"},
     };
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
