@@ -46,7 +46,6 @@ bool slot_check_publications(struct session *session, const char *slot, size_t c
                              const struct slot_table *tables, bool *same, char **difference,
                              struct err *err);
 
-/* Creates the slot over a replication session of its own, and reads what its start contains:
 enum slot_kind {
     SLOT_PLAIN,
     SLOT_FAILOVER,  /* 17 and later: a standby that synchronizes slots keeps a copy of it */

@@ -78,11 +78,6 @@ static bool read_size(const struct yaml_node *node, int64_t *slot, struct err *e
     return true;
 }
 
-static bool read_bool(const struct yaml_node *node, bool *slot, struct err *err)
-{
-    return node == NULL || yaml_bool(node, slot, err);
-}
-
 static bool read_word(const struct yaml_node *node, const char *const *words, int *choice,
                       struct err *err)
 {
