@@ -233,8 +233,9 @@ static void dispose(struct open_transactions *all, struct open_transaction *t)
 void open_transactions_end(struct open_transactions *all, struct open_transaction *t)
 {
     size_t at = index_of(all, t->xid);
-    memmove(&all->open[at], &all->open[at + 1], (all->count - at - 1) * sizeof *all->open);
     all->count--;
+    for (; at < all->count; at++) /* they stay in the order in which they began */
+        all->open[at] = all->open[at + 1];
     dispose(all, t);
 }
 
