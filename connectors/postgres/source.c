@@ -125,7 +125,10 @@ static size_t map_position(const struct pg_source *s, uint32_t oid)
 
 static void remember_relation(struct pg_source *s, const struct pgoutput_message *message)
 {
-    const struct relation *relation = intern(s, make_relation(message));
+    struct relation *made = make_relation(message);
+    if (s->config.catalog != NULL)
+        former_read(s->config.former, s->config.catalog, made);
+    const struct relation *relation = intern(s, made);
     size_t at = map_position(s, relation->oid);
     if (at == s->map_count || s->map[at].oid != relation->oid) {
         s->map = mem_grow(s->map, s->map_count + 1, sizeof *s->map);

@@ -12,6 +12,7 @@
 #include "pipeline/progress.h"
 #include "pipeline/source.h"
 #include "postgres/continuity.h"
+#include "schema/former.h"
 
 #define SOURCE_SILENCE (20 * USEC_PER_SEC)
 
@@ -25,6 +26,9 @@ struct pg_source_config { /* all borrowed; must outlive the source */
     struct source_limits limits;
     struct progress *progress; /* received position and bytes */
     const struct continuity *continuity; /* checked before every start */
+    const struct former *former;     /* how relations are read, against the catalog that the rules
+                                        were bound to; */
+    const struct catalog *catalog;   /* NULL: as they come */
     const struct stop *stop;
 };
 

@@ -24,6 +24,7 @@ struct column {
     char *formula; /* target: the server makes what is written of the value, by this opening of
                       an SQL expression (schema/formula.h); NULL: the value is written */
     bool formula_varies; /* its result does not find the row again */
+    bool gone;           /* source: the table has it no more (schema/former.h) */
 };
 
 struct relation {
@@ -32,6 +33,7 @@ struct relation {
     char *name;
     char replica_identity; /* source: d n f i, as in pg_class; target: 0 */
     enum match match;      /* target: how rows are found; source: as the identity allows */
+    bool strange;          /* source: which columns these are cannot be told (schema/former.h) */
     uint16_t column_count;
     struct column *columns;
     uint32_t table;  /* target: index into the sink's tables */

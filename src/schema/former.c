@@ -1,0 +1,228 @@
+/* See former.h. */
+#include "schema/former.h"
+
+#include "base/mem.h"
+#include "schema/ident.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define READINGS_MOST 2       /* one is right, and a second makes it doubtful */
+#define STEPS_MOST 100000     /* of trying; what is not clear by then is not clear */
+
+void former_free(struct former *former)
+{
+    for (size_t i = 0; i < former->count; i++)
+        free(former->names[i].name);
+    free(former->names);
+    *former = (struct former){0};
+}
+
+bool former_knows(const struct former *former, uint32_t table_oid)
+{
+    for (size_t i = 0; i < former->count; i++)
+        if (former->names[i].table_oid == table_oid)
+            return true;
+    return false;
+}
+
+bool former_had_type(const struct former *former, uint32_t table_oid, int16_t number,
+                     uint32_t type_oid, int32_t type_modifier)
+{
+    for (size_t i = 0; i < former->count; i++) {
+        const struct former_name *name = &former->names[i];
+        if (name->table_oid == table_oid && name->number == number &&
+            name->type_oid == type_oid && name->type_modifier == type_modifier)
+            return true;
+    }
+    return false;
+}
+
+const char *former_last(const struct former *former, uint32_t table_oid,
+                        const struct catalog_column *column)
+{
+    const char *last = NULL;
+    for (size_t i = 0; i < former->count; i++)
+        if (former->names[i].table_oid == table_oid &&
+            former->names[i].number == column->number)
+            last = former->names[i].name;
+    return last == NULL || strcmp(last, column->name) == 0 ? NULL : last;
+}
+
+/* ---- the columns that there are or were ---- */
+
+/* One number of the table. */
+struct slot {
+    int16_t number;
+    const struct catalog_column *column; /* NULL: gone since */
+    bool initial;
+};
+
+/* A reading in the making: which slot each of the relation's columns is. */
+struct reading {
+    const struct former *former;
+    const struct catalog_table *table;
+    const struct relation *relation;
+    size_t slot_count;
+    struct slot *slots; /* by number */
+    size_t *chosen;     /* by the relation's columns, as found */
+    size_t *trying;
+    size_t found;
+    size_t steps;
+};
+
+static struct slot *find_slot(struct reading *r, int16_t number)
+{
+    for (size_t i = 0; i < r->slot_count; i++)
+        if (r->slots[i].number == number)
+            return &r->slots[i];
+    return NULL;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    return ((const struct slot *)a)->number - ((const struct slot *)b)->number;
+}
+
+static void add_present(struct reading *r)
+{
+    for (uint16_t i = 0; i < r->table->column_count; i++)
+        if (!r->table->columns[i].generated)
+            r->slots[r->slot_count++] = (struct slot){.number = r->table->columns[i].number,
+                                                      .column = &r->table->columns[i]};
+}
+
+/* A generated column is none of the stream's, whatever it was called. */
+static bool is_generated(const struct catalog_table *table, int16_t number)
+{
+    for (uint16_t i = 0; i < table->column_count; i++)
+        if (table->columns[i].number == number)
+            return table->columns[i].generated;
+    return false;
+}
+
+static void add_former(struct reading *r)
+{
+    for (size_t i = 0; i < r->former->count; i++) {
+        const struct former_name *name = &r->former->names[i];
+        if (name->table_oid != r->table->oid || name->number == FORMER_TABLE ||
+            is_generated(r->table, name->number))
+            continue;
+        struct slot *slot = find_slot(r, name->number);
+        if (slot == NULL) {
+            slot = &r->slots[r->slot_count++];
+            *slot = (struct slot){.number = name->number};
+        }
+        slot->initial |= name->initial;
+    }
+}
+
+/* ---- readings ---- */
+
+static bool was_called(const struct reading *r, const struct slot *slot, const char *name)
+{
+    if (slot->column != NULL && strcmp(slot->column->name, name) == 0)
+        return true;
+    for (size_t i = 0; i < r->former->count; i++)
+        if (r->former->names[i].table_oid == r->table->oid &&
+            r->former->names[i].number == slot->number &&
+            strcmp(r->former->names[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether the relation may be without the slots from..upto: gone ones, and where nothing stands
+ * behind them, those that were added later. */
+static bool may_lack(const struct reading *r, size_t from, size_t upto, bool at_end)
+{
+    for (size_t i = from; i < upto; i++)
+        if (r->slots[i].column != NULL && (!at_end || r->slots[i].initial))
+            return false;
+    return true;
+}
+
+static void try_column(struct reading *r, uint16_t column, size_t from)
+{
+    if (r->found >= READINGS_MOST || ++r->steps > STEPS_MOST)
+        return;
+    if (column == r->relation->column_count) {
+        if (may_lack(r, from, r->slot_count, true) && r->found++ == 0)
+            memcpy(r->chosen, r->trying, column * sizeof *r->trying);
+        return;
+    }
+    for (size_t i = from; i < r->slot_count && may_lack(r, from, i, false); i++) {
+        if (!was_called(r, &r->slots[i], r->relation->columns[column].name))
+            continue;
+        r->trying[column] = i;
+        try_column(r, (uint16_t)(column + 1), i + 1);
+    }
+}
+
+static void take_reading(const struct reading *r, struct relation *relation)
+{
+    for (uint16_t i = 0; i < relation->column_count; i++) {
+        const struct slot *slot = &r->slots[r->chosen[i]];
+        relation->columns[i].gone = slot->column == NULL;
+        if (slot->column == NULL || strcmp(slot->column->name, relation->columns[i].name) == 0)
+            continue;
+        free(relation->columns[i].name);
+        relation->columns[i].name = mem_string(slot->column->name);
+    }
+}
+
+static void read_columns(struct reading *r, struct relation *relation)
+{
+    add_present(r);
+    add_former(r);
+    qsort(r->slots, r->slot_count, sizeof *r->slots, by_number);
+    try_column(r, 0, 0);
+    relation->strange = r->found != 1 || r->steps > STEPS_MOST;
+    if (!relation->strange)
+        take_reading(r, relation);
+}
+
+/* ---- the table's own name ---- */
+
+static bool table_was_called(const struct former *former, const struct catalog_table *table,
+                             const struct relation *relation)
+{
+    char *name = ident_qualified(relation->schema, relation->name);
+    bool was = strcmp(relation->schema, table->schema) == 0 &&
+               strcmp(relation->name, table->name) == 0;
+    for (size_t i = 0; i < former->count && !was; i++)
+        was = former->names[i].table_oid == table->oid &&
+              former->names[i].number == FORMER_TABLE &&
+              strcmp(former->names[i].name, name) == 0;
+    free(name);
+    return was;
+}
+
+static void rename_table(const struct catalog_table *table, struct relation *relation)
+{
+    free(relation->schema);
+    free(relation->name);
+    relation->schema = mem_string(table->schema);
+    relation->name = mem_string(table->name);
+}
+
+void former_read(const struct former *former, const struct catalog *catalog,
+                 struct relation *relation)
+{
+    const struct catalog_table *table = catalog_find_oid(catalog, relation->oid);
+    if (table == NULL)
+        return;
+    if (!table_was_called(former, table, relation)) {
+        relation->strange = true;
+        return;
+    }
+    struct reading r = {.former = former, .table = table, .relation = relation};
+    r.slots = mem_zero(table->column_count + former->count + 1U, sizeof *r.slots);
+    r.chosen = mem_zero(relation->column_count + 1U, sizeof *r.chosen);
+    r.trying = mem_zero(relation->column_count + 1U, sizeof *r.trying);
+    read_columns(&r, relation);
+    if (!relation->strange)
+        rename_table(table, relation);
+    free(r.slots);
+    free(r.chosen);
+    free(r.trying);
+}

@@ -1,0 +1,58 @@
+/* What the columns of a table have been called, and so which column each one of a relation of the
+ * stream is.
+ *
+ * A relation message describes the table as it was at that change and has names only; the catalog
+ * shows the table as it is now. After a restart, or while the stream is behind, these differ by
+ * several steps of DDL, and a name may mean another column by now. What a column *is* is its number
+ * (attnum), which no DDL changes: names are kept by number from the migration's begin on
+ * (postgres/former_log.h), and each relation is read by them.
+ *
+ * Plain data; immutable once filled, so that any thread may read it. */
+#ifndef SCHEMA_FORMER_H
+#define SCHEMA_FORMER_H
+
+#include "base/err.h"
+#include "schema/catalog.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FORMER_TABLE 0 /* the number of the table's own name, qualified and quoted */
+
+struct former_name {
+    uint32_t table_oid;
+    int16_t number;
+    bool initial; /* it was there when the table became part of the migration: every change that the
+                     stream brings is of after that */
+    char *name;
+    uint32_t type_oid; /* 0 of a table */
+    int32_t type_modifier;
+};
+
+struct former {
+    size_t count;
+    struct former_name *names; /* by table, then number, then age: the newest last */
+};
+
+void former_free(struct former *former);
+
+/* Whether something is known of the table: it is part of the migration already. */
+bool former_knows(const struct former *former, uint32_t table_oid);
+/* Whether it was seen with the type before. */
+bool former_had_type(const struct former *former, uint32_t table_oid, int16_t number,
+                     uint32_t type_oid, int32_t type_modifier);
+/* The newest name under which the column was known, if that is not its present one; else NULL. */
+const char *former_last(const struct former *former, uint32_t table_oid,
+                        const struct catalog_column *column);
+
+/* Puts the names that the catalog has in place of those that the relation came with, and marks
+ * columns that are gone since. There must be one reading only: columns come in the order of their
+ * numbers, each name is one that its column has had, and no column is missing that was there before
+ * one which is not. Else the relation is left as it is and marked `strange`: it is newer than the
+ * catalog, or of a shape in between that was never seen. A table that the catalog does not have is
+ * left alone. */
+void former_read(const struct former *former, const struct catalog *catalog,
+                 struct relation *relation);
+
+#endif
