@@ -51,11 +51,23 @@ static void carry_over(struct reshape *reshape, const struct run *run)
     reshape->config->http_listen = reshape->address;
 }
 
+/* The target, too, says in its own words that it is not as it was. */
+static bool is_about_shape(const struct err *err)
+{
+    static const char *const STATES[] = {"42703", "42P01", "3F000", "42804"};
+    if (err->class == ERR_SHAPE)
+        return true;
+    for (size_t i = 0; i < sizeof STATES / sizeof STATES[0]; i++)
+        if (err->class == ERR_DATA && strcmp(err->sqlstate, STATES[i]) == 0)
+            return true;
+    return false;
+}
+
 bool reshape_is_due(struct reshape *reshape, const struct run *run, const struct err *err)
 {
     lsn_t position = counter_get(&run->progress.applied);
     reshape->due = false;
-    if (err->class != ERR_SHAPE)
+    if (!is_about_shape(err))
         return false;
     reshape->tries = reshape->begun && position == reshape->position ? reshape->tries + 1 : 0;
     if (reshape->tries >= TRIES_MOST)
@@ -192,6 +204,29 @@ static bool judge_new(const struct judgement *j, const struct catalog_column *co
     return stop_here(j, why, "run again to carry it, or drop it in the file first");
 }
 
+/* A name may be another column's by now, on either side: what is one column at the source goes on to
+ * be one at the target. */
+static bool judge_place(const struct judgement *j, const struct catalog_column *column,
+                        const struct catalog_column *before)
+{
+    const struct bound_table *table = NULL;
+    const struct bound_table *table_before = NULL;
+    const struct bound_column *now = carried_column(j->now->chain, j->source, column, &table);
+    const struct bound_column *then = carried_column(j->reshape->before.chain, j->source_before,
+                                                     before, &table_before);
+    char why[400];
+    if (now == NULL || then == NULL || table->target->oid != table_before->target->oid ||
+        now->target->number == then->target->number)
+        return true;
+    snprintf(why, sizeof why,
+             "source column %s.%s.%s was called \"%s\": what was carried so far stands in target "
+             "column \"%s\", and what comes would go to \"%s\"",
+             j->source->table->schema, j->source->table->name, column->name, before->name,
+             then->target->name, now->target->name);
+    return stop_here(j, why, "rename the columns at the target as they were at the source, or give "
+                             "them rules under columns:, then run again");
+}
+
 /* What it was bound to before, the operator had accepted. */
 static bool judge_type(const struct judgement *j, const struct catalog_column *column,
                        const struct catalog_column *before)
@@ -223,7 +258,8 @@ static bool judge_columns(const struct judgement *j)
         const struct catalog_column *column = &table->columns[i];
         const struct catalog_column *before =
             column_of_number(j->source_before->table, column->number);
-        if (!(before == NULL ? judge_new(j, column) : judge_type(j, column, before)))
+        if (!(before == NULL ? judge_new(j, column)
+                             : judge_place(j, column, before) && judge_type(j, column, before)))
             return false;
     }
     return true;

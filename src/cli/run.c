@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/enum_labels.h"
 #include "cli/report.h"
 #include "cli/reshape.h"
 #include "postgres/key_places.h"
@@ -447,6 +448,8 @@ static int choose_and_run(struct run *run, struct reshape *reshape, struct err *
     bool ok = run_bound(run, err);
     bool again = !ok && !stop_requested(run->invocation->stop) &&
                  reshape_is_due(reshape, run, err);
+    if (!ok && !again)
+        enum_labels_advise(&run->migration, err);
     int status = again ? 0 : conclude(run, ok, err);
     destroy_run(run);
     choice_free(&run->choice);
