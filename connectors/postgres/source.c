@@ -123,11 +123,18 @@ static size_t map_position(const struct pg_source *s, uint32_t oid)
     return low;
 }
 
+/* Its transaction had ended before the catalog was read. One that is not known yet has not. */
+static bool is_older(const struct pg_source *s)
+{
+    return s->transaction.commit_lsn != LSN_NONE &&
+           s->transaction.commit_lsn < s->config.catalog_at;
+}
+
 static void remember_relation(struct pg_source *s, const struct pgoutput_message *message)
 {
     struct relation *made = make_relation(message);
     if (s->config.catalog != NULL)
-        former_read(s->config.former, s->config.catalog, made);
+        former_read(s->config.former, s->config.catalog, is_older(s), made);
     const struct relation *relation = intern(s, made);
     size_t at = map_position(s, relation->oid);
     if (at == s->map_count || s->map[at].oid != relation->oid) {

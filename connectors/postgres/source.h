@@ -29,6 +29,7 @@ struct pg_source_config { /* all borrowed; must outlive the source */
     const struct former *former;     /* how relations are read, against the catalog that the rules
                                         were bound to; */
     const struct catalog *catalog;   /* NULL: as they come */
+    lsn_t catalog_at;                /* what committed before this, the catalog shows */
     const struct stop *stop;
 };
 

@@ -20,11 +20,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool open_side(struct session *session, const char *side, const char *dsn,
-                      const struct stop *stop, struct catalog **catalog, struct err *err)
+/* The catalog, and where the source was before it was read. */
+static bool open_source(struct migration *m, struct err *err)
 {
-    return session_open(session, side, dsn, SESSION_SQL, stop, err) &&
-           introspect(session, catalog, err);
+    return session_open(&m->source, "source", m->config->source_dsn, SESSION_SQL, m->stop, err) &&
+           probe_position(&m->source, &m->catalog_at, err) && introspect(&m->source, &m->source_catalog, err);
+}
+
+static bool open_target(struct migration *m, struct err *err)
+{
+    return session_open(&m->target, "target", m->config->target_dsn, SESSION_SQL, m->stop, err) &&
+           introspect(&m->target, &m->target_catalog, err);
 }
 
 bool migration_open(struct migration *migration, const struct config *config,
@@ -33,10 +39,7 @@ bool migration_open(struct migration *migration, const struct config *config,
     *migration = (struct migration){.config = config, .stop = stop};
     slot_name(config->migration, migration->slot);
     if (config_need_source(config, err) && config_need_target(config, err) &&
-        open_side(&migration->source, "source", config->source_dsn, stop,
-                  &migration->source_catalog, err) &&
-        open_side(&migration->target, "target", config->target_dsn, stop,
-                  &migration->target_catalog, err) &&
+        open_source(migration, err) && open_target(migration, err) &&
         control_load(&migration->target, config->migration, &migration->control, err) &&
         former_log_load(&migration->target, config->migration, &migration->former, err))
         return true;
@@ -380,8 +383,6 @@ void migration_close(struct migration *migration)
     free_texts(migration->owner_conditions, migration->table_count);
     free_texts(migration->source_names, migration->source_count);
     free_texts(migration->known_as, migration->source_count);
-    free(migration->source_print);
-    free(migration->target_print);
     former_free(&migration->former);
     free(migration->claims);
     references_free(&migration->references);

@@ -30,8 +30,7 @@ struct migration {
     struct catalog *target_catalog;
     struct control_migration control;
     struct former former; /* what the source's columns were called */
-    char *source_print;   /* of all tables, at the latest as the catalogs have them */
-    char *target_print;
+    lsn_t catalog_at;     /* the source's catalog was read after this */
     struct rules *rules;
     struct pg_type_reader *types; /* whom the rules ask */
     struct chain *chain; /* NULL when the rules do not bind: see findings */

@@ -309,6 +309,7 @@ static void make_connectors(struct run *run)
         .continuity = &run->continuity,
         .former = &m->former,
         .catalog = m->source_catalog,
+        .catalog_at = m->catalog_at,
         .limits = {.batch_bytes = BATCH_BYTES, .batch_changes = BATCH_CHANGES},
         .progress = &run->progress,
         .stop = m->stop,

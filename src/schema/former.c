@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define READINGS_MOST 2       /* one is right, and a second makes it doubtful */
-#define STEPS_MOST 100000     /* of trying; what is not clear by then is not clear */
+#define STEPS_MOST 100000 /* of trying; what is not clear by then is not clear */
 
 void former_free(struct former *former)
 {
@@ -65,9 +64,11 @@ struct reading {
     const struct relation *relation;
     size_t slot_count;
     struct slot *slots; /* by number */
-    size_t *chosen;     /* by the relation's columns, as found */
+    size_t *chosen;     /* by the relation's columns: the first one found */
     size_t *trying;
-    size_t found;
+    bool by_place; /* whatever the names */
+    bool found;
+    bool doubtful; /* another one says otherwise */
     size_t steps;
 };
 
@@ -141,21 +142,55 @@ static bool may_lack(const struct reading *r, size_t from, size_t upto, bool at_
     return true;
 }
 
+/* Which of two columns that are gone it is makes no difference. */
+static bool says_the_same(const struct reading *r)
+{
+    for (uint16_t i = 0; i < r->relation->column_count; i++)
+        if (r->trying[i] != r->chosen[i] && (r->slots[r->trying[i]].column != NULL ||
+                                             r->slots[r->chosen[i]].column != NULL))
+            return false;
+    return true;
+}
+
+static void note_reading(struct reading *r)
+{
+    if (r->found)
+        r->doubtful |= !says_the_same(r);
+    else
+        memcpy(r->chosen, r->trying, r->relation->column_count * sizeof *r->trying);
+    r->found = true;
+}
+
 static void try_column(struct reading *r, uint16_t column, size_t from)
 {
-    if (r->found >= READINGS_MOST || ++r->steps > STEPS_MOST)
+    r->doubtful |= ++r->steps > STEPS_MOST;
+    if (r->doubtful)
         return;
     if (column == r->relation->column_count) {
-        if (may_lack(r, from, r->slot_count, true) && r->found++ == 0)
-            memcpy(r->chosen, r->trying, column * sizeof *r->trying);
+        if (may_lack(r, from, r->slot_count, true))
+            note_reading(r);
         return;
     }
     for (size_t i = from; i < r->slot_count && may_lack(r, from, i, false); i++) {
-        if (!was_called(r, &r->slots[i], r->relation->columns[column].name))
+        if (!r->by_place &&
+            !was_called(r, &r->slots[i], r->relation->columns[column].name))
             continue;
         r->trying[column] = i;
         try_column(r, (uint16_t)(column + 1), i + 1);
     }
+}
+
+/* A name that went from one column to another may have done so unseen, too. */
+static bool names_have_moved(const struct reading *r)
+{
+    for (uint16_t i = 0; i < r->relation->column_count; i++) {
+        size_t owners = 0;
+        for (size_t j = 0; j < r->slot_count; j++)
+            owners += was_called(r, &r->slots[j], r->relation->columns[i].name);
+        if (owners > 1)
+            return true;
+    }
+    return false;
 }
 
 static void take_reading(const struct reading *r, struct relation *relation)
@@ -176,7 +211,11 @@ static void read_columns(struct reading *r, struct relation *relation)
     add_former(r);
     qsort(r->slots, r->slot_count, sizeof *r->slots, by_number);
     try_column(r, 0, 0);
-    relation->strange = r->found != 1 || r->steps > STEPS_MOST;
+    if (r->found && names_have_moved(r)) {
+        r->by_place = true;
+        try_column(r, 0, 0);
+    }
+    relation->strange = !r->found || r->doubtful;
     if (!relation->strange)
         take_reading(r, relation);
 }
@@ -205,16 +244,33 @@ static void rename_table(const struct catalog_table *table, struct relation *rel
     relation->name = mem_string(table->name);
 }
 
-void former_read(const struct former *former, const struct catalog *catalog,
-                 struct relation *relation)
+/* ---- newer ones ---- */
+
+static bool is_column(const struct column *column, const struct catalog_column *now)
 {
-    const struct catalog_table *table = catalog_find_oid(catalog, relation->oid);
-    if (table == NULL)
-        return;
-    if (!table_was_called(former, table, relation)) {
-        relation->strange = true;
-        return;
+    return strcmp(column->name, now->name) == 0 && column->type_oid == now->type_oid &&
+           column->type_modifier == catalog_shown_modifier(now);
+}
+
+static bool is_as_now(const struct catalog_table *table, const struct relation *relation)
+{
+    uint16_t count = 0;
+    if (strcmp(relation->schema, table->schema) != 0 ||
+        strcmp(relation->name, table->name) != 0)
+        return false;
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        if (table->columns[i].generated)
+            continue;
+        if (count == relation->column_count ||
+            !is_column(&relation->columns[count++], &table->columns[i]))
+            return false;
     }
+    return count == relation->column_count;
+}
+
+static void read_older(const struct former *former, const struct catalog_table *table,
+                       struct relation *relation)
+{
     struct reading r = {.former = former, .table = table, .relation = relation};
     r.slots = mem_zero(table->column_count + former->count + 1U, sizeof *r.slots);
     r.chosen = mem_zero(relation->column_count + 1U, sizeof *r.chosen);
@@ -225,4 +281,16 @@ void former_read(const struct former *former, const struct catalog *catalog,
     free(r.slots);
     free(r.chosen);
     free(r.trying);
+}
+
+void former_read(const struct former *former, const struct catalog *catalog, bool older,
+                 struct relation *relation)
+{
+    const struct catalog_table *table = catalog_find_oid(catalog, relation->oid);
+    if (table == NULL || is_as_now(table, relation))
+        return;
+    if (older && table_was_called(former, table, relation))
+        read_older(former, table, relation);
+    else
+        relation->strange = true;
 }
