@@ -45,6 +45,7 @@ static bool column_equal(const struct column *a, const struct column *b)
 {
     return a->type_oid == b->type_oid && a->type_modifier == b->type_modifier &&
            a->key == b->key && a->identity_always == b->identity_always && a->gone == b->gone &&
+           a->unclear == b->unclear &&
            strcmp(a->name, b->name) == 0;
 }
 
@@ -66,6 +67,14 @@ bool relation_has_formula(const struct relation *relation)
         if (relation->columns[i].formula)
             return true;
     return false;
+}
+
+bool relation_key_is_clear(const struct relation *relation)
+{
+    for (uint16_t i = 0; i < relation->column_count; i++)
+        if (relation->columns[i].key && relation->columns[i].unclear)
+            return false;
+    return true;
 }
 
 int relation_column(const struct relation *relation, const char *name)

@@ -188,10 +188,10 @@ static void note_reading(const struct stream *stream, bool judged, uint32_t tabl
         stream->handoff->ops->read_again(stream->handoff, table, reader->seen);
 }
 
-/* Its key cannot be told, so nothing can be judged by it: the rules will refuse it. */
-static bool has_strange_row(const struct change *change)
+/* Nothing can be judged by it: the rules will refuse it. */
+static bool has_unclear_key(const struct change *change)
 {
-    return change->kind != CHANGE_TRUNCATE && change->relation->strange;
+    return change->kind != CHANGE_TRUNCATE && !relation_key_is_clear(change->relation);
 }
 
 static bool transform_change(struct applier *applier, const struct batch *batch,
@@ -206,9 +206,9 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     struct change rest = *change;
     bool dropped = false;
 
-    bool judged = is_judged(stream, table) && !has_strange_row(change);
+    bool judged = is_judged(stream, table) && !has_unclear_key(change);
     counter_tally(&tally->received);
-    if (!has_strange_row(change) && !judge_change(applier, table, xid, &rest, &dropped, err))
+    if (!has_unclear_key(change) && !judge_change(applier, table, xid, &rest, &dropped, err))
         return wrap_change(change, err);
     if (dropped) {
         counter_tally(&tally->skipped_by_handoff);

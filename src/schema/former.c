@@ -66,9 +66,11 @@ struct reading {
     struct slot *slots; /* by number */
     size_t *chosen;     /* by the relation's columns: the first one found */
     size_t *trying;
-    bool by_place; /* whatever the names */
+    bool by_place; /* and type, whatever the names */
     bool found;
-    bool doubtful; /* another one says otherwise */
+    bool *unclear; /* another reading says otherwise */
+    bool doubtful; /* any is, */
+    bool lost;     /* or there are too many to try */
     size_t steps;
 };
 
@@ -132,6 +134,25 @@ static bool was_called(const struct reading *r, const struct slot *slot, const c
     return false;
 }
 
+static bool had_type(const struct reading *r, const struct slot *slot, uint32_t type_oid)
+{
+    if (slot->column != NULL && slot->column->type_oid == type_oid)
+        return true;
+    for (size_t i = 0; i < r->former->count; i++)
+        if (r->former->names[i].table_oid == r->table->oid &&
+            r->former->names[i].number == slot->number &&
+            r->former->names[i].type_oid == type_oid)
+            return true;
+    return false;
+}
+
+static bool may_be(const struct reading *r, const struct slot *slot,
+                   const struct column *column)
+{
+    return r->by_place ? had_type(r, slot, column->type_oid)
+                       : was_called(r, slot, column->name);
+}
+
 /* Whether the relation may be without the slots from..upto: gone ones, and where nothing stands
  * behind them, those that were added later. */
 static bool may_lack(const struct reading *r, size_t from, size_t upto, bool at_end)
@@ -143,19 +164,20 @@ static bool may_lack(const struct reading *r, size_t from, size_t upto, bool at_
 }
 
 /* Which of two columns that are gone it is makes no difference. */
-static bool says_the_same(const struct reading *r)
+static void compare_readings(struct reading *r)
 {
-    for (uint16_t i = 0; i < r->relation->column_count; i++)
-        if (r->trying[i] != r->chosen[i] && (r->slots[r->trying[i]].column != NULL ||
-                                             r->slots[r->chosen[i]].column != NULL))
-            return false;
-    return true;
+    for (uint16_t i = 0; i < r->relation->column_count; i++) {
+        if (r->trying[i] == r->chosen[i] || (r->slots[r->trying[i]].column == NULL &&
+                                             r->slots[r->chosen[i]].column == NULL))
+            continue;
+        r->unclear[i] = r->doubtful = true;
+    }
 }
 
 static void note_reading(struct reading *r)
 {
     if (r->found)
-        r->doubtful |= !says_the_same(r);
+        compare_readings(r);
     else
         memcpy(r->chosen, r->trying, r->relation->column_count * sizeof *r->trying);
     r->found = true;
@@ -163,8 +185,8 @@ static void note_reading(struct reading *r)
 
 static void try_column(struct reading *r, uint16_t column, size_t from)
 {
-    r->doubtful |= ++r->steps > STEPS_MOST;
-    if (r->doubtful)
+    r->lost |= ++r->steps > STEPS_MOST;
+    if (r->lost)
         return;
     if (column == r->relation->column_count) {
         if (may_lack(r, from, r->slot_count, true))
@@ -172,8 +194,7 @@ static void try_column(struct reading *r, uint16_t column, size_t from)
         return;
     }
     for (size_t i = from; i < r->slot_count && may_lack(r, from, i, false); i++) {
-        if (!r->by_place &&
-            !was_called(r, &r->slots[i], r->relation->columns[column].name))
+        if (!may_be(r, &r->slots[i], &r->relation->columns[column]))
             continue;
         r->trying[column] = i;
         try_column(r, (uint16_t)(column + 1), i + 1);
@@ -197,6 +218,9 @@ static void take_reading(const struct reading *r, struct relation *relation)
 {
     for (uint16_t i = 0; i < relation->column_count; i++) {
         const struct slot *slot = &r->slots[r->chosen[i]];
+        relation->columns[i].unclear = r->unclear[i];
+        if (r->unclear[i])
+            continue;
         relation->columns[i].gone = slot->column == NULL;
         if (slot->column == NULL || strcmp(slot->column->name, relation->columns[i].name) == 0)
             continue;
@@ -205,19 +229,30 @@ static void take_reading(const struct reading *r, struct relation *relation)
     }
 }
 
+static void mark_strange(struct relation *relation)
+{
+    relation->strange = true;
+    for (uint16_t i = 0; i < relation->column_count; i++)
+        relation->columns[i].unclear = true;
+}
+
+/* Names that were never seen leave places, by which rows may still be told from each other. */
 static void read_columns(struct reading *r, struct relation *relation)
 {
     add_present(r);
     add_former(r);
     qsort(r->slots, r->slot_count, sizeof *r->slots, by_number);
     try_column(r, 0, 0);
-    if (r->found && names_have_moved(r)) {
-        r->by_place = true;
+    bool seen = r->found;
+    r->by_place = true;
+    if (!seen || names_have_moved(r))
         try_column(r, 0, 0);
+    if (!r->found || r->lost) {
+        mark_strange(relation);
+        return;
     }
-    relation->strange = !r->found || r->doubtful;
-    if (!relation->strange)
-        take_reading(r, relation);
+    relation->strange = !seen || r->doubtful;
+    take_reading(r, relation);
 }
 
 /* ---- the table's own name ---- */
@@ -275,22 +310,23 @@ static void read_older(const struct former *former, const struct catalog_table *
     r.slots = mem_zero(table->column_count + former->count + 1U, sizeof *r.slots);
     r.chosen = mem_zero(relation->column_count + 1U, sizeof *r.chosen);
     r.trying = mem_zero(relation->column_count + 1U, sizeof *r.trying);
+    r.unclear = mem_zero(relation->column_count + 1U, sizeof *r.unclear);
     read_columns(&r, relation);
-    if (!relation->strange)
-        rename_table(table, relation);
+    rename_table(table, relation);
     free(r.slots);
     free(r.chosen);
     free(r.trying);
+    free(r.unclear);
 }
 
 void former_read(const struct former *former, const struct catalog *catalog, bool older,
                  struct relation *relation)
 {
     const struct catalog_table *table = catalog_find_oid(catalog, relation->oid);
-    if (table == NULL || is_as_now(table, relation))
+    if (table == NULL || (!older && is_as_now(table, relation)))
         return;
     if (older && table_was_called(former, table, relation))
         read_older(former, table, relation);
     else
-        relation->strange = true;
+        mark_strange(relation);
 }

@@ -214,7 +214,7 @@ static bool is_taken(const struct made *made, const char *name)
 static bool free_name(uint64_t *dice, const struct made *made, int *fresh, char name[8])
 {
     if (*fresh >= 0) {
-        snprintf(name, 8, "f%d", (*fresh)++);
+        snprintf(name, 8, "f%u", (unsigned)(*fresh)++ % 10000);
         return true;
     }
     for (int tries = 0; tries < 20; tries++) {
@@ -269,7 +269,7 @@ static bool check_reading(const struct former *former, const struct made *then,
 static void read_all_versions(int fresh, uint32_t seldom, unsigned *read, unsigned *all)
 {
     uint64_t dice = dice_seed();
-    for (int round = 0; round < 3000; round++) {
+    for (int round = 0; round < 300; round++) {
         struct former former = {0};
         struct made versions[12] = {MADE("id", "a", "b")};
         int next = fresh;
