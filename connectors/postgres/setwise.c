@@ -1,6 +1,7 @@
 /* The set-wise engine (setwise.h). */
 #include "postgres/setwise.h"
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "postgres/copy_in.h"
 #include "postgres/fold.h"
@@ -408,8 +409,9 @@ static bool send_stretch(struct setwise *w, struct err *err)
     w->used = w->used || w->fold.count > 0;
     w->merged += w->fold.merged;
     make_groups(w);
-    bool ok = fill_stages(w, err) && send_statements(w, err) && copy_straight(w, err) &&
-              send_later(w, err);
+    bool ok = fill_stages(w, err) && failpoint(SET_STAGED, err) && send_statements(w, err) &&
+              failpoint(SET_MERGED, err) && copy_straight(w, err) && send_later(w, err) &&
+              failpoint(SET_SENT, err);
     forget_stretch(w);
     return ok;
 }

@@ -5,6 +5,7 @@
 #include "postgres/source.h"
 
 #include "base/buf.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/reader.h"
 #include "postgres/ghost.h"
@@ -553,7 +554,8 @@ static enum source_result pg_source_receive(struct source *source, struct batch 
     struct pg_source *s = self(source);
     bool full = false;
     bool took = false;
-    if (!check_silence(s, err) || !take_at_hand(s, batch, &full, &took, err))
+    if (!failpoint(SOURCE_RECEIVE, err) || !check_silence(s, err) ||
+        !take_at_hand(s, batch, &full, &took, err))
         return SOURCE_FAILED;
     if (took && !full && !read_more(s, batch, &full, &took, err))
         return SOURCE_FAILED;
@@ -615,7 +617,7 @@ static bool open_walsender(struct pg_source *s, lsn_t from, struct err *err)
                         err))
         return false;
     s->session.patience = START_PATIENCE;
-    return check_continuity(s, from, err);
+    return check_continuity(s, from, err) && failpoint(SOURCE_CONNECTED, err);
 }
 
 static bool pg_source_start(struct source *source, lsn_t from, struct err *err)
@@ -640,7 +642,7 @@ static bool pg_source_start(struct source *source, lsn_t from, struct err *err)
     bool ok = PQresultStatus(result) == PGRES_COPY_BOTH;
     PQclear(result);
     buf_free(&sql);
-    if (!ok) {
+    if (!ok || !failpoint(SOURCE_STARTED, err)) {
         session_close(&s->session);
         return start_error(s, err);
     }

@@ -2,6 +2,7 @@
  * to the command. */
 #include "cli/command.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/plain.h"
 #include "base/yaml.h"
@@ -130,5 +131,9 @@ int main(int argc, char **argv)
         break;
     }
     log_setup(options.log_level, options.log_format);
+    if (!failpoint_setup(&err)) {
+        command_complain(&err);
+        return 2;
+    }
     return run_command(argc, argv, &options, &err);
 }

@@ -1,6 +1,7 @@
 /* The stream (stream.h): the receive thread here, the apply side in apply.c. */
 #include "pipeline/stream.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/queue.h"
 #include "pipeline/apply.h"
@@ -67,7 +68,9 @@ static bool send_feedback(struct run *run, struct err *err)
         return true;
     run->fed_back_at = now;
     run->fed_back = durable;
-    return run->stream->source->ops->feedback(run->stream->source, durable, err);
+    return failpoint(STREAM_FEEDBACK, err) &&
+           run->stream->source->ops->feedback(run->stream->source, durable, err) &&
+           failpoint(STREAM_FED_BACK, err);
 }
 
 static struct batch *take_batch(struct run *run)
@@ -99,7 +102,7 @@ static bool push_batch(struct run *run, struct batch *batch, struct err *err)
     for (;;) {
         switch (queue_push(run->queue, batch, bytes, clock_monotonic() + PUSH_WAIT)) {
         case QUEUE_OK:
-            return true;
+            return failpoint(STREAM_PUSHED, NULL);
         case QUEUE_CLOSED:
             batch_destroy(batch);
             return true;
@@ -457,7 +460,7 @@ static bool run_from_checkpoint(struct stream *stream, struct err *err)
     if (beside_failed(stream, err) ||
         !stream->sink->ops->connect(stream->sink, err) ||
         !stream->sink->ops->checkpoint(stream->sink, &from, err) ||
-        !check_no_gap(stream, from, err) ||
+        !check_no_gap(stream, from, err) || !failpoint(STREAM_RESUMED, err) ||
         (stream->handoff != NULL && !stream->handoff->ops->resume(stream->handoff, err)))
         return false;
     log_event(LOG_INFO, "streaming", log_lsn("from", from));

@@ -26,6 +26,10 @@ def bench(world, nightly):
     return world
 
 
+# There is one such port, so one of these tests at a time.
+at_the_default_port = pytest.mark.xdist_group("default_port")
+
+
 @pytest.fixture
 def default_port():
     """Without a file, http.listen is 127.0.0.1:8087."""
@@ -50,6 +54,7 @@ def given(world, how):
                     "SLACKWATER_TARGET": world.target.keywords()}}
 
 
+@at_the_default_port
 @pytest.mark.limit(240)
 @pytest.mark.parametrize("how", ["flags", "environment"])
 def test_pgbench_under_load(bench, how, nightly, default_port):
@@ -81,6 +86,7 @@ def test_pgbench_ends_with_ready(bench):
     product.stop()
 
 
+@at_the_default_port
 @pytest.mark.parametrize("how", ["flags", "environment"])
 def test_pgbench_until_caught_up(bench, how, default_port):
     product = bench.product_from(None, **given(bench, how))

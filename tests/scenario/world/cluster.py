@@ -4,6 +4,7 @@ import io
 import os
 import pathlib
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -46,23 +47,41 @@ COMPLAINT = re.compile(" (WARNING|ERROR|FATAL|PANIC): ")
 STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
+# Below the range that the kernel takes clients' ports from: a port that is free for the moment,
+# or that a server gives up while it restarts, is not taken by a connection in the meantime.
+PORTS = range(12000, 32000)
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens at. At random, since other test runs look for one as well."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe:
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+
+
+def make_scratch():
+    """A new folder with a short path (Unix sockets want that) that the server's user may enter."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="sw", dir="/tmp"))
+    path.chmod(0o755)
+    return path
+
+
+def remove_scratch(path):
+    if not os.environ.get("SLACKWATER_KEEP"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def scratch_folder():
-    """A short path (Unix sockets want that) that the server's user may enter. Gone at the end,
-    unless SLACKWATER_KEEP is set."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="sw", dir="/tmp"))
-    path.chmod(0o755)
+    """A scratch folder that is gone at the end, unless SLACKWATER_KEEP is set."""
+    path = make_scratch()
     try:
         yield path
     finally:
-        if not os.environ.get("SLACKWATER_KEEP"):
-            shutil.rmtree(path, ignore_errors=True)
+        remove_scratch(path)
 
 
 class Cluster:
