@@ -5,11 +5,12 @@ stops exactly before the change, says how the two shapes differ, and goes on fro
 target is mended. Never is a value in the wrong column.
 """
 import json
+import os
 import random
 
 import pytest
 
-from world import compare, wait
+from world import wait
 
 T = "CREATE TABLE t (id int PRIMARY KEY, v text, n int)"
 FIRST = "INSERT INTO t VALUES (1, 'first', 1)"
@@ -18,7 +19,7 @@ FIRST = "INSERT INTO t VALUES (1, 'first', 1)"
 def begun(world, *tables, **config):
     """A migration that streams, with its first row at the target."""
     world.both(*(tables or (T,)))
-    world.source.run(FIRST)
+    world.source.run(FIRST if not any("c0" in table for table in tables) else "INSERT INTO t VALUES (1, 1)")
     product = world.product(**config).start_streaming()
     product.wait_caught_up()
     return product
@@ -276,8 +277,32 @@ def test_a_name_that_was_never_seen_is_refused(world):
     world.source.run("INSERT INTO t VALUES (2, 'in between', 2)")
     world.both("ALTER TABLE t RENAME COLUMN x TO y")
     result = product.run_to_end("--until-caught-up")
-    assert result.status == 3 and "+x" in result.text, result.text
+    assert result.status == 3 and "+x" in result.text and "--redo" in result.text, result.text
     assert world.target.rows("SELECT id FROM t") == [(1,)]
+    world.source.run("INSERT INTO t VALUES (3, 'after', 3)")
+    assert product.run_to_end("--until-caught-up", "--redo", "public.t").status == 0
+    world.assert_equal()
+
+
+def test_a_column_dropped_and_one_of_its_name_added_are_two(world):
+    """An older change looks like a newer one: it is refused, and the table copied anew."""
+    product = rests(world)
+    world.source.run("INSERT INTO t VALUES (2, 'old', 2)")
+    world.both("ALTER TABLE t DROP COLUMN n", "ALTER TABLE t ADD COLUMN n int")
+    result = product.run_to_end("--until-caught-up")
+    assert result.status == 3 and "--redo" in result.text, result.text
+    assert product.run_to_end("--until-caught-up", "--redo", "public.t").status == 0
+    world.source.run("INSERT INTO t VALUES (4, 'new', 4)")
+    product.run_until_caught_up()
+    world.assert_equal()
+
+
+def test_the_same_of_another_type_goes_on(world):
+    product = rests(world)
+    world.source.run("INSERT INTO t VALUES (2, 'old', 2)")
+    world.both("ALTER TABLE t DROP COLUMN n", "ALTER TABLE t ADD COLUMN n date")
+    world.source.run("INSERT INTO t VALUES (4, 'new', '2024-01-01')")
+    goes_on(world, product)
 
 
 def test_a_value_that_was_not_sent_is_read_under_the_name_of_today(world):
@@ -290,6 +315,64 @@ def test_a_value_that_was_not_sent_is_read_under_the_name_of_today(world):
     world.both("ALTER TABLE t RENAME COLUMN v TO w")
     product.run_until_caught_up()
     world.assert_equal()
+
+
+@pytest.mark.limit(240)
+def test_random_ddl_and_rows_under_kills(world, nightly):
+    """Each change of the schema is made at both sides, the source first; the run goes on, or stops and
+    goes on when it is begun again. At the end both sides are equal."""
+    seed = int(os.environ.get("SLACKWATER_SEED") or random.randrange(1 << 32))
+    print(f"SLACKWATER_SEED={seed}")
+    dice = random.Random(seed)
+    product = begun(world, "CREATE TABLE t (id int PRIMARY KEY, c0 int)")
+    columns, fresh, row = ["c0"], 1, 1
+    for _ in range(40 if nightly else 6):
+        kind = dice.choice(["add", "drop", "rename", "widen"])
+        if kind == "add" or not columns:
+            statement = f"ADD COLUMN c{fresh} int"
+            columns.append(f"c{fresh}")
+            fresh += 1
+        else:
+            column = dice.choice(columns)
+            statement = {"drop": f"DROP COLUMN {column}", "widen": f"ALTER {column} TYPE bigint",
+                         "rename": f"RENAME COLUMN {column} TO c{fresh}"}[kind]
+            if kind != "widen":
+                columns.remove(column)
+            if kind == "rename":
+                columns.append(f"c{fresh}")
+                fresh += 1
+        world.source.run(f"INSERT INTO t (id) VALUES ({row + 1})", f"ALTER TABLE t {statement}")
+        for _ in range(5):
+            row += 2
+            names = ", ".join(["id", *columns])
+            world.source.run(f"INSERT INTO t ({names}) VALUES ({', '.join([str(row)] + [str(dice.randrange(99)) for _ in columns])})")
+            if columns:
+                world.source.run(f"UPDATE t SET {dice.choice(columns)} = {row} WHERE id % 3 = 0")
+        if dice.random() < 0.4:
+            product.kill9()
+        world.target.run(f"ALTER TABLE t {statement}")
+        row += 1
+        caught_up_in_the_end(product)
+    names = ", ".join(["id", *columns])
+    world.assert_equal_by({"t": f"SELECT {names} FROM t"})
+
+
+def caught_up_in_the_end(product):
+    """It may stop for what the target did not have yet, and is begun again then."""
+    for _ in range(3):
+        if product.child is not None and not product.alive():
+            assert product.wait_end() == 3, product.log_text()
+        if product.child is None:
+            product.launch()
+        try:
+            product.wait_listening()
+            product.wait_streaming()
+            product.wait_caught_up()
+            return
+        except AssertionError:
+            if product.alive():
+                raise
+    raise AssertionError("it stops again and again")
 
 
 # -- while it copies --------------------------------------------------------------------------------
