@@ -14,7 +14,7 @@ bool bind_is_new(const struct binder *binder, const struct catalog_column *sourc
         return false;
     for (size_t i = 0; i < former->count; i++)
         if (former->names[i].table_oid == binder->source->oid &&
-            former->names[i].number == source->number && former->names[i].initial)
+            former->names[i].number == source->number && former->names[i].there_at == LSN_NONE)
             return false;
     return true;
 }

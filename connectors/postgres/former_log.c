@@ -19,23 +19,30 @@
     "  name text NOT NULL,"                                                                      \
     "  type_oid oid NOT NULL,"                                                                   \
     "  type_modifier int NOT NULL,"                                                              \
-    "  initial boolean NOT NULL,"                                                                \
+    "  there_at pg_lsn," /* NULL: from the begin */                                              \
+    "  gone_at pg_lsn,"                                                                          \
     "  seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),"                                  \
     "  PRIMARY KEY (migration, table_oid, number, name, type_oid, type_modifier)); COMMIT"
 
 #define LOAD_SQL                                                                                 \
-    "SELECT table_oid, number, name, initial, type_oid, type_modifier FROM slackwater.former WHERE migration = $1"        \
+    "SELECT table_oid, number, name, there_at, gone_at, type_oid, type_modifier FROM slackwater.former WHERE migration = $1"        \
     " ORDER BY table_oid, number, seen_at"
 
 /* $2 the table, $3 what it has. A name that comes back is the newest again. */
 #define NOTE_SQL                                                                                 \
     "INSERT INTO slackwater.former (migration, table_oid, number, name, type_oid, type_modifier,"\
-    "                               initial)"                                                    \
+    "                               there_at)"                                                   \
     " SELECT $1, $2::oid, now.number, now.name, now.type, now.modifier,"                         \
-    "        NOT EXISTS (SELECT FROM slackwater.former WHERE migration = $1"                     \
-    "                                                   AND table_oid = $2::oid)"                \
+    "        CASE WHEN EXISTS (SELECT FROM slackwater.former WHERE migration = $1"               \
+    "                                          AND table_oid = $2::oid) THEN $4::pg_lsn END"     \
     " FROM jsonb_to_recordset($3::jsonb) AS now(number int, name text, type oid, modifier int)"  \
     " ON CONFLICT ON CONSTRAINT former_pkey DO UPDATE SET seen_at = clock_timestamp()"
+
+#define GONE_SQL                                                                                 \
+    "UPDATE slackwater.former AS f SET gone_at = $4::pg_lsn"                                     \
+    " WHERE migration = $1 AND table_oid = $2::oid AND gone_at IS NULL AND NOT EXISTS ("         \
+    "   SELECT FROM jsonb_to_recordset($3::jsonb) AS now(number int)"                            \
+    "   WHERE now.number = f.number)"
 
 static bool is_installed(struct session *session, bool *installed, struct err *err)
 {
@@ -45,6 +52,15 @@ static bool is_installed(struct session *session, bool *installed, struct err *e
         *installed = PQgetvalue(r, 0, 0)[0] == 't';
     PQclear(r);
     return r != NULL;
+}
+
+/* LSN_NONE where there is none. */
+static lsn_t lsn_of(const PGresult *r, int row, int column)
+{
+    lsn_t lsn = LSN_NONE;
+    if (!PQgetisnull(r, row, column))
+        (void)lsn_parse(PQgetvalue(r, row, column), &lsn);
+    return lsn;
 }
 
 static void take_names(const PGresult *r, struct former *former)
@@ -57,9 +73,10 @@ static void take_names(const PGresult *r, struct former *former)
             .table_oid = (uint32_t)strtoul(PQgetvalue(r, (int)i, 0), NULL, 10),
             .number = (int16_t)strtol(PQgetvalue(r, (int)i, 1), NULL, 10),
             .name = mem_string(PQgetvalue(r, (int)i, 2)),
-            .initial = PQgetvalue(r, (int)i, 3)[0] == 't',
-            .type_oid = (uint32_t)strtoul(PQgetvalue(r, (int)i, 4), NULL, 10),
-            .type_modifier = (int32_t)strtol(PQgetvalue(r, (int)i, 5), NULL, 10),
+            .there_at = lsn_of(r, (int)i, 3),
+            .gone_at = lsn_of(r, (int)i, 4),
+            .type_oid = (uint32_t)strtoul(PQgetvalue(r, (int)i, 5), NULL, 10),
+            .type_modifier = (int32_t)strtol(PQgetvalue(r, (int)i, 6), NULL, 10),
         };
 }
 
@@ -104,39 +121,45 @@ static char *describe(const struct catalog_table *table)
     return text;
 }
 
-static bool note_table(struct session *session, const char *migration,
+static bool note_table(struct session *session, const char *migration, const char *at,
                        const struct catalog_table *table, struct err *err)
 {
     char oid[16];
     char *names = describe(table);
     snprintf(oid, sizeof oid, "%u", table->oid);
-    PGresult *r =
-        session_query(session, NOTE_SQL, 3, (const char *[]){migration, oid, names}, err);
-    PQclear(r);
+    const char *values[] = {migration, oid, names, at};
+    PGresult *noted = session_query(session, NOTE_SQL, 4, values, err);
+    PGresult *gone = noted == NULL ? NULL : session_query(session, GONE_SQL, 4, values, err);
+    bool ok = gone != NULL;
+    PQclear(noted);
+    PQclear(gone);
     free(names);
-    return r != NULL;
+    return ok;
 }
 
-static bool note_tables(struct session *session, const char *migration, size_t table_count,
-                        const struct catalog_table *const *tables, struct err *err)
+static bool note_tables(struct session *session, const char *migration, const char *at,
+                        size_t table_count, const struct catalog_table *const *tables,
+                        struct err *err)
 {
     for (size_t i = 0; i < table_count; i++)
-        if (!note_table(session, migration, tables[i], err))
+        if (!note_table(session, migration, at, tables[i], err))
             return false;
     return true;
 }
 
 /* One transaction: what is kept of a table is all of it. */
-bool former_log_note(struct session *session, const char *migration, size_t table_count,
-                     const struct catalog_table *const *tables, struct err *err)
+bool former_log_note(struct session *session, const char *migration, lsn_t at,
+                     size_t table_count, const struct catalog_table *const *tables,
+                     struct err *err)
 {
+    char position[LSN_TEXT_SIZE];
     struct err ignored = {0};
     bool installed = false;
     if (!is_installed(session, &installed, err) ||
         !(installed || session_run(session, INSTALL_SQL, err)) ||
         !session_run(session, "BEGIN", err))
         return err_wrap(err, "keeping the names of the source's columns");
-    if (note_tables(session, migration, table_count, tables, err) &&
+    if (note_tables(session, migration, lsn_format(at, position), table_count, tables, err) &&
         session_run(session, "COMMIT", err))
         return true;
     (void)session_run(session, "ROLLBACK", &ignored);

@@ -10,10 +10,11 @@
 bool former_log_load(struct session *session, const char *migration, struct former *former,
                      struct err *err);
 
-/* Keeps the tables as they are now, before the stream brings a change of theirs. What is not
- * known of a table yet is `initial`. */
-bool former_log_note(struct session *session, const char *migration, size_t table_count,
-                     const struct catalog_table *const *tables, struct err *err);
+/* Keeps the tables as they are by now, before the stream brings a change of theirs. `at`: where the
+ * source was after they were looked at. */
+bool former_log_note(struct session *session, const char *migration, lsn_t at,
+                     size_t table_count, const struct catalog_table *const *tables,
+                     struct err *err);
 
 /* The records of a source table's copy go by its name: under the new one from here on. */
 bool former_log_rename(struct session *session, const char *migration, const char *from,

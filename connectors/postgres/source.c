@@ -135,7 +135,8 @@ static void remember_relation(struct pg_source *s, const struct pgoutput_message
 {
     struct relation *made = make_relation(message);
     if (s->config.catalog != NULL)
-        former_read(s->config.former, s->config.catalog, is_older(s), made);
+        former_read(s->config.former, s->config.catalog, s->transaction.commit_lsn, is_older(s),
+                    made);
     const struct relation *relation = intern(s, made);
     size_t at = map_position(s, relation->oid);
     if (at == s->map_count || s->map[at].oid != relation->oid) {

@@ -496,7 +496,10 @@ static bool note_names(struct run *run, struct err *err)
     const struct catalog_table **tables = mem_zero(m->source_count + 1, sizeof *tables);
     for (size_t i = 0; i < m->source_count; i++)
         tables[i] = m->chain->sources[i].table;
-    bool ok = former_log_note(&m->target, run->config->migration, m->source_count, tables, err);
+    lsn_t at = LSN_NONE;
+    bool ok = probe_insert_position(&m->source, &at, err) &&
+              former_log_note(&m->target, run->config->migration, at, m->source_count, tables,
+                              err);
     free(tables);
     return ok;
 }

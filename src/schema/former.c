@@ -54,7 +54,8 @@ const char *former_last(const struct former *former, uint32_t table_oid,
 struct slot {
     int16_t number;
     const struct catalog_column *column; /* NULL: gone since */
-    bool initial;
+    bool needed;                         /* it was there before */
+    bool gone;                           /* before */
 };
 
 /* A reading in the making: which slot each of the relation's columns is. */
@@ -62,11 +63,12 @@ struct reading {
     const struct former *former;
     const struct catalog_table *table;
     const struct relation *relation;
+    lsn_t commit;
     size_t slot_count;
     struct slot *slots; /* by number */
     size_t *chosen;     /* by the relation's columns: the first one found */
     size_t *trying;
-    bool by_place; /* and type, whatever the names */
+    bool by_name, by_type; /* which of them must be one that the column had */
     bool found;
     bool *unclear; /* another reading says otherwise */
     bool doubtful; /* any is, */
@@ -116,7 +118,8 @@ static void add_former(struct reading *r)
             slot = &r->slots[r->slot_count++];
             *slot = (struct slot){.number = name->number};
         }
-        slot->initial |= name->initial;
+        slot->needed |= name->there_at < r->commit;
+        slot->gone |= name->gone_at != LSN_NONE && name->gone_at < r->commit;
     }
 }
 
@@ -149,8 +152,8 @@ static bool had_type(const struct reading *r, const struct slot *slot, uint32_t 
 static bool may_be(const struct reading *r, const struct slot *slot,
                    const struct column *column)
 {
-    return r->by_place ? had_type(r, slot, column->type_oid)
-                       : was_called(r, slot, column->name);
+    return !slot->gone && (!r->by_name || was_called(r, slot, column->name)) &&
+           (!r->by_type || had_type(r, slot, column->type_oid));
 }
 
 /* Whether the relation may be without the slots from..upto: gone ones, and where nothing stands
@@ -158,7 +161,7 @@ static bool may_be(const struct reading *r, const struct slot *slot,
 static bool may_lack(const struct reading *r, size_t from, size_t upto, bool at_end)
 {
     for (size_t i = from; i < upto; i++)
-        if (r->slots[i].column != NULL && (!at_end || r->slots[i].initial))
+        if (r->slots[i].column != NULL && (!at_end || r->slots[i].needed))
             return false;
     return true;
 }
@@ -219,7 +222,7 @@ static void take_reading(const struct reading *r, struct relation *relation)
     for (uint16_t i = 0; i < relation->column_count; i++) {
         const struct slot *slot = &r->slots[r->chosen[i]];
         relation->columns[i].unclear = r->unclear[i];
-        if (r->unclear[i])
+        if (r->unclear[i] || (relation->strange && !relation->columns[i].key))
             continue;
         relation->columns[i].gone = slot->column == NULL;
         if (slot->column == NULL || strcmp(slot->column->name, relation->columns[i].name) == 0)
@@ -236,17 +239,23 @@ static void mark_strange(struct relation *relation)
         relation->columns[i].unclear = true;
 }
 
+static bool try_by(struct reading *r, bool name, bool type)
+{
+    r->by_name = name;
+    r->by_type = type;
+    try_column(r, 0, 0);
+    return r->found;
+}
+
 /* Names that were never seen leave places, by which rows may still be told from each other. */
 static void read_columns(struct reading *r, struct relation *relation)
 {
     add_present(r);
     add_former(r);
     qsort(r->slots, r->slot_count, sizeof *r->slots, by_number);
-    try_column(r, 0, 0);
-    bool seen = r->found;
-    r->by_place = true;
+    bool seen = try_by(r, true, true) || try_by(r, true, false);
     if (!seen || names_have_moved(r))
-        try_column(r, 0, 0);
+        (void)try_by(r, false, true);
     if (!r->found || r->lost) {
         mark_strange(relation);
         return;
@@ -304,9 +313,10 @@ static bool is_as_now(const struct catalog_table *table, const struct relation *
 }
 
 static void read_older(const struct former *former, const struct catalog_table *table,
-                       struct relation *relation)
+                       lsn_t commit, struct relation *relation)
 {
-    struct reading r = {.former = former, .table = table, .relation = relation};
+    struct reading r = {
+        .former = former, .table = table, .relation = relation, .commit = commit};
     r.slots = mem_zero(table->column_count + former->count + 1U, sizeof *r.slots);
     r.chosen = mem_zero(relation->column_count + 1U, sizeof *r.chosen);
     r.trying = mem_zero(relation->column_count + 1U, sizeof *r.trying);
@@ -319,14 +329,14 @@ static void read_older(const struct former *former, const struct catalog_table *
     free(r.unclear);
 }
 
-void former_read(const struct former *former, const struct catalog *catalog, bool older,
-                 struct relation *relation)
+void former_read(const struct former *former, const struct catalog *catalog, lsn_t commit,
+                 bool older, struct relation *relation)
 {
     const struct catalog_table *table = catalog_find_oid(catalog, relation->oid);
     if (table == NULL || (!older && is_as_now(table, relation)))
         return;
     if (older && table_was_called(former, table, relation))
-        read_older(former, table, relation);
+        read_older(former, table, commit, relation);
     else
         mark_strange(relation);
 }

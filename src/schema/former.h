@@ -12,6 +12,7 @@
 #define SCHEMA_FORMER_H
 
 #include "base/err.h"
+#include "model/lsn.h"
 #include "schema/catalog.h"
 
 #include <stdbool.h>
@@ -23,8 +24,8 @@
 struct former_name {
     uint32_t table_oid;
     int16_t number;
-    bool initial; /* it was there when the table became part of the migration: every change that the
-                     stream brings is of after that */
+    lsn_t there_at; /* seen by then, at the source; 0: when the table became part of the migration */
+    lsn_t gone_at;  /* not there any more by then; LSN_NONE: not known to be */
     char *name;
     uint32_t type_oid; /* 0 of a table */
     int32_t type_modifier;
@@ -51,7 +52,8 @@ const char *former_last(const struct former *former, uint32_t table_oid,
  *
  * `older`: the relation is of a transaction that had ended when the catalog was read. There must be
  * one reading only: columns come in the order of their numbers, each name is one that its column has
- * had, and no column is missing that was there before one which is not, or from the begin. Where a
+ * had, no column is missing that was there before one which is not, or was seen before `commit` (where
+ * the transaction ended), and none is there that was seen to be gone. Where a
  * name was seen to go from one column to another, their places and types alone must tell. Else the relation is
  * of a shape in between that was never seen. (A name that goes to another column, and away again,
  * with nobody looking in between, cannot be seen by anybody.) A relation that is not `older` must be as
@@ -59,7 +61,7 @@ const char *former_last(const struct former *former, uint32_t table_oid,
  *
  * What cannot be read makes the relation `strange`, and those of its columns that are doubtful
  * `unclear`: they keep their names. A table that the catalog does not have is left alone. */
-void former_read(const struct former *former, const struct catalog *catalog, bool older,
-                 struct relation *relation);
+void former_read(const struct former *former, const struct catalog *catalog, lsn_t commit,
+                 bool older, struct relation *relation);
 
 #endif

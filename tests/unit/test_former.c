@@ -54,32 +54,47 @@ static void fill_catalog(const struct made *made, struct catalog *catalog,
     *catalog = (struct catalog){.table_count = 1, .tables = table};
 }
 
-static void note(struct former *former, const struct made *made)
+static void note_gone(struct former *former, const struct made *made, lsn_t at)
 {
-    bool initial = former->count == 0;
+    for (size_t i = 0; i < former->count; i++)
+        if (!made->names[former->names[i].number - 1][0] &&
+            former->names[i].gone_at == LSN_NONE)
+            former->names[i].gone_at = at;
+}
+
+/* The first is of the begin. */
+static void note_at(struct former *former, const struct made *made, lsn_t at)
+{
+    lsn_t there = former->count == 0 ? 0 : at;
+    note_gone(former, made, at);
     for (int i = 0; i < made->count; i++) {
         if (!made->names[i][0])
             continue;
         former->names = mem_grow(former->names, former->count + 1, sizeof *former->names);
         former->names[former->count++] = (struct former_name){.table_oid = TABLE,
                                                               .number = (int16_t)(i + 1),
-                                                              .initial = initial,
+                                                              .there_at = there,
                                                               .name = mem_string(made->names[i]),
                                                               .type_oid = INT8,
                                                               .type_modifier = -1};
     }
 }
 
+static void note(struct former *former, const struct made *made)
+{
+    note_at(former, made, 1);
+}
+
 /* Reads a relation of shape `then` against a catalog of shape `now`. */
 static struct relation *read_as(const struct former *former, const struct made *then,
-                                const struct made *now, bool older)
+                                const struct made *now, lsn_t commit, bool older)
 {
     struct catalog catalog;
     struct catalog_table table;
     struct catalog_column columns[COLUMNS_MOST];
     struct relation *relation = relation_of(then);
     fill_catalog(now, &catalog, &table, columns);
-    former_read(former, &catalog, older, relation);
+    former_read(former, &catalog, commit, older, relation);
     return relation;
 }
 
@@ -87,7 +102,7 @@ static struct relation *read_as(const struct former *former, const struct made *
 static void expect_read(const struct former *former, struct made then, struct made now,
                         const char *const *names)
 {
-    struct relation *relation = read_as(former, &then, &now, true);
+    struct relation *relation = read_as(former, &then, &now, 1, true);
     ck_assert_int_eq(relation->strange, names == NULL);
     for (uint16_t i = 0; names && i < relation->column_count; i++) {
         ck_assert_int_eq(relation->columns[i].gone, !names[i][0]);
@@ -119,7 +134,7 @@ END_TEST
 static void expect_newer(const struct former *former, struct made then, struct made now,
                          bool same)
 {
-    struct relation *relation = read_as(former, &then, &now, false);
+    struct relation *relation = read_as(former, &then, &now, 1, false);
     ck_assert_int_eq(relation->strange, !same);
     relation_free(relation);
 }
@@ -164,19 +179,19 @@ START_TEST(a_table_under_a_name_it_never_had_is_strange_and_one_that_is_unknown_
     struct catalog_column columns[COLUMNS_MOST];
     fill_catalog(&begin, &catalog, &table, columns);
     table.name = (char *)"u";
-    former_read(&former, &catalog, true, relation);
+    former_read(&former, &catalog, 1, true, relation);
     ck_assert(relation->strange);
     relation->strange = false;
     former.names = mem_zero(1, sizeof *former.names);
     former.names[former.count++] = (struct former_name){
         .table_oid = TABLE, .number = FORMER_TABLE, .name = mem_string("\"public\".\"t\"")};
-    former_read(&former, &catalog, true, relation);
+    former_read(&former, &catalog, 1, true, relation);
     ck_assert(!relation->strange);
     ck_assert_str_eq(relation->name, "u");
     relation->oid++;
     free(relation->columns[0].name);
     relation->columns[0].name = mem_string("other");
-    former_read(&former, &catalog, true, relation);
+    former_read(&former, &catalog, 1, true, relation);
     ck_assert(!relation->strange);
     relation_free(relation);
     former_free(&former);
@@ -194,7 +209,7 @@ START_TEST(generated_columns_are_none_of_the_streams)
     struct relation *relation = relation_of(&begin);
     fill_catalog(&now, &catalog, &table, columns);
     columns[1].generated = true;
-    former_read(&former, &catalog, true, relation);
+    former_read(&former, &catalog, 1, true, relation);
     ck_assert(!relation->strange);
     relation_free(relation);
 }
@@ -247,9 +262,9 @@ static void alter(uint64_t *dice, int *fresh, struct made *made)
 
 /* Read right, or refused: which column it is is known here. True if it was read. */
 static bool check_reading(const struct former *former, const struct made *then,
-                          const struct made *now)
+                          const struct made *now, lsn_t commit)
 {
-    struct relation *relation = read_as(former, then, now, true);
+    struct relation *relation = read_as(former, then, now, commit, true);
     uint16_t column = 0;
     bool read = !relation->strange;
     for (int i = 0; read && i < then->count; i++) {
@@ -278,9 +293,10 @@ static void read_all_versions(int fresh, uint32_t seldom, unsigned *read, unsign
             versions[i] = versions[i - 1];
             alter(&dice, &next, &versions[i]);
             if (dice_one_in(&dice, seldom))
-                note(&former, &versions[i]);
+                note_at(&former, &versions[i], (lsn_t)i * 10 + 9);
             for (int then = 0; then <= i; then++, ++*all)
-                *read += check_reading(&former, &versions[then], &versions[i]);
+                *read += check_reading(&former, &versions[then], &versions[i],
+                                       (lsn_t)then * 10 + 5);
         }
         former_free(&former);
     }
