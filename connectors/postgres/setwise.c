@@ -271,7 +271,7 @@ static bool fill_stages(struct setwise *w, struct err *err)
         group->stage->used = true;
         buf_clear(&w->sql);
         stage_copy_sql(&w->sql, group->stage, is_binary(w, group));
-        if (!copy_rows(w, group, err))
+        if (!copy_rows(w, group, err) || !failpoint(SET_STAGED, err))
             return false;
         w->rows_staged += group->count;
     }
@@ -289,7 +289,7 @@ static bool copy_straight(struct setwise *w, struct err *err)
             return false;
         buf_clear(&w->sql);
         stage_straight_sql(&w->sql, group->relation, is_binary(w, group));
-        if (!copy_rows(w, group, err))
+        if (!copy_rows(w, group, err) || !failpoint(SET_COPIED, err))
             return false;
         w->rows_copied += group->count;
     }
@@ -390,7 +390,7 @@ static bool send_statements(struct setwise *w, struct err *err)
             if (w->groups.items[i].operation == operation &&
                 !send_group(w, &w->groups.items[i], err))
                 return false;
-    return !merges || steer_planner(w, false, err);
+    return (!merges || steer_planner(w, false, err)) && failpoint(SET_SENT, err);
 }
 
 static bool send_later(struct setwise *w, struct err *err)
@@ -409,9 +409,8 @@ static bool send_stretch(struct setwise *w, struct err *err)
     w->used = w->used || w->fold.count > 0;
     w->merged += w->fold.merged;
     make_groups(w);
-    bool ok = fill_stages(w, err) && failpoint(SET_STAGED, err) && send_statements(w, err) &&
-              failpoint(SET_MERGED, err) && copy_straight(w, err) && send_later(w, err) &&
-              failpoint(SET_SENT, err);
+    bool ok = fill_stages(w, err) && send_statements(w, err) && copy_straight(w, err) &&
+              send_later(w, err);
     forget_stretch(w);
     return ok;
 }

@@ -2,6 +2,7 @@
  * to the command. */
 #include "cli/command.h"
 
+#include "base/core.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/plain.h"
@@ -117,6 +118,7 @@ int main(int argc, char **argv)
 {
     struct options options;
     struct err err = {0};
+    core_forbid();
     switch (options_parse(argc, argv, &options, &err)) {
     case OPTIONS_HELP:
         options_help();

@@ -358,8 +358,10 @@ static void publish_commit(struct applier *applier, const struct batch *batch)
             continue;
         ended++;
         last = transaction;
-        if (transaction->heartbeat != 0)
+        if (transaction->heartbeat != 0) {
             heartbeat = transaction->heartbeat;
+            progress_heartbeat(stream->progress, heartbeat, transaction->commit_time);
+        }
     }
     progress_applied(stream->progress, batch->end_lsn, ended, batch->change_count,
                      last == NULL ? 0 : last->commit_time, heartbeat);
