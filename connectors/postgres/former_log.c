@@ -25,7 +25,8 @@
     "  PRIMARY KEY (migration, table_oid, number, name, type_oid, type_modifier)); COMMIT"
 
 #define LOAD_SQL                                                                                 \
-    "SELECT table_oid, number, name, there_at, gone_at, type_oid, type_modifier FROM slackwater.former WHERE migration = $1"        \
+    "SELECT table_oid, number, name, there_at, gone_at, type_oid, type_modifier"                 \
+    " FROM slackwater.former WHERE migration = $1"                                               \
     " ORDER BY table_oid, number, seen_at"
 
 /* $2 the table, $3 what it has. A name that comes back is the newest again. */

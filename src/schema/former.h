@@ -51,13 +51,14 @@ const char *former_last(const struct former *former, uint32_t table_oid,
  * columns that are gone since.
  *
  * `older`: the relation is of a transaction that had ended when the catalog was read. There must be
- * one reading only: columns come in the order of their numbers, each name is one that its column has
- * had, no column is missing that was there before one which is not, or was seen before `commit` (where
- * the transaction ended), and none is there that was seen to be gone. Where a
- * name was seen to go from one column to another, their places and types alone must tell. Else the relation is
- * of a shape in between that was never seen. (A name that goes to another column, and away again,
- * with nobody looking in between, cannot be seen by anybody.) A relation that is not `older` must be as
- * the catalog has it, types too: it may be newer.
+ * one reading only: columns come in the order of their numbers, each name is one that its column
+ * has had, no column is missing that was there before one which is not, or was seen before `commit`
+ * (where the transaction ended), and none is there that was seen to be gone. Where a name was seen
+ * to go from one column to another, their places and types alone must tell. Else the relation is of
+ * a shape in between that was never seen. (A name that goes to another column, and away again, with
+ * nobody looking in between, cannot be seen by anybody.)
+ *
+ * A relation that is not `older` must be as the catalog has it, types too: it may be newer.
  *
  * What cannot be read makes the relation `strange`, and those of its columns that are doubtful
  * `unclear`: they keep their names. A table that the catalog does not have is left alone. */
