@@ -226,12 +226,15 @@ static bool read_breaker(struct config *config, const struct yaml_node *node, st
 
 static bool read_apply(struct config *config, const struct yaml_node *node, struct err *err)
 {
-    static const char *const KEYS[] = {"engine", "on_bad_row", "conflict", "breaker", NULL};
+    static const char *const KEYS[] = {"engine",  "on_bad_row",    "conflict",
+                                       "breaker", "on_new_column", NULL};
     static const char *const ENGINES[] = {"auto", "ordered", "set", NULL};
     static const char *const BAD_ROW[] = {"stop", "quarantine", NULL};
     static const char *const CONFLICT[] = {"source_wins", NULL};
+    static const char *const NEW_COLUMN[] = {"carry", "ignore", "stop", NULL};
     int engine = config->engine;
     int on_bad_row = config->on_bad_row;
+    int new_column = config->on_new_column;
     int conflict = 0;
     if (node == NULL)
         return true;
@@ -239,8 +242,10 @@ static bool read_apply(struct config *config, const struct yaml_node *node, stru
         !read_word(yaml_get(node, "engine"), ENGINES, &engine, err) ||
         !read_word(yaml_get(node, "on_bad_row"), BAD_ROW, &on_bad_row, err) ||
         !read_word(yaml_get(node, "conflict"), CONFLICT, &conflict, err) ||
+        !read_word(yaml_get(node, "on_new_column"), NEW_COLUMN, &new_column, err) ||
         !read_breaker(config, yaml_get(node, "breaker"), err))
         return false;
+    config->on_new_column = (enum new_column)new_column;
     config->engine = (enum apply_engine)engine;
     config->on_bad_row = (enum bad_row)on_bad_row;
     return true;

@@ -13,6 +13,8 @@
 
 enum copy_order { COPY_LARGEST_FIRST, COPY_PARENTS_FIRST };
 
+enum new_column { NEW_COLUMN_CARRY, NEW_COLUMN_IGNORE, NEW_COLUMN_STOP };
+
 enum apply_engine { APPLY_AUTO, APPLY_ORDERED, APPLY_SET };
 
 enum bad_row { BAD_ROW_STOP, BAD_ROW_QUARANTINE };
@@ -41,6 +43,7 @@ struct config {
     enum bad_row on_bad_row;
     double max_bad_share; /* of a table's rows; 1: all may be bad */
     int64_t min_bad_changes; /* fewer tell nothing of a share */
+    enum new_column on_new_column; /* of a source table, in mid-migration */
     char *http_listen;
     usec_t max_lag;
     int64_t max_lag_bytes;
