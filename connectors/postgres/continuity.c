@@ -17,10 +17,11 @@ static bool check_identity(struct session *session, const struct continuity *kno
                            lsn_t applied, struct err *err)
 {
     PGresult *r = session_exec(session,
-                               "SELECT s.system_identifier, c.timeline_id, current_database(),"
+                               "SELECT s.system_identifier, " TIMELINE_SQL
+                               ", current_database(),"
                                " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
                                "      ELSE pg_current_wal_insert_lsn() END"
-                               " FROM pg_control_system() s, pg_control_checkpoint() c",
+                               " FROM pg_control_system() s",
                                err);
     lsn_t position = LSN_NONE;
     if (r == NULL)

@@ -3,6 +3,7 @@
 #include "postgres/introspect.h"
 
 #include "base/mem.h"
+#include "postgres/continuity.h"
 #include "postgres/locks.h"
 
 #include <stdlib.h>
@@ -21,7 +22,7 @@ static const char SERVER_SQL[] =
     "SELECT current_setting('server_version_num'), current_database(),"
     "       current_setting('server_encoding'),"
     "       (SELECT system_identifier FROM pg_control_system()),"
-    "       (SELECT timeline_id FROM pg_control_checkpoint()),"
+    "       " TIMELINE_SQL ","
     "       r.rolsuper, r.rolsuper OR r.rolreplication,"
     "       has_database_privilege(current_database(), 'CREATE'),"
     "       has_function_privilege('pg_replication_origin_session_setup(text)', 'EXECUTE')"

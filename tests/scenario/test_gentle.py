@@ -1,15 +1,13 @@
 """The copy keeps to its limits, stands back for replicas, pauses when it is told to, and says how
 far it is."""
 import datetime
-import shutil
 import signal
 import threading
 
 import psycopg2
 import pytest
 
-from world import process, wait
-from world.cluster import BIN, Cluster
+from world import wait
 
 CHUNKS = {"workers": 2, "chunk_rows": 500, "chunk_time": "1ms", "order": "parents_first"}
 
@@ -162,38 +160,6 @@ def test_pause_of_a_migration_that_is_not_there_says_so(world):
 
 
 # ---- pressure ----
-
-class Standby(Cluster):
-    """A physical standby of a cluster, by pg_basebackup."""
-
-    def __init__(self, folder, primary):
-        super().__init__(folder)
-        self.primary = primary
-
-    def create(self):
-        self.folder.mkdir(mode=0o755, parents=True)
-        self.log.touch()
-        if process.SERVER_USER:
-            shutil.chown(self.folder, process.SERVER_USER, process.SERVER_USER)
-        process.run([BIN / "pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast",
-                     "-d", f"host=127.0.0.1 port={self.primary.port} user=postgres "
-                           "application_name=replica1"], as_server=True, cwd=self.folder)
-        with open(self.data / "postgresql.conf", "a") as conf:
-            conf.write(f"unix_socket_directories = '{self.folder}'\n"
-                       "wal_receiver_status_interval = 1\n")
-        self.start()
-        return self
-
-
-@pytest.fixture
-def source_with_standby(make_cluster, folder):
-    primary = make_cluster()
-    standby = Standby(folder / f"standby{primary.port}", primary)
-    try:
-        yield primary, standby.create()
-    finally:
-        standby.destroy()
-
 
 def is_replaying(primary):
     return primary.database("postgres").value(
