@@ -301,6 +301,16 @@ bool control_begin(struct session *session, const char *migration,
            err_wrap(err, "registering the migration");
 }
 
+bool control_set_timeline(struct session *session, const char *migration, uint32_t timeline,
+                          struct err *err)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%u", timeline);
+    return run_query(session, "UPDATE slackwater.migration SET timeline = $2 WHERE name = $1", 2,
+                     (const char *[]){migration, number}, err) ||
+           err_wrap(err, "noting the source's timeline");
+}
+
 static bool insert_copy(struct session *session, const char *migration,
                         const struct control_copy *copy, struct err *err)
 {

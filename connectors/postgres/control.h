@@ -83,6 +83,9 @@ bool control_end_copiers(struct session *session, const char *migration, struct 
 
 bool control_begin(struct session *session, const char *migration,
                    const struct control_migration *facts, struct err *err);
+/* The source that is the migration's goes on under another timeline. */
+bool control_set_timeline(struct session *session, const char *migration, uint32_t timeline,
+                          struct err *err);
 /* In one transaction: state started, initial snapshot, progress at the slot's start, and a
  * copy row for each table, of which `copy.needed` is kept. */
 bool control_started(struct session *session, const char *migration, const char *snapshot,

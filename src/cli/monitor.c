@@ -140,6 +140,14 @@ static int64_t seconds_to_loss(struct monitor *m, int64_t safe, usec_t now)
     return seconds;
 }
 
+/* What comes first counts: that its WAL goes, or that the source gives it up as unused. */
+static void note_idleness(struct slot_status *slot, int64_t idle_left)
+{
+    slot->idle = idle_left >= 0 && (slot->seconds_to_loss < 0 || idle_left < slot->seconds_to_loss);
+    if (slot->idle)
+        slot->seconds_to_loss = idle_left;
+}
+
 static bool probe_slot(struct monitor *m, usec_t now, struct err *err)
 {
     struct slot_state state;
@@ -153,7 +161,10 @@ static bool probe_slot(struct monitor *m, usec_t now, struct err *err)
                                    .retained_bytes = state.retained_bytes,
                                    .seconds_to_loss =
                                        seconds_to_loss(m, state.safe_wal_size, now)};
+    note_idleness(&m->slot, state.idle_left);
     snprintf(m->slot.wal_status, sizeof m->slot.wal_status, "%s", state.wal_status);
+    if (strcmp(state.wal_status, "lost") == 0)
+        snprintf(m->slot.loss, sizeof m->slot.loss, "%s", slot_loss(&state));
     if (!state.exists)
         snprintf(m->slot.error, sizeof m->slot.error, "the slot does not exist");
     pthread_mutex_unlock(&m->lock);

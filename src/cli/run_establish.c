@@ -68,7 +68,8 @@ static bool make_slot(struct run *run, char **snapshot, lsn_t *lsn, struct err *
            slot_create_publications(&m->source, m->slot, m->source_count, m->slot_tables,
                                     err) &&
            failpoint(BEGIN_PUBLISHED, err) &&
-           slot_create(run->config->source_dsn, m->slot, m->stop, snapshot, lsn, err);
+           slot_create(run->config->source_dsn, m->slot, run->config->failover, m->stop, snapshot,
+                       lsn, err);
 }
 
 static bool record_start(struct run *run, struct err *err)
@@ -484,6 +485,8 @@ bool run_establish(struct run *run, struct err *err)
     if (m->control.state != CONTROL_STARTED &&
         (!begin_migration(run, err) || !failpoint(BEGIN_STARTED, err) ||
          !reload_control(run, err)))
+        return false;
+    if (!run_follow_failover(run, err))
         return false;
     know_source(run);
     /* The rules may have changed since, and with them what is claimed. */

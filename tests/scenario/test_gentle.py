@@ -253,7 +253,7 @@ def test_a_busy_source_holds_back_new_chunks(make_world, make_cluster, target_cl
 def test_a_target_that_is_slow_to_commit_holds_back_new_chunks(make_world, source_cluster,
                                                                make_cluster):
     """A synchronous standby that is not there makes every durable commit wait."""
-    cluster = make_cluster()
+    cluster = make_cluster("target")
     world = make_world(source_cluster, cluster)
     fill_with_marks(world, 40000)
     product = start_copying(world.product(backfill={**CHUNKS, "max_target_latency": "300ms",

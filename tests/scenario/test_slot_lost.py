@@ -138,6 +138,8 @@ def test_a_source_that_failed_over_is_refused(make_world, source_with_standby, t
     product.stop()
     standby.database("postgres").run("SELECT pg_wal_replay_resume()")
     standby.promote()
+    wait.until(lambda: not standby.database("postgres").value("SELECT pg_is_in_recovery()"),
+               "the standby to be a primary")
     survivor = standby.database(world.source.name)
     survivor.run(f"SELECT pg_create_logical_replication_slot('{world.object_name}', 'pgoutput')",
                  "INSERT INTO t SELECT generate_series(100, 2000)")

@@ -52,7 +52,7 @@ def test_stopped_while_the_apply_is_stuck(busy):
 
 
 def test_stopped_while_the_target_is_away(make_world, source_cluster, make_cluster):
-    target = make_cluster()
+    target = make_cluster("target")
     world = make_world(source_cluster, target)
     world.both("CREATE TABLE t (id int PRIMARY KEY)")
     product = world.product().start_streaming()

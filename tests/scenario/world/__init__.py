@@ -1,5 +1,6 @@
 """The world of a scenario: two private PostgreSQL servers, and slackwater between them.
 
+    servers.py   where the servers' programs are, of each major version
     cluster.py   a private server and its databases
     standby.py   a physical standby of one
     product.py   the program under test, driven as a user drives it
