@@ -68,8 +68,8 @@ static bool make_slot(struct run *run, char **snapshot, lsn_t *lsn, struct err *
            slot_create_publications(&m->source, m->slot, m->source_count, m->slot_tables,
                                     err) &&
            failpoint(BEGIN_PUBLISHED, err) &&
-           slot_create(run->config->source_dsn, m->slot, run->config->failover, m->stop, snapshot,
-                       lsn, err);
+           slot_create(run->config->source_dsn, m->slot, run->config->failover, m->stop,
+                       snapshot, lsn, err);
 }
 
 static bool record_start(struct run *run, struct err *err)
