@@ -140,8 +140,8 @@ class Product:
         self.wait_listening()
         return self
 
-    def wait_listening(self):
-        self.address = self.event("listening")["address"]
+    def wait_listening(self, seconds=30):
+        self.address = self.event("listening", seconds)["address"]
 
     def start_streaming(self, *flags):
         """Starts `run` and waits until the backfill is complete and it streams."""
