@@ -273,4 +273,4 @@ def pytest_runtest_makereport(item):
 
 
 def pytest_report_header(config):
-    return f"slackwater: {BINARY}{' (sanitizers)' if SANITIZER else ''}"
+    return f"slackwater: {BINARY}{f' ({SANITIZER} sanitizer)' if SANITIZER else ''}"
