@@ -51,13 +51,21 @@ void progress_applied(struct progress *progress, lsn_t end_lsn, uint64_t transac
     progress->last_applied_at = now;
     if (commit_at != 0) {
         progress->last_commit_at = commit_at;
-        progress->last_delay = clock_wall() - commit_at;
+        progress->last_delay =
+            (progress->source_clock != 0 ? now + progress->source_clock : clock_wall()) - commit_at;
     }
     if (heartbeat != 0) {
         progress->heartbeat_emitted = heartbeat;
         progress->heartbeat_delay = now - heartbeat;
     }
     progress->window[window_slot(progress)].good++;
+    pthread_mutex_unlock(&progress->lock);
+}
+
+void progress_heartbeat(struct progress *progress, usec_t emitted, usec_t commit_at)
+{
+    pthread_mutex_lock(&progress->lock);
+    progress->source_clock = commit_at - emitted;
     pthread_mutex_unlock(&progress->lock);
 }
 

@@ -1,6 +1,7 @@
 /* The stream (stream.h): the receive thread here, the apply side in apply.c. */
 #include "pipeline/stream.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/queue.h"
 #include "pipeline/apply.h"
@@ -67,7 +68,9 @@ static bool send_feedback(struct run *run, struct err *err)
         return true;
     run->fed_back_at = now;
     run->fed_back = durable;
-    return run->stream->source->ops->feedback(run->stream->source, durable, err);
+    return failpoint(STREAM_FEEDBACK, err) &&
+           run->stream->source->ops->feedback(run->stream->source, durable, err) &&
+           failpoint(STREAM_FED_BACK, err);
 }
 
 static struct batch *take_batch(struct run *run)
@@ -99,7 +102,7 @@ static bool push_batch(struct run *run, struct batch *batch, struct err *err)
     for (;;) {
         switch (queue_push(run->queue, batch, bytes, clock_monotonic() + PUSH_WAIT)) {
         case QUEUE_OK:
-            return true;
+            return failpoint(STREAM_PUSHED, NULL);
         case QUEUE_CLOSED:
             batch_destroy(batch);
             return true;
@@ -122,6 +125,14 @@ static bool applier_is_idle(struct run *run)
     return atomic_load(&run->idle);
 }
 
+/* Cutting a transaction costs that it cannot be tried again from memory. Once it is cut, an idle
+ * applier gets more of it as soon as that is worth a batch. */
+static bool may_be_cut(const struct run *run)
+{
+    const struct batch *batch = run->batch;
+    return !batch->ends_open || (batch_is_inside(batch) && run->handover.ample);
+}
+
 /* Waits for more, up to when something is to be done though nothing comes: an applier that is busy
  * now wakes us when it is not, so that a batch it may have then need not wait for `until`. */
 static enum source_result receive(struct run *run, usec_t until, struct err *err)
@@ -130,7 +141,7 @@ static enum source_result receive(struct run *run, usec_t until, struct err *err
     eventfd_t woken;
     uint64_t before = batch_size(run->batch);
     usec_t ask_again = handover_deadline(&run->handover);
-    bool could_go = ask_again != 0 && !run->batch->ends_open && applier_is_idle(run);
+    bool could_go = ask_again != 0 && may_be_cut(run) && applier_is_idle(run);
     if (could_go && ask_again < until)
         until = ask_again;
     if (run->gather_until > clock_monotonic() && run->gather_until < until)
@@ -139,7 +150,7 @@ static enum source_result receive(struct run *run, usec_t until, struct err *err
         source, run->batch, run->stream->progress->idle_fd, until, err);
     (void)eventfd_read(run->stream->progress->idle_fd, &woken);
     if (batch_size(run->batch) > before)
-        handover_grew(&run->handover, source->lag, clock_monotonic());
+        handover_grew(&run->handover, run->batch->change_count, source->lag, clock_monotonic());
     counter_set(&run->stream->progress->queue_bytes, queue_bytes(run->queue));
     return result;
 }
@@ -158,7 +169,7 @@ static bool should_gather(struct run *run)
 /* Whether the batch may go to an applier that is idle. */
 static bool is_due(struct run *run)
 {
-    return !batch_is_empty(run->batch) && !run->batch->ends_open &&
+    return !batch_is_empty(run->batch) && may_be_cut(run) &&
            handover_is_due(&run->handover, clock_monotonic()) && !should_gather(run);
 }
 
@@ -449,15 +460,16 @@ static bool check_no_gap(const struct stream *stream, lsn_t from, struct err *er
                            "tables, then run again");
 }
 
-/* One round: connect, resume, stream. */
-static bool run_from_checkpoint(struct stream *stream, struct err *err)
+/* One round: connect, if it is not the first, resume, stream. */
+static bool run_from_checkpoint(struct stream *stream, bool connected, struct err *err)
 {
     lsn_t from = LSN_NONE;
-    stream->sink->ops->disconnect(stream->sink);
+    if (!connected)
+        stream->sink->ops->disconnect(stream->sink);
     if (beside_failed(stream, err) ||
-        !stream->sink->ops->connect(stream->sink, err) ||
+        (!connected && !stream->sink->ops->connect(stream->sink, err)) ||
         !stream->sink->ops->checkpoint(stream->sink, &from, err) ||
-        !check_no_gap(stream, from, err) ||
+        !check_no_gap(stream, from, err) || !failpoint(STREAM_RESUMED, err) ||
         (stream->handoff != NULL && !stream->handoff->ops->resume(stream->handoff, err)))
         return false;
     log_event(LOG_INFO, "streaming", log_lsn("from", from));
@@ -467,9 +479,9 @@ static bool run_from_checkpoint(struct stream *stream, struct err *err)
 bool stream_supervise(struct stream *stream, struct err *err)
 {
     struct backoff backoff = backoff_between(RECONNECT_FIRST, RECONNECT_MOST);
-    for (;;) {
+    for (bool connected = stream->connected;; connected = false) {
         lsn_t before = counter_get(&stream->progress->applied);
-        if (run_from_checkpoint(stream, err))
+        if (run_from_checkpoint(stream, connected, err))
             return true;
         if (err->class == ERR_STOPPED || stop_requested(stream->stop))
             return true;

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from world import compare, wait  # noqa: E402
+from world import compare, servers, wait  # noqa: E402
 from world.cluster import Cluster, make_scratch, remove_scratch  # noqa: E402
 from world.product import BINARY, SANITIZER, Product  # noqa: E402
 
@@ -75,7 +75,7 @@ def folder(request):
 
 @pytest.fixture(scope="session")
 def source_cluster(folder):
-    cluster = Cluster(folder / "s")
+    cluster = Cluster(folder / "s", servers.wanted("source"))
     try:
         yield cluster.create()
     finally:
@@ -84,7 +84,7 @@ def source_cluster(folder):
 
 @pytest.fixture(scope="session")
 def target_cluster(folder):
-    cluster = Cluster(folder / "t")
+    cluster = Cluster(folder / "t", servers.wanted("target"))
     try:
         yield cluster.create()
     finally:
@@ -93,11 +93,12 @@ def target_cluster(folder):
 
 @pytest.fixture
 def make_cluster(folder):
-    """make_cluster(setting=value, ...): a server of the test's own, for tests that break it."""
+    """make_cluster(side, setting=value, ...): a server of the test's own, for tests that break it,
+    of the version that the run has for that side."""
     clusters = []
 
-    def make(**settings):
-        clusters.append(Cluster(folder / f"c{next(numbers)}", **settings))
+    def make(side="source", **settings):
+        clusters.append(Cluster(folder / f"c{next(numbers)}", servers.wanted(side), **settings))
         return clusters[-1].create()
 
     yield make
@@ -273,4 +274,6 @@ def pytest_runtest_makereport(item):
 
 
 def pytest_report_header(config):
-    return f"slackwater: {BINARY}{f' ({SANITIZER} sanitizer)' if SANITIZER else ''}"
+    built = f" ({SANITIZER} sanitizer)" if SANITIZER else ""
+    return (f"slackwater: {BINARY}{built}, PostgreSQL "
+            f"{servers.wanted('source')} -> {servers.wanted('target')}")

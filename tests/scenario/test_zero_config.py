@@ -6,6 +6,7 @@ import pytest
 
 from world import process, wait
 from world.cluster import BIN, free_port
+from world.servers import own_tool
 
 TABLES = [f"public.pgbench_{name}" for name in ("accounts", "branches", "tellers", "history")]
 
@@ -18,7 +19,7 @@ def pgbench(database, *arguments):
 def bench(world, nightly):
     """pgbench's tables, filled at the source, their schema at the target."""
     assert pgbench(world.source, "-i", "-q", "-s", "20" if nightly else "5").wait(60) == 0
-    schema = process.run([BIN / "pg_dump", "-s", "-d", world.source.local()])
+    schema = process.run([own_tool("pg_dump", world.source.cluster.version), "-s", "-d", world.source.local()])
     load = process.spawn([BIN / "psql", "-qX", "-v", "ON_ERROR_STOP=1", "-d", world.target.local()],
                          stdin=-1, stdout=-3, text=True)
     load.communicate(schema)

@@ -65,6 +65,8 @@ static void expect_defaults(const struct config *config)
     ck_assert_ptr_null(config->source_dsn);
     ck_assert_ptr_null(config->target_dsn);
     ck_assert_int_eq(config->heartbeat, USEC_PER_SEC);
+    ck_assert(!config->failover);
+    ck_assert(!config->local_only);
     ck_assert_int_eq(config->backfill_workers, 2);
     ck_assert_int_eq(config->backfill_order, COPY_LARGEST_FIRST);
     ck_assert_str_eq(config->http_listen, "127.0.0.1:8087");
@@ -106,7 +108,7 @@ START_TEST(every_key_is_taken)
 {
     struct bench bench;
     open_and_load(&bench, "migration: shop\n"
-                          "source: { dsn: host=s, heartbeat: 250ms }\n"
+                          "source: { dsn: host=s, heartbeat: 250ms, failover: true, origin: none }\n"
                           "target: { dsn: host=t }\n"
                           "tables: [ { source: users } ]\n"
                           "backfill: { workers: 7, order: parents_first, defer_indexes: true,\n"
@@ -126,6 +128,8 @@ START_TEST(every_key_is_taken)
     ck_assert_str_eq(config->migration, "shop");
     ck_assert_str_eq(config->source_dsn, "host=s");
     ck_assert_int_eq(config->heartbeat, 250 * USEC_PER_MS);
+    ck_assert(config->failover);
+    ck_assert(config->local_only);
     ck_assert_str_eq(config->target_dsn, "host=t");
     ck_assert_ptr_nonnull(config->tables);
     ck_assert_uint_eq(config->tables->count, 1);
@@ -204,6 +208,7 @@ START_TEST(a_bad_unit_or_number_is_refused_where_it_stands)
          "expected a whole number from 1 to 64"},
         {"backfill: { chunk_rows: 0 }\n", ":1:25: found \"0\"; ",
          "expected a whole number from 1 to 100000000"},
+        {"source: { origin: some }\n", ":1:19: found \"some\"; ", "expected any or none; did you mean \"none\"?"},
         {"source: { heartbeat: 10ms }\n", ":1:22: ", "heartbeat: at least 100ms is expected"},
     };
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {

@@ -10,12 +10,13 @@ import signal
 import socket
 import subprocess
 import tempfile
+import unittest
 
 import psycopg2
 
-from . import process, wait
+from . import process, servers, wait
 
-BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
+BIN = servers.TOOLS
 
 # In every DSN that the program gets, and nowhere in what it prints (Product.assert_no_secret).
 SECRET = "pa55-of-the-tests"
@@ -87,7 +88,9 @@ def scratch_folder():
 class Cluster:
     """One server in a folder of its own. create -> start -> (restart) -> destroy."""
 
-    def __init__(self, folder, **settings):
+    def __init__(self, folder, version=servers.USUAL, **settings):
+        self.version = version  # the major
+        self.programs = servers.programs(version)
         self.folder = pathlib.Path(folder)
         self.data = self.folder / "data"
         self.log = self.folder / "log"
@@ -100,7 +103,7 @@ class Cluster:
         self.log.touch()
         if process.SERVER_USER:
             shutil.chown(self.folder, process.SERVER_USER, process.SERVER_USER)
-        process.run([BIN / "initdb", "-D", self.data, "-U", "postgres", "--no-sync",
+        process.run([self.programs / "initdb", "-D", self.data, "-U", "postgres", "--no-sync",
                      "--no-locale", "--encoding=UTF8", "--auth=trust"], as_server=True,
                     cwd=self.folder)
         lines = [f"{name} = '{value}'\n" for name, value in self.settings.items()]
@@ -113,7 +116,7 @@ class Cluster:
     def start(self):
         with open(self.log, "ab") as log:
             self.server = process.spawn(
-                [BIN / "postgres", "-D", self.data, "-p", self.port], as_server=True,
+                [self.programs / "postgres", "-D", self.data, "-p", self.port], as_server=True,
                 on_orphan=signal.SIGINT, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
         wait.until(self._answers, f"the server in {self.folder} to start")
 
@@ -187,6 +190,11 @@ class Database:
     def __init__(self, cluster, name):
         self.cluster = cluster
         self.name = name
+
+    def needs(self, version):
+        """Skips the test on an older server."""
+        if self.cluster.version < version:
+            raise unittest.SkipTest(f"needs PostgreSQL {version}, not {self.cluster.version}")
 
     def url(self, user="postgres", password=SECRET):
         """The DSN as a URI, over TCP. The server trusts everyone but the role `locked`."""
