@@ -7,7 +7,7 @@ import threading
 import psycopg2
 import pytest
 
-from world import process, wait
+from world import wait
 from world.standby import Standby
 
 CHUNKS = {"workers": 2, "chunk_rows": 500, "chunk_time": "1ms", "order": "parents_first"}

@@ -4,8 +4,8 @@
     tests/static/run_static.py [--only CHECK] [--jobs N]
 
 Each check says what it found; the last line is "N passed, N failed, N skipped", in checks. What
-clang-tidy finds in a file is known by the file's content, its headers' and the settings': files
-that passed so before (build/static) are not looked at again.
+clang-tidy and gcc's analyzer find is known by what the compiler sees of a file and by the settings:
+what passed so before (build/static) is not looked at again.
 """
 import argparse
 import concurrent.futures
@@ -22,6 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 RELEASE = ROOT / "build" / "release"
 PASSED = ROOT / "build" / "static"
 SOURCES = ("src", "connectors", "transforms")
+ANALYZED = ("src/base", "src/model", "src/spool")  # by gcc -fanalyzer: memory handled by hand
 
 
 def run(*words):
@@ -47,36 +48,50 @@ def scripts(*interpreters):
             yield name
 
 
-def known_by(entry):
-    """What a translation unit's verdict depends on: the text that the compiler sees of it, and
-    the settings."""
-    words = shlex.split(entry["command"])
-    words = [word for word in words if word != "ccache"]
-    at = words.index("-o")
-    seen = subprocess.run([*words[:at], *words[at + 2:], "-E"], cwd=entry["directory"],
-                          capture_output=True).stdout
-    return hashlib.sha256(seen + (ROOT / ".clang-tidy").read_bytes()).hexdigest()
+def compiled(*folders):
+    """The compiler's call for each file in the folders, without what it writes."""
+    calls = {}  # some files are compiled for several programs
+    for entry in json.loads((RELEASE / "compile_commands.json").read_text()):
+        name = str(pathlib.Path(entry["file"]).relative_to(ROOT))
+        words = [word for word in shlex.split(entry["command"]) if word != "ccache"]
+        at = words.index("-o")
+        if name.startswith(tuple(f"{folder}/" for folder in folders)):
+            calls[name] = [*words[:at], *words[at + 2:]]
+    return calls
 
 
-def tidy(entry):
-    mark = PASSED / known_by(entry)
+def look_at(check, words, call):
+    """Runs a check of one file, unless it passed before: known by the text that the compiler sees
+    and by the settings."""
+    seen = subprocess.run([*call, "-E"], cwd=RELEASE, capture_output=True).stdout
+    settings = (ROOT / ".clang-tidy").read_bytes() + " ".join(map(str, words)).encode()
+    mark = PASSED / hashlib.sha256(check.encode() + settings + seen).hexdigest()
     if mark.exists():
         return True, ""
-    content, said = run("clang-tidy", "-p", RELEASE, "--quiet", entry["file"])
-    if content:
+    done = subprocess.run([str(word) for word in words], cwd=RELEASE, text=True, errors="replace",
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode == 0:
         mark.touch()
-    return content, said
+    return done.returncode == 0, done.stdout
+
+
+def look_at_all(check, words_for, calls, jobs):
+    PASSED.mkdir(parents=True, exist_ok=True)
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        found = list(pool.map(lambda name: look_at(check, words_for(name), calls[name]), calls))
+    return all(content for content, _ in found), "".join(
+        said for content, said in found if not content)
 
 
 def clang_tidy(jobs):
-    PASSED.mkdir(parents=True, exist_ok=True)
-    entries = json.loads((RELEASE / "compile_commands.json").read_text())
-    entries = [entry for entry in entries
-               if pathlib.Path(entry["file"]).relative_to(ROOT).parts[0] in SOURCES]
-    entries = {entry["file"]: entry for entry in entries}  # some are compiled for several programs
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        found = list(pool.map(tidy, entries.values()))
-    return all(content for content, _ in found), "".join(said for content, said in found if not content)
+    return look_at_all("clang-tidy", lambda name: ["clang-tidy", "-p", RELEASE, "--quiet",
+                                                   ROOT / name], compiled(*SOURCES), jobs)
+
+
+def analyzer(jobs):
+    calls = compiled(*ANALYZED)
+    return look_at_all("analyzer", lambda name: [*calls[name], "-fanalyzer", "-o", "/dev/null"],
+                       calls, jobs)
 
 
 def cppcheck(jobs):
@@ -92,8 +107,16 @@ def shellcheck(_):
     return run("shellcheck", "-x", *scripts("bash", "/sh"))
 
 
+def is_meant(finding):
+    """The line says so itself ("# noqa"), which pyflakes does not read."""
+    name, line, *_ = finding.split(":")
+    return "# noqa" in (ROOT / name).read_text().splitlines()[int(line) - 1]
+
+
 def pyflakes(_):
-    return run("pyflakes3", *sorted({*files("*.py"), *scripts("python")}))
+    _, said = run("pyflakes3", *sorted({*files("*.py"), *scripts("python")}))
+    left = [finding for finding in said.splitlines() if not is_meant(finding)]
+    return not left, "\n".join(left)
 
 
 def hardening(_):
@@ -101,7 +124,7 @@ def hardening(_):
 
 
 CHECKS = {"hardening": hardening, "shellcheck": shellcheck, "pyflakes": pyflakes,
-          "cppcheck": cppcheck, "clang-tidy": clang_tidy}
+          "cppcheck": cppcheck, "clang-tidy": clang_tidy, "analyzer": analyzer}
 
 
 def main():
