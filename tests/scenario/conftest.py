@@ -285,5 +285,6 @@ def pytest_runtest_makereport(item):
 
 
 def pytest_report_header(config):
-    return (f"slackwater: {BINARY}{' (sanitizers)' if SANITIZER else ''}, PostgreSQL "
+    built = f" ({SANITIZER} sanitizer)" if SANITIZER else ""
+    return (f"slackwater: {BINARY}{built}, PostgreSQL "
             f"{servers.wanted('source')} -> {servers.wanted('target')}")
