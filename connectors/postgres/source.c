@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/reader.h"
+#include "model/interner.h"
 #include "postgres/ghost.h"
 #include "postgres/pgoutput.h"
 #include "postgres/session.h"
@@ -46,8 +47,7 @@ struct pg_source {
     bool skipping;                  /* the transaction was applied before */
     struct transaction transaction; /* the open one */
 
-    struct relation **shapes; /* every version seen, owned; current ones found through map */
-    size_t shape_count;
+    struct interner shapes; /* every version seen; current ones found through map */
     struct {
         uint32_t oid;
         const struct relation *relation;
@@ -94,20 +94,6 @@ static struct relation *make_relation(const struct pgoutput_message *message)
     return relation;
 }
 
-/* The same shape seen before, or the new one, which is kept for good: batches refer to it. */
-static const struct relation *intern(struct pg_source *s, struct relation *relation)
-{
-    for (size_t i = 0; i < s->shape_count; i++) {
-        if (relation_equal(s->shapes[i], relation)) {
-            relation_free(relation);
-            return s->shapes[i];
-        }
-    }
-    s->shapes = mem_grow(s->shapes, s->shape_count + 1, sizeof *s->shapes);
-    s->shapes[s->shape_count++] = relation;
-    return relation;
-}
-
 /* Where the oid is in the map, or where it belongs. */
 static size_t map_position(const struct pg_source *s, uint32_t oid)
 {
@@ -125,7 +111,7 @@ static size_t map_position(const struct pg_source *s, uint32_t oid)
 
 static void remember_relation(struct pg_source *s, const struct pgoutput_message *message)
 {
-    const struct relation *relation = intern(s, make_relation(message));
+    const struct relation *relation = interner_keep(&s->shapes, make_relation(message));
     size_t at = map_position(s, relation->oid);
     if (at == s->map_count || s->map[at].oid != relation->oid) {
         s->map = mem_grow(s->map, s->map_count + 1, sizeof *s->map);
@@ -404,7 +390,7 @@ static bool on_keepalive(struct pg_source *s, struct batch *batch, struct reader
         s->positioned_at = now;
         s->from = position;
     }
-    return !asked || send_status(s, counter_get(&s->config.progress->durable), err);
+    return !asked || send_status(s, progress_acked(s->config.progress), err);
 }
 
 static bool pg_source_feedback(struct source *source, lsn_t flushed, struct err *err)
@@ -654,9 +640,7 @@ static void pg_source_destroy(struct source *source)
     struct pg_source *s = self(source);
     session_close(&s->session);
     arena_free(&s->scratch);
-    for (size_t i = 0; i < s->shape_count; i++)
-        relation_free(s->shapes[i]);
-    free(s->shapes);
+    interner_free(&s->shapes);
     free(s->map);
     free(s);
 }

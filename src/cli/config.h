@@ -31,6 +31,9 @@ struct config {
     int64_t max_source_load;      /* active sessions at the source beside ours */
     bool defer_indexes;
     enum apply_engine engine;
+    char *spool_dir; /* NULL: no spool */
+    int64_t spool_max_bytes;
+    int64_t spool_min_free; /* to be left on its disk */
     char *http_listen;
     usec_t max_lag;
     int64_t max_lag_bytes;

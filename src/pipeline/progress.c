@@ -61,6 +61,13 @@ void progress_applied(struct progress *progress, lsn_t end_lsn, uint64_t transac
     pthread_mutex_unlock(&progress->lock);
 }
 
+void progress_ack(struct progress *progress, lsn_t lsn)
+{
+    lsn_t before = counter_get(&progress->acked);
+    while (before < lsn && !atomic_compare_exchange_weak(&progress->acked, &before, lsn))
+        ;
+}
+
 void progress_failed(struct progress *progress, const struct err *err)
 {
     counter_add(&progress->errors, 1);
