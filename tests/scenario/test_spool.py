@@ -13,7 +13,8 @@ from world.product import SANITIZER, lsn
 MB = 1 << 20
 SLOT_AT = """SELECT confirmed_flush_lsn FROM pg_replication_slots
              WHERE database = current_database()"""
-ROW = "i, repeat(md5(i::text), 30)"  # about 1 kB, which compresses to half
+# About 1 kB, which compresses to half.
+ROW = "i, (SELECT string_agg(md5(i::text || g), '') FROM generate_series(1, 30) g)"
 
 
 @pytest.fixture
@@ -28,9 +29,9 @@ def build(world, rows=100):
 
 
 def spooling(world, **spool):
-    """A program with a spool of its own."""
+    """A program that carries t, with a spool of its own."""
     folder = world.folder / f"spool{len(world.products)}"
-    return world.product(spool={"dir": str(folder), "min_free": "1MB", **spool})
+    return world.product(tables=[{"source": "public.t"}], spool={"dir": str(folder), "min_free": "1MB", **spool})
 
 
 def folder_of(product):
@@ -117,7 +118,9 @@ def test_killed_while_it_spools_and_while_it_drains(away, round):
     dice = random.Random(round)
     away.both(*load.ACCOUNTS.split(";"))
     load.accounts_fill(away.source, 500)
-    product = spooling(away, max_bytes="64MB").start_streaming()
+    product = spooling(away)
+    del product.config["tables"]
+    product.start_streaming()
     with load.Writers(away.source, 3, load.accounts_work(500), seed=round) as writers:
         for _ in range(2):
             away.target.cluster.stop("immediate")
@@ -317,10 +320,17 @@ def test_a_transaction_larger_than_the_spool_passes(away):
     away.assert_equal()
 
 
+def other_migration(world, product):
+    """A program of another migration, of another table, with the same spool."""
+    world.both("CREATE TABLE u (id int PRIMARY KEY)")
+    return world.product(spool=product.config["spool"], migration=f"{world.migration}_2",
+                         tables=[{"source": "public.u"}])
+
+
 def test_another_process_has_the_folder(world):
     build(world)
     product = spooling(world).start_streaming()
-    other = world.product(spool=product.config["spool"], migration=f"{world.migration}_2")
+    other = other_migration(world, product)
     result = other.run_to_end()
     assert result.status == 2, result.text
     assert "another process uses it" in result.text
@@ -331,7 +341,7 @@ def test_another_process_has_the_folder(world):
 
 def test_a_spool_of_another_migration_is_refused(away, make_world):
     product = spool_and_stop(away, 2)
-    other = away.product(spool=product.config["spool"], migration=f"{away.migration}_2")
+    other = other_migration(away, product)
     result = other.run_to_end()
     assert result.status == 2 and "another migration" in result.text, result.text
     assert segments(product)
@@ -402,6 +412,7 @@ def test_the_copy_and_the_spool(away):
                            backfill={"workers": 2, "chunk_rows": 200, "max_rows_per_second": 10000})
     with load.Writers(away.source, 3, load.accounts_work(20000)) as writers:
         product.start()
+        product.event("streaming")
         for _ in range(3):
             writers.wait_commits(100)
             away.target.cluster.stop("immediate")
@@ -422,7 +433,9 @@ def test_an_hour_away_under_load(away):
     away.both(*load.ACCOUNTS.split(";"))
     load.accounts_fill(away.source, 5000)
     away.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
-    product = spooling(away).start_streaming()
+    product = spooling(away)
+    del product.config["tables"]
+    product.start_streaming()
     away.target.cluster.stop("immediate")
     with load.Writers(away.source, 3, load.accounts_work(5000)):
         write(away, 1000)
