@@ -137,6 +137,13 @@ bool spooling_is_over(const struct spooling *spooling)
            (!spooling->ends_open || atomic_load(&spooling->stuck));
 }
 
+bool spooling_leave(struct spooling *spooling, struct err *err)
+{
+    log_event(LOG_INFO, "the spool is read: what is received goes to the target");
+    spooling->active = false;
+    return !spooling->ends_open || ops(spooling)->settle(spooling->backlog, err);
+}
+
 /* ---- applying ---- */
 
 bool spooling_has_more(const struct spooling *spooling)
@@ -165,7 +172,8 @@ static bool read_some(struct spooling *spooling, struct err *err)
             ops(spooling)->take(spooling->backlog, spooling->reading, err);
         if (result == BACKLOG_FAILED)
             return false;
-        (void)batch_skip(spooling->reading, applied);
+        if (!batch_skip(spooling->reading, applied))
+            batch_reset(spooling->reading); /* its memory counts */
         if (result == BACKLOG_NONE)
             return true;
     }

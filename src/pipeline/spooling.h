@@ -60,6 +60,8 @@ bool spooling_tend(struct spooling *spooling, struct err *err);
 /* What comes next may go to the queue: all that was put is read. It is so, in mid-transaction, also
  * where there is no room for the rest of it. */
 bool spooling_is_over(const struct spooling *spooling);
+/* Turns to the queue; what the backlog has of a transaction whose rest goes there is dropped. */
+bool spooling_leave(struct spooling *spooling, struct err *err);
 
 /* ---- applying ---- */
 

@@ -243,6 +243,12 @@ static void await_turn(struct run *run)
 
 /* ---- receive thread ---- */
 
+/* What is received may go by the queue again: all that is before it is with the applier. */
+static bool backlog_is_over(struct run *run)
+{
+    return run->applies && queue_count(run->queue) == 0 && spooling_is_over(&run->spooling);
+}
+
 /* Into the backlog, where it waits for room, with feedback meanwhile. BACKLOG_NONE: it is still in
  * hand when the run ends, or when it may go by the queue. */
 static enum backlog_result put_batch(struct run *run, struct err *err)
@@ -254,7 +260,7 @@ static enum backlog_result put_batch(struct run *run, struct err *err)
             batch_reset(run->batch);
             handover_done(&run->handover);
         }
-        if (result != BACKLOG_NONE || coming_home(run) || spooling_is_over(&run->spooling) ||
+        if (result != BACKLOG_NONE || coming_home(run) || backlog_is_over(run) ||
             stop_wait(run->stream->stop, clock_monotonic() + FEEDBACK_SOONEST))
             return result;
         if (!send_feedback(run, err))
@@ -269,11 +275,7 @@ static bool spool_some(struct run *run, struct err *err)
     if (receive_until(run, until, err) == SOURCE_FAILED || !send_feedback(run, err) ||
         (spooling_is_due(&run->spooling, run->batch) && put_batch(run, err) == BACKLOG_FAILED))
         return false;
-    if (run->applies && spooling_is_over(&run->spooling)) {
-        log_event(LOG_INFO, "the spool is read: what is received goes to the target");
-        run->spooling.active = false;
-    }
-    return true;
+    return !backlog_is_over(run) || spooling_leave(&run->spooling, err);
 }
 
 static bool receive_until_home(struct run *run, struct err *err)

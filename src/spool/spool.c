@@ -495,6 +495,10 @@ static bool spool_settle(struct backlog *backlog, struct err *err)
                recover_cut(&spool->folder, &spool->config.identity, &spool->segments,
                            damaged.number, damaged.offset, err)) &&
               recover_close(&spool->folder, &spool->segments, err);
+    const struct segment *last = last_of(spool);
+    if (last == NULL || spool->at.number > last->number ||
+        (spool->at.number == last->number && spool->at.offset > last->bytes))
+        stand_at_end(spool);
     pthread_mutex_unlock(&spool->lock);
     return ok;
 }
