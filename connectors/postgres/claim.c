@@ -1,6 +1,7 @@
 /* See claim.h. */
 #include "postgres/claim.h"
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -108,7 +109,8 @@ bool claim_take(struct session *session, const char *migration, const char *clai
 {
     struct err ignored = {0};
     if (session_run(session, "BEGIN", err) &&
-        take_alone(session, migration, claims, err) && session_run(session, "COMMIT", err))
+        take_alone(session, migration, claims, err) && failpoint(BEGIN_CLAIMING, err) &&
+        session_run(session, "COMMIT", err))
         return true;
     (void)session_run(session, "ROLLBACK", &ignored);
     return false;

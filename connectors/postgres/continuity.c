@@ -13,14 +13,20 @@ static bool begin_again(struct err *err)
                            "cleanup`, empty the target tables, then run again");
 }
 
+static bool restart(struct err *err)
+{
+    return err_remedy(err, "start `slackwater run` again: it goes on if the standby that was "
+                           "promoted lacks nothing of what was applied (source.failover)");
+}
+
 static bool check_identity(struct session *session, const struct continuity *known,
                            lsn_t applied, struct err *err)
 {
     PGresult *r = session_exec(session,
-                               "SELECT s.system_identifier, c.timeline_id, current_database(),"
+                               "SELECT s.system_identifier, " CONTINUITY_TIMELINE ", current_database(),"
                                " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
                                "      ELSE pg_current_wal_insert_lsn() END"
-                               " FROM pg_control_system() s, pg_control_checkpoint() c",
+                               " FROM pg_control_system() s",
                                err);
     lsn_t position = LSN_NONE;
     if (r == NULL)
@@ -41,7 +47,7 @@ static bool check_identity(struct session *session, const struct continuity *kno
                 "the source is on timeline %u at %s, the migration began on timeline %u: it was "
                 "promoted or restored, and may lack what we applied",
                 timeline, PQgetvalue(r, 0, 3), known->timeline);
-        begin_again(err);
+        (void)(known->failover ? restart(err) : begin_again(err));
     }
     PQclear(r);
     return same_system && timeline == known->timeline && position >= applied;
@@ -72,6 +78,14 @@ static bool gap(const struct continuity *known, const char *slot_at, const char 
                            "run `slackwater cleanup`, empty the target tables, then run again");
 }
 
+static bool slot_invalidated(const struct continuity *known, const struct slot_state *state,
+                             struct err *err)
+{
+    char what[160];
+    snprintf(what, sizeof what, "was invalidated: %s", slot_loss(state));
+    return slot_lost(known, what, err);
+}
+
 static bool check_slot(struct session *session, const struct continuity *known, lsn_t applied,
                        struct err *err)
 {
@@ -85,7 +99,7 @@ static bool check_slot(struct session *session, const struct continuity *known, 
     if (!state.ours)
         return slot_lost(known, "is not pgoutput's for this database", err);
     if (strcmp(state.wal_status, "lost") == 0)
-        return slot_lost(known, "was invalidated: its WAL is removed", err);
+        return slot_invalidated(known, &state, err);
     if (applied == LSN_NONE || state.confirmed_flush <= applied)
         return true;
     return gap(known, lsn_format(state.confirmed_flush, slot_at),

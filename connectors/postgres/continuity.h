@@ -9,10 +9,17 @@
 #include "postgres/session.h"
 #include "postgres/slot.h"
 
+/* The timeline that the server is on. What the last checkpoint says is older for a while after a
+ * promotion. */
+#define CONTINUITY_TIMELINE                                                                     \
+    "CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())"      \
+    " ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END"
+
 struct continuity { /* all borrowed; as recorded when the migration began */
     const char *system_identifier;
     uint32_t timeline;
     const char *database;
+    bool failover; /* a start may follow it to a promoted standby */
     const char *slot;
     size_t table_count;
     const struct slot_table *tables;

@@ -12,6 +12,8 @@
 #define CONTROL_LAYOUT 4
 #define COPIERS_PATIENCE (60 * USEC_PER_SEC)
 #define COPIERS_PAUSE (50 * USEC_PER_MS)
+#define ORIGIN_PATIENCE (10 * USEC_PER_SEC)
+#define ORIGIN_PAUSE (50 * USEC_PER_MS)
 
 /* The state words, by enum control_state. */
 static const char *const STATES[] = {"none", "creating", "started"};
@@ -297,6 +299,16 @@ bool control_begin(struct session *session, const char *migration,
                      "   source_database = EXCLUDED.source_database",
                      5, values, err) ||
            err_wrap(err, "registering the migration");
+}
+
+bool control_set_timeline(struct session *session, const char *migration, uint32_t timeline,
+                          struct err *err)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%u", timeline);
+    return run_query(session, "UPDATE slackwater.migration SET timeline = $2 WHERE name = $1", 2,
+                     (const char *[]){migration, number}, err) ||
+           err_wrap(err, "noting the source's timeline");
 }
 
 static bool insert_copy(struct session *session, const char *migration,
@@ -602,9 +614,9 @@ void control_copies_free(struct control_copy *copies, size_t count)
     free(copies);
 }
 
-bool control_drop_origin(struct session *session, const char *origin, struct err *err)
+/* Two steps: the right to call the function is asked for even if it would not be called. */
+static bool drop_origin(struct session *session, const char *origin, struct err *err)
 {
-    /* Two steps: the right to call the function is asked for even if it would not be called. */
     PGresult *r = session_query(session, "SELECT FROM pg_replication_origin WHERE roname = $1",
                                 1, &origin, err);
     bool exists = r != NULL && PQntuples(r) == 1;
@@ -613,7 +625,21 @@ bool control_drop_origin(struct session *session, const char *origin, struct err
         r = session_query(session, "SELECT pg_replication_origin_drop($1)", 1, &origin, err);
         PQclear(r);
     }
-    return r != NULL || err_wrap(err, "dropping replication origin %s", origin);
+    return r != NULL;
+}
+
+bool control_drop_origin(struct session *session, const char *origin, struct err *err)
+{
+    usec_t until = clock_monotonic() + ORIGIN_PATIENCE;
+    for (;;) {
+        if (drop_origin(session, origin, err))
+            return true;
+        if (strcmp(err->sqlstate, "55006") != 0 || clock_monotonic() > until)
+            return err_wrap(err, "dropping replication origin %s", origin);
+        if (stop_wait(session->stop, clock_monotonic() + ORIGIN_PAUSE))
+            return err_set(err, ERR_STOPPED, "stopped while dropping replication origin %s",
+                           origin);
+    }
 }
 
 /* In a transaction, so that no migration that begins meanwhile loses the schema under its feet.

@@ -83,6 +83,9 @@ bool control_end_copiers(struct session *session, const char *migration, struct 
 
 bool control_begin(struct session *session, const char *migration,
                    const struct control_migration *facts, struct err *err);
+/* The source that is the migration's goes on under another timeline. */
+bool control_set_timeline(struct session *session, const char *migration, uint32_t timeline,
+                          struct err *err);
 /* In one transaction: state started, initial snapshot, progress at the slot's start, and a
  * copy row for each table, of which `copy.needed` is kept. */
 bool control_started(struct session *session, const char *migration, const char *snapshot,
@@ -116,7 +119,8 @@ bool control_load_copies(struct session *session, const char *migration,
                          struct control_copy **copies, size_t *count, struct err *err);
 void control_copies_free(struct control_copy *copies, size_t count);
 
-/* Drops the replication origin if it exists and the role may. */
+/* Drops the replication origin if it exists and the role may. Waits a little for a session of ours
+ * that has it and is leaving. */
 bool control_drop_origin(struct session *session, const char *origin, struct err *err);
 
 /* Deletes the migration's rows, and the schema when no other migration is left. */

@@ -3,7 +3,9 @@
 #include "postgres/introspect.h"
 
 #include "base/mem.h"
+#include "postgres/continuity.h"
 #include "postgres/locks.h"
+#include "postgres/release.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +23,7 @@ static const char SERVER_SQL[] =
     "SELECT current_setting('server_version_num'), current_database(),"
     "       current_setting('server_encoding'),"
     "       (SELECT system_identifier FROM pg_control_system()),"
-    "       (SELECT timeline_id FROM pg_control_checkpoint()),"
+    "       " CONTINUITY_TIMELINE ","
     "       r.rolsuper, r.rolsuper OR r.rolreplication,"
     "       has_database_privilege(current_database(), 'CREATE'),"
     "       has_function_privilege('pg_replication_origin_session_setup(text)', 'EXECUTE')"
@@ -514,6 +516,12 @@ static void read_enums(const PGresult *r, struct catalog *catalog)
     }
 }
 
+static bool has_infinities(const char *type, int server_version)
+{
+    return server_version >= RELEASE_INFINITE_INTERVAL &&
+           strcmp(type, "pg_catalog.interval") == 0;
+}
+
 static void read_types(const PGresult *r, struct run_of_rows *fields, struct catalog *catalog)
 {
     catalog->type_count = (size_t)PQntuples(r);
@@ -528,6 +536,7 @@ static void read_types(const PGresult *r, struct run_of_rows *fields, struct cat
             .kind = text_at(r, i, 4)[0],
             .sends = bool_at(r, i, 5),
             .receives = bool_at(r, i, 6),
+            .infinite = has_infinities(text_at(r, i, 1), catalog->server_version),
             .inner_oid = oid_at(r, i, 7),
         };
         int first;

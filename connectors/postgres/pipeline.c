@@ -150,12 +150,17 @@ bool pipeline_sent(struct pipeline *pipeline, int sent, uint64_t tag, struct err
     return true;
 }
 
-bool pipeline_end(struct pipeline *pipeline, struct err *err)
+bool pipeline_sync(struct pipeline *pipeline, struct err *err)
+{
+    if (!PQpipelineSync(pipeline->session->conn))
+        return session_connection_error(pipeline->session, err);
+    pipeline->sync_pending = true;
+    return true;
+}
+
+bool pipeline_finish(struct pipeline *pipeline, struct err *err)
 {
     struct session *session = pipeline->session;
-    if (!PQpipelineSync(session->conn))
-        return session_connection_error(session, err);
-    pipeline->sync_pending = true;
     if (!take_answers(pipeline, true, err))
         return false;
     if (PQexitPipelineMode(session->conn) != 1)
@@ -163,4 +168,9 @@ bool pipeline_end(struct pipeline *pipeline, struct err *err)
     if (pipeline->failed)
         *err = pipeline->err;
     return !pipeline->failed;
+}
+
+bool pipeline_end(struct pipeline *pipeline, struct err *err)
+{
+    return pipeline_sync(pipeline, err) && pipeline_finish(pipeline, err);
 }

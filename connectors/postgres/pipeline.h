@@ -50,5 +50,8 @@ bool pipeline_sent(struct pipeline *pipeline, int sent, uint64_t tag, struct err
  * err and failed_tag; the session's transaction is then aborted, and the session is out of
  * pipeline mode too unless the connection is lost. */
 bool pipeline_end(struct pipeline *pipeline, struct err *err);
+/* Its two halves: the sync, with which all that was asked is on its way, and the rest. */
+bool pipeline_sync(struct pipeline *pipeline, struct err *err);
+bool pipeline_finish(struct pipeline *pipeline, struct err *err);
 
 #endif

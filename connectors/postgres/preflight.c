@@ -10,18 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OLDEST_SERVER 140000
-
-static void check_version(const struct catalog *catalog, const char *side,
-                          struct findings *findings)
-{
-    if (catalog->server_version >= OLDEST_SERVER)
-        return;
-    findings_addf(findings, "server.version", SEVERITY_BREAKING, side,
-                  "upgrade to a supported release first", "PostgreSQL %d is too old: 14 is the "
-                  "oldest supported", catalog->server_version / 10000);
-}
-
 /* ---- source ---- */
 
 static const char SETTINGS_SQL[] =
@@ -29,7 +17,7 @@ static const char SETTINGS_SQL[] =
     "       current_setting('max_replication_slots')::int"
     "         - (SELECT count(*) FROM pg_replication_slots),"
     "       current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication),"
-    "       current_setting('max_slot_wal_keep_size'), pg_is_in_recovery(),"
+    "       pg_is_in_recovery(),"
     "       EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)";
 
 static void check_wal_level(const char *level, struct findings *findings)
@@ -57,17 +45,6 @@ static void check_headroom(const PGresult *r, bool slot_exists, struct findings 
         findings_add(findings, "source.max_wal_senders", SEVERITY_BREAKING, "source",
                      "every walsender is taken", "",
                      "raise max_wal_senders and restart the source", "", "");
-}
-
-static void check_keep_size(const char *keep, struct findings *findings)
-{
-    if (strcmp(keep, "-1") != 0)
-        return;
-    findings_add(findings, "source.max_slot_wal_keep_size", SEVERITY_NON_BREAKING, "source",
-                 "max_slot_wal_keep_size is unlimited",
-                 "while slackwater is away the slot keeps all WAL and can fill the disk",
-                 "watch slackwater_slot_retained_bytes, or set a limit that your disk can hold",
-                 "", "");
 }
 
 static void check_replication_right(const struct catalog *catalog, struct findings *findings)
@@ -114,12 +91,11 @@ static bool check_source(const struct preflight *p, struct findings *findings, s
     PGresult *r = session_query(p->source, SETTINGS_SQL, 1, &p->slot, err);
     if (r == NULL)
         return err_wrap(err, "reading the source's settings");
-    bool slot_exists = PQgetvalue(r, 0, 5)[0] == 't';
-    check_version(p->source_catalog, "source", findings);
+    bool slot_exists = PQgetvalue(r, 0, 4)[0] == 't';
+    release_check(p->source_catalog, "source", findings);
     check_wal_level(PQgetvalue(r, 0, 0), findings);
     check_headroom(r, slot_exists, findings);
-    check_keep_size(PQgetvalue(r, 0, 3), findings);
-    if (PQgetvalue(r, 0, 4)[0] == 't')
+    if (PQgetvalue(r, 0, 3)[0] == 't')
         findings_add(findings, "source.standby", SEVERITY_BREAKING, "source",
                      "the source is a standby", "publication and heartbeat need a primary",
                      "use the primary's DSN", "", "");
@@ -128,7 +104,7 @@ static bool check_source(const struct preflight *p, struct findings *findings, s
                        "the publication cannot be created", findings);
     check_stray_slot(p, slot_exists, findings);
     PQclear(r);
-    return true;
+    return release_check_slot(p->source, p->source_catalog, p->slot, &p->wishes, findings, err);
 }
 
 /* ---- target ---- */
@@ -145,7 +121,8 @@ static bool check_target(const struct preflight *p, struct findings *findings, s
     bool standby = PQgetvalue(r, 0, 0)[0] == 't';
     bool installed = PQgetvalue(r, 0, 1)[0] == 't';
     PQclear(r);
-    check_version(catalog, "target", findings);
+    release_check(catalog, "target", findings);
+    release_check_pair(p->source_catalog, catalog, findings);
     if (standby)
         findings_add(findings, "target.standby", SEVERITY_BREAKING, "target",
                      "the target is a standby", "nothing can be written",

@@ -2,6 +2,7 @@
 #ifndef POSTGRES_PREFLIGHT_H
 #define POSTGRES_PREFLIGHT_H
 
+#include "postgres/release.h"
 #include "postgres/session.h"
 #include "postgres/sink.h"
 #include "postgres/slot.h"
@@ -13,6 +14,7 @@ struct preflight {
     const struct catalog *source_catalog;
     const struct catalog *target_catalog;
     const char *slot;
+    struct release_wishes wishes;
     bool fresh;    /* nothing of this migration exists yet */
     const bool *joining; /* by source table: it joins a migration that has started */
     bool backfill; /* tables will be copied */

@@ -25,10 +25,11 @@ static const char SETTINGS[] = "SET datestyle = 'ISO, YMD';"
                                /* Compiling a question to the catalog takes longer than answering
                                 * it, and a statement of a batch is compiled for each batch. */
                                "SELECT set_config(name, CASE name WHEN 'jit' THEN 'off'"
-                               "                        ELSE '0' END, false) FROM pg_settings"
-                               " WHERE name IN ('jit', 'statement_timeout', 'transaction_timeout',"
-                               "   'idle_in_transaction_session_timeout',"
-                               "   'idle_session_timeout')";
+                               "                        ELSE '0' END, false)"
+                               " FROM unnest('{jit, statement_timeout, transaction_timeout,"
+                               "   idle_in_transaction_session_timeout, idle_session_timeout}'"
+                               "   ::text[]) AS name"
+                               " WHERE current_setting(name, true) IS NOT NULL";
 
 /* SQLSTATEs by prefix, the longer first. What is not listed is about the data. */
 static const struct {

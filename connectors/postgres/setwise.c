@@ -1,6 +1,7 @@
 /* The set-wise engine (setwise.h). */
 #include "postgres/setwise.h"
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "postgres/copy_in.h"
 #include "postgres/fold.h"
@@ -246,7 +247,7 @@ static bool fill_stages(struct setwise *w, struct err *err)
         group->stage->used = true;
         buf_clear(&w->sql);
         stage_copy_sql(&w->sql, group->stage, is_binary(w, group));
-        if (!copy_rows(w, group, err))
+        if (!copy_rows(w, group, err) || !failpoint(SET_STAGED, err))
             return false;
         w->rows_staged += group->count;
     }
@@ -262,7 +263,7 @@ static bool copy_straight(struct setwise *w, struct err *err)
         w->tables[group->relation->table].copy_used = true;
         buf_clear(&w->sql);
         stage_straight_sql(&w->sql, group->relation, is_binary(w, group));
-        if (!copy_rows(w, group, err))
+        if (!copy_rows(w, group, err) || !failpoint(SET_COPIED, err))
             return false;
         w->rows_copied += group->count;
     }
@@ -363,7 +364,7 @@ static bool send_statements(struct setwise *w, struct err *err)
             if (w->groups.items[i].operation == operation &&
                 !send_group(w, &w->groups.items[i], err))
                 return false;
-    return !merges || steer_planner(w, false, err);
+    return (!merges || steer_planner(w, false, err)) && failpoint(SET_SENT, err);
 }
 
 static bool send_later(struct setwise *w, struct err *err)

@@ -1,6 +1,7 @@
 /* The PostgreSQL sink (sink.h). */
 #include "postgres/sink.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "postgres/control.h"
@@ -313,6 +314,8 @@ static bool is_time_to_ask(struct pg_sink *s)
 static bool send_commit(struct pg_sink *s, const struct batch *batch, struct err *err)
 {
     const struct transaction *last = last_transaction(batch);
+    if (!failpoint(SINK_CHANGED, err))
+        return false;
     s->committing = true;
     char lsn[LSN_TEXT_SIZE];
     char commit_at[32];
@@ -330,7 +333,8 @@ static bool send_commit(struct pg_sink *s, const struct batch *batch, struct err
 static bool send_begin(struct pg_sink *s, struct err *err)
 {
     return send_frame(s, FRAME_BEGIN, 0, NULL, err) &&
-           (s->config.use_replica_role || send_frame(s, FRAME_DEFER, 0, NULL, err));
+           (s->config.use_replica_role || send_frame(s, FRAME_DEFER, 0, NULL, err)) &&
+           failpoint(SINK_BEGUN, err);
 }
 
 static bool send_ordered(struct pg_sink *s, const struct batch *batch, struct err *err)
@@ -409,7 +413,9 @@ static bool run_batch(struct pg_sink *s, const struct batch *batch, send_way sen
     forget_conflicts(s);
     if (!pipeline_begin(&s->pipeline, &s->session, err))
         return false;
-    if (send(s, batch, err) && pipeline_end(&s->pipeline, err))
+    if (send(s, batch, err) && pipeline_sync(&s->pipeline, err) &&
+        failpoint(SINK_COMMITTING, err) && pipeline_finish(&s->pipeline, err) &&
+        failpoint(SINK_COMMITTED, err))
         return true;
     /* What has failed at the server came first; a lost connection may be its consequence. */
     if (s->pipeline.failed)
@@ -471,7 +477,7 @@ static bool run_set(struct pg_sink *s, const struct batch *batch, struct err *er
     }
     log_event(LOG_INFO, "a batch goes in source order", log_text("reason", why.message));
     counter_add(&s->config.apply->fallbacks, 1);
-    return undo(s, &why, err) && run_ordered(s, batch, err);
+    return undo(s, &why, err) && failpoint(SINK_FALLBACK, err) && run_ordered(s, batch, err);
 }
 
 /* Of an idle session too. */
@@ -616,7 +622,7 @@ static bool pg_sink_connect(struct sink *sink, struct err *err)
     if (!(s->locked_before ? session_reopen : session_open)(
             &s->session, "target", s->config.dsn, SESSION_SQL, s->config.stop, err))
         return false;
-    if (set_up_session(s, err))
+    if (set_up_session(s, err) && failpoint(SINK_CONNECTED, err))
         return true;
     pg_sink_disconnect(sink);
     return err_wrap(err, "preparing the target session");

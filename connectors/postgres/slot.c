@@ -255,8 +255,8 @@ static bool read_snapshot(const char *dsn, const char *exported, const struct st
     return r != NULL;
 }
 
-bool slot_create(const char *dsn, const char *slot, const struct stop *stop, char **snapshot,
-                 lsn_t *consistent_lsn, struct err *err)
+bool slot_create(const char *dsn, const char *slot, bool failover, const struct stop *stop,
+                 char **snapshot, lsn_t *consistent_lsn, struct err *err)
 {
     struct session walsender = {0};
     struct buf sql = {0};
@@ -264,7 +264,9 @@ bool slot_create(const char *dsn, const char *slot, const struct stop *stop, cha
         return false;
     buf_append_text(&sql, "CREATE_REPLICATION_SLOT ");
     ident_append(&sql, slot);
-    buf_append_text(&sql, " LOGICAL pgoutput EXPORT_SNAPSHOT");
+    buf_append_text(&sql, " LOGICAL pgoutput ");
+    /* The second form is of 15 and later, its FAILOVER of 17. */
+    buf_append_text(&sql, failover ? "(SNAPSHOT 'export', FAILOVER)" : "EXPORT_SNAPSHOT");
     PGresult *r = session_exec(&walsender, sql.data, err);
     buf_free(&sql);
     bool ok = r != NULL && lsn_parse(PQgetvalue(r, 0, 1), consistent_lsn) &&
@@ -293,13 +295,21 @@ bool slot_drop(struct session *session, const char *slot, struct err *err)
     }
 }
 
+/* Columns that a release lacks are null in to_jsonb(), as is a setting that it does not know. */
 static const char STATE_SQL[] =
     "SELECT slot_type = 'logical' AND plugin = 'pgoutput' AND database = current_database(),"
     "       active, coalesce(wal_status, ''), confirmed_flush_lsn, restart_lsn,"
     "       coalesce(safe_wal_size, -1),"
     "       coalesce(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()"
-    "                     ELSE pg_current_wal_lsn() END - restart_lsn, 0)::bigint"
-    " FROM pg_replication_slots WHERE slot_name = $1";
+    "                     ELSE pg_current_wal_lsn() END - restart_lsn, 0)::bigint,"
+    "       coalesce(to_jsonb(s) ->> 'invalidation_reason', ''),"
+    "       coalesce((to_jsonb(s) ->> 'failover')::bool, false),"
+    "       coalesce(CASE WHEN NOT active AND idle.seconds > 0 THEN greatest(0, idle.seconds -"
+    "          extract(epoch FROM now() - (to_jsonb(s) ->> 'inactive_since')::timestamptz)) END,"
+    "          -1)::bigint"
+    " FROM pg_replication_slots s CROSS JOIN (SELECT extract(epoch FROM"
+    "    current_setting('idle_replication_slot_timeout', true)::interval)) AS idle(seconds)"
+    " WHERE slot_name = $1";
 
 bool slot_state(struct session *session, const char *slot, struct slot_state *state,
                 struct err *err)
@@ -307,7 +317,8 @@ bool slot_state(struct session *session, const char *slot, struct slot_state *st
     PGresult *r = session_query(session, STATE_SQL, 1, &slot, err);
     if (r == NULL)
         return err_wrap(err, "reading slot %s", slot);
-    *state = (struct slot_state){.exists = PQntuples(r) == 1, .safe_wal_size = -1};
+    *state = (struct slot_state){
+        .exists = PQntuples(r) == 1, .safe_wal_size = -1, .idle_left = -1};
     if (state->exists) {
         state->ours = PQgetvalue(r, 0, 0)[0] == 't';
         state->active = PQgetvalue(r, 0, 1)[0] == 't';
@@ -316,7 +327,27 @@ bool slot_state(struct session *session, const char *slot, struct slot_state *st
         (void)lsn_parse(PQgetvalue(r, 0, 4), &state->restart);
         state->safe_wal_size = strtoll(PQgetvalue(r, 0, 5), NULL, 10);
         state->retained_bytes = strtoll(PQgetvalue(r, 0, 6), NULL, 10);
+        snprintf(state->invalidation, sizeof state->invalidation, "%s", PQgetvalue(r, 0, 7));
+        state->failover = PQgetvalue(r, 0, 8)[0] == 't';
+        state->idle_left = strtoll(PQgetvalue(r, 0, 9), NULL, 10);
     }
     PQclear(r);
     return true;
+}
+
+const char *slot_loss(const struct slot_state *state)
+{
+    static const struct {
+        const char *reason;
+        const char *words;
+    } LOSSES[] = {
+        {"wal_removed", "the source has removed WAL that it needs (max_slot_wal_keep_size)"},
+        {"rows_removed", "the source has removed catalog rows that it needs"},
+        {"wal_level_insufficient", "the source's wal_level was lowered"},
+        {"idle_timeout", "nobody read from it for as long as idle_replication_slot_timeout says"},
+    };
+    for (size_t i = 0; i < sizeof LOSSES / sizeof LOSSES[0]; i++)
+        if (strcmp(LOSSES[i].reason, state->invalidation) == 0)
+            return LOSSES[i].words;
+    return "the source has removed what it needs";
 }

@@ -47,9 +47,10 @@ bool slot_check_publications(struct session *session, const char *slot, size_t c
                              struct err *err);
 
 /* Creates the slot over a replication session of its own, and reads what its start contains:
- * *snapshot (pg_snapshot text, caller frees) and *consistent_lsn. */
-bool slot_create(const char *dsn, const char *slot, const struct stop *stop, char **snapshot,
-                 lsn_t *consistent_lsn, struct err *err);
+ * *snapshot (pg_snapshot text, caller frees) and *consistent_lsn. With `failover` (17 and later) a
+ * standby that synchronizes slots keeps a copy of it. */
+bool slot_create(const char *dsn, const char *slot, bool failover, const struct stop *stop,
+                 char **snapshot, lsn_t *consistent_lsn, struct err *err);
 /* Drops it if it exists; waits up to 10 s for a walsender that is just leaving it. */
 bool slot_drop(struct session *session, const char *slot, struct err *err);
 
@@ -62,7 +63,13 @@ struct slot_state {
     lsn_t restart;
     int64_t safe_wal_size;  /* -1: no limit */
     int64_t retained_bytes; /* from restart to the present */
+    char invalidation[32];  /* why it was invalidated, where the server (17) says so; else "" */
+    bool failover;          /* standbys keep a copy (17) */
+    int64_t idle_left;      /* seconds until the server (18) gives an unused slot up; -1: never */
 };
+
+/* Why an invalidated slot is of no use any more, in words. */
+const char *slot_loss(const struct slot_state *state);
 
 bool slot_state(struct session *session, const char *slot, struct slot_state *state,
                 struct err *err);

@@ -5,6 +5,7 @@
 #include "postgres/source.h"
 
 #include "base/buf.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/reader.h"
 #include "model/interner.h"
@@ -24,6 +25,8 @@
 #define LARGE_TRANSACTION 2 /* batches */
 #define FILL_FROM (300 * USEC_PER_MS) /* late is what we are behind with */
 #define START_PATIENCE (20 * USEC_PER_SEC)
+#define LARGE_READ (8U << 10) /* half of what libpq reads at once */
+#define READ_MOST (1U << 20)
 
 static const struct timespec FILL_PAUSE = {.tv_nsec = 100000};
 
@@ -429,10 +432,11 @@ static bool stream_ended(struct pg_source *s, struct err *err)
 }
 
 /* A batch is cut between transactions if it can be: what is whole can be tried again from
- * memory. Only a transaction several times larger than a batch is cut inside. */
+ * memory. Only a transaction several times larger than a batch is cut inside, and then again
+ * after each batch. */
 static bool batch_full(const struct pg_source *s, const struct batch *batch)
 {
-    unsigned times = s->in_transaction ? LARGE_TRANSACTION : 1;
+    unsigned times = s->in_transaction && !batch_is_inside(batch) ? LARGE_TRANSACTION : 1;
     return batch->change_count >= s->config.limits.batch_changes * times ||
            batch_bytes(batch) >= s->config.limits.batch_bytes * times;
 }
@@ -462,14 +466,14 @@ static bool take_messages(struct pg_source *s, struct batch *batch, bool *full, 
 
 /* The clock and what other threads look at cost more than a message: touched once for all. */
 static bool take_at_hand(struct pg_source *s, struct batch *batch, bool *full, bool *took,
-                         struct err *err)
+                         uint64_t *bytes, struct err *err)
 {
-    uint64_t bytes = 0;
-    bool ok = take_messages(s, batch, full, &bytes, err);
-    if (bytes > 0) {
+    *bytes = 0;
+    bool ok = take_messages(s, batch, full, bytes, err);
+    if (*bytes > 0) {
         *took = true;
         s->heard_at = clock_monotonic();
-        counter_add(&s->config.progress->bytes_received, bytes);
+        counter_add(&s->config.progress->bytes_received, *bytes);
         counter_set(&s->config.progress->received, s->received);
     }
     return ok;
@@ -496,12 +500,21 @@ static bool check_silence(struct pg_source *s, struct err *err)
                    (int)(SOURCE_SILENCE / USEC_PER_SEC));
 }
 
-/* Reads what the socket holds, without waiting, and takes it. */
+/* Reads what the socket holds, without waiting, and takes it. A unix socket holds some hundred
+ * messages, which the walsender writes in less than a millisecond: what is left there when we
+ * turn away has it stand still soon. */
 static bool read_more(struct pg_source *s, struct batch *batch, bool *full, bool *took,
                       struct err *err)
 {
-    return PQconsumeInput(s->session.conn) ? take_at_hand(s, batch, full, took, err)
-                                           : stream_ended(s, err);
+    for (uint64_t total = 0, bytes; total < READ_MOST; total += bytes) {
+        if (!PQconsumeInput(s->session.conn))
+            return stream_ended(s, err);
+        if (!take_at_hand(s, batch, full, took, &bytes, err))
+            return false;
+        if (*full || bytes < LARGE_READ)
+            break;
+    }
+    return true;
 }
 
 /* The walsender writes each message by itself, and each write wakes who waits for it. While we are
@@ -529,7 +542,9 @@ static enum source_result pg_source_receive(struct source *source, struct batch 
     struct pg_source *s = self(source);
     bool full = false;
     bool took = false;
-    if (!check_silence(s, err) || !take_at_hand(s, batch, &full, &took, err))
+    uint64_t bytes;
+    if (!failpoint(SOURCE_LISTEN, err) || !check_silence(s, err) ||
+        !take_at_hand(s, batch, &full, &took, &bytes, err))
         return SOURCE_FAILED;
     if (took && !full && !read_more(s, batch, &full, &took, err))
         return SOURCE_FAILED;
@@ -554,8 +569,9 @@ static void append_options(struct pg_source *s, struct buf *sql)
     }
     buf_append_format(sql, " (proto_version '%d', publication_names ", PROTOCOL_VERSION);
     literal_append(sql, buf_text(&names), names.size);
-    buf_append_format(sql, ", messages 'true', binary '%s')",
-                      s->config.binary ? "true" : "false");
+    buf_append_format(sql, ", messages 'true', binary '%s'%s)",
+                      s->config.binary ? "true" : "false",
+                      s->config.local_only ? ", origin 'none'" : "");
     buf_free(&names);
 }
 
@@ -585,29 +601,21 @@ static bool check_continuity(struct pg_source *s, lsn_t from, struct err *err)
     return ok;
 }
 
-static bool open_walsender(struct pg_source *s, lsn_t from, struct err *err)
+static bool open_walsender(struct pg_source *s, struct err *err)
 {
     if (!session_reopen(&s->session, "source", s->config.dsn, SESSION_REPLICATION, s->config.stop,
                         err))
         return false;
     s->session.patience = START_PATIENCE;
-    return check_continuity(s, from, err);
+    bool ours = ghost_evict(&s->session, &s->ghost, err) &&
+                ghost_note(&s->session, &s->ghost, err);
+    return ours ? failpoint(SOURCE_CONNECTED, err) : err_wrap(err, "taking the slot over");
 }
 
-static bool pg_source_start(struct source *source, lsn_t from, struct err *err)
+static bool start_replication(struct pg_source *s, lsn_t from, struct err *err)
 {
-    struct pg_source *s = self(source);
     char lsn[LSN_TEXT_SIZE];
     struct buf sql = {0};
-    if (!open_walsender(s, from, err)) {
-        session_close(&s->session);
-        return false;
-    }
-    if (!ghost_evict(&s->session, &s->ghost, err) ||
-        !ghost_note(&s->session, &s->ghost, err)) {
-        session_close(&s->session);
-        return err_wrap(err, "taking the slot over");
-    }
     buf_append_text(&sql, "START_REPLICATION SLOT ");
     ident_append(&sql, s->config.slot);
     buf_append_format(&sql, " LOGICAL %s", lsn_format(from, lsn));
@@ -616,9 +624,29 @@ static bool pg_source_start(struct source *source, lsn_t from, struct err *err)
     bool ok = PQresultStatus(result) == PGRES_COPY_BOTH;
     PQclear(result);
     buf_free(&sql);
-    if (!ok) {
+    return ok || start_error(s, err);
+}
+
+/* The walsender begins to decode while the source is looked at: nothing of it is taken, and
+ * nothing fed back, before that has passed. What is amiss with the source tells more than that
+ * the walsender does not start. */
+static bool begin_stream(struct pg_source *s, lsn_t from, struct err *err)
+{
+    struct err amiss = {0};
+    bool started = start_replication(s, from, err);
+    if (!check_continuity(s, from, &amiss)) {
+        *err = amiss;
+        return false;
+    }
+    return started && failpoint(SOURCE_STARTED, err);
+}
+
+static bool pg_source_start(struct source *source, lsn_t from, struct err *err)
+{
+    struct pg_source *s = self(source);
+    if (!open_walsender(s, err) || !begin_stream(s, from, err)) {
         session_close(&s->session);
-        return start_error(s, err);
+        return false;
     }
     s->from = s->received = from;
     s->heard_at = clock_monotonic();

@@ -20,6 +20,7 @@ struct pg_source_config { /* all borrowed; must outlive the source */
     const char *slot;
     bool insert_only_publication; /* there is a second publication */
     bool binary;
+    bool local_only; /* no changes that have an origin (16 and later) */
     const char *heartbeat_prefix;   /* logical messages with this prefix are ours */
     const char *heartbeat_instance; /* and this instance's count for the lag */
     struct source_limits limits;

@@ -2,6 +2,7 @@
 #include "postgres/table_writer.h"
 
 #include "base/buf.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "postgres/control.h"
@@ -608,7 +609,8 @@ static bool pg_writer_commit(struct table_writer *writer, const struct chunk_rec
     if (record->upto != NULL)
         text_array_append(&upto, (const char *const *)record->upto, key_count);
     bool ok = (record->met == 0 || keep_staging(w, err)) &&
-              insert_record(w, record, upto.data, err) && session_run(&w->session, "COMMIT", err);
+              insert_record(w, record, upto.data, err) && failpoint(COPY_RECORDED, err) &&
+              session_run(&w->session, "COMMIT", err);
     buf_free(&upto);
     return ok || err_wrap(err, "committing a chunk of %s", w->config.sources[w->source]);
 }

@@ -1,6 +1,7 @@
 /* Copies tables in chunks (copier.h). */
 #include "backfill/copy_worker.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -68,7 +69,9 @@ static bool make_plan(struct worker *worker, const struct copy_task *task,
         return false;
     plan->made = true;
     plan->key = copy_key_text(task->key);
-    return worker->writer->ops->plan(worker->writer, task->table, plan, err);
+    return failpoint(COPY_PLANNED, err) &&
+           worker->writer->ops->plan(worker->writer, task->table, plan, err) &&
+           failpoint(COPY_PLAN_KEPT, err);
 }
 
 static bool plan_table(struct worker *worker, const struct copy_task *task, struct err *err)
@@ -126,8 +129,9 @@ static bool build_indexes(struct worker *worker, const struct copy_task *task, s
 
 static bool finish_table(struct worker *worker, const struct copy_task *task, struct err *err)
 {
-    if (build_indexes(worker, task, err) &&
-        worker->writer->ops->finish(worker->writer, task->table, err)) {
+    if (build_indexes(worker, task, err) && failpoint(COPY_FINISHING, err) &&
+        worker->writer->ops->finish(worker->writer, task->table, err) &&
+        failpoint(COPY_FINISHED, err)) {
         note_finished(worker, task);
         return true;
     }

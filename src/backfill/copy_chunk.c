@@ -2,6 +2,7 @@
 #include "backfill/copy_worker.h"
 
 #include "backfill/chunk_key.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -362,11 +363,14 @@ static bool read_and_write(struct worker *worker, struct chunk_work *work, struc
     work->record.begun = work->place.begun;
     work->place.range.most_rows = work->place.to_end ? 0 : worker->chunk_rows;
     work->staged = work->staged || work->place.staged;
-    if (!worker->writer->ops->begin(worker->writer, task->table, work->staged, err) ||
-        !copy_parts(worker, work, err) || !worker->reader->ops->settle(worker->reader, err))
+    if (!failpoint(COPY_SNAPSHOT, err) ||
+        !worker->writer->ops->begin(worker->writer, task->table, work->staged, err) ||
+        !copy_parts(worker, work, err) ||
+        !worker->reader->ops->settle(worker->reader, err) || !failpoint(COPY_READ, err))
         return false;
     work->committing = true;
-    if (!worker->writer->ops->commit(worker->writer, &work->record, task->key->count, err))
+    if (!worker->writer->ops->commit(worker->writer, &work->record, task->key->count, err) ||
+        !failpoint(COPY_COMMITTED, err))
         return false;
     work->committing = false;
     return true;
@@ -424,7 +428,8 @@ static bool learn_outcome(struct worker *worker, struct chunk_work *work, bool *
         copy_worker_disconnect(worker); /* the source may be away, and is not asked */
         if (worker->writer->ops->open(worker->writer, err) &&
             worker->writer->ops->outcome(worker->writer, work->task->table, &work->record,
-                                         committed, err)) {
+                                         committed, err) &&
+            failpoint(COPY_OUTCOME, err)) {
             worker->writer->ops->close(worker->writer);
             return true;
         }
@@ -531,6 +536,7 @@ static enum chunk_end end_chunk(struct worker *worker, struct chunk_work *work, 
         switch (handoff_loaded(worker->copier->config.handoff, work->task->table, &work->record,
                                err)) {
         case CHUNK_IS_LOADED:
+            (void)failpoint(COPY_HANDED, NULL);
             note_loaded(worker, work);
             return CHUNK_LOADED;
         case CHUNK_BAD:

@@ -85,6 +85,11 @@ static bool read_word(const struct yaml_node *node, const char *const *words, in
     return node == NULL || yaml_choice(node, words, choice, err);
 }
 
+static bool read_bool(const struct yaml_node *node, bool *slot, struct err *err)
+{
+    return node == NULL || yaml_bool(node, slot, err);
+}
+
 /* ---- sections ---- */
 
 static bool read_migration(struct config *config, const struct yaml_node *node, struct err *err)
@@ -109,13 +114,18 @@ static bool read_dsn(const struct yaml_node *node, char **slot, struct err *err)
 
 static bool read_source(struct config *config, const struct yaml_node *node, struct err *err)
 {
-    static const char *const KEYS[] = {"dsn", "heartbeat", NULL};
+    static const char *const KEYS[] = {"dsn", "heartbeat", "failover", "origin", NULL};
+    static const char *const ORIGINS[] = {"any", "none", NULL};
+    int origin = config->local_only;
     if (node == NULL)
         return true;
     if (!yaml_check_keys(node, "source", KEYS, err) ||
         !read_dsn(yaml_get(node, "dsn"), &config->source_dsn, err) ||
-        !read_duration(yaml_get(node, "heartbeat"), &config->heartbeat, err))
+        !read_duration(yaml_get(node, "heartbeat"), &config->heartbeat, err) ||
+        !read_bool(yaml_get(node, "failover"), &config->failover, err) ||
+        !read_word(yaml_get(node, "origin"), ORIGINS, &origin, err))
         return false;
+    config->local_only = origin == 1;
     if (config->heartbeat < 100 * USEC_PER_MS)
         return yaml_error(yaml_get(node, "heartbeat"), err,
                           "heartbeat: at least 100ms is expected");
@@ -188,13 +198,12 @@ static bool read_backfill(struct config *config, const struct yaml_node *node, s
         return false;
     const struct yaml_node *workers_node = yaml_get(node, "workers");
     const struct yaml_node *chunk_node = yaml_get(node, "chunk_rows");
-    const struct yaml_node *defer_node = yaml_get(node, "defer_indexes");
     if ((workers_node != NULL && !yaml_int(workers_node, 1, 64, &workers, err)) ||
         (chunk_node != NULL && !yaml_int(chunk_node, 1, 100000000, &chunk_rows, err)) ||
         !read_duration(yaml_get(node, "chunk_time"), &config->chunk_time, err) ||
         !read_limits(config, node, err) ||
         !read_word(yaml_get(node, "order"), ORDERS, &order, err) ||
-        (defer_node != NULL && !yaml_bool(defer_node, &config->defer_indexes, err)))
+        !read_bool(yaml_get(node, "defer_indexes"), &config->defer_indexes, err))
         return false;
     config->backfill_workers = (int)workers;
     config->backfill_order = (enum copy_order)order;

@@ -20,6 +20,8 @@ struct config {
     char *source_dsn;
     char *target_dsn;
     usec_t heartbeat;
+    bool failover;   /* standbys of the source keep the slot */
+    bool local_only; /* leave out what came to the source by another replication */
     int backfill_workers;
     int64_t chunk_rows; /* of a lane's first chunk */
     usec_t chunk_time;  /* that a chunk should take */

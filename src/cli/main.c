@@ -2,6 +2,8 @@
  * to the command. */
 #include "cli/command.h"
 
+#include "base/core.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/plain.h"
 #include "base/yaml.h"
@@ -116,6 +118,7 @@ int main(int argc, char **argv)
 {
     struct options options;
     struct err err = {0};
+    core_forbid();
     switch (options_parse(argc, argv, &options, &err)) {
     case OPTIONS_HELP:
         options_help();
@@ -130,5 +133,9 @@ int main(int argc, char **argv)
         break;
     }
     log_setup(options.log_level, options.log_format);
+    if (!failpoint_setup(&err)) {
+        command_complain(&err);
+        return 2;
+    }
     return run_command(argc, argv, &options, &err);
 }

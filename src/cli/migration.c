@@ -16,14 +16,47 @@
 #include "schema/ident.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool open_side(struct session *session, const char *side, const char *dsn,
-                      const struct stop *stop, struct catalog **catalog, struct err *err)
+/* One of the two servers. */
+struct side {
+    const char *name;
+    const char *dsn;
+    const struct stop *stop;
+    struct session *session;
+    struct catalog **catalog;
+    struct err err;
+    bool opened;
+};
+
+static void *open_side(void *argument)
 {
-    return session_open(session, side, dsn, SESSION_SQL, stop, err) &&
-           introspect(session, catalog, err);
+    struct side *side = argument;
+    side->opened = session_open(side->session, side->name, side->dsn, SESSION_SQL, side->stop,
+                                &side->err) &&
+                   introspect(side->session, side->catalog, &side->err);
+    return NULL;
+}
+
+/* Both at once: each has to be asked a dozen questions, and the stream waits for the answers. */
+static bool open_sides(struct migration *m, struct err *err)
+{
+    struct side source = {.name = "source", .dsn = m->config->source_dsn, .stop = m->stop,
+                          .session = &m->source, .catalog = &m->source_catalog};
+    struct side target = {.name = "target", .dsn = m->config->target_dsn, .stop = m->stop,
+                          .session = &m->target, .catalog = &m->target_catalog};
+    pthread_t beside;
+    bool both = pthread_create(&beside, NULL, open_side, &source) == 0;
+    if (!both)
+        open_side(&source);
+    open_side(&target);
+    if (both)
+        pthread_join(beside, NULL);
+    if (!source.opened || !target.opened)
+        *err = source.opened ? target.err : source.err;
+    return source.opened && target.opened;
 }
 
 bool migration_open(struct migration *migration, const struct config *config,
@@ -32,10 +65,7 @@ bool migration_open(struct migration *migration, const struct config *config,
     *migration = (struct migration){.config = config, .stop = stop};
     slot_name(config->migration, migration->slot);
     if (config_need_source(config, err) && config_need_target(config, err) &&
-        open_side(&migration->source, "source", config->source_dsn, stop,
-                  &migration->source_catalog, err) &&
-        open_side(&migration->target, "target", config->target_dsn, stop,
-                  &migration->target_catalog, err) &&
+        open_sides(migration, err) &&
         control_load(&migration->target, config->migration, &migration->control, err))
         return true;
     migration_close(migration);
@@ -292,6 +322,7 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
         .source_catalog = m->source_catalog,
         .target_catalog = m->target_catalog,
         .slot = m->slot,
+        .wishes = {.failover = m->config->failover, .local_only = m->config->local_only},
         .fresh = migration_is_fresh(m) && m->control.state == CONTROL_NONE,
         .backfill = backfill,
         .defer_indexes = m->config->defer_indexes,

@@ -4,6 +4,7 @@
 #include "backfill/copier.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/alarm.h"
 #include "observe/forecast.h"
 #include "observe/gates.h"
 #include "observe/lag.h"
@@ -40,6 +41,7 @@ struct monitor {
     bool emit_failed; /* said once */
     char *seen;       /* the snapshot before, which counts when the source cannot lose it */
     lsn_t seen_at;    /* no commit that it sees is behind this */
+    struct alarms alarms;
 
     /* guarded by lock */
     pthread_mutex_t lock;
@@ -139,6 +141,14 @@ static int64_t seconds_to_loss(struct monitor *m, int64_t safe, usec_t now)
     return seconds;
 }
 
+/* What comes first counts: that its WAL goes, or that the source gives it up as unused. */
+static void note_idleness(struct slot_status *slot, int64_t idle_left)
+{
+    slot->idle = idle_left >= 0 && (slot->seconds_to_loss < 0 || idle_left < slot->seconds_to_loss);
+    if (slot->idle)
+        slot->seconds_to_loss = idle_left;
+}
+
 static bool probe_slot(struct monitor *m, usec_t now, struct err *err)
 {
     struct slot_state state;
@@ -152,7 +162,10 @@ static bool probe_slot(struct monitor *m, usec_t now, struct err *err)
                                    .retained_bytes = state.retained_bytes,
                                    .seconds_to_loss =
                                        seconds_to_loss(m, state.safe_wal_size, now)};
+    note_idleness(&m->slot, state.idle_left);
     snprintf(m->slot.wal_status, sizeof m->slot.wal_status, "%s", state.wal_status);
+    if (strcmp(state.wal_status, "lost") == 0)
+        snprintf(m->slot.loss, sizeof m->slot.loss, "%s", slot_loss(&state));
     if (!state.exists)
         snprintf(m->slot.error, sizeof m->slot.error, "the slot does not exist");
     pthread_mutex_unlock(&m->lock);
@@ -304,6 +317,7 @@ static bool probe_all(struct monitor *m, usec_t now, struct err *err)
 }
 
 static void watch_lag(struct monitor *m);
+static void raise_alarms(struct monitor *m);
 
 static void *monitor_thread(void *argument)
 {
@@ -323,6 +337,7 @@ static void *monitor_thread(void *argument)
             sampled_at = now;
         }
         watch_lag(m);
+        raise_alarms(m);
         if (stop_wait(&m->stop, now + TICK))
             break;
     }
@@ -615,6 +630,16 @@ static void watch_lag(struct monitor *m)
     pthread_mutex_lock(&m->lock);
     fill_lag(m, &status, streaming);
     pthread_mutex_unlock(&m->lock);
+    status_free(&status);
+}
+
+/* What the probes found, which only this thread writes. */
+static void raise_alarms(struct monitor *m)
+{
+    struct status status;
+    fill_settings(m, &status);
+    fill_readings(m, &status);
+    alarms_look(&m->alarms, &status);
     status_free(&status);
 }
 

@@ -209,6 +209,12 @@ static bool start_copier(struct run *run, struct err *err)
     return copier_start(&config, &run->copier, err);
 }
 
+static void close_startup_sessions(struct run *run)
+{
+    session_close(&run->migration.source);
+    session_close(&run->migration.target);
+}
+
 /* Without the stream. */
 static bool copy_alone(struct run *run, struct err *err)
 {
@@ -229,6 +235,7 @@ static bool backfill(struct run *run, struct err *err)
         return false;
     if (!run->invocation->options->no_stream)
         return true;
+    close_startup_sessions(run);
     monitor_set_stage(run->monitor, STAGE_BACKFILL);
     return copy_alone(run, err);
 }
@@ -244,15 +251,8 @@ static bool copy_has_failed(void *context, struct err *err)
 static bool find_end(struct run *run, lsn_t *until, struct err *err)
 {
     const struct options *options = run->invocation->options;
-    struct session session = {0};
     *until = options->until_lsn;
-    if (!options->until_caught_up)
-        return true;
-    bool ok = session_open(&session, "source", run->config->source_dsn, SESSION_SQL,
-                           run->migration.stop, err) &&
-              probe_position(&session, until, err);
-    session_close(&session);
-    return ok;
+    return !options->until_caught_up || probe_position(&run->migration.source, until, err);
 }
 
 static bool stream_changes(struct run *run, struct err *err)
@@ -260,6 +260,7 @@ static bool stream_changes(struct run *run, struct err *err)
     struct stream stream = {
         .source = run->source,
         .sink = run->sink,
+        .connected = true,
         .transform = run->transform,
         .progress = &run->progress,
         .stop = run->migration.stop,
@@ -272,6 +273,7 @@ static bool stream_changes(struct run *run, struct err *err)
     };
     if (!find_end(run, &stream.until, err))
         return false;
+    close_startup_sessions(run);
     monitor_set_stage(run->monitor, STAGE_STREAM);
     return stream_supervise(&stream, err);
 }
@@ -307,6 +309,7 @@ static void make_connectors(struct run *run)
         .slot = m->slot,
         .insert_only_publication = m->insert_only,
         .binary = m->chain->stream_binary,
+        .local_only = run->config->local_only,
         .heartbeat_prefix = run->heartbeat_prefix,
         .heartbeat_instance = run->instance,
         .continuity = &run->continuity,
@@ -345,12 +348,6 @@ static bool start_faces(struct run *run, struct err *err)
     return true;
 }
 
-static void close_startup_sessions(struct run *run)
-{
-    session_close(&run->migration.source);
-    session_close(&run->migration.target);
-}
-
 static bool run_bound(struct run *run, struct err *err)
 {
     size_t tables = run->migration.source_count;
@@ -369,6 +366,7 @@ static bool run_bound(struct run *run, struct err *err)
         run->table_oids[i] = run->migration.chain->sources[i].table->oid;
     run->continuity = (struct continuity){
         .slot = run->migration.slot,
+        .failover = run->config->failover,
         .table_count = tables,
         .tables = run->migration.slot_tables,
         .partitions = (const char *const *)run->partitions,
@@ -380,7 +378,6 @@ static bool run_bound(struct run *run, struct err *err)
     if (!start_faces(run, err) || !run->sink->ops->connect(run->sink, err) ||
         !run_spool_open(run, err) || !run_establish(run, err) || !run_spool_ready(run, err))
         return false;
-    close_startup_sessions(run);
     if (!backfill(run, err))
         return false;
     return run->invocation->options->no_stream || stream_changes(run, err);

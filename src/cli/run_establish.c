@@ -5,6 +5,7 @@
 #include "cli/run_state.h"
 
 #include "base/buf.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/run_spool.h"
@@ -67,7 +68,9 @@ static bool make_slot(struct run *run, char **snapshot, lsn_t *lsn, struct err *
     return slot_drop(&m->source, m->slot, err) &&
            slot_create_publications(&m->source, m->slot, m->source_count, m->slot_tables,
                                     err) &&
-           slot_create(run->config->source_dsn, m->slot, m->stop, snapshot, lsn, err);
+           failpoint(BEGIN_PUBLISHED, err) &&
+           slot_create(run->config->source_dsn, m->slot, run->config->failover, m->stop, snapshot,
+                       lsn, err);
 }
 
 static bool record_start(struct run *run, struct err *err)
@@ -78,6 +81,7 @@ static bool record_start(struct run *run, struct err *err)
     lsn_t lsn = LSN_NONE;
     /* Baselines first: an update between the two is counted as unseen rather than missed. */
     bool ok = read_baselines(run, copies, err) && make_slot(run, &snapshot, &lsn, err) &&
+              failpoint(BEGIN_SLOT, err) &&
               control_started(&m->target, run->config->migration, snapshot, lsn,
                               m->source_count, copies, err);
     if (ok)
@@ -107,9 +111,11 @@ static bool begin_migration(struct run *run, struct err *err)
         .timeline = m->source_catalog->timeline,
         .source_database = m->source_catalog->database,
     };
-    if (control_begin(&m->target, run->config->migration, &facts, err) &&
+    if (failpoint(BEGIN_LOCKED, err) &&
+        control_begin(&m->target, run->config->migration, &facts, err) &&
+        failpoint(BEGIN_RECORDED, err) &&
         claim_take(&m->target, run->config->migration, m->claims, err) &&
-        record_start(run, err))
+        failpoint(BEGIN_CLAIMED, err) && record_start(run, err))
         return true;
     if (err->class != ERR_STOPPED)
         undo_begin(run);
@@ -478,7 +484,10 @@ bool run_establish(struct run *run, struct err *err)
     if (!reload_control(run, err)) /* what was read before the lock was ours may be old */
         return false;
     if (m->control.state != CONTROL_STARTED &&
-        (!begin_migration(run, err) || !reload_control(run, err)))
+        (!begin_migration(run, err) || !failpoint(BEGIN_STARTED, err) ||
+         !reload_control(run, err)))
+        return false;
+    if (!run_follow_failover(run, err))
         return false;
     know_source(run);
     /* The rules may have changed since, and with them what is claimed. */

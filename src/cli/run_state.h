@@ -58,6 +58,9 @@ struct run {
 /* Begins the migration or resumes it, and learns what is copied. The sessions of run->migration
  * are open, and the migration is ours. */
 bool run_establish(struct run *run, struct err *err);
+/* A source that was promoted is the migration's from here on, if nothing was lost with the old
+ * one; else ERR_SOURCE_LOST. Nothing happens with any other, or without source.failover. */
+bool run_follow_failover(struct run *run, struct err *err);
 /* The view shows what is kept of the table's copy. */
 void run_show_copy(struct run *run, int table, const struct table_copy *copy);
 int run_table_by_name(const struct run *run, const char *name); /* -1: none */

@@ -146,3 +146,8 @@ bool batch_is_empty(const struct batch *batch)
 {
     return batch_size(batch) == 0;
 }
+
+bool batch_is_inside(const struct batch *batch)
+{
+    return batch->begins_open && batch->transaction_count == 1;
+}

@@ -97,5 +97,7 @@ size_t batch_bytes(const struct batch *batch);
 uint64_t batch_size(const struct batch *batch);
 /* True if there is neither a change nor a transaction nor a position in it. */
 bool batch_is_empty(const struct batch *batch);
+/* True if all of it is of one transaction that was cut before. */
+bool batch_is_inside(const struct batch *batch);
 
 #endif

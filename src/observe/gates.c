@@ -261,25 +261,39 @@ static enum gate_verdict judge_wal_status(const char *name, struct gate_status *
     return GATE_UNKNOWN;
 }
 
+static enum gate_verdict slot_will_be_lost(const struct slot_status *slot,
+                                           struct gate_status *gate)
+{
+    char loss[TEXT_SIZE];
+    duration(slot->seconds_to_loss * USEC_PER_SEC, loss);
+    if (slot->idle) {
+        say(gate->reason, "nobody reads from the slot: the source gives it up in %s", loss);
+        say(gate->remedy, "bring the stream back, or raise idle_replication_slot_timeout at the "
+                          "source");
+    } else {
+        say(gate->reason, "at the present rate the slot is lost in %s", loss);
+        say(gate->remedy, "raise max_slot_wal_keep_size at the source, or let the stream catch "
+                          "up");
+    }
+    return GATE_NO_GO;
+}
+
 static enum gate_verdict probe_slot(const struct status *status, struct gate_status *gate)
 {
     const struct slot_status *slot = &status->slot;
-    char retained[TEXT_SIZE], loss[TEXT_SIZE];
+    char retained[TEXT_SIZE];
     say(gate->threshold, "reserved or extended");
     if (!slot->known)
         return slot_not_known(slot, gate);
     say(gate->value, "%s, %s retained", slot->wal_status,
         bytes(slot->retained_bytes, retained));
     enum gate_verdict verdict = judge_wal_status(slot->wal_status, gate);
+    if (slot->loss[0])
+        say(gate->reason, "the slot was invalidated: %s", slot->loss);
     if (verdict != GATE_GO)
         return verdict;
-    if (slot->seconds_to_loss >= 0 && slot->seconds_to_loss < LOSS_HORIZON_SECONDS) {
-        say(gate->reason, "at the present rate the slot is lost in %s",
-            duration(slot->seconds_to_loss * USEC_PER_SEC, loss));
-        say(gate->remedy, "raise max_slot_wal_keep_size at the source, or let the stream catch "
-                          "up");
-        return GATE_NO_GO;
-    }
+    if (slot->seconds_to_loss >= 0 && slot->seconds_to_loss < LOSS_HORIZON_SECONDS)
+        return slot_will_be_lost(slot, gate);
     if (!slot->active) {
         say(gate->reason, "nobody reads from the slot");
         say(gate->remedy, "wait for the stream to connect; if it does not, see the log");

@@ -35,6 +35,11 @@
 #define IDLE_SECONDS 10u
 #define MAX_REQUEST_TIME (20 * USEC_PER_SEC) /* from the first byte to the last of the reply   \
                                               */
+/* With so many connections each gets but little time: who holds them all must not keep a probe
+ * of the orchestrator's out, which would end the process. */
+#define CROWD (MAX_CONNECTIONS * 3 / 4)
+#define MAX_CROWDED_TIME (500 * USEC_PER_MS)
+#define CROWDED_TICK_MS 100
 #define MAX_DRAIN_TIME (2 * USEC_PER_SEC)
 #define TICK_MS 1000
 #define BACKLOG 64
@@ -60,6 +65,7 @@ struct http_server {
     pthread_t thread;
     /* owned by the HTTP thread */
     struct visitor *visitors;
+    unsigned visitor_count;
     size_t in_flight; /* requests begun and not yet replied to in full */
 };
 
@@ -261,6 +267,7 @@ static void came_or_left(void *context, struct MHD_Connection *connection,
         if (visitor->next)
             visitor->next->link = visitor->link;
         free(visitor);
+        server->visitor_count--;
         *socket_context = NULL;
         return;
     }
@@ -272,14 +279,21 @@ static void came_or_left(void *context, struct MHD_Connection *connection,
     if (visitor->next)
         visitor->next->link = &visitor->next;
     server->visitors = visitor;
+    server->visitor_count++;
     *socket_context = visitor;
+}
+
+static bool is_crowded(const struct http_server *server)
+{
+    return server->visitor_count >= CROWD;
 }
 
 /* Shuts the sockets of those that take too long; libmicrohttpd then sees their end and closes.
  */
 static void cut_slow(struct http_server *server)
 {
-    usec_t latest = clock_monotonic() - MAX_REQUEST_TIME;
+    usec_t latest =
+        clock_monotonic() - (is_crowded(server) ? MAX_CROWDED_TIME : MAX_REQUEST_TIME);
     for (struct visitor *visitor = server->visitors; visitor; visitor = visitor->next) {
         if (visitor->since > latest)
             continue;
@@ -293,8 +307,10 @@ static void cut_slow(struct http_server *server)
 static int wait_ms(struct http_server *server)
 {
     MHD_UNSIGNED_LONG_LONG timeout;
-    if (MHD_get_timeout(server->daemon, &timeout) != MHD_YES || timeout > TICK_MS)
-        return TICK_MS;
+    int tick = is_crowded(server) ? CROWDED_TICK_MS : TICK_MS;
+    if (MHD_get_timeout(server->daemon, &timeout) != MHD_YES ||
+        timeout > (MHD_UNSIGNED_LONG_LONG)tick)
+        return tick;
     return (int)timeout;
 }
 

@@ -95,6 +95,8 @@ struct slot_status {
     int64_t safe_wal_size;  /* bytes that may be written before the slot is lost; -1 unlimited */
     int64_t retained_bytes; /* WAL held back by the slot */
     int64_t seconds_to_loss; /* at the present rate; -1: not foreseeable */
+    bool idle;               /* ... which is when the source gives up a slot that nobody reads */
+    char loss[128];          /* why a lost one was lost */
 };
 
 struct transactions_status { /* open at the source */

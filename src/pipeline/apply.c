@@ -5,6 +5,7 @@
  * differ is our own bug and is not committed silently: the run stops. */
 #include "pipeline/apply.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipeline/backoff.h"
@@ -351,8 +352,10 @@ static void publish_commit(struct applier *applier, const struct batch *batch)
             continue;
         ended++;
         last = transaction;
-        if (transaction->heartbeat != 0)
+        if (transaction->heartbeat != 0) {
             heartbeat = transaction->heartbeat;
+            progress_heartbeat(stream->progress, heartbeat, transaction->commit_time);
+        }
     }
     progress_applied(stream->progress, batch->end_lsn, ended, batch->change_count,
                      last == NULL ? 0 : last->commit_time, heartbeat);
@@ -362,7 +365,8 @@ static void publish_commit(struct applier *applier, const struct batch *batch)
 static bool recover(const struct stream *stream, lsn_t *checkpoint, struct err *err)
 {
     if (stream->sink->ops->connect(stream->sink, err) &&
-        stream->sink->ops->checkpoint(stream->sink, checkpoint, err))
+        stream->sink->ops->checkpoint(stream->sink, checkpoint, err) &&
+        failpoint(APPLY_RECOVERED, err))
         return true;
     stream->sink->ops->disconnect(stream->sink);
     return false;
@@ -443,7 +447,8 @@ static bool write_batch(struct applier *applier, const struct batch *batch,
 static bool apply_whole(struct applier *applier, const struct batch *batch, struct err *err)
 {
     struct sink_result result = {0};
-    if (!transform_batch(applier, batch, err) || !write_batch(applier, batch, &result, err))
+    if (!transform_batch(applier, batch, err) || !failpoint(APPLY_TRANSFORMED, err) ||
+        !write_batch(applier, batch, &result, err) || !failpoint(APPLY_WRITTEN, err))
         return false;
     applier->open = batch->ends_open;
     if (!check_ledger(applier, batch, &result, err))
@@ -529,6 +534,8 @@ static bool apply_batch(struct applier *applier, struct batch *batch, struct err
 bool applier_apply(struct applier *applier, struct batch *batch, struct err *err)
 {
     struct batch rest = *batch; /* its memory stays the batch's */
+    if (!failpoint(APPLY_POPPED, err))
+        return false;
     while (!apply_batch(applier, &rest, err)) {
         uint32_t later = applier->later;
         if (later == 0)
@@ -545,7 +552,8 @@ bool applier_flushed(struct applier *applier, struct err *err)
 {
     const struct stream *stream = applier->stream;
     lsn_t flushed = LSN_NONE;
-    if (!stream->sink->ops->flushed(stream->sink, &flushed, err))
+    if (!stream->sink->ops->flushed(stream->sink, &flushed, err) ||
+        !failpoint(APPLY_DURABLE, err))
         return false;
     if (flushed > applier->durable) {
         applier->durable = flushed;

@@ -51,7 +51,8 @@ void progress_applied(struct progress *progress, lsn_t end_lsn, uint64_t transac
     progress->last_applied_at = now;
     if (commit_at != 0) {
         progress->last_commit_at = commit_at;
-        progress->last_delay = clock_wall() - commit_at;
+        progress->last_delay =
+            (progress->source_clock != 0 ? now + progress->source_clock : clock_wall()) - commit_at;
     }
     if (heartbeat != 0) {
         progress->heartbeat_emitted = heartbeat;
@@ -66,6 +67,13 @@ void progress_ack(struct progress *progress, lsn_t lsn)
     lsn_t before = counter_get(&progress->acked);
     while (before < lsn && !atomic_compare_exchange_weak(&progress->acked, &before, lsn))
         ;
+}
+
+void progress_heartbeat(struct progress *progress, usec_t emitted, usec_t commit_at)
+{
+    pthread_mutex_lock(&progress->lock);
+    progress->source_clock = commit_at - emitted;
+    pthread_mutex_unlock(&progress->lock);
 }
 
 void progress_failed(struct progress *progress, const struct err *err)

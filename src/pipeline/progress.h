@@ -44,7 +44,8 @@ struct progress {
     pthread_mutex_t lock;
     usec_t last_commit_at;      /* source wall clock */
     usec_t last_applied_at;     /* monotonic */
-    usec_t last_delay;          /* applied minus committed, by the wall clocks */
+    usec_t last_delay;          /* applied minus committed, by the source's clock */
+    usec_t source_clock; /* what it shows more than our monotonic one; 0: no heartbeat told yet */
     usec_t heartbeat_emitted;   /* monotonic time of emission of the newest one applied */
     usec_t heartbeat_delay;     /* of that one */
     char last_error[512];
@@ -68,6 +69,9 @@ static inline lsn_t progress_acked(const struct progress *progress)
 {
     return counter_get(&progress->acked);
 }
+/* A heartbeat came through: emitted at this time of our monotonic clock, committed at that of the
+ * source's. So commits can be dated by our clock, whatever the two machines' wall clocks say. */
+void progress_heartbeat(struct progress *progress, usec_t emitted, usec_t commit_at);
 /* A batch, the stream or a copy has failed. */
 void progress_failed(struct progress *progress, const struct err *err);
 /* Share of failed attempts in the window: 0..1. */

@@ -1,6 +1,7 @@
 /* The stream (stream.h): the receive thread here, the apply side in apply.c. */
 #include "pipeline/stream.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/queue.h"
 #include "pipeline/apply.h"
@@ -75,7 +76,9 @@ static bool send_feedback(struct run *run, struct err *err)
         return true;
     run->fed_back_at = now;
     run->fed_back = acked;
-    return run->stream->source->ops->feedback(run->stream->source, acked, err);
+    return failpoint(STREAM_FEEDBACK, err) &&
+           run->stream->source->ops->feedback(run->stream->source, acked, err) &&
+           failpoint(STREAM_FED_BACK, err);
 }
 
 static struct batch *take_batch(struct run *run)
@@ -109,7 +112,7 @@ static bool push_batch(struct run *run, struct batch *batch, struct err *err)
     for (;;) {
         switch (queue_push(run->queue, batch, bytes, clock_monotonic() + PUSH_WAIT)) {
         case QUEUE_OK:
-            return true;
+            return failpoint(STREAM_PUSHED, NULL);
         case QUEUE_CLOSED:
             batch_destroy(batch);
             return true;
@@ -136,6 +139,14 @@ static bool applier_is_idle(struct run *run)
     return atomic_load(&run->idle);
 }
 
+/* Cutting a transaction costs that it cannot be tried again from memory. Once it is cut, an idle
+ * applier gets more of it as soon as that is worth a batch. */
+static bool may_be_cut(const struct run *run)
+{
+    const struct batch *batch = run->batch;
+    return !batch->ends_open || (batch_is_inside(batch) && run->handover.ample);
+}
+
 static enum source_result receive_until(struct run *run, usec_t until, struct err *err)
 {
     struct source *source = run->stream->source;
@@ -145,7 +156,7 @@ static enum source_result receive_until(struct run *run, usec_t until, struct er
         source, run->batch, run->stream->progress->idle_fd, until, err);
     (void)eventfd_read(run->stream->progress->idle_fd, &woken);
     if (batch_size(run->batch) > before)
-        handover_grew(&run->handover, source->lag, clock_monotonic());
+        handover_grew(&run->handover, run->batch->change_count, source->lag, clock_monotonic());
     counter_set(&run->stream->progress->queue_bytes, queue_bytes(run->queue));
     return result;
 }
@@ -155,7 +166,7 @@ static enum source_result receive_until(struct run *run, usec_t until, struct er
 static enum source_result receive(struct run *run, usec_t until, struct err *err)
 {
     usec_t ask_again = handover_deadline(&run->handover);
-    bool could_go = ask_again != 0 && !run->batch->ends_open && applier_is_idle(run);
+    bool could_go = ask_again != 0 && may_be_cut(run) && applier_is_idle(run);
     if (could_go && ask_again < until)
         until = ask_again;
     if (run->gather_until > clock_monotonic() && run->gather_until < until)
@@ -177,7 +188,7 @@ static bool should_gather(struct run *run)
 /* Whether the batch may go to an applier that is idle. */
 static bool is_due(struct run *run)
 {
-    return !batch_is_empty(run->batch) && !run->batch->ends_open &&
+    return !batch_is_empty(run->batch) && may_be_cut(run) &&
            handover_is_due(&run->handover, clock_monotonic()) && !should_gather(run);
 }
 
@@ -600,10 +611,12 @@ static void correct_durable(const struct stream *stream, lsn_t from)
         counter_set(&stream->progress->durable, from);
 }
 
-static bool reach_target(const struct stream *stream, lsn_t *from, struct err *err)
+static bool reach_target(const struct stream *stream, bool connected, lsn_t *from,
+                         struct err *err)
 {
-    stream->sink->ops->disconnect(stream->sink);
-    return stream->sink->ops->connect(stream->sink, err) &&
+    if (!connected)
+        stream->sink->ops->disconnect(stream->sink);
+    return (connected || stream->sink->ops->connect(stream->sink, err)) &&
            stream->sink->ops->checkpoint(stream->sink, from, err);
 }
 
@@ -621,7 +634,7 @@ static bool try_target(struct run *run, struct err *err)
             return err_set(err, ERR_STOPPED, "stopped while the target was away");
         if (beside_failed(stream, err))
             return false;
-        if (reach_target(stream, &ignored, err))
+        if (reach_target(stream, false, &ignored, err))
             return true;
         if (err->class != ERR_RETRY)
             return false;
@@ -637,7 +650,8 @@ static bool spool_until_target(struct run *run, struct err *err)
     struct progress *progress = run->stream->progress;
     run->spooling = (struct spooling){.stream = run->stream, .backlog = run->stream->backlog};
     struct err away = *err;
-    if (!spooling_turn(&run->spooling, "the target is away", err) || !start_receiver(run, &receiver, err))
+    if (!spooling_turn(&run->spooling, "the target is away", err) ||
+        !start_receiver(run, &receiver, err))
         return false;
     atomic_store(&progress->apply_waiting, true);
     bool ok = try_target(run, &away);
@@ -661,16 +675,17 @@ static bool await_target(struct stream *stream, struct err *err)
     return ok;
 }
 
-/* One round: connect, resume, stream. */
-static bool run_from_checkpoint(struct stream *stream, struct err *err)
+/* One round: connect, if it is not the first, resume, stream. */
+static bool run_from_checkpoint(struct stream *stream, bool connected, struct err *err)
 {
     lsn_t from = LSN_NONE;
     if (beside_failed(stream, err) || !settle_backlog(stream, err))
         return false;
-    while (!reach_target(stream, &from, err))
+    for (; !reach_target(stream, connected, &from, err); connected = false)
         if (!await_target(stream, err))
             return false;
     if (!settle_backlog(stream, err) || !check_no_gap(stream, from, err) ||
+        !failpoint(STREAM_RESUMED, err) ||
         (stream->handoff != NULL && !stream->handoff->ops->resume(stream->handoff, err)))
         return false;
     correct_durable(stream, from);
@@ -681,9 +696,9 @@ static bool run_from_checkpoint(struct stream *stream, struct err *err)
 bool stream_supervise(struct stream *stream, struct err *err)
 {
     struct backoff backoff = backoff_between(RECONNECT_FIRST, RECONNECT_MOST);
-    for (;;) {
+    for (bool connected = stream->connected;; connected = false) {
         lsn_t before = counter_get(&stream->progress->applied);
-        if (run_from_checkpoint(stream, err))
+        if (run_from_checkpoint(stream, connected, err))
             return true;
         if (err->class == ERR_STOPPED || stop_requested(stream->stop))
             return true;

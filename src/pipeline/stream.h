@@ -35,7 +35,8 @@
 
 struct stream {
     struct source *source;
-    struct sink *sink; /* connected */
+    struct sink *sink;
+    bool connected; /* the sink is: stream_supervise() begins with it as it is */
     struct transform *transform;
     struct handoff *handoff; /* NULL: every change is applied */
     struct progress *progress;

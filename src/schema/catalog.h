@@ -29,6 +29,7 @@ struct catalog_type {
                         r range, m multirange */
     bool sends;      /* it has a binary output function, */
     bool receives;   /* and an input function for that */
+    bool infinite;   /* interval: of a release (17) that reads some of its values as infinite */
     uint32_t inner_oid;
     const struct catalog_type *inner; /* a: element, d: what it is over, r: subtype, m: range */
     uint16_t field_count;             /* c: what is not dropped, in order */

@@ -71,12 +71,21 @@ static const char *why_unknown(const struct catalog_type *type)
     return "its binary form is not known";
 }
 
+/* What is infinite at the source would be a number at an older target, without a word. */
+static bool loses_infinities(const struct catalog_type *source, const struct catalog_type *target)
+{
+    return source && target && source->infinite && !target->infinite;
+}
+
 static void compare_leaves(struct comparing *c, const struct catalog_type *source,
                            const struct catalog_type *target)
 {
     const char *why = !source->sends || !target->receives ? "it has no binary form"
-                      : !type_codec_of(source) || !type_codec_of(target) ? why_unknown(source)
-                                                                         : NULL;
+                      : !type_codec_of(source) || !type_codec_of(target)
+                          ? why_unknown(source)
+                      : loses_infinities(source, target)
+                          ? "the target's release knows no infinite ones"
+                          : NULL;
 
     if (!catalog_same_type_name(source, target))
         note_other_type(c, source, target);
@@ -230,10 +239,13 @@ struct passage passage_between(const struct catalog_column *source,
     struct comparing c = {.arena = arena};
     const struct type_codec *codec = type_codec_for(source);
     const struct recoder *recoder;
+    bool described = source->type && target->type;
 
-    if (codec && codec == type_codec_for(target))
+    if (codec && codec == type_codec_for(target) &&
+        !(described && loses_infinities(catalog_beneath_domains(source->type),
+                                        catalog_beneath_domains(target->type))))
         return (struct passage){PASSAGE_BINARY, "", NULL};
-    if (!source->type || !target->type)
+    if (!described)
         return (struct passage){PASSAGE_TEXT, "its binary form is not known", NULL};
     c.whole = catalog_beneath_domains(source->type);
     recoder = compare(&c, source->type, target->type);

@@ -137,13 +137,14 @@ static void close_take(struct spool *spool)
     spool->take_fd = -1;
 }
 
-/* Files go from the front, so that a kill leaves no hole. */
+/* Files go from the front, so that a kill leaves no hole; and are gone for good, so that a crash of
+ * the machine brings none back. */
 static bool remove_first(struct spool *spool, size_t count, struct err *err)
 {
     for (size_t i = 0; i < count; i++)
         if (!folder_remove(&spool->folder, spool->segments.items[i].number, err))
             return false;
-    return true;
+    return count == 0 || folder_sync(&spool->folder, err);
 }
 
 static bool clear(struct spool *spool, struct err *err)

@@ -10,8 +10,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from world import compare, wait  # noqa: E402
-from world.cluster import Cluster, scratch_folder  # noqa: E402
+from world import compare, servers, wait  # noqa: E402
+from world.cluster import Cluster, make_scratch, remove_scratch  # noqa: E402
 from world.product import BINARY, SANITIZER, Product  # noqa: E402
 
 TEST_SECONDS = 90
@@ -26,10 +26,30 @@ def pytest_configure(config):
     config.addinivalue_line("markers", f"limit(seconds): time limit, default {TEST_SECONDS}")
     config.addinivalue_line("markers", "harness: needs no slackwater")
     config.addinivalue_line("markers", "nightly: too long for every run; needs --nightly")
+    config.addinivalue_line("markers", "serial: measures time, so tests/run gives it the machine alone")
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]  # nobody's own server is meant
     # A terminated test run ends its servers in the ordinary way.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):
+        config.scratch = make_scratch()
+        config.pluginmanager.register(Scratch(config.scratch))
+
+
+class Scratch:
+    """The folder of a test run, and in it one for each of its workers (pytest -n). It belongs to
+    the process that starts the workers, so that it goes with it though a worker was killed: the
+    worker's servers have ended with the worker (world/process.py)."""
+
+    def __init__(self, path):
+        self.path = path
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node):
+        node.workerinput["scratch"] = str(self.path / node.gateway.id)
+
+    def pytest_unconfigure(self):
+        remove_scratch(self.path)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -45,14 +65,17 @@ def nightly(request):
 
 
 @pytest.fixture(scope="session")
-def folder():
-    with scratch_folder() as path:
-        yield path
+def folder(request):
+    """This process's own, in the scratch folder of the test run."""
+    worker = getattr(request.config, "workerinput", None)
+    path = pathlib.Path(worker["scratch"]) if worker else request.config.scratch
+    path.mkdir(mode=0o755, exist_ok=True)
+    return path
 
 
 @pytest.fixture(scope="session")
 def source_cluster(folder):
-    cluster = Cluster(folder / "s")
+    cluster = Cluster(folder / "s", servers.wanted("source"))
     try:
         yield cluster.create()
     finally:
@@ -61,7 +84,7 @@ def source_cluster(folder):
 
 @pytest.fixture(scope="session")
 def target_cluster(folder):
-    cluster = Cluster(folder / "t")
+    cluster = Cluster(folder / "t", servers.wanted("target"))
     try:
         yield cluster.create()
     finally:
@@ -70,11 +93,12 @@ def target_cluster(folder):
 
 @pytest.fixture
 def make_cluster(folder):
-    """make_cluster(setting=value, ...): a server of the test's own, for tests that break it."""
+    """make_cluster(side, setting=value, ...): a server of the test's own, for tests that break it,
+    of the version that the run has for that side."""
     clusters = []
 
-    def make(**settings):
-        clusters.append(Cluster(folder / f"c{next(numbers)}", **settings))
+    def make(side="source", **settings):
+        clusters.append(Cluster(folder / f"c{next(numbers)}", servers.wanted(side), **settings))
         return clusters[-1].create()
 
     yield make
@@ -250,4 +274,5 @@ def pytest_runtest_makereport(item):
 
 
 def pytest_report_header(config):
-    return f"slackwater: {BINARY}{' (sanitizers)' if SANITIZER else ''}"
+    return (f"slackwater: {BINARY}{' (sanitizers)' if SANITIZER else ''}, PostgreSQL "
+            f"{servers.wanted('source')} -> {servers.wanted('target')}")

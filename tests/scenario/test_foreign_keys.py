@@ -130,7 +130,7 @@ def copied_under(world, trouble):
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_families_are_copied_while_a_server_restarts(make_cluster, make_world, source_cluster,
                                                      target_cluster, side):
-    cluster = make_cluster()
+    cluster = make_cluster(side)
     world = make_world(cluster if side == "source" else source_cluster,
                        cluster if side == "target" else target_cluster)
 

@@ -1,7 +1,6 @@
 """The copy keeps to its limits, stands back for replicas, pauses when it is told to, and says how
 far it is."""
 import datetime
-import shutil
 import signal
 import threading
 
@@ -9,7 +8,7 @@ import psycopg2
 import pytest
 
 from world import process, wait
-from world.cluster import BIN, Cluster
+from world.standby import Standby
 
 CHUNKS = {"workers": 2, "chunk_rows": 500, "chunk_time": "1ms", "order": "parents_first"}
 
@@ -163,28 +162,6 @@ def test_pause_of_a_migration_that_is_not_there_says_so(world):
 
 # ---- pressure ----
 
-class Standby(Cluster):
-    """A physical standby of a cluster, by pg_basebackup."""
-
-    def __init__(self, folder, primary):
-        super().__init__(folder)
-        self.primary = primary
-
-    def create(self):
-        self.folder.mkdir(mode=0o755, parents=True)
-        self.log.touch()
-        if process.SERVER_USER:
-            shutil.chown(self.folder, process.SERVER_USER, process.SERVER_USER)
-        process.run([BIN / "pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast",
-                     "-d", f"host=127.0.0.1 port={self.primary.port} user=postgres "
-                           "application_name=replica1"], as_server=True, cwd=self.folder)
-        with open(self.data / "postgresql.conf", "a") as conf:
-            conf.write(f"unix_socket_directories = '{self.folder}'\n"
-                       "wal_receiver_status_interval = 1\n")
-        self.start()
-        return self
-
-
 @pytest.fixture
 def source_with_standby(make_cluster, folder):
     primary = make_cluster()
@@ -287,7 +264,7 @@ def test_a_busy_source_holds_back_new_chunks(make_world, make_cluster, target_cl
 def test_a_target_that_is_slow_to_commit_holds_back_new_chunks(make_world, source_cluster,
                                                                make_cluster):
     """A synchronous standby that is not there makes every durable commit wait."""
-    cluster = make_cluster()
+    cluster = make_cluster("target")
     world = make_world(source_cluster, cluster)
     fill_with_marks(world, 40000)
     product = start_copying(world.product(backfill={**CHUNKS, "max_target_latency": "300ms",

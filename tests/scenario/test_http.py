@@ -1,10 +1,13 @@
 """The HTTP face, as a probe, a scraper, a browser and an attacker see it."""
+import contextlib
 import json
 import re
 import socket
+import time
 
 import pytest
 
+from world import wait
 from world.load import Stall
 
 SAMPLE = re.compile(r'^[a-zA-Z_:][a-zA-Z0-9_:]*(\{([a-zA-Z_][a-zA-Z0-9_]*="(\\.|[^"\\])*",?)*\})? '
@@ -89,6 +92,48 @@ def test_odd_requests_do_not_hold_it_up(product):
         for client in clients:
             client.close()
     assert product.http("/healthz")[0] == 200
+    product.stop()
+
+
+def test_who_holds_every_connection_keeps_no_probe_out(product):
+    """Slow headers, endless headers, nothing at all, from more clients than it admits."""
+    host, _, port = product.address.rpartition(":")
+    clients = []
+    for number in range(120):
+        client = socket.socket()
+        client.setblocking(False)
+        client.connect_ex((host, int(port)))
+        clients.append((number, client))
+    try:
+        for _ in range(20):
+            for number, client in clients:
+                with contextlib.suppress(OSError):
+                    client.send([b"G", b"X: y\r\n", b"x" * 5000][number % 3])
+            began = time.monotonic()
+            assert product.http("/healthz")[0] == 200
+            assert time.monotonic() - began < 3 * wait.PATIENCE
+    finally:
+        for _, client in clients:
+            client.close()
+    assert product.http("/status")[0] == 200
+    assert product.peak_memory() < (256 << 20) * wait.PATIENCE
+    product.stop()
+
+
+def test_a_request_is_never_larger_than_it_may_be(product):
+    host, _, port = product.address.rpartition(":")
+    for start in (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
+                  b"GET / HTTP/1.1\r\nX: " + b"b" * 100_000 + b"\r\n\r\n",
+                  b"GET / HTTP/1.1\r\n" + b"Y: z\r\n" * 20_000 + b"\r\n",
+                  b"POST /status HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                  b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"):
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                client.sendall(start)
+                reply = client.recv(64)
+                assert reply == b"" or reply.split()[1] in (b"400", b"405", b"413", b"414", b"431"), \
+                    (start[:40], reply)
+        assert product.http("/healthz")[0] == 200
     product.stop()
 
 

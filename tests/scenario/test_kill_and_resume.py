@@ -1,9 +1,13 @@
 """kill -9 at any moment: nothing lost, doubled or partial."""
 import contextlib
+import pathlib
+import re
+import resource
 
 import pytest
 
 from world import load, wait
+from world.product import SANITIZER
 
 ROWS = 20000
 
@@ -109,6 +113,27 @@ def test_a_change_made_during_the_copy_and_killed_after_it(busy):
     product.start_streaming()
     product.wait_caught_up()
     busy.assert_equal()
+
+
+@pytest.mark.skipif(SANITIZER, reason="the sanitizers reserve terabytes")
+def test_with_no_more_memory_it_says_so_and_goes_on_when_there_is_some(busy):
+    """It may end, or try again and again; what it has written stays whole."""
+    product = busy.product().start_streaming()
+    status = pathlib.Path(f"/proc/{product.child.pid}/status").read_text()
+    now = int(re.search(r"^VmData:\s+(\d+) kB", status, re.M).group(1)) << 10
+    resource.prlimit(product.child.pid, resource.RLIMIT_DATA, (now, now))
+    with load.Writers(busy.source, 2, load.accounts_work(ROWS)) as writers:
+        busy.source.run("INSERT INTO journal VALUES (now(), repeat('m', 60000000))")
+        wait.until(lambda: "memory" in product.log_text(), "a word of it", 60)
+        writers.wait_commits(20)
+    if product.alive():
+        product.kill9()
+    else:
+        assert product.wait_end() != 0
+    product.start_streaming()
+    product.wait_caught_up()
+    busy.assert_equal()
+    product.stop()
 
 
 def test_a_short_run_after_a_kill_finishes_the_work(busy):

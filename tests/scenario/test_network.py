@@ -1,22 +1,55 @@
-"""The network between the program and either server: resets, black holes, crumbs."""
+"""The network between the program and either server: resets, holes, crumbs, lost replies, TLS, names.
+
+Each asserts the rows, the line in the log, the counter, and that the program lives on or how it ends.
+"""
+import shutil
+import subprocess
+
 import pytest
 
-from world import load, wait
+from world import load, process, wait
 from world.proxy import Proxy
 
 ROWS = 2000
+# A connection's own limits, shorter than the program's, so that a test need not wait for those.
+QUICK = "keepalives_idle=1&keepalives_interval=1&keepalives_count=2&tcp_user_timeout=2000"
+NOTICED_SECONDS = 30
+# What the log says of a lost connection: of the source's, or the target's while nothing is written;
+# or of the target's with a batch in hand.
+LOST = ("stream ended, starting again", "target failed, trying again")
 
 
 @pytest.fixture(params=["source", "target"])
-def relayed(request, world):
+def side(request):
+    return request.param
+
+
+@pytest.fixture
+def relayed(side, world):
     """(world, proxy, program), with one side reached through the proxy."""
     world.both(*load.ACCOUNTS.split(";"))
     load.accounts_fill(world.source, ROWS)
-    with Proxy(getattr(world, request.param)) as proxy:
+    with Proxy(getattr(world, side)) as proxy:
         product = world.product()
-        product.config[request.param]["dsn"] = proxy.url()
+        product.config[side]["dsn"] = proxy.url()
         yield world, proxy, product
         product.kill9()
+
+
+def assert_noticed(product):
+    wait.until(lambda: any(event.get("event") in LOST for event in product.events()),
+               "the log to say that a connection is lost", 15)
+    totals = product.status()["totals"]
+    assert totals["reconnects"] + totals["retries"] >= 1
+    assert product.alive()
+
+
+def write_and_wait(world, product, line, seconds=30):
+    world.source.run(f"INSERT INTO journal VALUES (now(), '{line}')")
+    wait.until(lambda: world.target.value("SELECT 1 FROM journal WHERE line = %s", line),
+               f"the row '{line}'", seconds)
+    product.wait_caught_up()
+    world.assert_equal()
 
 
 def test_connections_reset_again_and_again_under_load(relayed):
@@ -28,6 +61,7 @@ def test_connections_reset_again_and_again_under_load(relayed):
             proxy.cut()
     product.wait_caught_up()
     world.assert_equal()
+    assert_noticed(product)
 
 
 def test_every_message_comes_in_small_pieces(relayed):
@@ -38,20 +72,175 @@ def test_every_message_comes_in_small_pieces(relayed):
         writers.wait_commits(100)
     product.wait_caught_up()
     world.assert_equal()
+    totals = product.status()["totals"]
+    assert (totals["reconnects"], totals["retries"]) == (0, 0)
+
+
+def test_a_line_of_few_bytes_a_second_is_slow_and_nothing_else(relayed):
+    """Then of one: nothing comes any more, and it still answers and stops when it is told to."""
+    world, proxy, product = relayed
+    product.start_streaming()
+    proxy.rate = 4000
+    with load.Writers(world.source, 1, load.accounts_work(ROWS)) as writers:
+        writers.wait_commits(20)
+    product.wait_caught_up()
+    assert product.status()["totals"]["reconnects"] == 0
+    proxy.rate = 1
+    world.source.run("INSERT INTO journal VALUES (now(), 'by the byte')")
+    product.wait_status(lambda status: (status["lag"]["seconds"] or 0) > 1, "a lag")
+    assert product.http("/healthz")[0] == 200
+    product.stop()
+    proxy.rate = None
+    product.start_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_a_black_hole_is_noticed_by_the_connections_own_limits(relayed, side):
+    """Nothing is reset, nothing is acknowledged; a new connection would work."""
+    world, proxy, product = relayed
+    # The source's end of it must not hold the slot for the whole of the default minute.
+    world.source.run(f"ALTER DATABASE {world.source.name} SET wal_sender_timeout = '3s'")
+    product.config[side]["dsn"] = proxy.url(QUICK)
+    product.start_streaming()
+    product.wait_caught_up()
+    proxy.freeze()
+    write_and_wait(world, product, "after the hole", 15)
+    assert_noticed(product)
 
 
 @pytest.mark.nightly
 @pytest.mark.limit(150)
-def test_a_black_hole_is_noticed_within_thirty_seconds(relayed):
-    """Nothing is reset, nothing is acknowledged; a new connection would work."""
+@pytest.mark.parametrize("how", ["freeze", "deafen"])
+def test_a_dead_connection_is_noticed_within_thirty_seconds(relayed, side, how):
+    """Whether nothing is acknowledged, or all of it and nobody reads it."""
     world, proxy, product = relayed
-    # The source's end of it must not hold the slot for the whole of the default minute.
     world.source.run(f"ALTER DATABASE {world.source.name} SET wal_sender_timeout = '10s'")
     product.start_streaming()
     product.wait_caught_up()
-    proxy.freeze()
-    world.source.run("INSERT INTO journal VALUES (now(), 'after the hole')")
-    wait.until(lambda: world.target.value("SELECT 1 FROM journal WHERE line = 'after the hole'"),
-               "the row, over a new connection", 60)
-    product.wait_caught_up()
-    world.assert_equal()
+    getattr(proxy, how)()
+    write_and_wait(world, product, "after it", NOTICED_SECONDS)
+    assert_noticed(product)
+
+
+def test_a_half_open_connection_to_the_target_is_asked_about_from_outside(world):
+    """All is acknowledged and nobody reads it: TCP itself notices nothing."""
+    world.both(*load.ACCOUNTS.split(";"))
+    with Proxy(world.target) as proxy:
+        product = world.product(target={"dsn": proxy.url()}).start_streaming()
+        product.wait_caught_up()
+        proxy.deafen()
+        write_and_wait(world, product, "after it", NOTICED_SECONDS)
+        assert_noticed(product)
+        product.stop()
+
+
+def test_a_commit_whose_reply_is_lost_is_looked_up_and_not_repeated(world):
+    """The journal has no key: a row twice would stay."""
+    world.both(*load.ACCOUNTS.split(";"))
+    load.accounts_fill(world.source, ROWS)
+    lost = []
+
+    def lose(data):
+        lost.append(b"COMMIT\0" in data)
+        return not lost[-1]
+
+    with Proxy(world.target) as proxy:
+        product = world.product(target={"dsn": proxy.url()}).start_streaming()
+        with load.Writers(world.source, 2, load.accounts_work(ROWS)) as writers:
+            for number in range(1, 6):
+                proxy.on_reply = lose
+                wait.until(lambda: sum(lost) >= number, "a reply to be lost")
+                proxy.on_reply = None
+                writers.wait_commits(20)
+        product.wait_caught_up()
+        world.assert_equal()
+        assert_noticed(product)
+        product.stop()
+
+
+# ---- TLS ----
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """A folder with two authorities, each of which has signed a key for localhost."""
+    path = tmp_path_factory.mktemp("tls")
+    for name in ("good", "other"):
+        for command in (
+                f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={name} -keyout {name}.ca.key "
+                f"-out {name}.ca.crt",
+                f"req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout {name}.key "
+                f"-out {name}.csr",
+                f"x509 -req -days 2 -in {name}.csr -CA {name}.ca.crt -CAkey {name}.ca.key "
+                f"-CAcreateserial -out {name}.crt"):
+            subprocess.run(["openssl", *command.split()], cwd=path, check=True, capture_output=True)
+    return path
+
+
+def install(cluster, certificates, name):
+    for suffix, file in (("crt", "server.crt"), ("key", "server.key")):
+        path = cluster.data / file
+        shutil.copy(certificates / f"{name}.{suffix}", path)
+        path.chmod(0o600)
+        if process.SERVER_USER:
+            shutil.chown(path, process.SERVER_USER, process.SERVER_USER)
+    hba = cluster.data / "pg_hba.conf"
+    hba.write_text("local all all trust\nhostssl all all 127.0.0.1/32 trust\n")
+    cluster.database("postgres").run("ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()")
+    wait.until(lambda: cluster.database("postgres").value("SHOW ssl") == "on", "TLS")
+
+
+def test_tls_is_used_and_a_wrong_certificate_is_refused(
+        make_world, source_cluster, make_cluster, certificates):
+    target = make_cluster()
+    world = make_world(source_cluster, target)
+    world.both("CREATE TABLE journal (at timestamptz, line text)")
+    install(target, certificates, "good")
+    plain = world.target.keywords().replace("127.0.0.1", "localhost")
+    wanted = f"{plain} hostaddr=127.0.0.1 sslmode=verify-full sslrootcert={certificates}/%s.ca.crt"
+    for dsn, word in ((f"{plain} hostaddr=127.0.0.1 sslmode=disable", "no pg_hba.conf entry"),
+                      (wanted % "other", "certificate verify failed")):
+        result = world.product(target={"dsn": dsn}).run_to_end()
+        assert result.status == 2 and word in result.text, result.text
+        assert world.leftovers() == []
+    product = world.product(target={"dsn": wanted % "good"}).start_streaming()
+    assert world.target.value("""SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity
+                                 USING (pid) WHERE application_name = 'slackwater'""")
+    write_and_wait(world, product, "by TLS")
+    # Another key in mid-run: no session goes to it, and the run waits for the right one.
+    install(target, certificates, "other")
+    world.target.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                     "WHERE application_name = 'slackwater'")
+    world.source.run("INSERT INTO journal VALUES (now(), 'waits')")
+    wait.until(lambda: "certificate verify failed" in product.log_text(), "the refusal")
+    assert_noticed(product)
+    assert world.target.value("SELECT count(*) FROM journal WHERE line = 'waits'") == 0
+    install(target, certificates, "good")
+    write_and_wait(world, product, "again")
+    product.stop()
+
+
+# ---- names ----
+
+NSS_WRAPPER = "libnss_wrapper.so"
+
+
+def test_a_name_is_resolved_anew_for_each_connection(make_world, source_cluster, make_cluster):
+    """As after a failover by DNS: the target is elsewhere, under the same name."""
+    target = make_cluster()
+    world = make_world(source_cluster, target)
+    world.both("CREATE TABLE journal (at timestamptz, line text)")
+    hosts = world.folder / "hosts"
+    hosts.write_text("127.0.0.1 target.test\n")
+    config = world.config(target={"dsn": world.target.url().replace("127.0.0.1", "target.test")})
+    product = world.product_from(config, env={"LD_PRELOAD": NSS_WRAPPER,
+                                              "NSS_WRAPPER_HOSTS": str(hosts)})
+    product.start_streaming()
+    write_and_wait(world, product, "there")
+    world.target.run("ALTER SYSTEM SET listen_addresses = '127.0.0.2'")
+    target.restart()
+    world.source.run("INSERT INTO journal VALUES (now(), 'waits')")
+    assert_noticed(product)
+    hosts.write_text("127.0.0.2 target.test\n")
+    write_and_wait(world, product, "here")
+    product.stop()

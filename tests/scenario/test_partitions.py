@@ -1,6 +1,8 @@
 """Partitioned tables at the source: published through the root."""
 import pytest
 
+from world import wait
+
 PARTITIONED = [
     "CREATE TABLE p (id int, region text, v text, PRIMARY KEY (id, region)) PARTITION BY LIST (region)",
     "CREATE TABLE p_a PARTITION OF p FOR VALUES IN ('a')",
@@ -47,3 +49,10 @@ def test_a_partition_attached_and_detached_while_it_streams(world):
                      "UPDATE p SET region = 'c' WHERE region = 'a' AND id = 20", "TRUNCATE p_rest")
     product.wait_caught_up()
     world.assert_equal("p")
+    # What a partition takes along when it goes is not in the stream: that is said, and counts.
+    world.source.run("ALTER TABLE p DETACH PARTITION p_c")
+    wait.until(lambda: product.gates()["source"]["verdict"] == "NO-GO", "the gate to close", 20)
+    assert "attached, detached" in product.gates()["source"]["reason"]
+    warning = product.event("the source is not as the migration began with it")
+    assert "public.p" in warning["what"]
+    product.stop()

@@ -15,7 +15,7 @@ def build(make_world, source, target):
 
 def test_the_target_restarts_under_load(make_world, source_cluster, make_cluster):
     """immediate: what was not flushed is lost there, and applied again."""
-    target = make_cluster()
+    target = make_cluster("target")
     world = build(make_world, source_cluster, target)
     with load.Writers(world.source, 3, load.accounts_work(ROWS)) as writers:
         product = world.product().start_streaming()
@@ -31,7 +31,7 @@ def test_the_target_restarts_under_load(make_world, source_cluster, make_cluster
 def test_commits_that_the_target_lost_in_a_crash_are_applied_again(
         make_world, source_cluster, make_cluster):
     """A fast commit may be seen there and lost a moment later: the stored progress goes back."""
-    target = make_cluster(wal_writer_delay="2s", wal_writer_flush_after="1GB")
+    target = make_cluster("target", wal_writer_delay="2s", wal_writer_flush_after="1GB")
     world = build(make_world, source_cluster, target)
     product = world.product().start_streaming()
     product.wait_caught_up()
@@ -50,7 +50,7 @@ def test_commits_that_the_target_lost_in_a_crash_are_applied_again(
 
 def test_the_target_is_away_for_a_while_and_memory_stays_bounded(
         make_world, source_cluster, make_cluster):
-    target = make_cluster()
+    target = make_cluster("target")
     world = build(make_world, source_cluster, target)
     product = world.product().start_streaming()
     target.stop("immediate")
@@ -81,7 +81,7 @@ def test_the_source_restarts_under_load(make_world, make_cluster, target_cluster
 
 def test_the_target_restarts_in_the_middle_of_the_backfill(
         make_world, source_cluster, make_cluster):
-    target = make_cluster()
+    target = make_cluster("target")
     world = build(make_world, source_cluster, target)
     product = world.product()
     with load.Stall(world.target, "accounts", f"NEW.id = {ROWS // 2}") as stall:
@@ -95,7 +95,7 @@ def test_the_target_restarts_in_the_middle_of_the_backfill(
 
 def test_a_copied_table_that_the_target_lost_in_a_crash_is_copied_again(
         make_world, source_cluster, make_cluster):
-    target = make_cluster(wal_writer_delay="2s", wal_writer_flush_after="1GB")
+    target = make_cluster("target", wal_writer_delay="2s", wal_writer_flush_after="1GB")
     world = build(make_world, source_cluster, target)
     product = world.product()
     with load.Stall(world.target, "entries", "NEW.account = 1") as stall:

@@ -3,12 +3,16 @@
 Besides these, every test of the suite looks for the DSNs' password in whatever was printed
 (Product.assert_no_secret).
 """
+import os
 import pathlib
+import resource
+import signal
 
 import pytest
 
 from world import wait
 from world.cluster import SECRET
+from world.product import SANITIZER
 
 
 @pytest.fixture
@@ -74,6 +78,20 @@ def test_nothing_secret_and_no_rows_in_a_debug_log(tables):
     product.wait_caught_up()
     product.stop()
     assert "nobody's business" not in product.log.read_text()
+
+
+@pytest.mark.skipif(SANITIZER, reason="builds for debugging leave cores")
+def test_a_core_is_never_written(tables):
+    product = tables.product()
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    product.start_streaming()
+    pid = product.child.pid
+    resource.prlimit(pid, resource.RLIMIT_CORE, (hard, hard))
+    product.child.send_signal(signal.SIGABRT)
+    _, status = os.waitpid(pid, 0)
+    product.child = None
+    assert os.WTERMSIG(status) == signal.SIGABRT
+    assert not os.WCOREDUMP(status)
 
 
 def test_a_refused_login_names_the_role_and_not_the_password(tables):

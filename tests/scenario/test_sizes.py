@@ -84,6 +84,44 @@ def test_a_backfill_of_300_000_rows_in_bounded_memory(world):
     assert peak < 256 * MIB, f"{peak / MIB:.0f} MiB resident"
 
 
+@pytest.mark.nightly
+@pytest.mark.limit(900)
+def test_five_thousand_tables(world):
+    names = [f"t{number}" for number in range(5000)]
+    for first in range(0, 5000, 500):
+        some = names[first:first + 500]
+        world.both("; ".join(f"CREATE TABLE {name} (id int PRIMARY KEY, v text)" for name in some))
+        world.source.run("; ".join(f"INSERT INTO {name} VALUES (1, 'copy')" for name in some))
+    product = world.product().start()
+    product.wait_streaming(600)
+    for first in range(0, 5000, 500):
+        world.source.run("; ".join(f"INSERT INTO {name} VALUES (2, 'stream')"
+                                   for name in names[first:first + 500]))
+    product.wait_caught_up(300)
+    world.assert_equal(*names[::50])
+    assert world.target.value("SELECT sum(n_tup_ins) FROM pg_stat_user_tables") >= 10000
+    if not SANITIZER:
+        assert product.peak_memory() < 256 * MIB
+    product.stop()
+
+
+@pytest.mark.nightly
+@pytest.mark.limit(600)
+@pytest.mark.skipif(SANITIZER, reason="the sanitizers' own memory is in the way")
+def test_a_value_of_two_hundred_megabytes(world):
+    """In the copy and in the stream. Held several times over, and given back."""
+    world.both("CREATE TABLE long (id int PRIMARY KEY, b bytea, n int)")
+    insert = "INSERT INTO long VALUES (%d, decode(repeat('00ff', 100 << 20), 'hex'), 0)"
+    world.source.run(insert % 1)
+    product = world.product().start_streaming()
+    world.source.run(insert % 2, "UPDATE long SET n = 1", "DELETE FROM long WHERE id = 1")
+    product.wait_caught_up(300)
+    query = "SELECT id, length(b), md5(b), n FROM long"
+    assert world.source.rows(query) == world.target.rows(query)
+    assert product.peak_memory() < 8 * 200 * MIB
+    product.stop()
+
+
 def test_three_hundred_tables(world):
     names = [f"t{number}" for number in range(300)]
     world.both("; ".join(f"CREATE TABLE {name} (id int PRIMARY KEY, v text)" for name in names))

@@ -1,4 +1,8 @@
 """The slot is never recreated in silence and never trusted blindly: a gap is a stop, status 4."""
+import contextlib
+
+import psycopg2
+import psycopg2.extras
 import pytest
 
 from world import wait
@@ -67,6 +71,28 @@ def test_advanced_by_others(world, stopped):
     assert_lost(stopped.run_to_end(), "slot")
     assert slots(world) == before
     assert world.target.rows("SELECT id FROM t ORDER BY 1") == [(1,), (2,)]
+
+
+def test_held_by_another_process_it_is_waited_for(world, stopped):
+    """As by one of ours on a host that the network has cut off: it backs off, and says who has it."""
+    url = world.source.local() + " replication=database"
+    with contextlib.closing(psycopg2.connect(
+            url, connection_factory=psycopg2.extras.LogicalReplicationConnection)) as other:
+        other.cursor().start_replication(world.object_name, decode=False, options={
+            "proto_version": "1", "publication_names": world.object_name})
+        world.source.run("INSERT INTO t VALUES (3)")
+        stopped.launch()
+        stopped.wait_listening()
+        event = wait.until(lambda: next((entry for entry in stopped.events()
+                                         if entry.get("sqlstate") == "55006"), None), "the refusal")
+        assert "active for PID" in event["error"] and event["level"] == "warn"
+        assert stopped.http("/readyz")[0] == 503
+        assert world.target.value("SELECT count(*) FROM t WHERE id = 3") == 0
+    stopped.wait_streaming()
+    stopped.wait_caught_up()
+    world.assert_equal()
+    assert stopped.status()["totals"]["reconnects"] >= 1
+    stopped.stop()
 
 
 def test_invalidated_for_want_of_wal(make_world, make_cluster, target_cluster):

@@ -52,7 +52,7 @@ def test_stopped_while_the_apply_is_stuck(busy):
 
 
 def test_stopped_while_the_target_is_away(make_world, source_cluster, make_cluster):
-    target = make_cluster()
+    target = make_cluster("target")
     world = make_world(source_cluster, target)
     world.both("CREATE TABLE t (id int PRIMARY KEY)")
     product = world.product().start_streaming()
@@ -63,6 +63,45 @@ def test_stopped_while_the_target_is_away(make_world, source_cluster, make_clust
     target.start()
     product.start_streaming()
     product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_stopped_while_the_source_is_away(make_world, make_cluster, target_cluster):
+    source = make_cluster()
+    world = make_world(source, target_cluster)
+    world.both("CREATE TABLE t (id int PRIMARY KEY)")
+    product = world.product().start_streaming()
+    source.stop("immediate")
+    product.wait_status(lambda status: status["phase"] == "waiting", "phase 'waiting'")
+    product.stop()
+    source.start()
+    world.source.run("INSERT INTO t VALUES (1)")
+    product.start_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_stopped_while_the_slot_waits_for_an_open_transaction(world):
+    """Nothing is begun, and nothing is left behind that a new start would not mend."""
+    world.both("CREATE TABLE t (id int PRIMARY KEY)")
+    with load.held(world.source, "INSERT INTO t VALUES (1)"):
+        product = world.product().start()
+        product.event("creating publication and slot; this waits for open transactions")
+        product.stop()
+    product.start_streaming()
+    world.source.run("INSERT INTO t VALUES (2)")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_stopped_while_another_holds_the_migration(world):
+    world.both("CREATE TABLE t (id int PRIMARY KEY)")
+    first = world.product().start_streaming()
+    second = world.product().launch()
+    second.event("listening")
+    second.stop()
+    world.source.run("INSERT INTO t VALUES (1)")
+    first.wait_caught_up()
     world.assert_equal()
 
 

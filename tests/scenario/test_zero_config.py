@@ -6,6 +6,7 @@ import pytest
 
 from world import process, wait
 from world.cluster import BIN, free_port
+from world.servers import own_tool
 
 TABLES = [f"public.pgbench_{name}" for name in ("accounts", "branches", "tellers", "history")]
 
@@ -18,12 +19,16 @@ def pgbench(database, *arguments):
 def bench(world, nightly):
     """pgbench's tables, filled at the source, their schema at the target."""
     assert pgbench(world.source, "-i", "-q", "-s", "20" if nightly else "5").wait(60) == 0
-    schema = process.run([BIN / "pg_dump", "-s", "-d", world.source.local()])
+    schema = process.run([own_tool("pg_dump", world.source.cluster.version), "-s", "-d", world.source.local()])
     load = process.spawn([BIN / "psql", "-qX", "-v", "ON_ERROR_STOP=1", "-d", world.target.local()],
                          stdin=-1, stdout=-3, text=True)
     load.communicate(schema)
     assert load.returncode == 0
     return world
+
+
+# There is one such port, so one of these tests at a time.
+at_the_default_port = pytest.mark.xdist_group("default_port")
 
 
 @pytest.fixture
@@ -50,6 +55,7 @@ def given(world, how):
                     "SLACKWATER_TARGET": world.target.keywords()}}
 
 
+@at_the_default_port
 @pytest.mark.limit(240)
 @pytest.mark.parametrize("how", ["flags", "environment"])
 def test_pgbench_under_load(bench, how, nightly, default_port):
@@ -81,6 +87,7 @@ def test_pgbench_ends_with_ready(bench):
     product.stop()
 
 
+@at_the_default_port
 @pytest.mark.parametrize("how", ["flags", "environment"])
 def test_pgbench_until_caught_up(bench, how, default_port):
     product = bench.product_from(None, **given(bench, how))

@@ -10,7 +10,7 @@ START_TEST(an_empty_batch_stays)
     struct handover handover = {0};
     ck_assert(!handover_is_due(&handover, NOW));
     ck_assert_int_eq(handover_deadline(&handover), 0);
-    handover_grew(&handover, LATE, NOW);
+    handover_grew(&handover, 1, LATE, NOW);
     handover_done(&handover);
     ck_assert(!handover_is_due(&handover, NOW + 60 * USEC_PER_SEC));
     ck_assert_int_eq(handover_deadline(&handover), 0);
@@ -20,7 +20,7 @@ END_TEST
 START_TEST(caught_up_it_goes_at_once)
 {
     struct handover handover = {0};
-    handover_grew(&handover, 2 * USEC_PER_MS, NOW);
+    handover_grew(&handover, 1, 2 * USEC_PER_MS, NOW);
     ck_assert(handover_is_due(&handover, NOW));
     ck_assert_int_eq(handover_deadline(&handover), 0); /* no timer */
 }
@@ -29,12 +29,25 @@ END_TEST
 START_TEST(behind_it_waits_for_silence)
 {
     struct handover handover = {0};
-    handover_grew(&handover, LATE, NOW);
-    handover_grew(&handover, LATE, NOW + 100 * USEC_PER_MS);
+    handover_grew(&handover, 1, LATE, NOW);
+    handover_grew(&handover, 1, LATE, NOW + 100 * USEC_PER_MS);
     usec_t silent = NOW + 100 * USEC_PER_MS + HANDOVER_QUIET;
     ck_assert(!handover_is_due(&handover, silent - 1));
     ck_assert_int_eq(handover_deadline(&handover), silent);
     ck_assert(handover_is_due(&handover, silent));
+}
+END_TEST
+
+START_TEST(behind_an_ample_one_goes_at_once)
+{
+    struct handover handover = {0};
+    handover_grew(&handover, HANDOVER_AMPLE - 1, LATE, NOW);
+    ck_assert(!handover_is_due(&handover, NOW));
+    handover_grew(&handover, HANDOVER_AMPLE, LATE, NOW);
+    ck_assert(handover_is_due(&handover, NOW));
+    handover_done(&handover);
+    handover_grew(&handover, 1, LATE, NOW);
+    ck_assert(!handover_is_due(&handover, NOW));
 }
 END_TEST
 
@@ -44,7 +57,7 @@ START_TEST(behind_it_waits_no_longer_than_the_patience_though_more_trickles_in)
     usec_t now = NOW;
     int grew = 0;
     do {
-        handover_grew(&handover, LATE, now);
+        handover_grew(&handover, 1, LATE, now);
         now += HANDOVER_QUIET / 2;
         grew++;
     } while (!handover_is_due(&handover, now));
@@ -56,9 +69,9 @@ END_TEST
 START_TEST(a_batch_after_the_other_waits_anew)
 {
     struct handover handover = {0};
-    handover_grew(&handover, LATE, NOW);
+    handover_grew(&handover, 1, LATE, NOW);
     handover_done(&handover);
-    handover_grew(&handover, LATE, NOW + 10 * USEC_PER_SEC);
+    handover_grew(&handover, 1, LATE, NOW + 10 * USEC_PER_SEC);
     ck_assert(!handover_is_due(&handover, NOW + 10 * USEC_PER_SEC + HANDOVER_QUIET - 1));
     ck_assert(handover_is_due(&handover, NOW + 10 * USEC_PER_SEC + HANDOVER_QUIET));
 }
@@ -68,15 +81,15 @@ START_TEST(between_the_two_bounds_it_stays_as_it_was)
 {
     struct handover handover = {0};
     usec_t between = (HANDOVER_BEHIND + HANDOVER_NEAR) / 2;
-    handover_grew(&handover, between, NOW);
+    handover_grew(&handover, 1, between, NOW);
     ck_assert(!handover.behind);
-    handover_grew(&handover, LATE, NOW);
+    handover_grew(&handover, 1, LATE, NOW);
     ck_assert(handover.behind);
-    handover_grew(&handover, between, NOW);
+    handover_grew(&handover, 1, between, NOW);
     ck_assert(handover.behind);
-    handover_grew(&handover, HANDOVER_NEAR - 1, NOW);
+    handover_grew(&handover, 1, HANDOVER_NEAR - 1, NOW);
     ck_assert(!handover.behind);
-    handover_grew(&handover, between, NOW);
+    handover_grew(&handover, 1, between, NOW);
     ck_assert(!handover.behind);
 }
 END_TEST
@@ -85,7 +98,7 @@ END_TEST
 START_TEST(a_lag_below_zero_is_none)
 {
     struct handover handover = {0};
-    handover_grew(&handover, -3600 * USEC_PER_SEC, NOW);
+    handover_grew(&handover, 1, -3600 * USEC_PER_SEC, NOW);
     ck_assert(handover_is_due(&handover, NOW));
 }
 END_TEST
@@ -96,6 +109,7 @@ int main(void)
         an_empty_batch_stays,
         caught_up_it_goes_at_once,
         behind_it_waits_for_silence,
+        behind_an_ample_one_goes_at_once,
         behind_it_waits_no_longer_than_the_patience_though_more_trickles_in,
         a_batch_after_the_other_waits_anew,
         between_the_two_bounds_it_stays_as_it_was,

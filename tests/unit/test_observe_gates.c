@@ -149,6 +149,12 @@ static void slot_is_lost(struct status *s)
     strcpy(s->slot.wal_status, "lost");
 }
 
+static void slot_is_lost_for_a_reason(struct status *s)
+{
+    strcpy(s->slot.wal_status, "lost");
+    strcpy(s->slot.loss, "nobody read from it");
+}
+
 static void slot_is_of_a_new_kind(struct status *s)
 {
     strcpy(s->slot.wal_status, "borrowed");
@@ -163,6 +169,13 @@ static void slot_cannot_be_seen(struct status *s)
 static void slot_will_be_lost(struct status *s)
 {
     s->slot.seconds_to_loss = 3599;
+}
+
+static void slot_will_be_given_up(struct status *s)
+{
+    s->slot.active = false;
+    s->slot.idle = true;
+    s->slot.seconds_to_loss = 120;
 }
 
 static void slot_is_idle(struct status *s)
@@ -233,6 +246,8 @@ static const struct spoiled spoils[] = {
     {error_rate_is_no_number, "error_rate", GATE_NO_GO, "failed", "log"},
     {slot_is_unreserved, "slot", GATE_NO_GO, "checkpoint", "max_slot_wal_keep_size"},
     {slot_is_lost, "slot", GATE_NO_GO, "removed", "cleanup"},
+    {slot_is_lost_for_a_reason, "slot", GATE_NO_GO, "invalidated: nobody read", "cleanup"},
+    {slot_will_be_given_up, "slot", GATE_NO_GO, "gives it up in 2 m", "idle_replication_slot_timeout"},
     {slot_is_of_a_new_kind, "slot", GATE_UNKNOWN, "borrowed", "pg_replication_slots"},
     {slot_cannot_be_seen, "slot", GATE_UNKNOWN, "permission denied", "pg_replication_slots"},
     {slot_will_be_lost, "slot", GATE_NO_GO, "lost in 59 m", "max_slot_wal_keep_size"},

@@ -272,6 +272,25 @@ START_TEST(types_that_nobody_described_go_as_text_unless_they_are_built_in)
 }
 END_TEST
 
+START_TEST(infinite_intervals_go_as_text_to_a_server_that_knows_none)
+{
+    char interval[] = "pg_catalog.interval";
+    struct catalog_type older = {.name = interval, .shown = interval, .kind = 'b', .sends = true,
+                                 .receives = true};
+    struct catalog_type newer = older;
+    newer.infinite = true;
+    struct catalog_column from = {.base_type = interval, .type_kind = 'b', .type = &newer};
+    struct catalog_column to = {.base_type = interval, .type_kind = 'b', .type = &older};
+    struct arena arena;
+
+    arena_init(&arena, 0);
+    ck_assert_int_eq(passage_between(&from, &to, &arena).kind, PASSAGE_TEXT);
+    ck_assert_int_eq(passage_between(&to, &from, &arena).kind, PASSAGE_BINARY);
+    ck_assert_int_eq(passage_between(&from, &from, &arena).kind, PASSAGE_BINARY);
+    arena_free(&arena);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("passage");
@@ -286,6 +305,7 @@ int main(void)
     tcase_add_loop_test(stories, composites_that_differ_never_pass_however_deep_they_lie, 0,
                         DIFFERENCES);
     tcase_add_test(stories, the_recoder_of_a_passage_knows_every_oid_on_the_way);
+    tcase_add_test(stories, infinite_intervals_go_as_text_to_a_server_that_knows_none);
     tcase_add_test(stories, types_that_nobody_described_go_as_text_unless_they_are_built_in);
     suite_add_tcase(suite, stories);
     runner = srunner_create(suite);

@@ -80,6 +80,20 @@ START_TEST(a_batch_without_commit_or_heartbeat_leaves_the_last_ones)
 }
 END_TEST
 
+START_TEST(a_heartbeat_dates_commits_whatever_the_wall_clocks_say)
+{
+    struct progress progress;
+    usec_t hour = 3600 * USEC_PER_SEC;
+    usec_t source = clock_wall() + hour; /* its clock is an hour ahead of ours */
+    progress_init(&progress, 1);
+    progress_heartbeat(&progress, clock_monotonic(), source);
+    progress_applied(&progress, 10, 1, 1, source - 2 * USEC_PER_SEC, 0);
+    ck_assert_int_ge(progress.last_delay, 2 * USEC_PER_SEC);
+    ck_assert_int_lt(progress.last_delay, 60 * USEC_PER_SEC);
+    progress_free(&progress);
+}
+END_TEST
+
 START_TEST(a_failure_is_kept_with_its_time)
 {
     struct progress progress;
@@ -258,6 +272,7 @@ int main(void)
         every_table_has_its_counters,
         what_is_applied_adds_up,
         a_batch_without_commit_or_heartbeat_leaves_the_last_ones,
+        a_heartbeat_dates_commits_whatever_the_wall_clocks_say,
         a_failure_is_kept_with_its_time,
         the_error_rate_is_the_share_of_failed_attempts,
         what_is_older_than_the_window_does_not_count,

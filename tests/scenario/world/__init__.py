@@ -1,6 +1,8 @@
 """The world of a scenario: two private PostgreSQL servers, and slackwater between them.
 
+    servers.py   where the servers' programs are, of each major version
     cluster.py   a private server and its databases
+    standby.py   a physical standby of one
     product.py   the program under test, driven as a user drives it
     compare.py   are both sides equal, by the servers' own text output
     load.py      writers that keep the source busy, and ways to hold the target up

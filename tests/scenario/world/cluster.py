@@ -4,17 +4,19 @@ import io
 import os
 import pathlib
 import re
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import unittest
 
 import psycopg2
 
-from . import process, wait
+from . import process, servers, wait
 
-BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
+BIN = servers.TOOLS
 
 # In every DSN that the program gets, and nowhere in what it prints (Product.assert_no_secret).
 SECRET = "pa55-of-the-tests"
@@ -46,29 +48,49 @@ COMPLAINT = re.compile(" (WARNING|ERROR|FATAL|PANIC): ")
 STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
+# Below the range that the kernel takes clients' ports from: a port that is free for the moment,
+# or that a server gives up while it restarts, is not taken by a connection in the meantime.
+PORTS = range(12000, 32000)
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens at. At random, since other test runs look for one as well."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe:
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+
+
+def make_scratch():
+    """A new folder with a short path (Unix sockets want that) that the server's user may enter."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="sw", dir="/tmp"))
+    path.chmod(0o755)
+    return path
+
+
+def remove_scratch(path):
+    if not os.environ.get("SLACKWATER_KEEP"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def scratch_folder():
-    """A short path (Unix sockets want that) that the server's user may enter. Gone at the end,
-    unless SLACKWATER_KEEP is set."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="sw", dir="/tmp"))
-    path.chmod(0o755)
+    """A scratch folder that is gone at the end, unless SLACKWATER_KEEP is set."""
+    path = make_scratch()
     try:
         yield path
     finally:
-        if not os.environ.get("SLACKWATER_KEEP"):
-            shutil.rmtree(path, ignore_errors=True)
+        remove_scratch(path)
 
 
 class Cluster:
     """One server in a folder of its own. create -> start -> (restart) -> destroy."""
 
-    def __init__(self, folder, **settings):
+    def __init__(self, folder, version=servers.USUAL, **settings):
+        self.version = version  # the major
+        self.programs = servers.programs(version)
         self.folder = pathlib.Path(folder)
         self.data = self.folder / "data"
         self.log = self.folder / "log"
@@ -81,7 +103,7 @@ class Cluster:
         self.log.touch()
         if process.SERVER_USER:
             shutil.chown(self.folder, process.SERVER_USER, process.SERVER_USER)
-        process.run([BIN / "initdb", "-D", self.data, "-U", "postgres", "--no-sync",
+        process.run([self.programs / "initdb", "-D", self.data, "-U", "postgres", "--no-sync",
                      "--no-locale", "--encoding=UTF8", "--auth=trust"], as_server=True,
                     cwd=self.folder)
         lines = [f"{name} = '{value}'\n" for name, value in self.settings.items()]
@@ -94,7 +116,7 @@ class Cluster:
     def start(self):
         with open(self.log, "ab") as log:
             self.server = process.spawn(
-                [BIN / "postgres", "-D", self.data, "-p", self.port], as_server=True,
+                [self.programs / "postgres", "-D", self.data, "-p", self.port], as_server=True,
                 on_orphan=signal.SIGINT, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
         wait.until(self._answers, f"the server in {self.folder} to start")
 
@@ -168,6 +190,11 @@ class Database:
     def __init__(self, cluster, name):
         self.cluster = cluster
         self.name = name
+
+    def needs(self, version):
+        """Skips the test on an older server."""
+        if self.cluster.version < version:
+            raise unittest.SkipTest(f"needs PostgreSQL {version}, not {self.cluster.version}")
 
     def url(self, user="postgres", password=SECRET):
         """The DSN as a URI, over TCP. The server trusts everyone but the role `locked`."""

@@ -67,11 +67,12 @@ class Product:
     DSNs only). Nothing is written to the databases before start() or command().
     """
 
-    def __init__(self, folder, source, config, flags=(), env=None):
+    def __init__(self, folder, source, config, flags=(), env=None, binary=BINARY):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.source = source
         self.config = config
+        self.binary = binary
         self.flags = list(flags)
         self.env = {**{name: value for name, value in os.environ.items()
                        if not name.startswith(("PG", "SLACKWATER_"))}, **(env or {})}
@@ -86,7 +87,7 @@ class Product:
     # -- commands ---------------------------------------------------------------------------
 
     def arguments(self, command, *more):
-        words = [BINARY, command, *self.flags]
+        words = [self.binary, command, *self.flags]
         if self.config is not None:
             text = self.config
             if not isinstance(text, str):
@@ -162,6 +163,14 @@ class Product:
             except ValueError:
                 pass
         return [event for event in found if isinstance(event, dict)]
+
+    def all_events(self):
+        """The log's events, of all runs so far."""
+        start, self.log_start = self.log_start, 0
+        try:
+            return self.events()
+        finally:
+            self.log_start = start
 
     def event(self, name, seconds=30):
         """The first log event of this name; waits for it, and fails if the run ends first."""

@@ -3,11 +3,13 @@ import ctypes
 import socket
 import struct
 import threading
+import time
 
 from .cluster import SECRET
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset
 SO_ATTACH_FILTER = 26  # socket(7)
+TICKS = 20  # a second, at which a limited rate is paid out
 
 
 class Proxy:
@@ -17,14 +19,15 @@ class Proxy:
             product = world.product(target={"dsn": proxy.url()})
 
     Attributes may be changed at any time: `piece` (bytes forwarded at once; None for all that
-    came), `on_request` (called with each chunk that the program sends, before it is forwarded;
-    what is false drops it and its connection).
+    came), `rate` (bytes a second in each direction; None for no limit), `on_request` and `on_reply`
+    (called with each chunk that the program, or the server, sends, before it is forwarded; what is
+    false drops it and its connection).
     """
 
     def __init__(self, database):
         self.database = database
-        self.piece = None
-        self.on_request = None
+        self.piece = self.rate = None
+        self.on_request = self.on_reply = None
         self.lock = threading.Lock()
         self.relays = []
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -40,8 +43,10 @@ class Proxy:
         self.listener.close()
         self.cut()
 
-    def url(self):
-        return f"postgresql://postgres:{SECRET}@127.0.0.1:{self.port}/{self.database.name}"
+    def url(self, options=""):
+        """`options` are libpq's, as the URI has them."""
+        return (f"postgresql://postgres:{SECRET}@127.0.0.1:{self.port}/{self.database.name}"
+                + (f"?{options}" if options else ""))
 
     def cut(self):
         """Resets every connection."""
@@ -52,6 +57,12 @@ class Proxy:
         """A black hole: the present connections stay, carry nothing and acknowledge nothing."""
         for relay in self._present():
             relay.freeze()
+
+    def deafen(self):
+        """Half-open: the server's ends are gone, and the program's stay. What it sends is
+        acknowledged, and nobody reads it."""
+        for relay in self._present():
+            relay.deafen()
 
     def _present(self):
         with self.lock:
@@ -80,7 +91,7 @@ class Relay:
         self.proxy, self.ends = proxy, (client, server)
         self.flowing = threading.Event()
         self.flowing.set()
-        self.closed = False
+        self.closed = self.deaf = False
         for end in self.ends:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for ends in ((client, server, True), (server, client, False)):
@@ -90,15 +101,30 @@ class Relay:
         try:
             while data := source.recv(65536):
                 self.flowing.wait()
-                hook = self.proxy.on_request
-                if is_request and hook and not hook(data):
+                hook = self.proxy.on_request if is_request else self.proxy.on_reply
+                if hook and not hook(data):
                     break
-                size = self.proxy.piece or len(data)
-                for start in range(0, len(data), size):
-                    sink.sendall(data[start:start + size])
+                self._forward(data, sink)
         except OSError:
             pass
-        self.reset()
+        if not self.deaf:
+            self.reset()
+
+    def _forward(self, data, sink):
+        """In pieces, and no faster than the rate, which may change meanwhile."""
+        while data and not self.closed and not self.deaf:
+            rate = self.proxy.rate
+            size = self.proxy.piece or len(data)
+            if rate:
+                size = min(size, max(1, rate // TICKS))
+            sink.sendall(data[:size])
+            data = data[size:]
+            if rate:
+                time.sleep(max(1 / TICKS, 1 / rate))
+
+    def deafen(self):
+        self.deaf = True
+        self.ends[1].shutdown(socket.SHUT_RDWR)
 
     def freeze(self):
         self.flowing.clear()

@@ -1,0 +1,200 @@
+"""The program dies, fails or is slow at each edge that it has, under writers; nothing comes of it.
+
+The edges are src/base/failpoints.def, compiled into the build with sanitizers only. Each must be
+reached by each action that makes sense there: once in every run, 20 times with --nightly.
+"""
+import collections
+import os
+import random
+import re
+import time
+
+import pytest
+
+from world import load, wait
+from world.product import ROOT
+
+DEBUG_BINARY = ROOT / "build" / "asan" / "slackwater"
+TABLE = (ROOT / "src" / "base" / "failpoints.def").read_text()
+POINTS = dict(re.findall(r'^FAILPOINT\(\w+, "([\w.]+)", (\w+),', TABLE, re.M))
+ROWS = 1500
+SMALL = {"workers": 2, "chunk_rows": 500, "chunk_time": "1ms"}
+
+# What else must happen so that a point is reached.
+TOGETHER = {"copy.outcome": "copy.committed=error@every2", "apply.recovered": "sink.begun=error@2",
+            "sink.fallback": "set.sent=error@every2"}
+# Passed once in a run that nothing disturbs.
+AT_START = {"stream.resumed", "stream.connected", "stream.started", "sink.connected", *TOGETHER}
+
+
+def of(*phases):
+    return [name for name in POINTS if name.split(".")[0] in phases]
+
+
+@pytest.fixture
+def times(nightly):
+    """How often each is to be hit."""
+    return 20 if nightly else 1
+
+
+@pytest.fixture
+def seed():
+    number = int(os.environ.get("SLACKWATER_SEED") or random.SystemRandom().randrange(1 << 30))
+    print("seed", number)
+    return number
+
+
+class Struck:
+    """A migration whose program is struck again and again while writers are at its tables."""
+
+    def __init__(self, world, tables=6, **config):
+        self.world, self.tables = world, tables
+        names = [f"t{number}" for number in range(tables)]
+        world.both(*load.ACCOUNTS.split(";"),
+                   *(f"CREATE TABLE {name} (id int PRIMARY KEY, n int)" for name in names))
+        load.accounts_fill(world.source, ROWS)
+        world.source.run(*(f"INSERT INTO {name} SELECT i, 0 FROM generate_series(1, 600) i"
+                           for name in names), "ANALYZE")
+        self.product = world.product_from(world.config(backfill=SMALL, **config),
+                                          binary=DEBUG_BINARY)
+        self.writers = load.Writers(world.source, 2, self.work)
+
+    def work(self, cursor, dice):
+        """At a rate that the sanitized program can follow."""
+        time.sleep(0.02)
+        load.accounts_work(ROWS)(cursor, dice)
+        table, kind = f"t{dice.randrange(self.tables)}", dice.randrange(20)
+        if kind == 0:  # enough for a stage
+            cursor.execute(f"UPDATE {table} SET n = n + 1 WHERE id <= 100")
+        elif kind == 1:  # and for a COPY
+            first = dice.randrange(1000, 1 << 30)
+            cursor.execute(f"INSERT INTO {table} SELECT i, 0 FROM generate_series(%s, %s) i "
+                           "ON CONFLICT DO NOTHING", (first, first + 99))
+        else:
+            cursor.execute(f"UPDATE {table} SET n = n + 1 WHERE id = %s", (dice.randint(1, 600),))
+
+    def launch(self, points):
+        self.product.env["SLACKWATER_FAILPOINTS"] = points
+        self.product.launch()
+
+    def kill_at(self, point, when=""):
+        """One run, which ends there."""
+        before = self.hits()[point, "kill"]
+        self.launch(",".join(filter(None, (f"{point}=kill{when}", TOGETHER.get(point)))))
+        assert self.product.wait_end(30 * wait.PATIENCE) == -9, point
+        assert self.hits()[point, "kill"] == before + 1, point
+
+    def hits(self):
+        """{(point, action): how often}, over all runs."""
+        return collections.Counter((event["name"], event["action"])
+                                   for event in self.product.all_events()
+                                   if event.get("event") == "failpoint")
+
+    def assert_whole(self):
+        """Undisturbed it comes to the end; both sides are equal, and the ledger adds up."""
+        self.launch("")
+        self.product.wait_listening()
+        self.product.wait_streaming(90)
+        self.writers.stop()
+        self.product.wait_caught_up(90)
+        self.world.assert_equal()
+        totals = self.product.status()["totals"]
+        self.product.stop()
+        return totals
+
+
+@pytest.mark.limit(1200)
+def test_killed_as_the_migration_begins(world, times):
+    struck = Struck(world)
+    with struck.writers:
+        for point in of("begin"):
+            for _ in range(times):
+                struck.kill_at(point)
+                if point == "begin.started":
+                    assert struck.product.command("cleanup", "--yes").status == 0
+        struck.assert_whole()
+
+
+@pytest.mark.limit(1200)
+def test_a_begin_that_fails_leaves_nothing(world, times):
+    struck = Struck(world)
+    with struck.writers:
+        for point in of("begin"):
+            for _ in range(times):
+                struck.launch(f"{point}=error")
+                assert struck.product.wait_end() == 4, point
+                assert f"failpoint {point}" in struck.product.log_text()
+                if point == "begin.started":
+                    assert struck.product.command("cleanup", "--yes").status == 0
+                assert world.leftovers() == [], point
+            assert struck.hits()[point, "error"] == times
+        struck.assert_whole()
+
+
+@pytest.mark.limit(2400)
+def test_killed_in_the_copy(world, times):
+    struck = Struck(world, tables=6 + 4 * times)
+    with struck.writers:
+        for _ in range(times):
+            for point in of("copy"):
+                struck.kill_at(point)
+        struck.assert_whole()
+
+
+@pytest.mark.limit(2400)
+@pytest.mark.parametrize("engine, phases", [("auto", ("stream", "apply", "sink")),
+                                            ("set", ("set", "sink"))])
+def test_killed_in_the_stream(world, times, seed, engine, phases):
+    struck = Struck(world, apply={"engine": engine})
+    dice = random.Random(seed)
+    points = [point for point in of(*phases)
+              if engine == "set" or point not in ("sink.fallback",)]
+    struck.product.run_until_caught_up()
+    with struck.writers:
+        for _ in range(times):
+            for point in points:
+                struck.kill_at(point, "" if point in AT_START else f"@{dice.randint(1, 4)}")
+        struck.assert_whole()
+
+
+def entry(dice, point, action):
+    """Somewhere in a run, once. An error at the very first connection would end the run."""
+    if point not in AT_START:
+        return f"{point}={action}@{dice.randint(1, 4)}"
+    return f"{point}={action}@{1 if point in TOGETHER or action != 'error' else 2}"
+
+
+def due(hits, points, action, times):
+    return [point for point in points if hits[point, action] < times]
+
+
+@pytest.mark.limit(2400)
+@pytest.mark.parametrize("action", ["error", "delay(100ms)"])
+@pytest.mark.parametrize("phase", ["copy", "stream"])
+def test_errors_and_delays_everywhere(world, times, seed, phase, action):
+    """All in one run, each once; then the next."""
+    struck = Struck(world, tables=6 + 10 * times, apply={"engine": "set"})
+    dice = random.Random(seed)
+    kind = action.split("(")[0]
+    points = of("copy") if phase == "copy" else of("stream", "apply", "sink", "set")
+    points = [point for point in points if POINTS[point] != "ERR_NONE" or kind == "delay"
+              if point not in TOGETHER or kind == "error"]
+    if phase == "stream":
+        struck.product.run_until_caught_up()
+    with struck.writers:
+        for number in range(1, times + 1):
+            struck.launch(",".join(entry(dice, point, action) for point in points))
+            wait.until(lambda: not struck.product.alive()
+                       or due(struck.hits(), points, kind, number) == [], "every point", 60, 0.2)
+            assert due(struck.hits(), points, kind, number) == []
+            struck.product.kill9()
+        struck.assert_whole()
+
+
+@pytest.mark.harness
+def test_a_release_has_nothing_of_them():
+    release = (ROOT / "build" / "release" / "slackwater").read_bytes()
+    debug = DEBUG_BINARY.read_bytes()
+    for name in ("SLACKWATER_FAILPOINTS", *POINTS):
+        assert name.encode() in debug, name
+        assert name.encode() not in release, name
