@@ -101,7 +101,9 @@ static void drop_transactions(struct batch *batch, uint32_t count)
     batch->change_count -= from;
     memmove(batch->transactions, batch->transactions + count,
             batch->transaction_count * sizeof(*batch->transactions));
-    memmove(batch->changes, batch->changes + from, batch->change_count * sizeof(*batch->changes));
+    if (from > 0) /* else there may be no array */
+        memmove(batch->changes, batch->changes + from,
+                batch->change_count * sizeof(*batch->changes));
     for (uint32_t i = 0; i < batch->transaction_count; i++)
         batch->transactions[i].first_change -= from;
     for (uint32_t i = 0; i < batch->change_count; i++)

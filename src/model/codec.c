@@ -30,8 +30,8 @@ static uint32_t number_of(struct numbering *numbering, const struct relation *re
     for (uint32_t i = numbering->count; i > 0; i--)
         if (numbering->relations[i - 1] == relation)
             return i - 1;
-    numbering->relations = mem_grow(numbering->relations, numbering->count + 1U,
-                                    sizeof(*numbering->relations));
+    numbering->relations =
+        mem_grow(numbering->relations, numbering->count + 1U, sizeof(*numbering->relations));
     numbering->relations[numbering->count] = relation;
     return numbering->count++;
 }
@@ -388,10 +388,11 @@ static void decode_batch(struct decoding *d)
         batch->end_lsn = end_lsn;
 }
 
-bool codec_decode(const void *bytes, size_t size, bool keep_heartbeats, struct interner *interner,
-                  struct batch *batch, struct err *err)
+bool codec_decode(const void *bytes, size_t size, bool keep_heartbeats,
+                  struct interner *interner, struct batch *batch, struct err *err)
 {
-    struct decoding d = {.batch = batch, .interner = interner, .keep_heartbeats = keep_heartbeats};
+    struct decoding d = {
+        .batch = batch, .interner = interner, .keep_heartbeats = keep_heartbeats};
     reader_init(&d.reader, bytes, size);
     decode_batch(&d);
     if (d.complaint != NULL)

@@ -29,10 +29,11 @@
 void codec_encode(const struct batch *batch, struct buf *out);
 
 /* Appends to the batch what the bytes, which may be anything, are of: the first of them to what
- * the batch left open, if they go on with it. The bytes must live as long as the batch's content
- * (its arena is the place); relations are the interner's.. keep_heartbeats: they were emitted by
- * this process. ERR_CORRUPT when the bytes break the format; the batch then holds a part. */
-bool codec_decode(const void *bytes, size_t size, bool keep_heartbeats, struct interner *interner,
-                  struct batch *batch, struct err *err);
+ * the batch left open, if they go on with it. The bytes must live as long as the batch's
+ * content (its arena is the place); relations are the interner's.. keep_heartbeats: they were
+ * emitted by this process. ERR_CORRUPT when the bytes break the format; the batch then holds a
+ * part. */
+bool codec_decode(const void *bytes, size_t size, bool keep_heartbeats,
+                  struct interner *interner, struct batch *batch, struct err *err);
 
 #endif

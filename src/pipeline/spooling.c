@@ -3,8 +3,8 @@
 
 #include "base/log.h"
 
-#define PUT_BYTES ((size_t)1 << 20)    /* stored together */
-#define PUT_AFTER (200 * USEC_PER_MS)  /* what comes seldom is stored so soon */
+#define PUT_BYTES ((size_t)1 << 20)   /* stored together */
+#define PUT_AFTER (200 * USEC_PER_MS) /* what comes seldom is stored so soon */
 #define SYNC_EVERY USEC_PER_SEC
 #define LARGE_TRANSACTION 2 /* batches: it is handed over in pieces, as a source does */
 
@@ -56,10 +56,11 @@ static bool check_reach(const struct spooling *spooling, lsn_t from, struct err 
     char told[LSN_TEXT_SIZE];
     if (from >= acked)
         return true;
-    err_set(err, ERR_SOURCE_LOST,
-            "gap: the spool reaches to LSN %s, and the source was told that it has all up to %s: "
-            "it was damaged",
-            lsn_format(from, here), lsn_format(acked, told));
+    err_set(
+        err, ERR_SOURCE_LOST,
+        "gap: the spool reaches to LSN %s, and the source was told that it has all up to %s: "
+        "it was damaged",
+        lsn_format(from, here), lsn_format(acked, told));
     return err_remedy(err, "changes are missing: run `slackwater cleanup`, empty the target "
                            "tables, then run again");
 }
@@ -69,8 +70,8 @@ bool spooling_turn(struct spooling *spooling, const char *why, struct err *err)
     const struct stream *stream = spooling->stream;
     lsn_t from = LSN_NONE;
     stream->source->ops->stop(stream->source);
-    if (!ops(spooling)->extend(spooling->backlog, counter_get(&stream->progress->durable), &from,
-                               err) ||
+    if (!ops(spooling)->extend(spooling->backlog, counter_get(&stream->progress->durable),
+                               &from, err) ||
         !check_reach(spooling, from, err) ||
         !stream->source->ops->start(stream->source, from, err))
         return false;
@@ -180,12 +181,13 @@ static bool read_some(struct spooling *spooling, struct err *err)
     return true;
 }
 
-/* The beginning of a transaction is kept until the rest is there: there is no need to have it open
- * at the target meanwhile, but where the rest can only come by the queue. */
+/* The beginning of a transaction is kept until the rest is there: there is no need to have it
+ * open at the target meanwhile, but where the rest can only come by the queue. */
 static bool is_to_go(const struct spooling *spooling)
 {
     return !batch_is_empty(spooling->reading) &&
-           (!spooling->reading->ends_open || is_full(spooling) || atomic_load(&spooling->stuck));
+           (!spooling->reading->ends_open || is_full(spooling) ||
+            atomic_load(&spooling->stuck));
 }
 
 bool spooling_next(struct spooling *spooling, struct batch **batch, struct err *err)

@@ -22,19 +22,21 @@
 /* A batch that takes longer to apply has the receive thread go on beside it. */
 #define LENT_FOR (10 * USEC_PER_MS)
 #define PUSH_WAIT (500 * USEC_PER_MS)
-/* The applier gives one back for each that the receiver needs; more would be of an old backlog. */
+/* The applier gives one back for each that the receiver needs; more would be of an old backlog.
+ */
 #define SPARE_BATCHES 1
-#define GATHER_MOST (100 * USEC_PER_MS) /* that a batch is held back for what comes behind it */
+#define GATHER_MOST (100 * USEC_PER_MS) /* that a batch is held back for what comes behind it  \
+                                         */
 /* How often the target is asked what is durable while something is not yet. */
 #define FLUSH_TICK (50 * USEC_PER_MS)
 #define RECONNECT_FIRST (250 * USEC_PER_MS)
 #define RECONNECT_MOST (10 * USEC_PER_SEC)
 
-/* Whose turn it is to receive (stream.h): only that thread touches the source, the batch in hand
- * and the fields below that say so. */
+/* Whose turn it is to receive (stream.h): only that thread touches the source, the batch in
+ * hand and the fields below that say so. */
 enum turn {
     TURN_RECEIVER, /* the receive thread's */
-    TURN_LENT,     /* nobody's: the applier is at the target, and has it if it is back in time */
+    TURN_LENT, /* nobody's: the applier is at the target, and has it if it is back in time */
     TURN_APPLIER,
 };
 
@@ -139,8 +141,8 @@ static bool applier_is_idle(struct run *run)
     return atomic_load(&run->idle);
 }
 
-/* Cutting a transaction costs that it cannot be tried again from memory. Once it is cut, an idle
- * applier gets more of it as soon as that is worth a batch. */
+/* Cutting a transaction costs that it cannot be tried again from memory. Once it is cut, an
+ * idle applier gets more of it as soon as that is worth a batch. */
 static bool may_be_cut(const struct run *run)
 {
     const struct batch *batch = run->batch;
@@ -152,8 +154,8 @@ static enum source_result receive_until(struct run *run, usec_t until, struct er
     struct source *source = run->stream->source;
     eventfd_t woken;
     uint64_t before = batch_size(run->batch);
-    enum source_result result = source->ops->receive(
-        source, run->batch, run->stream->progress->idle_fd, until, err);
+    enum source_result result =
+        source->ops->receive(source, run->batch, run->stream->progress->idle_fd, until, err);
     (void)eventfd_read(run->stream->progress->idle_fd, &woken);
     if (batch_size(run->batch) > before)
         handover_grew(&run->handover, run->batch->change_count, source->lag, clock_monotonic());
@@ -161,8 +163,9 @@ static enum source_result receive_until(struct run *run, usec_t until, struct er
     return result;
 }
 
-/* Waits for more, up to when something is to be done though nothing comes: an applier that is busy
- * now wakes us when it is not, so that a batch it may have then need not wait for `until`. */
+/* Waits for more, up to when something is to be done though nothing comes: an applier that is
+ * busy now wakes us when it is not, so that a batch it may have then need not wait for `until`.
+ */
 static enum source_result receive(struct run *run, usec_t until, struct err *err)
 {
     usec_t ask_again = handover_deadline(&run->handover);
@@ -210,8 +213,8 @@ static void set_timer(const struct run *run, usec_t after)
     (void)timerfd_settime(run->lent_fd, 0, &timer, NULL);
 }
 
-/* Before anything that may take long: from now on the receive thread may take the turn back. Lent
- * before the timer runs: it fires once, and must find something to take. */
+/* Before anything that may take long: from now on the receive thread may take the turn back.
+ * Lent before the timer runs: it fires once, and must find something to take. */
 static void lend_turn(struct run *run)
 {
     atomic_store(&run->turn, TURN_LENT);
@@ -260,8 +263,8 @@ static bool backlog_is_over(struct run *run)
     return run->applies && queue_count(run->queue) == 0 && spooling_is_over(&run->spooling);
 }
 
-/* Into the backlog, where it waits for room, with feedback meanwhile. BACKLOG_NONE: it is still in
- * hand when the run ends, or when it may go by the queue. */
+/* Into the backlog, where it waits for room, with feedback meanwhile. BACKLOG_NONE: it is still
+ * in hand when the run ends, or when it may go by the queue. */
 static enum backlog_result put_batch(struct run *run, struct err *err)
 {
     for (;;) {
@@ -303,8 +306,8 @@ static bool receive_until_home(struct run *run, struct err *err)
         if (result != SOURCE_FULL && !(is_due(run) && applier_is_idle(run)))
             continue;
         /* With nothing before it, for what the applier does next may not overtake it. */
-        bool lends = result != SOURCE_FULL && !run->handover.behind &&
-                     queue_is_awaited(run->queue);
+        bool lends =
+            result != SOURCE_FULL && !run->handover.behind && queue_is_awaited(run->queue);
         struct batch *batch = let_go(run);
         if (lends)
             lend_turn(run);
@@ -371,8 +374,9 @@ static enum queue_result pop(struct run *run, usec_t until, struct batch **batch
     return popped;
 }
 
-/* Receives without the receive thread, then lends the turn for all else that there is to do. Gives
- * it back when we fall behind: receiving and applying shall go on at the same time then. */
+/* Receives without the receive thread, then lends the turn for all else that there is to do.
+ * Gives it back when we fall behind: receiving and applying shall go on at the same time then.
+ */
 static bool receive_here(struct run *run, usec_t until, struct batch **batch)
 {
     enum source_result result = receive(run, until, &run->receive_err);
@@ -390,8 +394,8 @@ static bool receive_here(struct run *run, usec_t until, struct batch **batch)
     return true;
 }
 
-/* The order of the questions counts: once something is unread the queue only gets emptier, until
- * all is read. */
+/* The order of the questions counts: once something is unread the queue only gets emptier,
+ * until all is read. */
 static bool backlog_is_next(struct run *run)
 {
     return run->spooling.backlog != NULL && spooling_has_more(&run->spooling) &&
@@ -407,8 +411,9 @@ static bool read_backlog(struct run *run, struct batch **batch)
     return spooling_next(&run->spooling, batch, &run->take_err);
 }
 
-/* Gets a batch from wherever it comes now, or none in time. `our_turn`: it is to be received here,
- * and afterwards: the turn is lent, so that it is perhaps ours again. False when no more comes. */
+/* Gets a batch from wherever it comes now, or none in time. `our_turn`: it is to be received
+ * here, and afterwards: the turn is lent, so that it is perhaps ours again. False when no more
+ * comes. */
 static bool next_batch(struct run *run, usec_t until, struct batch **batch, bool *our_turn)
 {
     if (*our_turn)
@@ -428,7 +433,8 @@ static bool is_new(const struct run *run, struct batch *batch)
            batch_skip(batch, counter_get(&run->stream->progress->applied));
 }
 
-static bool apply(struct run *run, struct applier *applier, struct batch *batch, struct err *err)
+static bool apply(struct run *run, struct applier *applier, struct batch *batch,
+                  struct err *err)
 {
     bool applied = stop_requested(run->stream->stop) || !is_new(run, batch) ||
                    applier_apply(applier, batch, err);
@@ -444,15 +450,14 @@ static bool look_around(struct stream *stream, struct applier *applier, struct e
     return !beside_failed(stream, err);
 }
 
-/* Applies what comes until the end. True when it ended in order, or for the source. The target is
- * never asked while the turn is ours: the answer may be long in coming. */
+/* Applies what comes until the end. True when it ended in order, or for the source. The target
+ * is never asked while the turn is ours: the answer may be long in coming. */
 static bool apply_until_end(struct run *run, struct applier *applier, struct err *err)
 {
     struct stream *stream = run->stream;
     for (bool our_turn = false;;) {
         struct batch *batch = NULL;
-        usec_t until =
-            clock_monotonic() + (all_durable(stream) ? FEEDBACK_EVERY : FLUSH_TICK);
+        usec_t until = clock_monotonic() + (all_durable(stream) ? FEEDBACK_EVERY : FLUSH_TICK);
         if (!next_batch(run, until, &batch, &our_turn))
             return true;
         if ((batch != NULL && !apply(run, applier, batch, err)) ||
@@ -661,8 +666,8 @@ static bool spool_until_target(struct run *run, struct err *err)
     return ok && run->receive_err.class == ERR_NONE;
 }
 
-/* The target is away, as *err says: what comes meanwhile goes to the backlog, if there is one, and
- * it is known from where on it must reach. True when the target is back. */
+/* The target is away, as *err says: what comes meanwhile goes to the backlog, if there is one,
+ * and it is known from where on it must reach. True when the target is back. */
 static bool await_target(struct stream *stream, struct err *err)
 {
     struct run run;

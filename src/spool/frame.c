@@ -147,8 +147,7 @@ bool frame_unpack(struct frame_unpacker *unpacker, const struct frame *frame, co
                   struct err *err)
 {
     void *raw = arena_alloc(&batch->arena, frame->raw + 1U);
-    size_t size =
-        ZSTD_decompressDCtx(unpacker->context, raw, frame->raw, bytes, frame->stored);
+    size_t size = ZSTD_decompressDCtx(unpacker->context, raw, frame->raw, bytes, frame->stored);
     if (ZSTD_isError(size) || size != frame->raw)
         return err_set(err, ERR_CORRUPT, "spool: a frame that cannot be decompressed");
     return codec_decode(raw, size, keep_heartbeats, interner, batch, err);

@@ -44,7 +44,8 @@ static bool follows(const struct segments *segments, const struct segment *next)
            next->begins_open == last->ends_open;
 }
 
-/* What counts of the files, in order. *used: how many of them count, the last perhaps in part. */
+/* What counts of the files, in order. *used: how many of them count, the last perhaps in part.
+ */
 static bool scan_all(const struct folder *folder, const struct spool_identity *identity,
                      lsn_t applied, const uint64_t *numbers, size_t count,
                      struct segments *segments, size_t *used, struct err *err)
@@ -58,8 +59,8 @@ static bool scan_all(const struct folder *folder, const struct spool_identity *i
             return false;
         if (segment.bytes == 0 || !follows(segments, &segment))
             return true;
-        segments->items = mem_grow(segments->items, segments->count + 1,
-                                   sizeof(*segments->items));
+        segments->items =
+            mem_grow(segments->items, segments->count + 1, sizeof(*segments->items));
         segments->items[segments->count++] = segment;
         *used = i + 1;
     }

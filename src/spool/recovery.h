@@ -4,7 +4,7 @@
 
 #include "spool/segment.h"
 
-struct segments { /* ascending, each follows on the one before */
+struct segments {          /* ascending, each follows on the one before */
     struct segment *items; /* owned */
     size_t count;
 };

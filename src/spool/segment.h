@@ -7,11 +7,11 @@
  *                     u64 xxh64 of all before
  *     frame*          frame.h
  *
- * Integers are big-endian. Validity: a header is valid if its checksum is. A frame counts only if
- * it is valid, follows on the frame before it (or on the header) in position and in whether a
- * transaction is open, and all before it count. So whatever is behind the first bad byte is no
- * part of the segment, and a segment that does not follow on the one before it is no part of the
- * spool. Of what counts, a reader who is to resume uses what ends outside a transaction. */
+ * Integers are big-endian. Validity: a header is valid if its checksum is. A frame counts only
+ * if it is valid, follows on the frame before it (or on the header) in position and in whether
+ * a transaction is open, and all before it count. So whatever is behind the first bad byte is
+ * no part of the segment, and a segment that does not follow on the one before it is no part of
+ * the spool. Of what counts, a reader who is to resume uses what ends outside a transaction. */
 #ifndef SPOOL_SEGMENT_H
 #define SPOOL_SEGMENT_H
 

@@ -3,7 +3,8 @@
  * The problem: one thread writes at the end while another reads further back, and what was
  * written may be on the disk, or not yet, or damaged. The invariants: `segments` tells what was
  * written whole, so a reader never looks at bytes in the making; files go only from the ends of
- * the row; what was told to be synced is never shortened but where a reader finds it damaged. */
+ * the row; what was told to be synced is never shortened but where a reader finds it damaged.
+ */
 #include "spool/spool.h"
 
 #include "base/mem.h"
@@ -20,7 +21,8 @@
 
 #define SEGMENT_MOST ((uint64_t)64 << 20)
 #define SEGMENT_LEAST ((uint64_t)1 << 20)
-#define SEGMENTS_WANTED 16 /* of a spool that is as large as it may be: room is made by segments */
+#define SEGMENTS_WANTED                                                                        \
+    16 /* of a spool that is as large as it may be: room is made by segments */
 
 struct place {
     uint64_t number; /* of a segment; 0: none */
@@ -41,8 +43,8 @@ struct spool {
     int put_fd;            /* the last segment's; -1: none is open */
     uint64_t synced_bytes; /* of that file */
     bool unsynced;
-    int sync_error;        /* errno; 0: none failed */
-    lsn_t next_floor;      /* of a spool that is empty */
+    int sync_error;   /* errno; 0: none failed */
+    lsn_t next_floor; /* of a spool that is empty */
 
     /* the taking thread's */
     struct frame_unpacker *unpacker;
@@ -69,10 +71,12 @@ static struct spool *self(struct backlog *backlog)
 
 static bool disk_failed(const struct spool *spool, const char *what, int error, struct err *err)
 {
-    return err_set(err, ERR_DISK, "spool %s: %s: %s", spool->folder.path, what, strerror(error));
+    return err_set(err, ERR_DISK, "spool %s: %s: %s", spool->folder.path, what,
+                   strerror(error));
 }
 
-static bool write_failed(const struct spool *spool, const char *what, int error, struct err *err)
+static bool write_failed(const struct spool *spool, const char *what, int error,
+                         struct err *err)
 {
     disk_failed(spool, what, error, err);
     return err_remedy(err, "look after the disk. The source was not told of what could not be "
@@ -98,16 +102,19 @@ static uint64_t bytes_of(const struct spool *spool)
 static void forget_first(struct spool *spool, size_t count)
 {
     struct segments *segments = &spool->segments;
+    if (count == 0)
+        return;
     segments->count -= count;
-    memmove(segments->items, segments->items + count, segments->count * sizeof(*segments->items));
+    memmove(segments->items, segments->items + count,
+            segments->count * sizeof(*segments->items));
 }
 
 /* The reader stands behind all there is. */
 static void stand_at_end(struct spool *spool)
 {
     const struct segment *last = last_of(spool);
-    spool->at = last ? (struct place){last->number, last->bytes, last->frames}
-                     : (struct place){0};
+    spool->at =
+        last ? (struct place){last->number, last->bytes, last->frames} : (struct place){0};
 }
 
 static uint64_t count_unread(const struct spool *spool)
@@ -137,8 +144,8 @@ static void close_take(struct spool *spool)
     spool->take_fd = -1;
 }
 
-/* Files go from the front, so that a kill leaves no hole; and are gone for good, so that a crash of
- * the machine brings none back. */
+/* Files go from the front, so that a kill leaves no hole; and are gone for good, so that a
+ * crash of the machine brings none back. */
 static bool remove_first(struct spool *spool, size_t count, struct err *err)
 {
     for (size_t i = 0; i < count; i++)
@@ -160,8 +167,8 @@ static bool clear(struct spool *spool, struct err *err)
 
 /* ---- syncing ---- */
 
-/* What did not get to the disk may still be in memory, and look written to the next who reads it;
- * so it is taken away. */
+/* What did not get to the disk may still be in memory, and look written to the next who reads
+ * it; so it is taken away. */
 static bool sync_failed(struct spool *spool, int error, struct err *err)
 {
     spool->sync_error = error;
@@ -211,8 +218,8 @@ static bool has_room(struct spool *spool, uint64_t more, bool *room, struct err 
     uint64_t left = 0;
     if (!folder_free_bytes(&spool->folder, &left, err))
         return false;
-    *room = bytes_of(spool) + more <= spool->config.max_bytes &&
-            left >= more && left - more >= spool->config.min_free;
+    *room = bytes_of(spool) + more <= spool->config.max_bytes && left >= more &&
+            left - more >= spool->config.min_free;
     return true;
 }
 
@@ -323,7 +330,8 @@ static enum backlog_result spool_put(struct backlog *backlog, const struct batch
 
 /* ---- trimming ---- */
 
-/* The longest run of segments that hold nothing above `durable`, and end outside a transaction. */
+/* The longest run of segments that hold nothing above `durable`, and end outside a transaction.
+ */
 static size_t count_obsolete(const struct spool *spool, lsn_t durable)
 {
     size_t obsolete = 0;
@@ -399,10 +407,11 @@ static enum backlog_result damage(struct spool *spool, const struct place *at, s
     pthread_mutex_lock(&spool->lock);
     spool->damaged = *at;
     pthread_mutex_unlock(&spool->lock);
-    err_set(err, ERR_RETRY,
-            "spool %s: segment %016llx is damaged at byte %llu: what is from there on must come "
-            "from the slot again",
-            spool->folder.path, (unsigned long long)at->number, (unsigned long long)at->offset);
+    err_set(
+        err, ERR_RETRY,
+        "spool %s: segment %016llx is damaged at byte %llu: what is from there on must come "
+        "from the slot again",
+        spool->folder.path, (unsigned long long)at->number, (unsigned long long)at->offset);
     return BACKLOG_FAILED;
 }
 
@@ -435,8 +444,8 @@ static bool read_bytes(struct spool *spool, const struct place *at, const struct
            frame_fits(frame, spool->bytes.data);
 }
 
-static enum backlog_result take_frame(struct spool *spool, const struct place *at, uint64_t left,
-                                      struct batch *batch, struct err *err)
+static enum backlog_result take_frame(struct spool *spool, const struct place *at,
+                                      uint64_t left, struct batch *batch, struct err *err)
 {
     struct frame frame;
     if (!open_take(spool, at->number, err))

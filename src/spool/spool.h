@@ -3,9 +3,9 @@
  * A segment is closed and on the disk, with its name, before the next one is begun; so only the
  * last can be torn. It is removed when the target has flushed all that it holds.
  *
- * spool_open() recovers: frames count up to the first that is not whole, and of these all up to the
- * last that ends outside a transaction; what is behind is cut off, and comes from the slot again if
- * the slot still has it. */
+ * spool_open() recovers: frames count up to the first that is not whole, and of these all up to
+ * the last that ends outside a transaction; what is behind is cut off, and comes from the slot
+ * again if the slot still has it. */
 #ifndef SPOOL_SPOOL_H
 #define SPOOL_SPOOL_H
 

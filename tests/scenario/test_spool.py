@@ -110,7 +110,7 @@ def test_without_a_spool_nothing_is_acknowledged_before_the_target_has_it(away):
     away.target.cluster.start()
     product.wait_caught_up()
     away.assert_equal()
-    assert "config.no_spool" in product.command("check").out
+    assert "config.no_spool" in product.command("check", "--json").out
 
 
 @pytest.mark.parametrize("round", range(2))

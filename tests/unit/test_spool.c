@@ -1,5 +1,5 @@
-/* The spool on a disk: what is put comes back in order, whatever is cut off, flipped, missing, or
- * in the way. */
+/* The spool on a disk: what is put comes back in order, whatever is cut off, flipped, missing,
+ * or in the way. */
 #include "base/mem.h"
 #include "spool/spool.h"
 #include "unit.h"
@@ -79,8 +79,8 @@ static off_t file_size(const struct bench *bench, uint64_t number)
 
 /* ---- putting and taking ---- */
 
-/* A transaction that ends at `end`, with one row of its number and so much to fill; `open`: without
- * its end. */
+/* A transaction that ends at `end`, with one row of its number and so much to fill; `open`:
+ * without its end. */
 static struct batch *make_batch(const struct bench *bench, lsn_t end, size_t filling,
                                 bool begins_open, bool ends_open)
 {
@@ -119,8 +119,8 @@ static void put(struct bench *bench, lsn_t end, size_t filling)
 static void extend(struct bench *bench, lsn_t durable, lsn_t expected)
 {
     lsn_t from = 0;
-    ck_assert_msg(bench->backlog->ops->extend(bench->backlog, durable, &from, &bench->err), "%s",
-                  bench->err.message);
+    ck_assert_msg(bench->backlog->ops->extend(bench->backlog, durable, &from, &bench->err),
+                  "%s", bench->err.message);
     ck_assert_uint_eq(from, expected);
 }
 
@@ -177,7 +177,8 @@ START_TEST(what_is_put_is_taken_in_order)
     ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 8999), 9000);
     ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 9000), 9000);
     ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 9500), 9500);
-    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 999), 999); /* a gap before it */
+    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 999),
+                      999); /* a gap before it */
     bench_close(&bench);
 }
 END_TEST
@@ -288,7 +289,8 @@ START_TEST(pieces_over_segments_come_back_as_pieces)
     must_reopen(&bench, 1000);
     ck_assert(bench.backlog->ops->begin(bench.backlog, 1000, &bench.err));
     for (int i = 0; i < 3; i++) { /* into one batch, which they make whole */
-        ck_assert_int_eq(bench.backlog->ops->take(bench.backlog, batch, &bench.err), BACKLOG_OK);
+        ck_assert_int_eq(bench.backlog->ops->take(bench.backlog, batch, &bench.err),
+                         BACKLOG_OK);
         ck_assert(batch->ends_open == (i < 2));
     }
     ck_assert_uint_eq(batch->transaction_count, 1);
@@ -298,8 +300,8 @@ START_TEST(pieces_over_segments_come_back_as_pieces)
 }
 END_TEST
 
-/* How the spool of five transactions looks with `damage` done to its only file. Always a prefix of
- * it, cut at the end of a transaction, and it can be added to. */
+/* How the spool of five transactions looks with `damage` done to its only file. Always a prefix
+ * of it, cut at the end of a transaction, and it can be added to. */
 static lsn_t expect_prefix(struct bench *bench)
 {
     must_reopen(bench, 1000);
@@ -480,8 +482,10 @@ END_TEST
 START_TEST(another_s_spool_is_refused_and_kept)
 {
     static const struct spool_identity others[] = {
-        {"other", "slackwater_shop", "7000", "db", 1}, {"shop", "slackwater_x", "7000", "db", 1},
-        {"shop", "slackwater_shop", "7001", "db", 1},  {"shop", "slackwater_shop", "7000", "d", 1},
+        {"other", "slackwater_shop", "7000", "db", 1},
+        {"shop", "slackwater_x", "7000", "db", 1},
+        {"shop", "slackwater_shop", "7001", "db", 1},
+        {"shop", "slackwater_shop", "7000", "d", 1},
         {"shop", "slackwater_shop", "7000", "db", 2},
     };
     struct bench bench;

@@ -67,8 +67,7 @@ static bool away_until_told(struct world *world, enum memory_sink_call call,
 START_TEST(while_the_target_is_away_the_source_is_told_of_what_is_on_the_disk)
 {
     struct bench bench;
-    bench_open(&bench,
-               &(struct world_config){.batch_changes = 10, .on_sink = away_until_told});
+    bench_open(&bench, &(struct world_config){.batch_changes = 10, .on_sink = away_until_told});
     for (int i = 0; i < 100; i++)
         world_append(&bench.world, 3);
     world_stream_to_end(&bench.world);
@@ -119,8 +118,7 @@ static bool stops_when_told(struct world *world, enum memory_sink_call call,
 START_TEST(a_later_run_reads_what_the_source_was_told_of)
 {
     struct bench bench;
-    bench_open(&bench,
-               &(struct world_config){.batch_changes = 10, .on_sink = stops_when_told});
+    bench_open(&bench, &(struct world_config){.batch_changes = 10, .on_sink = stops_when_told});
     for (int i = 0; i < 50; i++)
         world_append(&bench.world, 3);
     bench.world.stream.until = bench.world.end;
@@ -196,9 +194,8 @@ START_TEST(whatever_the_target_does_each_change_arrives_once)
 {
     struct bench bench;
     pthread_t writer;
-    bench_open(&bench, &(struct world_config){.batch_changes = 8,
-                                              .queue_bytes = 3000,
-                                              .on_sink = misbehaves});
+    bench_open(&bench, &(struct world_config){
+                           .batch_changes = 8, .queue_bytes = 3000, .on_sink = misbehaves});
     bench.world.dice = dice_seed();
     ck_assert_int_eq(pthread_create(&writer, NULL, write_some, &bench.world), 0);
     usleep(100000);
