@@ -264,6 +264,17 @@ static const struct kind *find_kind(uint8_t byte)
     return NULL;
 }
 
+bool pgoutput_carries_xid(char byte)
+{
+    const struct kind *kind = find_kind((uint8_t)byte);
+    return kind != NULL && kind->xid_in_stream;
+}
+
+bool pgoutput_is_content(char byte)
+{
+    return byte == PGOUTPUT_ORIGIN || pgoutput_carries_xid(byte);
+}
+
 bool pgoutput_decode(struct pgoutput *decoder, const void *data, size_t size,
                      struct arena *arena, struct pgoutput_message *message, struct err *err)
 {

@@ -1,8 +1,9 @@
-/* The pgoutput messages of logical replication, protocol 1 to 3, decoded from untrusted bytes.
+/* The pgoutput messages of logical replication, protocol 1 to 4, decoded from untrusted bytes.
  *
  * Source: PostgreSQL documentation, "Logical Replication Message Formats"; proto.c. Protocol 2
  * adds streamed transactions (S E c A; inside a streamed block R Y I U D T M carry an xid),
- * protocol 3 two-phase commit (b P K r p).
+ * protocol 3 two-phase commit (b P K r p). Protocol 4 (STREAM ABORT with position and time) is for
+ * `streaming 'parallel'`, which is not asked for: with 'on' it is protocol 3.
  *
  * The decoder's only state is whether it is inside a streamed block. Strings and values are
  * borrowed from the input; arrays are from the arena. */
@@ -129,6 +130,11 @@ struct pgoutput {
  * over, an unknown kind, too many columns. */
 bool pgoutput_decode(struct pgoutput *decoder, const void *data, size_t size,
                      struct arena *arena, struct pgoutput_message *message, struct err *err);
+
+/* Whether a message of this kind is part of a transaction's content, and of those, whether it
+ * carries an xid behind its kind inside a streamed block. */
+bool pgoutput_is_content(char kind);
+bool pgoutput_carries_xid(char kind);
 
 /* One line of text for people and golden tests, without newline. */
 void pgoutput_print(const struct pgoutput_message *message, struct buf *out);

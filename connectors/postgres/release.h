@@ -11,6 +11,7 @@
 /* As server_version_num counts. */
 #define RELEASE_OLDEST 140000        /* older ones are refused */
 #define RELEASE_TRIED 190000         /* from here on: warned of */
+#define RELEASE_TWO_PHASE 150000     /* pgoutput sends prepared transactions */
 #define RELEASE_ORIGIN_FILTER 160000 /* START_REPLICATION ... (origin 'none') */
 #define RELEASE_INFINITE_INTERVAL 170000
 #define RELEASE_FAILOVER_SLOT 170000 /* CREATE_REPLICATION_SLOT ... (FAILOVER) */

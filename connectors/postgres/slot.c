@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "postgres/release.h"
 #include "schema/ident.h"
 
 #include <ctype.h>
@@ -255,9 +256,15 @@ static bool read_snapshot(const char *dsn, const char *exported, const struct st
     return r != NULL;
 }
 
-bool slot_create(const char *dsn, const char *slot, bool failover, const struct stop *stop,
+bool slot_create(const char *dsn, const char *slot, enum slot_kind kind, const struct stop *stop,
                  char **snapshot, lsn_t *consistent_lsn, struct err *err)
 {
+    /* The second form is of 15 and later, its FAILOVER of 17. */
+    static const char *const OPTIONS[] = {
+        [SLOT_PLAIN] = "EXPORT_SNAPSHOT",
+        [SLOT_FAILOVER] = "(SNAPSHOT 'export', FAILOVER)",
+        [SLOT_TWO_PHASE] = "(SNAPSHOT 'export', TWO_PHASE)",
+    };
     struct session walsender = {0};
     struct buf sql = {0};
     if (!session_open(&walsender, "source", dsn, SESSION_REPLICATION, stop, err))
@@ -265,8 +272,9 @@ bool slot_create(const char *dsn, const char *slot, bool failover, const struct 
     buf_append_text(&sql, "CREATE_REPLICATION_SLOT ");
     ident_append(&sql, slot);
     buf_append_text(&sql, " LOGICAL pgoutput ");
-    /* The second form is of 15 and later, its FAILOVER of 17. */
-    buf_append_text(&sql, failover ? "(SNAPSHOT 'export', FAILOVER)" : "EXPORT_SNAPSHOT");
+    if (kind == SLOT_TWO_PHASE && PQserverVersion(walsender.conn) < RELEASE_TWO_PHASE)
+        kind = SLOT_PLAIN;
+    buf_append_text(&sql, OPTIONS[kind]);
     PGresult *r = session_exec(&walsender, sql.data, err);
     buf_free(&sql);
     bool ok = r != NULL && lsn_parse(PQgetvalue(r, 0, 1), consistent_lsn) &&

@@ -46,10 +46,16 @@ bool slot_check_publications(struct session *session, const char *slot, size_t c
                              const struct slot_table *tables, bool *same, char **difference,
                              struct err *err);
 
+enum slot_kind {
+    SLOT_PLAIN,
+    SLOT_FAILOVER,  /* 17 and later: a standby that synchronizes slots keeps a copy of it */
+    SLOT_TWO_PHASE, /* 15 and later, else plain: prepared transactions are decoded when they are
+                       prepared */
+};
+
 /* Creates the slot over a replication session of its own, and reads what its start contains:
- * *snapshot (pg_snapshot text, caller frees) and *consistent_lsn. With `failover` (17 and later) a
- * standby that synchronizes slots keeps a copy of it. */
-bool slot_create(const char *dsn, const char *slot, bool failover, const struct stop *stop,
+ * *snapshot (pg_snapshot text, caller frees) and *consistent_lsn. */
+bool slot_create(const char *dsn, const char *slot, enum slot_kind kind, const struct stop *stop,
                  char **snapshot, lsn_t *consistent_lsn, struct err *err);
 /* Drops it if it exists; waits up to 10 s for a walsender that is just leaving it. */
 bool slot_drop(struct session *session, const char *slot, struct err *err);

@@ -8,11 +8,8 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/reader.h"
-#include "model/interner.h"
-#include "postgres/ghost.h"
-#include "postgres/pgoutput.h"
-#include "postgres/session.h"
 #include "postgres/slot.h"
+#include "postgres/source_state.h"
 #include "schema/ident.h"
 
 #include <stdio.h>
@@ -20,43 +17,15 @@
 #include <string.h>
 #include <time.h>
 
-#define PROTOCOL_VERSION 1 /* no streaming of open transactions yet: refused when seen */
 #define KEEPALIVE_POSITION_EVERY USEC_PER_SEC
 #define LARGE_TRANSACTION 2 /* batches */
 #define FILL_FROM (300 * USEC_PER_MS) /* late is what we are behind with */
 #define START_PATIENCE (20 * USEC_PER_SEC)
+#define OPEN_MEMORY ((size_t)16 << 20) /* of transactions that are not committed yet */
 #define LARGE_READ (8U << 10) /* half of what libpq reads at once */
 #define READ_MOST (1U << 20)
 
 static const struct timespec FILL_PAUSE = {.tv_nsec = 100000};
-
-struct pg_source {
-    struct source source;
-    struct pg_source_config config;
-    struct session session;
-    struct arena scratch; /* of messages that leave nothing in the batch */
-    struct ghost ghost; /* of the last connection */
-    struct pgoutput decoder;
-
-    lsn_t from;           /* transactions that ended at or before this are skipped */
-    lsn_t received;       /* newest position seen */
-    usec_t heard_at;      /* when the server last sent anything */
-    usec_t listened_at;   /* when receive() last looked */
-    usec_t listening_since; /* without a gap: silence counts only while we listen */
-    usec_t sent_at;       /* the newest message, by the source's clock */
-    usec_t positioned_at; /* when a keepalive last moved a batch's position */
-
-    bool in_transaction;
-    bool skipping;                  /* the transaction was applied before */
-    struct transaction transaction; /* the open one */
-
-    struct interner shapes; /* every version seen; current ones found through map */
-    struct {
-        uint32_t oid;
-        const struct relation *relation;
-    } *map; /* sorted by oid; emptied at start, as the server sends shapes again */
-    size_t map_count;
-};
 
 static struct pg_source *self(struct source *source)
 {
@@ -97,40 +66,33 @@ static struct relation *make_relation(const struct pgoutput_message *message)
     return relation;
 }
 
-/* Where the oid is in the map, or where it belongs. */
-static size_t map_position(const struct pg_source *s, uint32_t oid)
-{
-    size_t low = 0;
-    size_t high = s->map_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (s->map[middle].oid < oid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static void remember_relation(struct pg_source *s, const struct pgoutput_message *message)
+struct shape pg_source_shape(struct pg_source *s, const struct pgoutput_message *message)
 {
     const struct relation *relation = interner_keep(&s->shapes, make_relation(message));
-    size_t at = map_position(s, relation->oid);
-    if (at == s->map_count || s->map[at].oid != relation->oid) {
-        s->map = mem_grow(s->map, s->map_count + 1, sizeof *s->map);
-        memmove(&s->map[at + 1], &s->map[at], (s->map_count - at) * sizeof *s->map);
-        s->map_count++;
-    }
-    s->map[at].oid = relation->oid;
-    s->map[at].relation = relation;
+    return (struct shape){
+        .oid = relation->oid, .relation = relation, .arrival = ++s->arrivals};
+}
+
+/* What a kept transaction brings is its own until it is through; it had come earlier, too. */
+static void remember_relation(struct pg_source *s, const struct pgoutput_message *message,
+                              uint64_t tag)
+{
+    struct shape shape = pg_source_shape(s, message);
+    if (s->replaying != NULL)
+        shape.arrival = tag;
+    shape_map_put(s->replaying != NULL ? &s->replaying->shapes : &s->known, shape);
 }
 
 static const struct relation *find_relation(const struct pg_source *s, uint32_t oid,
                                             struct err *err)
 {
-    size_t at = map_position(s, oid);
-    if (at < s->map_count && s->map[at].oid == oid)
-        return s->map[at].relation;
+    const struct shape *shape = NULL;
+    if (s->replaying != NULL)
+        shape = shape_map_find(&s->replaying->shapes, oid);
+    if (shape == NULL)
+        shape = shape_map_find(&s->known, oid);
+    if (shape != NULL)
+        return shape->relation;
     err_set(err, ERR_CORRUPT, "pgoutput: a change of relation %u, which was never described",
             oid);
     return NULL;
@@ -156,17 +118,15 @@ static struct transaction *open_transaction(struct pg_source *s, struct batch *b
     return &batch->transactions[index];
 }
 
-static bool on_begin(struct pg_source *s, struct batch *batch,
-                     const struct pgoutput_message *message, struct err *err)
+bool pg_source_begin(struct pg_source *s, struct batch *batch,
+                     const struct transaction *transaction, struct err *err)
 {
-    if (s->in_transaction)
-        return err_set(err, ERR_CORRUPT, "pgoutput: BEGIN inside a transaction");
+    if (s->in_transaction || s->filling != NULL)
+        return err_set(err, ERR_CORRUPT, "pgoutput: a transaction begins inside another");
     s->in_transaction = true;
-    s->source.lag = s->sent_at - message->begin.commit_time; /* both by the source's clock */
-    s->skipping = message->begin.commit_lsn < s->from;
-    s->transaction = (struct transaction){.xid = message->xid,
-                                          .commit_lsn = message->begin.commit_lsn,
-                                          .commit_time = message->begin.commit_time};
+    s->source.lag = s->sent_at - transaction->commit_time; /* both by the source's clock */
+    s->skipping = transaction->commit_lsn < s->from;
+    s->transaction = *transaction;
     if (s->skipping)
         return true;
     struct transaction *entry = batch_add_transaction(batch);
@@ -175,16 +135,31 @@ static bool on_begin(struct pg_source *s, struct batch *batch,
     return true;
 }
 
+static bool on_begin(struct pg_source *s, struct batch *batch,
+                     const struct pgoutput_message *message, struct err *err)
+{
+    return pg_source_begin(s, batch,
+                           &(struct transaction){.xid = message->xid,
+                                                 .commit_lsn = message->begin.commit_lsn,
+                                                 .commit_time = message->begin.commit_time},
+                           err);
+}
+
+void pg_source_end(struct pg_source *s, struct batch *batch, lsn_t end_lsn)
+{
+    s->in_transaction = false;
+    if (s->skipping)
+        return;
+    open_transaction(s, batch)->end_lsn = end_lsn;
+    batch->end_lsn = end_lsn;
+}
+
 static bool on_commit(struct pg_source *s, struct batch *batch,
                       const struct pgoutput_message *message, struct err *err)
 {
     if (!s->in_transaction || message->commit.commit_lsn != s->transaction.commit_lsn)
         return err_set(err, ERR_CORRUPT, "pgoutput: COMMIT does not match its BEGIN");
-    s->in_transaction = false;
-    if (s->skipping)
-        return true;
-    open_transaction(s, batch)->end_lsn = message->commit.end_lsn;
-    batch->end_lsn = message->commit.end_lsn;
+    pg_source_end(s, batch, message->commit.end_lsn);
     return true;
 }
 
@@ -272,15 +247,6 @@ static void on_logical_message(struct pg_source *s, struct batch *batch,
     open_transaction(s, batch)->heartbeat = strtoll(content + instance + 1, NULL, 10);
 }
 
-static bool refuse(const struct pgoutput_message *message, struct err *err)
-{
-    err_set(err, ERR_CORRUPT,
-            "pgoutput: message '%c' belongs to streamed or two-phase transactions, which this "
-            "connection did not ask for",
-            (char)message->kind);
-    return err_remedy(err, "check that nobody recreated the slot with two_phase on");
-}
-
 static bool on_message(struct pg_source *s, struct batch *batch,
                        const struct pgoutput_message *message, lsn_t lsn, struct err *err)
 {
@@ -291,7 +257,7 @@ static bool on_message(struct pg_source *s, struct batch *batch,
     case PGOUTPUT_COMMIT:
         return on_commit(s, batch, message, err);
     case PGOUTPUT_RELATION:
-        remember_relation(s, message);
+        remember_relation(s, message, lsn);
         return true;
     case PGOUTPUT_TYPE:
     case PGOUTPUT_ORIGIN:
@@ -317,7 +283,7 @@ static bool on_message(struct pg_source *s, struct batch *batch,
     case PGOUTPUT_COMMIT_PREPARED:
     case PGOUTPUT_ROLLBACK_PREPARED:
     case PGOUTPUT_STREAM_PREPARE:
-        return refuse(message, err);
+        return source_open_message(s, batch, message, err);
     }
     return false;
 }
@@ -329,23 +295,14 @@ static bool needs_transaction(char kind)
            kind == PGOUTPUT_TRUNCATE;
 }
 
-static bool on_wal_data(struct pg_source *s, struct batch *batch, struct reader *reader,
-                        struct err *err)
+bool pg_source_take(struct pg_source *s, struct batch *batch, const void *bytes, size_t size,
+                    lsn_t lsn, struct err *err)
 {
     struct pgoutput_message message;
-    lsn_t lsn = reader_u64(reader);
-    (void)reader_u64(reader); /* end of WAL as the walsender sees it: the same LSN here */
-    s->sent_at = clock_from_postgres((int64_t)reader_u64(reader));
-    if (!reader_ok(reader))
-        return err_set(err, ERR_CORRUPT, "replication stream: short WAL data header");
-    if (lsn > s->received)
-        s->received = lsn;
-    size_t size = reader_left(reader);
-    const void *bytes = reader_bytes(reader, size);
     struct arena *arena = &s->scratch;
     arena_reset(arena);
     if (size > 0 && !s->skipping && needs_transaction(((const char *)bytes)[0])) {
-        /* The libpq buffer goes away: the batch keeps the bytes that its rows point into. */
+        /* The buffer goes away: the batch keeps the bytes that its rows point into. */
         arena = &batch->arena;
         bytes = arena_copy(arena, bytes, size);
     }
@@ -356,11 +313,31 @@ static bool on_wal_data(struct pg_source *s, struct batch *batch, struct reader 
     return on_message(s, batch, &message, lsn, err);
 }
 
+static bool on_wal_data(struct pg_source *s, struct batch *batch, struct reader *reader,
+                        struct err *err)
+{
+    lsn_t lsn = reader_u64(reader);
+    (void)reader_u64(reader); /* end of WAL as the walsender sees it: the same LSN here */
+    s->sent_at = clock_from_postgres((int64_t)reader_u64(reader));
+    if (!reader_ok(reader))
+        return err_set(err, ERR_CORRUPT, "replication stream: short WAL data header");
+    if (lsn > s->received)
+        s->received = lsn;
+    if (lsn > s->seen)
+        s->seen = lsn;
+    size_t size = reader_left(reader);
+    char *bytes = (char *)(uintptr_t)reader_bytes(reader, size); /* libpq gave them to us */
+    if (s->filling != NULL && size > 0 && pgoutput_is_content(bytes[0]))
+        return source_open_keep(s, bytes, size, lsn, err);
+    return pg_source_take(s, batch, bytes, size, lsn, err);
+}
+
 /* ---- keepalives and feedback ---- */
 
 static bool send_status(struct pg_source *s, lsn_t flushed, struct err *err)
 {
     struct buf reply = {0};
+    flushed = source_open_ack(s, flushed);
     lsn_t written = s->received > flushed ? s->received : flushed;
     buf_append_char(&reply, 'r');
     buf_append_u64(&reply, written);
@@ -387,6 +364,8 @@ static bool on_keepalive(struct pg_source *s, struct batch *batch, struct reader
         return err_set(err, ERR_CORRUPT, "replication stream: malformed keepalive");
     if (position > s->received)
         s->received = position;
+    if (position > s->seen)
+        s->seen = position;
     if (!s->in_transaction && position > s->from && position > batch->end_lsn &&
         now - s->positioned_at >= KEEPALIVE_POSITION_EVERY) {
         batch->end_lsn = position;
@@ -398,6 +377,7 @@ static bool on_keepalive(struct pg_source *s, struct batch *batch, struct reader
 
 static bool pg_source_feedback(struct source *source, lsn_t flushed, struct err *err)
 {
+    source_open_publish(self(source));
     return send_status(self(source), flushed, err);
 }
 
@@ -434,18 +414,19 @@ static bool stream_ended(struct pg_source *s, struct err *err)
 /* A batch is cut between transactions if it can be: what is whole can be tried again from
  * memory. Only a transaction several times larger than a batch is cut inside, and then again
  * after each batch. */
-static bool batch_full(const struct pg_source *s, const struct batch *batch)
+bool pg_source_batch_full(const struct pg_source *s, const struct batch *batch)
 {
     unsigned times = s->in_transaction && !batch_is_inside(batch) ? LARGE_TRANSACTION : 1;
     return batch->change_count >= s->config.limits.batch_changes * times ||
            batch_bytes(batch) >= s->config.limits.batch_bytes * times;
 }
 
-/* Takes all that libpq holds, *bytes of it. *full when the batch reached its limit first. */
+/* Takes all that libpq holds, *bytes of it. *full when the batch reached its limit first. A
+ * transaction that was kept comes before what is behind its commit. */
 static bool take_messages(struct pg_source *s, struct batch *batch, bool *full, uint64_t *bytes,
                           struct err *err)
 {
-    for (;;) {
+    while (s->replaying == NULL) {
         char *data = NULL;
         int size = PQgetCopyData(s->session.conn, &data, 1);
         if (size == 0)
@@ -457,11 +438,11 @@ static bool take_messages(struct pg_source *s, struct batch *batch, bool *full, 
         PQfreemem(data);
         if (!ok)
             return false;
-        if (batch_full(s, batch)) {
-            *full = true;
+        *full = pg_source_batch_full(s, batch);
+        if (*full)
             return true;
-        }
     }
+    return true;
 }
 
 /* The clock and what other threads look at cost more than a message: touched once for all. */
@@ -536,6 +517,16 @@ static bool read_after_waiting(struct pg_source *s, struct batch *batch, int wak
            read_more(s, batch, full, took, err);
 }
 
+/* Meanwhile nobody listens, so that the server waits; what keeps it content is feedback. */
+static enum source_result go_on_replaying(struct pg_source *s, struct batch *batch,
+                                          struct err *err)
+{
+    if (!source_open_replay(s, batch, err))
+        return SOURCE_FAILED;
+    s->listening_since = s->listened_at = clock_monotonic();
+    return finish(s, batch, pg_source_batch_full(s, batch) ? SOURCE_FULL : SOURCE_DRAINED);
+}
+
 static enum source_result pg_source_receive(struct source *source, struct batch *batch,
                                             int wake_fd, usec_t until, struct err *err)
 {
@@ -543,8 +534,11 @@ static enum source_result pg_source_receive(struct source *source, struct batch 
     bool full = false;
     bool took = false;
     uint64_t bytes;
-    if (!failpoint(SOURCE_LISTEN, err) || !check_silence(s, err) ||
-        !take_at_hand(s, batch, &full, &took, &bytes, err))
+    if (!failpoint(SOURCE_LISTEN, err))
+        return SOURCE_FAILED;
+    if (s->replaying != NULL)
+        return go_on_replaying(s, batch, err);
+    if (!check_silence(s, err) || !take_at_hand(s, batch, &full, &took, &bytes, err))
         return SOURCE_FAILED;
     if (took && !full && !read_more(s, batch, &full, &took, err))
         return SOURCE_FAILED;
@@ -567,7 +561,9 @@ static void append_options(struct pg_source *s, struct buf *sql)
         buf_append_char(&names, ',');
         ident_append(&names, insert_only);
     }
-    buf_append_format(sql, " (proto_version '%d', publication_names ", PROTOCOL_VERSION);
+    buf_append_text(sql, " (");
+    source_open_append_options(s, sql);
+    buf_append_text(sql, ", publication_names ");
     literal_append(sql, buf_text(&names), names.size);
     buf_append_format(sql, ", messages 'true', binary '%s'%s)",
                       s->config.binary ? "true" : "false",
@@ -608,7 +604,7 @@ static bool open_walsender(struct pg_source *s, struct err *err)
         return false;
     s->session.patience = START_PATIENCE;
     bool ours = ghost_evict(&s->session, &s->ghost, err) &&
-                ghost_note(&s->session, &s->ghost, err);
+                ghost_note(&s->session, &s->ghost, err) && source_open_look(s, err);
     return ours ? failpoint(SOURCE_CONNECTED, err) : err_wrap(err, "taking the slot over");
 }
 
@@ -618,7 +614,9 @@ static bool start_replication(struct pg_source *s, lsn_t from, struct err *err)
     struct buf sql = {0};
     buf_append_text(&sql, "START_REPLICATION SLOT ");
     ident_append(&sql, s->config.slot);
-    buf_append_format(&sql, " LOGICAL %s", lsn_format(from, lsn));
+    /* A position passes over what was prepared before it: where that is sent, the server begins at
+     * what we acknowledged, and what was applied before is skipped here. */
+    buf_append_format(&sql, " LOGICAL %s", lsn_format(s->two_phase ? LSN_NONE : from, lsn));
     append_options(s, &sql);
     PGresult *result = session_exec(&s->session, sql.data, err);
     bool ok = PQresultStatus(result) == PGRES_COPY_BOTH;
@@ -653,7 +651,8 @@ static bool pg_source_start(struct source *source, lsn_t from, struct err *err)
     s->positioned_at = 0;
     s->source.lag = 0;
     s->in_transaction = s->skipping = false;
-    s->map_count = 0;
+    shape_map_clear(&s->known);
+    source_open_reset(s);
     s->decoder = (struct pgoutput){0};
     return true;
 }
@@ -669,7 +668,9 @@ static void pg_source_destroy(struct source *source)
     session_close(&s->session);
     arena_free(&s->scratch);
     interner_free(&s->shapes);
-    free(s->map);
+    shape_map_free(&s->known);
+    open_transactions_destroy(s->open);
+    free(s->holds);
     free(s);
 }
 
@@ -685,6 +686,7 @@ struct source *pg_source_create(const struct pg_source_config *config)
     struct pg_source *s = mem_zero(1, sizeof *s);
     s->source.ops = &OPS;
     s->config = *config;
+    s->open = open_transactions_create(config->temporary_directory, OPEN_MEMORY);
     arena_init(&s->scratch, 1 << 20);
     return &s->source;
 }

@@ -4,7 +4,12 @@
  * life with each feedback, and a connection silent for SOURCE_SILENCE is given up, so that a
  * black hole is noticed. Between transactions a keepalive moves the batch's position, so that an
  * idle database does not pin WAL; it becomes an ack only after the batches before it are durable
- * (the position travels through the same queue). */
+ * (the position travels through the same queue).
+ *
+ * Large transactions come while they are open, and prepared ones if the slot was made for that. They
+ * are kept (open_transactions.h) and given when they are committed, as if they came then. When there
+ * is no room for them the stream fails with ERR_RETRY, and for the next hour leaves them to the
+ * server, which then keeps them itself. */
 #ifndef POSTGRES_SOURCE_H
 #define POSTGRES_SOURCE_H
 
@@ -20,6 +25,8 @@ struct pg_source_config { /* all borrowed; must outlive the source */
     const char *slot;
     bool insert_only_publication; /* there is a second publication */
     bool binary;
+    bool streaming; /* ask for transactions while they are open */
+    const char *temporary_directory; /* for what of them does not fit in memory */
     bool local_only; /* no changes that have an origin (16 and later) */
     const char *heartbeat_prefix;   /* logical messages with this prefix are ours */
     const char *heartbeat_instance; /* and this instance's count for the lag */

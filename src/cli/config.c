@@ -10,9 +10,12 @@
 
 static void set_defaults(struct config *config)
 {
+    const char *temporary = getenv("TMPDIR");
     *config = (struct config){
         .migration = mem_string("default"),
         .heartbeat = USEC_PER_SEC,
+        .streaming = true,
+        .temporary_directory = mem_string(temporary != NULL && temporary[0] ? temporary : "/tmp"),
         .backfill_workers = 2,
         .chunk_rows = 10000,
         .chunk_time = USEC_PER_SEC,
@@ -114,7 +117,9 @@ static bool read_dsn(const struct yaml_node *node, char **slot, struct err *err)
 
 static bool read_source(struct config *config, const struct yaml_node *node, struct err *err)
 {
-    static const char *const KEYS[] = {"dsn", "heartbeat", "failover", "origin", NULL};
+    static const char *const KEYS[] = {"dsn",       "heartbeat", "failover",
+                                       "origin",    "streaming", "two_phase",
+                                       "temporary_directory", NULL};
     static const char *const ORIGINS[] = {"any", "none", NULL};
     int origin = config->local_only;
     if (node == NULL)
@@ -123,9 +128,15 @@ static bool read_source(struct config *config, const struct yaml_node *node, str
         !read_dsn(yaml_get(node, "dsn"), &config->source_dsn, err) ||
         !read_duration(yaml_get(node, "heartbeat"), &config->heartbeat, err) ||
         !read_bool(yaml_get(node, "failover"), &config->failover, err) ||
-        !read_word(yaml_get(node, "origin"), ORIGINS, &origin, err))
+        !read_word(yaml_get(node, "origin"), ORIGINS, &origin, err) ||
+        !read_bool(yaml_get(node, "streaming"), &config->streaming, err) ||
+        !read_bool(yaml_get(node, "two_phase"), &config->two_phase, err) ||
+        !read_text(yaml_get(node, "temporary_directory"), &config->temporary_directory, err))
         return false;
     config->local_only = origin == 1;
+    if (config->two_phase && config->failover) /* 17 loses prepared ones in a failover */
+        return yaml_error(yaml_get(node, "two_phase"), err,
+                          "two_phase and failover exclude each other: leave one out");
     if (config->heartbeat < 100 * USEC_PER_MS)
         return yaml_error(yaml_get(node, "heartbeat"), err,
                           "heartbeat: at least 100ms is expected");
@@ -341,6 +352,7 @@ void config_free(struct config *config)
 {
     free(config->migration);
     free(config->source_dsn);
+    free(config->temporary_directory);
     free(config->target_dsn);
     free(config->http_listen);
     free(config->spool_dir);

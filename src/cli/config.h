@@ -20,6 +20,9 @@ struct config {
     char *source_dsn;
     char *target_dsn;
     usec_t heartbeat;
+    bool streaming;            /* large transactions come while they are open */
+    bool two_phase;            /* prepared ones before they are committed */
+    char *temporary_directory; /* for both */
     bool failover;   /* standbys of the source keep the slot */
     bool local_only; /* leave out what came to the source by another replication */
     int backfill_workers;

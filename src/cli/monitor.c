@@ -504,6 +504,11 @@ static void fill_counts(const struct monitor *m, struct status *status)
     status->batches = counter_get(&p->batches);
     status->bytes_received = counter_get(&p->bytes_received);
     fill_apply(&p->apply, &status->apply);
+    status->kept = (struct kept_status){.transactions = counter_get(&p->open.transactions),
+                                        .prepared = counter_get(&p->open.prepared),
+                                        .memory_bytes = counter_get(&p->open.memory_bytes),
+                                        .file_bytes = counter_get(&p->open.file_bytes),
+                                        .committed = counter_get(&p->open.committed)};
     status->retries = counter_get(&p->retries);
     status->reconnects = counter_get(&p->reconnects);
     status->errors = counter_get(&p->errors);

@@ -13,6 +13,7 @@
 #include "postgres/key_places.h"
 #include "postgres/probe.h"
 #include "postgres/row_reader.h"
+#include "postgres/open_transactions.h"
 #include "postgres/source.h"
 #include "postgres/table_reader.h"
 
@@ -34,8 +35,9 @@
  *     be filled, and the stream's spare    27       8 MiB of rows, 65536 changes of 88 bytes
  * each arrays, which grow by doubling       46       up to half of each may be unused: 6 MiB of
  * four batches, 11 of what was made, twice
+ *     of transactions that are still open  16       OPEN_MEMORY of connectors/postgres/source.c
  *     -------------------------------------------
- *                                         185 MiB
+ *                                         201 MiB
  *
  * To that come some 10 MiB for all else. Each further table of a split adds 16 MiB of rows, or
  * twice that. Not bounded are single rows: one of 100 MiB is held several times over. */
@@ -309,6 +311,8 @@ static void make_connectors(struct run *run)
         .slot = m->slot,
         .insert_only_publication = m->insert_only,
         .binary = m->chain->stream_binary,
+        .streaming = run->config->streaming,
+        .temporary_directory = run->config->temporary_directory,
         .local_only = run->config->local_only,
         .heartbeat_prefix = run->heartbeat_prefix,
         .heartbeat_instance = run->instance,
@@ -456,7 +460,8 @@ int command_run_migration(const struct invocation *invocation)
     if (!migration_open(&run.migration, invocation->config, invocation->stop, &err))
         return refuse(&err);
     int status = 2;
-    if (!migration_bind(&run.migration, !invocation->options->no_backfill, &err)) {
+    if (!open_transactions_usable(invocation->config->temporary_directory, &err) ||
+        !migration_bind(&run.migration, !invocation->options->no_backfill, &err)) {
         status = refuse(&err);
     } else {
         report_findings_log(&run.migration.findings);

@@ -60,6 +60,11 @@ static void forget_copies(struct control_copy *copies, size_t count)
     free(copies);
 }
 
+static enum slot_kind slot_kind(const struct config *config)
+{
+    return config->failover ? SLOT_FAILOVER : config->two_phase ? SLOT_TWO_PHASE : SLOT_PLAIN;
+}
+
 static bool make_slot(struct run *run, char **snapshot, lsn_t *lsn, struct err *err)
 {
     struct migration *m = &run->migration;
@@ -69,7 +74,7 @@ static bool make_slot(struct run *run, char **snapshot, lsn_t *lsn, struct err *
            slot_create_publications(&m->source, m->slot, m->source_count, m->slot_tables,
                                     err) &&
            failpoint(BEGIN_PUBLISHED, err) &&
-           slot_create(run->config->source_dsn, m->slot, run->config->failover, m->stop, snapshot,
+           slot_create(run->config->source_dsn, m->slot, slot_kind(run->config), m->stop, snapshot,
                        lsn, err);
 }
 

@@ -338,6 +338,15 @@ static json_t *transactions_json(const struct transactions_status *open)
          when_known(open->known, seconds_value(open->oldest_prepared))});
 }
 
+static json_t *kept_json(const struct kept_status *kept)
+{
+    return OBJECT({"transactions", count_value(kept->transactions)},
+                  {"prepared", count_value(kept->prepared)},
+                  {"memory_bytes", count_value(kept->memory_bytes)},
+                  {"file_bytes", count_value(kept->file_bytes)},
+                  {"committed", count_value(kept->committed)});
+}
+
 static json_t *readiness_json(const struct status *status)
 {
     const struct readiness_limits *limits = &status->limits;
@@ -442,6 +451,7 @@ json_t *status_to_json(const struct status *status)
         {"queue_bytes", count_value(status->queue_bytes)}, {"backfill", backfill_json(status)},
         {"spool", spool_json(&status->spool)}, {"slot", slot_json(&status->slot)},
         {"transactions", transactions_json(&status->transactions_open)},
+        {"kept", kept_json(&status->kept)},
         {"readiness", readiness_json(status)}, {"gates", gates_json(status)},
         {"tables", tables_json(status)});
 }

@@ -108,6 +108,12 @@ struct transactions_status { /* open at the source */
     usec_t oldest_prepared;             /* age */
 };
 
+struct kept_status { /* what of open transactions is kept here until they end */
+    uint64_t transactions, prepared; /* now */
+    uint64_t memory_bytes, file_bytes;
+    uint64_t committed; /* since the start */
+};
+
 struct source_status { /* is it still the source that the migration began with? */
     bool known;
     char error[256];  /* not known: why not */
@@ -213,6 +219,7 @@ struct status {
     struct slot_status slot;
     struct source_status source;
     struct transactions_status transactions_open;
+    struct kept_status kept;
     struct readiness_limits limits;
 
     size_t gate_count;

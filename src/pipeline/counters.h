@@ -41,6 +41,15 @@ struct apply_counters {
     counter_t changes_folded;  /* that needed no row, since a later one had its key */
 };
 
+/* Transactions of the source that are not committed yet, as far as they are kept here. */
+struct open_counters {
+    counter_t transactions; /* now; prepared ones among them */
+    counter_t prepared;
+    counter_t memory_bytes;
+    counter_t file_bytes; /* in temporary files */
+    counter_t committed;  /* that were kept, and then given whole */
+};
+
 /* What it was before. */
 static inline uint64_t counter_add(counter_t *counter, uint64_t more)
 {

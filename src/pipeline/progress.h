@@ -26,6 +26,7 @@ struct progress {
     size_t table_count;
     struct table_counters *tables;
     struct apply_counters apply;
+    struct open_counters open;
     int idle_fd; /* eventfd: the applier has nothing to do */
 
     /* atomics */

@@ -170,6 +170,8 @@ static enum source_result receive(struct run *run, usec_t until, struct err *err
 {
     usec_t ask_again = handover_deadline(&run->handover);
     bool could_go = ask_again != 0 && may_be_cut(run) && applier_is_idle(run);
+    if (ask_again < run->gather_until)
+        ask_again = run->gather_until;
     if (could_go && ask_again < until)
         until = ask_again;
     if (run->gather_until > clock_monotonic() && run->gather_until < until)

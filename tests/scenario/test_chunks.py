@@ -264,6 +264,7 @@ def test_rows_that_share_a_leading_value_are_split_among_workers(world, kind, an
 
 def test_text_by_the_databases_own_collation(world):
     """It is ICU's, and the target's is C."""
+    world.source.needs(15)  # ICU as a database's collation
     source = world.further_source(
         options="TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'und' LOCALE 'C'")
     for side in (source, world.target):
@@ -321,6 +322,7 @@ def test_another_version_of_the_collation_is_told(world):
 def test_a_source_that_is_back_by_another_version_in_mid_run_is_read_no_further(
         world, collation, who):
     """Chunks would be of other rows than the bounds are held for."""
+    world.source.needs(15)  # ICU as a database's collation
     source = world.further_source(
         options="TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'und' LOCALE 'C'")
     for side in (source, world.target):

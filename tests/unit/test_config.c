@@ -25,6 +25,7 @@ static void open_bench(struct bench *bench, const char *text)
     bench->options.config_file = bench->path;
     unsetenv("SLACKWATER_SOURCE");
     unsetenv("SLACKWATER_TARGET");
+    unsetenv("TMPDIR");
 }
 
 static void close_bench(struct bench *bench)
@@ -65,6 +66,8 @@ static void expect_defaults(const struct config *config)
     ck_assert_ptr_null(config->source_dsn);
     ck_assert_ptr_null(config->target_dsn);
     ck_assert_int_eq(config->heartbeat, USEC_PER_SEC);
+    ck_assert(config->streaming && !config->two_phase);
+    ck_assert_str_eq(config->temporary_directory, "/tmp");
     ck_assert(!config->failover);
     ck_assert(!config->local_only);
     ck_assert_int_eq(config->backfill_workers, 2);
@@ -111,7 +114,8 @@ START_TEST(every_key_is_taken)
 {
     struct bench bench;
     open_and_load(&bench, "migration: shop\n"
-                          "source: { dsn: host=s, heartbeat: 250ms, failover: true, origin: none }\n"
+                          "source: { dsn: host=s, heartbeat: 250ms, failover: true, origin: none,\n"
+                          "          streaming: false, temporary_directory: /var/tmp }\n"
                           "target: { dsn: host=t }\n"
                           "tables: [ { source: users } ]\n"
                           "backfill: { workers: 7, order: parents_first, defer_indexes: true,\n"
@@ -135,6 +139,8 @@ START_TEST(every_key_is_taken)
     ck_assert_int_eq(config->spool_min_free, 0);
     ck_assert_str_eq(config->source_dsn, "host=s");
     ck_assert_int_eq(config->heartbeat, 250 * USEC_PER_MS);
+    ck_assert(!config->streaming);
+    ck_assert_str_eq(config->temporary_directory, "/var/tmp");
     ck_assert(config->failover);
     ck_assert(config->local_only);
     ck_assert_str_eq(config->target_dsn, "host=t");
@@ -226,6 +232,8 @@ START_TEST(a_bad_unit_or_number_is_refused_where_it_stands)
         {"backfill: { chunk_rows: 0 }\n", ":1:25: found \"0\"; ",
          "expected a whole number from 1 to 100000000"},
         {"source: { origin: some }\n", ":1:19: found \"some\"; ", "expected any or none; did you mean \"none\"?"},
+        {"source: { two_phase: true, failover: true }\n", ":1:22: ",
+         "two_phase and failover exclude each other: leave one out"},
         {"source: { heartbeat: 10ms }\n", ":1:22: ", "heartbeat: at least 100ms is expected"},
     };
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {

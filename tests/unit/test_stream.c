@@ -1,6 +1,7 @@
 /* The stream between a source and a sink in memory: both threads, the supervisor, and all that
  * may fail around them. */
 #include "dice.h"
+#include "pipeline/handover.h"
 #include "stream_world.h"
 
 #include <malloc.h>
@@ -454,6 +455,32 @@ START_TEST(half_a_transaction_is_not_handed_over)
     memory_source_show(world.source, 2);
     world_stream_to_end(&world);
     world_expect_all(&world);
+    world_close(&world);
+}
+END_TEST
+
+/* What is left of the transaction comes when its second piece is at the target. */
+static bool last_piece_comes(struct world *world, enum memory_sink_call call,
+                             const struct batch *batch, struct err *err)
+{
+    (void)err;
+    if (call == MEMORY_SINK_APPLY && batch->begins_open)
+        memory_source_show(world->source, UINT64_MAX);
+    return true;
+}
+
+START_TEST(an_ample_piece_of_a_transaction_that_was_cut_goes)
+{
+    const uint32_t full = HANDOVER_AMPLE + 1;
+    struct world world;
+    world_open(&world,
+               &(struct world_config){.batch_changes = full, .on_sink = last_piece_comes});
+    world_append(&world, full + HANDOVER_AMPLE + 1);
+    memory_source_show(world.source, full + HANDOVER_AMPLE);
+    memory_source_set_lag(world.source, 10 * USEC_PER_SEC);
+    world_stream_to_end(&world);
+    world_expect_all(&world);
+    ck_assert_uint_eq(memory_sink_tally(world.sink).applies, 3);
     world_close(&world);
 }
 END_TEST
@@ -1098,6 +1125,7 @@ int main(void)
         behind_a_transaction_that_nothing_follows_is_applied,
         behind_the_last_batch_goes_when_the_applier_turns_idle,
         half_a_transaction_is_not_handed_over,
+        an_ample_piece_of_a_transaction_that_was_cut_goes,
         what_a_chunk_waits_for_is_handed_over_in_one,
         what_a_chunk_waits_for_is_not_waited_for_long,
         the_end_is_waited_for_until_it_is_durable,

@@ -1,0 +1,372 @@
+"""Large transactions come while they are open, are kept, and arrive whole when they are committed.
+
+The source may keep only 64 kB of a transaction (logical_decoding_work_mem), so that all but the
+smallest ones are streamed.
+"""
+import contextlib
+import random
+import shutil
+
+import pytest
+
+from test_prefix import PICTURE, START, TABLES, Reader, assert_prefix, work
+from world import load, wait
+from world.load import Stall
+
+ROWS = 3000  # of about 100 bytes: several blocks
+
+
+@contextlib.contextmanager
+def opened(database):
+    """A cursor whose transaction the test ends."""
+    with contextlib.closing(database.connect()) as connection:
+        connection.autocommit = False
+        with connection.cursor() as cursor:
+            yield cursor
+
+
+def small_memory(database):
+    database.run(f'ALTER DATABASE "{database.name}" SET logical_decoding_work_mem = \'64kB\'')
+
+
+def fill(first, rows=ROWS, table="a"):
+    return (f"INSERT INTO {table} SELECT i, md5(i::text) || repeat('x', 60) "
+            f"FROM generate_series({first}, {first + rows - 1}) i")
+
+
+@pytest.fixture
+def product(world):
+    world.both("CREATE TABLE a (id int PRIMARY KEY, v text)",
+               "CREATE TABLE b (id int PRIMARY KEY, v text)",
+               "CREATE TABLE c (id int PRIMARY KEY, v text)")
+    small_memory(world.source)
+    world.source.run("INSERT INTO a SELECT -i, 'x' FROM generate_series(1, 10) i")
+    return world.product()
+
+
+def wait_kept(product, count, **more):
+    return product.wait_status(
+        lambda status: status["kept"]["transactions"] == count
+        and all(status["kept"][name] == value for name, value in more.items()),
+        f"{count} transactions to be kept")["kept"]
+
+
+def test_an_open_transaction_is_kept_and_arrives_when_it_is_committed(world, product):
+    product.start_streaming()
+    with opened(world.source) as one, opened(world.source) as two, opened(world.source) as three:
+        for cursor, first in ((one, 10_000), (two, 20_000), (three, 30_000)):
+            cursor.execute(fill(first))
+        world.source.run("INSERT INTO b VALUES (1, 'beside')")
+        kept = wait_kept(product, 3)
+        assert kept["memory_bytes"] + kept["file_bytes"] > 3 * 50_000
+        product.wait_caught_up()
+        assert world.target.value("SELECT count(*) FROM a WHERE id > 0") == 0
+        two.connection.commit()
+        one.connection.rollback()
+        wait_kept(product, 1)
+        three.execute("UPDATE a SET v = 'three' WHERE id IN (SELECT id FROM a ORDER BY id LIMIT 5)")
+        three.connection.commit()
+    wait_kept(product, 0, committed=2, memory_bytes=0, file_bytes=0)
+    product.wait_caught_up()
+    world.assert_equal()
+    assert world.target.value("SELECT count(*) FROM a") == 10 + 2 * ROWS
+
+
+def test_what_a_savepoint_takes_back_never_arrives(world, product):
+    """With the only description of a table in it, and a child that wrote before its parent."""
+    product.start_streaming()
+    with opened(world.source) as run:
+        run.execute(fill(10_000))
+        run.execute("SAVEPOINT outer_one")
+        run.execute("SAVEPOINT inner_one")
+        run.execute(fill(1, table="b"))
+        run.execute("RELEASE inner_one")
+        run.execute(fill(10_000, table="b"))
+        run.execute("ROLLBACK TO outer_one")
+        run.execute(fill(20_000, table="b"))  # described again
+        run.execute("SAVEPOINT kept")
+        run.execute(fill(20_000))
+        run.execute("SAVEPOINT lost; DELETE FROM a; UPDATE b SET v = 'lost'; ROLLBACK TO lost")
+        run.execute("RELEASE kept")
+        run.execute("SAVEPOINT last")
+        run.execute(fill(1, table="c"))
+        wait_kept(product, 1)
+        run.connection.commit()
+    product.wait_caught_up()
+    world.assert_equal()
+    assert product.status()["kept"]["committed"] == 1
+
+
+def test_a_shape_that_only_an_aborted_transaction_described_is_described_again(world, product):
+    product.start_streaming()
+    with opened(world.source) as run:
+        run.execute(fill(10_000, table="b"))
+        wait_kept(product, 1)
+        run.connection.rollback()
+    wait_kept(product, 0)
+    world.source.run("INSERT INTO b VALUES (1, 'small')")
+    with opened(world.source) as run:  # known only from within, and then to all
+        run.execute(fill(10_000, table="c"))
+        wait_kept(product, 1)
+        run.connection.commit()
+    world.source.run("INSERT INTO c VALUES (1, 'small')")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_truncate_and_harmless_ddl_within(world, product):
+    product.start_streaming()
+    with opened(world.source) as run:
+        run.execute(fill(10_000))
+        run.execute("TRUNCATE a, b")
+        run.execute(fill(20_000))
+        run.execute("SAVEPOINT s; TRUNCATE a; ROLLBACK TO s")
+        run.execute("CREATE INDEX ON a (v); ALTER TABLE a ALTER v SET DEFAULT 'd';"
+                    "CREATE TABLE other (id int PRIMARY KEY)")
+        run.execute("INSERT INTO a (id) SELECT generate_series(30000, 31000)")
+        run.execute("INSERT INTO other SELECT generate_series(1, 3000)")
+        run.execute("DROP TABLE other")
+        run.execute("DELETE FROM a WHERE id % 3 = 0")
+        wait_kept(product, 1)
+        run.connection.commit()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_a_shape_that_was_taken_back_was_never_there(world, product):
+    product.start_streaming()
+    with opened(world.source) as run:
+        run.execute(fill(10_000))
+        run.execute("SAVEPOINT s")
+        run.execute("ALTER TABLE a ADD COLUMN w int NOT NULL DEFAULT 7; ALTER TABLE a DROP COLUMN v")
+        run.execute("INSERT INTO a SELECT i, i FROM generate_series(30000, 33000) i")
+        wait_kept(product, 1)
+        run.execute("ROLLBACK TO s")
+        run.execute(fill(20_000))
+        run.connection.commit()
+    world.source.run("INSERT INTO a VALUES (1, 'behind')")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_logical_messages_inside_and_outside(world, product):
+    product.start_streaming()
+    with opened(world.source) as run:
+        run.execute(fill(10_000))
+        run.execute(f"SELECT pg_logical_emit_message(true, '{world.object_name}', 'not ours 1')")
+        run.execute("SELECT pg_logical_emit_message(true, 'stranger', repeat('x', 200000))")
+        run.execute("SELECT pg_logical_emit_message(false, 'stranger', 'now')")
+        run.execute(fill(20_000))
+        wait_kept(product, 1)
+        product.wait_status(lambda s: s["lag"]["end_to_end_seconds"] is not None, "a heartbeat")
+        run.connection.commit()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def cut_off(world, product):
+    """The target's session is gone in mid-transaction; the program goes on."""
+    world.target.run("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted")
+    product.event("stream ended, starting again")
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_ended_in_mid_stream(world, product, end):
+    """The server sends it again from its beginning."""
+    product.start_streaming()
+    with opened(world.source) as run:
+        run.execute(fill(10_000))
+        wait_kept(product, 1)
+        world.source.run("INSERT INTO b VALUES (1, 'between')")
+        product.kill9() if end == "kill" else product.stop()
+        product.start_streaming()
+        run.execute(fill(20_000))
+        wait_kept(product, 1)
+        run.connection.commit()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+@pytest.mark.parametrize("end", ["kill", "stop", "cut"])
+def test_ended_in_mid_replay(world, product, end):
+    """The target never had a part of it."""
+    product.start_streaming()
+    with Stall(world.target, "a", "NEW.id = 12000") as stall:
+        world.source.run(fill(10_000, 120_000))  # several pieces
+        stall.wait_reached()
+        world.source.run("INSERT INTO b VALUES (1, 'behind')")
+        if end == "cut":
+            cut_off(world, product)
+        else:
+            product.kill9() if end == "kill" else product.stop()
+        assert world.target.value("SELECT count(*) FROM a WHERE id > 0") == 0
+    if end != "cut":
+        product.start_streaming()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+@pytest.mark.limit(1800)
+def test_a_huge_transaction_in_bounded_memory(world, nightly):
+    """One transaction at the target too: nobody sees a part."""
+    rows = 10_000_000 if nightly else 300_000
+    world.both("CREATE TABLE t (id bigint PRIMARY KEY, a int, v text)")
+    if not nightly:
+        small_memory(world.source)
+    product = world.product().start_streaming()
+    world.source.run(f"INSERT INTO t SELECT i, i % 1000, md5(i::text) "
+                     f"FROM generate_series(1, {rows}) i")
+    seen = set()
+
+    def arrived(status):
+        seen.add(world.target.value("SELECT count(*) FROM t"))
+        return status["tables"][0]["stream"]["applied"] >= rows
+
+    product.wait_status(arrived, "all rows", 900)
+    assert product.status()["kept"]["committed"] == 1
+    assert product.peak_memory() < 256 << 20
+    product.wait_caught_up()
+    assert seen <= {0, rows}
+    digest = "SELECT count(*), sum(hashtextextended(t::text, 0)) FROM t"
+    assert world.target.rows(digest) == world.source.rows(digest)
+
+
+def test_without_room_open_transactions_are_left_to_the_source(world, product):
+    folder = world.folder / "temporary"
+    folder.mkdir()
+    product.config["source"]["temporary_directory"] = str(folder)
+    product.start_streaming()
+    shutil.rmtree(folder)
+    with opened(world.source) as run:
+        run.execute(fill(10_000, 180_000))
+        event = product.event("stream ended, starting again")
+        assert "left to the source" in event["error"] and str(folder) in event["error"]
+        product.wait_streaming()
+        wait_kept(product, 0)
+        run.connection.commit()
+    product.wait_caught_up()
+    world.assert_equal()
+    assert product.status()["kept"]["committed"] == 0
+
+
+def test_a_directory_that_is_none_is_refused(world, product):
+    product.config["source"]["temporary_directory"] = "/nowhere/at/all"
+    done = product.command("run", "--until-caught-up")
+    assert done.status == 2 and "temporary_directory" in done.err, done.err
+    assert world.leftovers() == []
+
+
+def test_switched_off(world, product):
+    product.config["source"]["streaming"] = False
+    product.start_streaming()
+    with opened(world.source) as run:
+        run.execute(fill(10_000))
+        product.wait_caught_up()
+        assert product.status()["kept"]["transactions"] == 0
+        run.connection.commit()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def large_work(cursor, dice):
+    """Random changes of random size, with savepoints nested and taken back."""
+    depth = 0
+    for _ in range(dice.randrange(2, 9)):
+        kind = dice.randrange(8)
+        table = dice.choice("abc")
+        first = dice.randrange(20) * 1000
+        if kind < 3:
+            cursor.execute(f"INSERT INTO {table} SELECT i, repeat('{dice.choice('pqr')}', 80) "
+                           f"FROM generate_series({first}, {first + dice.randrange(1, 999)}) i "
+                           f"ON CONFLICT (id) DO UPDATE SET v = excluded.v")
+        elif kind == 3:
+            cursor.execute(f"DELETE FROM {table} WHERE id BETWEEN {first} AND {first + 500}")
+        elif kind == 4:
+            cursor.execute(f"UPDATE {table} SET v = v || 'u' WHERE id BETWEEN {first} "
+                           f"AND {first + 300}")
+        elif kind == 5 or depth == 0:
+            depth += 1
+            cursor.execute(f"SAVEPOINT s{depth}")
+        else:
+            cursor.execute(f"{dice.choice(['ROLLBACK TO', 'RELEASE'])} s{depth}")
+            depth -= 1
+    if dice.random() < 0.2:
+        cursor.connection.rollback()
+
+
+def test_many_at_once_with_savepoints_and_kills(world, product, nightly):
+    product.start_streaming()
+    streamed = 0
+    with load.Writers(world.source, 4, large_work, seed=random.randrange(1 << 20)) as writers:
+        for _ in range(30 if nightly else 3):
+            writers.wait_commits(15)
+            product.wait_status(lambda s: s["kept"]["committed"] > 0, "a streamed one")
+            streamed += 1
+            product.kill9()
+            writers.wait_commits(5)
+            product.start()
+        writers.stop()
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def wide_work(cursor, dice):
+    """test_prefix's transaction, most of the time with more than fits at the source."""
+    cursor.execute("INSERT INTO ballast SELECT random() * 1e9, repeat('x', 100) "
+                   "FROM generate_series(1, %s) ON CONFLICT DO NOTHING", (dice.randrange(1500),))
+    cursor.execute("SAVEPOINT s; DELETE FROM ballast WHERE id % 2 = 0")
+    cursor.execute("ROLLBACK TO s" if dice.random() < 0.5 else "RELEASE s")
+    work(cursor, dice)
+
+
+@pytest.mark.limit(300)
+def test_the_target_is_always_a_prefix_while_transactions_are_streamed(world, nightly):
+    world.both(*TABLES, "CREATE TABLE ballast (id bigint PRIMARY KEY, v text)")
+    world.source.run(*START)
+    small_memory(world.source)
+    product = world.product().start_streaming()
+    reader = Reader(world.target)
+    with load.Writers(world.source, 4, wide_work) as writers:
+        writers.wait_commits(20)
+        reader.start()
+        try:
+            for _ in range(20 if nightly else 2):
+                goal = reader.last + 20
+                product.wait_status(lambda _: reader.failure or reader.last > goal,
+                                    "the reader to see progress")
+                product.kill9()
+                writers.wait_commits(10)
+                product.start()
+            writers.wait_commits(50)
+            product.wait_status(lambda s: s["kept"]["committed"] > 0, "a streamed one")
+            writers.stop()
+            product.wait_caught_up()
+        finally:
+            reader.finish()
+    world.assert_equal()
+    with world.target.session() as run:
+        run.execute(PICTURE)
+        assert assert_prefix(run.fetchone()) == world.source.value("SELECT n FROM counter")
+
+
+def test_in_the_copy_it_is_judged_by_the_whole_transaction(world):
+    """It began before the slot's snapshot, wrote to many chunks under several xids, and commits
+    in mid-copy."""
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    world.source.run("INSERT INTO t SELECT i, 'x' FROM generate_series(1, 20000) i")
+    small_memory(world.source)
+    product = world.product(backfill={"workers": 2, "chunk_rows": 500,
+                                      "max_rows_per_second": 8000})
+    product.start()
+    product.wait_status(lambda s: s["backfill"]["rows"] > 1000, "the copy to be under way")
+    with opened(world.source) as run:
+        for part in range(4):
+            run.execute(f"SAVEPOINT s{part}")
+            run.execute(f"UPDATE t SET v = 'changed' WHERE id % 4 = {part} AND id % 3 = 0")
+        run.execute("ROLLBACK TO s3")
+        run.execute("DELETE FROM t WHERE id % 100 = 0")
+        wait_kept(product, 1)
+        product.wait_status(lambda s: s["backfill"]["rows"] > 5000, "more to be copied")
+        run.connection.commit()
+    product.wait_caught_up()
+    world.assert_equal()
