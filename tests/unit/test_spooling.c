@@ -166,7 +166,7 @@ static bool misbehaves(struct world *world, enum memory_sink_call call,
                        const struct batch *batch, struct err *err)
 {
     (void)batch;
-    if (atomic_fetch_add(&world->counted, 1) > 400)
+    if (atomic_fetch_add(&world->counted, 1) > 150)
         return true;
     uint32_t dice = dice_below(&world->dice, 80);
     if (call == MEMORY_SINK_APPLY && dice == 0)
