@@ -117,6 +117,8 @@ struct binder bind_open(struct binding *binding, const struct pair *pair)
                             .source_catalog = binding->source,
                             .target_catalog = binding->target,
                             .types = binding->rules->types,
+                            .former = binding->rules->former,
+                            .ignore_new = binding->rules->ignore_new,
                             .findings = binding->findings,
                             .formulas = binding->formulas,
                             .lost = &binding->lost,
@@ -297,8 +299,18 @@ bool rules_bind_asking(const struct rules *rules, const struct catalog *source,
         return false;
     }
     choose_stream_format(binding.chain);
+    binding.chain->former = rules->former;
     *chain = &binding.chain->chain;
     return true;
+}
+
+void chain_take_text(struct chain *chain, const char *reason)
+{
+    struct chain_plan *plan = (struct chain_plan *)chain;
+
+    plan->any_type = true;
+    chain->stream_binary = false;
+    chain->stream_text_reason = text_copy(&plan->arena, reason);
 }
 
 void chain_free(struct chain *chain)

@@ -13,6 +13,8 @@ struct binder {
     const struct catalog *source_catalog;
     const struct catalog *target_catalog;
     const struct type_reader *types; /* NULL: there is nobody to ask */
+    const struct former *former;     /* NULL: nothing is known of before */
+    bool ignore_new;
     struct findings *findings;
     const struct table_spec *spec;
     const struct catalog_table *source;
@@ -109,6 +111,14 @@ void bind_tables(struct binding *binding);
 void bind_merges(struct binding *binding);
 /* bind_columns.c: every target column's rule, and what stays without. */
 void bind_columns(struct binder *binder);
+/* bind_new.c: whether the column came after the table had become part of the migration. */
+bool bind_is_new(const struct binder *binder, const struct catalog_column *source);
+/* bind_new.c: a new column that is left out. */
+void bind_ignore(struct binder *binder, const struct catalog_column *source);
+/* bind_new.c: columns that have been renamed, once it is known which target columns are filled. */
+void bind_renamed(struct binder *binder);
+/* bind_new.c: the statement that adds the column to the target table. */
+const char *bind_addition(struct binder *binder, const struct catalog_column *source);
 /* bind_rows.c: the conditions of the rows. */
 void bind_conditions(struct binder *binder);
 /* bind_check.c: types and what else is known of bound columns, once the conditions are. */

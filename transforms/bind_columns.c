@@ -557,9 +557,11 @@ static void report_generated(struct binder *binder, const struct catalog_column 
                   plain ? ", and the target column is a plain one" : "");
 }
 
-static void report_missing(struct binder *binder, const char *name)
+static void report_missing(struct binder *binder, const struct catalog_column *source)
 {
+    const char *name = source->name;
     struct report report = {
+        .sql = bind_addition(binder, source),
         .id = "target.column_missing",
         .severity = SEVERITY_BREAKING,
         .where = column_object(binder, binder->source_text, name),
@@ -597,8 +599,10 @@ static void carry(struct binder *binder, const struct catalog_column *source)
 
     if (source->generated)
         report_generated(binder, source, column ? column->target : NULL);
+    else if (binder->ignore_new && bind_is_new(binder, source))
+        bind_ignore(binder, source);
     else if (!column)
-        report_missing(binder, source->name);
+        report_missing(binder, source);
     else if (column->target->generated)
         report_target_computes(binder, source->name);
     else
@@ -636,6 +640,7 @@ void bind_columns(struct binder *binder)
     }
     for (uint16_t i = 0; i < binder->target->column_count; i++)
         bind_column(binder, &binder->columns[i]);
+    bind_renamed(binder);
     for (uint16_t i = 0; i < binder->target->column_count; i++)
         if (binder->columns[i].state == PLAN_UNFILLED)
             check_unfilled(binder, binder->columns[i].target);

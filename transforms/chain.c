@@ -258,6 +258,11 @@ struct transform *chain_transform(const struct chain *chain)
     return chain_transform_asking(chain, NULL);
 }
 
+const struct catalog_column *bound_column_source(const struct bound_column *column)
+{
+    return column->rule->plain ? column->rule->plain->column : NULL;
+}
+
 bool chain_condition_reads(const struct chain *chain, size_t table,
                            const struct catalog_column *column)
 {

@@ -375,7 +375,7 @@ static bool check_identity(const struct task *task, const struct shape *shape, s
         problem = "its replica identity no longer holds the columns that the key is made of";
     if (!problem)
         return true;
-    err_set(err, ERR_DATA, "source table %s.%s: %s", source->schema, source->name, problem);
+    err_set(err, ERR_SHAPE, "source table %s.%s: %s", source->schema, source->name, problem);
     return err_remedy(err,
                       "The replica identity was changed. Run again to bind the rules anew; "
                       "if that is refused, restore the identity.");

@@ -49,6 +49,8 @@ struct chain_plan {
     struct chain chain; /* what callers see; first, so that the pointers are the same */
     struct arena arena;
     struct table_plan *tables; /* as chain.tables */
+    const struct former *former; /* NULL: nothing is known of before */
+    bool any_type;               /* see chain_take_text() */
 };
 
 /* Appends what stands after FROM to get the source's rows that fulfil the conditions (NULL: none):

@@ -331,6 +331,12 @@ void rules_ask_types(struct rules *rules, const struct type_reader *types)
     rules->types = types;
 }
 
+void rules_know_former(struct rules *rules, const struct former *former, bool ignore_new)
+{
+    rules->former = former;
+    rules->ignore_new = ignore_new;
+}
+
 void rules_free(struct rules *rules)
 {
     if (!rules)

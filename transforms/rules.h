@@ -19,6 +19,7 @@
 #include "pipeline/type_reader.h"
 #include "schema/catalog.h"
 #include "schema/finding.h"
+#include "schema/former.h"
 #include "schema/passage.h"
 
 struct rules;
@@ -101,6 +102,9 @@ struct chain {
     bool stream_binary;
     const char
         *stream_text_reason; /* why not: "public.t.c (regclass holds ...)"; NULL if binary */
+    /* New columns that are left out (apply.on_new_column: ignore): "public.t.c". */
+    size_t ignored_count;
+    const char *const *ignored;
     /* What rules ask at run time; a transform has a lookup for each. */
     size_t lookup_count;
     const struct lookup_request *lookups;
@@ -114,6 +118,9 @@ void rules_free(struct rules *rules);
 /* Who is asked, when they are bound, about constants of types that are not read here. Borrowed;
  * NULL: nobody, and such constants are taken as they stand. */
 void rules_ask_types(struct rules *rules, const struct type_reader *types);
+/* What the source's columns were called since the migration began. Of columns that came since,
+ * `ignore_new` leaves those out that the file does not name. Borrowed, as above. */
+void rules_know_former(struct rules *rules, const struct former *former, bool ignore_new);
 
 /* Binds. False (ERR_CONFIG) only when `findings` got a breaking one: the first is the message
  * ("object: what"), its fix and statement the remedy. The catalogs must outlive the chain; the
@@ -127,6 +134,13 @@ bool rules_bind_asking(const struct rules *rules, const struct catalog *source,
                        const struct catalog *target, const struct formula_reader *formulas,
                        struct findings *findings, struct chain **chain, struct err *err);
 void chain_free(struct chain *chain);
+
+/* The source column whose value goes to the target column as it is; NULL: a rule makes it. */
+const struct catalog_column *bound_column_source(const struct bound_column *column);
+
+/* The stream comes as text, and its columns may be of types that they had before: each value is
+ * read as what the column has become. Before any transform is made. */
+void chain_take_text(struct chain *chain, const char *reason);
 
 /* A transform over the chain; the caller destroys it before the chain. `maker` (may be NULL
  * where chain->lookup_count is 0, and for rows that no lookup is to see) makes its lookups, and

@@ -10,6 +10,8 @@
 /* For one of the relation's bound tables. */
 struct shape {
     const struct table_plan *plan;
+    const struct former *former; /* as the chain's, both */
+    bool any_type;
     bool direct;      /* the relation has exactly the bound columns, in their order */
     bool identifies;  /* its old key images hold all that the target's key is made of */
     uint16_t *places; /* by bound source column: its place in the relation, or SHAPE_MISSING */

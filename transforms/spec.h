@@ -67,6 +67,8 @@ struct rules {
     size_t table_count;
     struct table_spec *tables;
     const struct type_reader *types; /* NULL: nobody can be asked */
+    const struct former *former;     /* NULL: nothing is known of before */
+    bool ignore_new;
 };
 
 #endif

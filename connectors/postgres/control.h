@@ -14,6 +14,7 @@
  *   deferred_index  one row an index that a copy dropped: how to make it again, and whether
  * that is done (postgres/deferred_index.h) claim      which rows of which target tables are the
  * migration's (claim.h)
+ *   former     one row a name that a source column had (former_log.h)
  *
  * Life of a migration row:
  *

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "postgres/session.h"
+#include "postgres/table_shape.h"
 #include "schema/ident.h"
 
 #include <stdio.h>
@@ -77,6 +78,8 @@ static bool append_key(struct question *question, const struct relation *from,
         const struct value *value = &row->values[i];
         if (!from->columns[i].key)
             continue;
+        if (from->columns[i].gone)
+            return false;
         if (value->kind != VALUE_TEXT && value->kind != VALUE_BINARY)
             return false;
         add_parameter(question, from->columns[i].type_oid, value, arena);
@@ -102,8 +105,9 @@ static bool ask(const struct pg_row_reader *r, const struct relation *from,
                   &(struct value){question->xid, (uint32_t)size, VALUE_TEXT}, arena);
     buf_append_text(&question->sql, VISIBLE_SQL);
     for (uint16_t i = 0; i < from->column_count; i++) {
-        buf_append_text(&question->sql, ", ");
-        ident_append(&question->sql, from->columns[i].name);
+        buf_append_text(&question->sql, from->columns[i].gone ? ", NULL" : ", ");
+        if (!from->columns[i].gone)
+            ident_append(&question->sql, from->columns[i].name);
     }
     append_from(r, from, &question->sql);
     if (!append_key(question, from, row, arena))
@@ -182,8 +186,10 @@ static enum row_read pg_row_read(struct row_reader *contract, const struct relat
     if (connect_reader(r, err) && ask(r, from, row, xid, arena, &question, err))
         read = read_visible(r, &question, from, arena, out, err);
     buf_free(&question.sql);
-    if (read == ROW_FAILED)
+    if (read == ROW_FAILED) {
         session_close(&r->session); /* the next reading begins anew */
+        table_shape_suspect(err);
+    }
     return read;
 }
 

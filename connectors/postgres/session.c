@@ -274,7 +274,7 @@ static PGresult *collect(struct session *session, struct err *err)
         if (is_failure(result) && !failed) {
             const char *at = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
             failed = true;
-            session->error_at = at ? atoi(at) : 0;
+            session->error_at = at ? (int)strtol(at, NULL, 10) : 0;
             session_result_error(session, result, err);
         }
         PQclear(last);

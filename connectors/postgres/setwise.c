@@ -8,6 +8,7 @@
 #include "postgres/groups.h"
 #include "postgres/stage.h"
 #include "postgres/strategy.h"
+#include "postgres/target_types.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,6 +215,29 @@ static bool copy_rows(struct setwise *w, const struct group *group, struct err *
     return true;
 }
 
+/* Bytes of one type may be a value of another: fails at the server where a column is not of the type
+ * any more that it was bound as, and the batch goes in order. The table is locked until the commit.
+ */
+static bool guard_types(struct setwise *w, const struct group *group, struct err *err)
+{
+    if (!is_binary(w, group))
+        return true;
+    buf_clear(&w->sql);
+    target_types_guard_sql(&w->sql, group->relation);
+    return send_sql(w, Q_OTHER, UINT32_MAX, err);
+}
+
+static bool lock_for_copy(struct setwise *w, const struct group *group, struct err *err)
+{
+    if (!is_binary(w, group))
+        return true;
+    if (!enter_pipeline(w, err))
+        return false;
+    buf_clear(&w->sql);
+    target_types_lock_sql(&w->sql, group->relation);
+    return send_sql(w, Q_OTHER, UINT32_MAX, err) && guard_types(w, group, err);
+}
+
 static bool ready_stage(struct setwise *w, const struct group *group, struct err *err)
 {
     struct stage *stage = group->stage;
@@ -224,7 +248,7 @@ static bool ready_stage(struct setwise *w, const struct group *group, struct err
     if (!stage->made) {
         buf_clear(&w->sql);
         stage_create_sql(&w->sql, stage, catalog_of(w, group));
-        if (!send_sql(w, Q_STAGE, UINT32_MAX, err))
+        if (!send_sql(w, Q_STAGE, UINT32_MAX, err) || !guard_types(w, group, err))
             return false;
         stage->made = stage->fresh = true;
     }
@@ -261,6 +285,8 @@ static bool copy_straight(struct setwise *w, struct err *err)
         if (group->carrier != BY_COPY)
             continue;
         w->tables[group->relation->table].copy_used = true;
+        if (!lock_for_copy(w, group, err))
+            return false;
         buf_clear(&w->sql);
         stage_straight_sql(&w->sql, group->relation, is_binary(w, group));
         if (!copy_rows(w, group, err) || !failpoint(SET_COPIED, err))

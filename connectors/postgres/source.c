@@ -66,9 +66,27 @@ static struct relation *make_relation(const struct pgoutput_message *message)
     return relation;
 }
 
+/* Where the transaction ends that the relation is sent with; LSN_NONE: not known yet. */
+static lsn_t commit_of_relation(const struct pg_source *s)
+{
+    return s->in_transaction ? s->transaction.commit_lsn : LSN_NONE;
+}
+
+/* As it was when its transaction had ended before the catalog was read: else as it is there. */
+static struct relation *read_relation(const struct pg_source *s,
+                                      const struct pgoutput_message *message)
+{
+    struct relation *made = make_relation(message);
+    lsn_t commit = commit_of_relation(s);
+    if (s->config.catalog != NULL)
+        former_read(s->config.former, s->config.catalog, commit,
+                    commit != LSN_NONE && commit < s->config.catalog_at, made);
+    return made;
+}
+
 struct shape pg_source_shape(struct pg_source *s, const struct pgoutput_message *message)
 {
-    const struct relation *relation = interner_keep(&s->shapes, make_relation(message));
+    const struct relation *relation = interner_keep(&s->shapes, read_relation(s, message));
     return (struct shape){
         .oid = relation->oid, .relation = relation, .arrival = ++s->arrivals};
 }

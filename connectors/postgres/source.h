@@ -17,6 +17,7 @@
 #include "pipeline/progress.h"
 #include "pipeline/source.h"
 #include "postgres/continuity.h"
+#include "schema/former.h"
 
 #define SOURCE_SILENCE (20 * USEC_PER_SEC)
 
@@ -33,6 +34,10 @@ struct pg_source_config { /* all borrowed; must outlive the source */
     struct source_limits limits;
     struct progress *progress; /* received position and bytes */
     const struct continuity *continuity; /* checked before every start */
+    const struct former *former;     /* how relations are read, against the catalog that the rules
+                                        were bound to; */
+    const struct catalog *catalog;   /* NULL: as they come */
+    lsn_t catalog_at;                /* what committed before this, the catalog shows */
     const struct stop *stop;
 };
 

@@ -8,6 +8,7 @@
 #include "postgres/key_order.h"
 #include "postgres/key_range.h"
 #include "postgres/session.h"
+#include "postgres/table_shape.h"
 #include "schema/ident.h"
 
 #include <stdlib.h>
@@ -83,8 +84,10 @@ static bool pg_reader_plan(struct table_reader *reader, const struct relation *r
                        relation->schema, relation->name);
     if (copy_key_usable(key) &&
         (!check_order(r, key, err) ||
-         !key_bounds_find(&r->session, table, key, lanes, plan, err)))
+         !key_bounds_find(&r->session, table, key, lanes, plan, err))) {
+        table_shape_suspect(err);
         return err_wrap(err, "planning the copy of table %s.%s", table->schema, table->name);
+    }
     plan->whole =
         !copy_key_usable(key) || (copy_key_is_asked(key) && plan->bound_count == 0);
     return true;
@@ -147,14 +150,25 @@ static bool start_copy(struct pg_table_reader *r, const struct relation *relatio
     return result != NULL;
 }
 
+/* A chunk that lacks a column would hide what the stream says of it: those changes are dropped as
+ * seen. */
+static bool check_shape(struct pg_table_reader *r, const struct relation *relation,
+                        struct err *err)
+{
+    const struct catalog_table *table = table_of(r, relation);
+    return table == NULL || table_shape_check(&r->session, table, err);
+}
+
 static bool pg_reader_begin(struct table_reader *reader, const struct relation *table,
                             const char **snapshot, lsn_t *lsn, struct err *err)
 {
     struct pg_table_reader *r = self(reader);
     /* end() leaves a session in mid-COPY by closing it. */
     if ((!session_is_open(&r->session) && !pg_reader_open(reader, err)) ||
-        !begin_locked(r, table, err) || !take_snapshot(r, lsn, err))
+        !begin_locked(r, table, err) || !take_snapshot(r, lsn, err) || !check_shape(r, table, err)) {
+        table_shape_suspect(err);
         return err_wrap(err, "reading table %s.%s", table->schema, table->name);
+    }
     *snapshot = r->snapshot;
     return true;
 }

@@ -12,6 +12,7 @@
 #include "postgres/text_array.h"
 #include "postgres/truncation.h"
 #include "schema/formula.h"
+#include "postgres/target_types.h"
 #include "schema/ident.h"
 
 #include <assert.h>
@@ -325,7 +326,9 @@ static bool pg_writer_load(struct table_writer *writer, const struct relation *r
 {
     struct pg_table_writer *w = self(writer);
     w->relation = relation;
-    return (prepare_stage(w, err) && start_copy(w, binary, err)) || wrap_table(w, err);
+    return ((!binary || target_types_check(&w->session, relation, err)) &&
+            prepare_stage(w, err) && start_copy(w, binary, err)) ||
+           wrap_table(w, err);
 }
 
 static bool pg_writer_write(struct table_writer *writer, const struct row *row, struct err *err)

@@ -365,8 +365,8 @@ static bool read_and_write(struct worker *worker, struct chunk_work *work, struc
     work->staged = work->staged || work->place.staged;
     if (!failpoint(COPY_SNAPSHOT, err) ||
         !worker->writer->ops->begin(worker->writer, task->table, work->staged, err) ||
-        !copy_parts(worker, work, err) ||
-        !worker->reader->ops->settle(worker->reader, err) || !failpoint(COPY_READ, err))
+        !copy_parts(worker, work, err) || !worker->reader->ops->settle(worker->reader, err) ||
+        !failpoint(COPY_READ, err))
         return false;
     work->committing = true;
     if (!worker->writer->ops->commit(worker->writer, &work->record, task->key->count, err) ||

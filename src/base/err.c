@@ -21,6 +21,7 @@ static const struct class_row classes[] = {
     [ERR_RETRY] = {"retry", 4},
     [ERR_CONFIG] = {"config", 2},
     [ERR_DATA] = {"data", 3},
+    [ERR_SHAPE] = {"shape", 3},
     [ERR_SOURCE_LOST] = {"source_lost", 4},
     [ERR_CORRUPT] = {"corrupt", 4},
     [ERR_DISK] = {"disk", 3},

@@ -18,6 +18,8 @@ enum err_class {
     ERR_RETRY,       /* passes by itself: connection lost, deadlock, read-only for now */
     ERR_CONFIG,      /* the operator's input or set-up is wrong: exit 2 */
     ERR_DATA,        /* a row, a rule or a schema cannot be carried: exit 3 */
+    ERR_SHAPE,       /* a table is not as the rules were bound to it: they are bound anew, and if
+                        that does not help: exit 3 */
     ERR_SOURCE_LOST, /* source, slot or its history is gone: exit 4 */
     ERR_CORRUPT,     /* bytes from a wire or a disk break their format: exit 4 */
     ERR_DISK,        /* our own disk failed, and what is on it is not to be relied on: exit 3 */

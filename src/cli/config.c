@@ -224,11 +224,13 @@ static bool read_backfill(struct config *config, const struct yaml_node *node, s
 
 static bool read_apply(struct config *config, const struct yaml_node *node, struct err *err)
 {
-    static const char *const KEYS[] = {"engine", "on_bad_row", "conflict", NULL};
+    static const char *const KEYS[] = {"engine", "on_bad_row", "conflict", "on_new_column", NULL};
     static const char *const ENGINES[] = {"auto", "ordered", "set", NULL};
     static const char *const BAD_ROW[] = {"stop", "quarantine", NULL};
     static const char *const CONFLICT[] = {"source_wins", NULL};
+    static const char *const NEW_COLUMN[] = {"carry", "ignore", "stop", NULL};
     int engine = config->engine;
+    int new_column = config->on_new_column;
     int on_bad_row = 0;
     int conflict = 0;
     if (node == NULL)
@@ -236,8 +238,10 @@ static bool read_apply(struct config *config, const struct yaml_node *node, stru
     if (!yaml_check_keys(node, "apply", KEYS, err) ||
         !read_word(yaml_get(node, "engine"), ENGINES, &engine, err) ||
         !read_word(yaml_get(node, "on_bad_row"), BAD_ROW, &on_bad_row, err) ||
-        !read_word(yaml_get(node, "conflict"), CONFLICT, &conflict, err))
+        !read_word(yaml_get(node, "conflict"), CONFLICT, &conflict, err) ||
+        !read_word(yaml_get(node, "on_new_column"), NEW_COLUMN, &new_column, err))
         return false;
+    config->on_new_column = (enum new_column)new_column;
     config->engine = (enum apply_engine)engine;
     if (on_bad_row == 1)
         note_ineffective(

@@ -13,6 +13,8 @@
 
 enum copy_order { COPY_LARGEST_FIRST, COPY_PARENTS_FIRST };
 
+enum new_column { NEW_COLUMN_CARRY, NEW_COLUMN_IGNORE, NEW_COLUMN_STOP };
+
 enum apply_engine { APPLY_AUTO, APPLY_ORDERED, APPLY_SET };
 
 struct config {
@@ -36,6 +38,7 @@ struct config {
     int64_t max_source_load;      /* active sessions at the source beside ours */
     bool defer_indexes;
     enum apply_engine engine;
+    enum new_column on_new_column; /* of a source table, in mid-migration */
     char *spool_dir; /* NULL: no spool */
     int64_t spool_max_bytes;
     int64_t spool_min_free; /* to be left on its disk */

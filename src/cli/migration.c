@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "cli/enforced.h"
 #include "postgres/claim.h"
+#include "postgres/former_log.h"
 #include "postgres/formula.h"
 #include "postgres/introspect.h"
 #include "postgres/lookup.h"
@@ -27,6 +28,7 @@ struct side {
     const struct stop *stop;
     struct session *session;
     struct catalog **catalog;
+    lsn_t *at; /* where it was before the catalog was read; NULL: not asked */
     struct err err;
     bool opened;
 };
@@ -36,6 +38,7 @@ static void *open_side(void *argument)
     struct side *side = argument;
     side->opened = session_open(side->session, side->name, side->dsn, SESSION_SQL, side->stop,
                                 &side->err) &&
+                   (side->at == NULL || probe_position(side->session, side->at, &side->err)) &&
                    introspect(side->session, side->catalog, &side->err);
     return NULL;
 }
@@ -44,7 +47,8 @@ static void *open_side(void *argument)
 static bool open_sides(struct migration *m, struct err *err)
 {
     struct side source = {.name = "source", .dsn = m->config->source_dsn, .stop = m->stop,
-                          .session = &m->source, .catalog = &m->source_catalog};
+                          .session = &m->source, .catalog = &m->source_catalog,
+                          .at = &m->catalog_at};
     struct side target = {.name = "target", .dsn = m->config->target_dsn, .stop = m->stop,
                           .session = &m->target, .catalog = &m->target_catalog};
     pthread_t beside;
@@ -66,7 +70,8 @@ bool migration_open(struct migration *migration, const struct config *config,
     slot_name(config->migration, migration->slot);
     if (config_need_source(config, err) && config_need_target(config, err) &&
         open_sides(migration, err) &&
-        control_load(&migration->target, config->migration, &migration->control, err))
+        control_load(&migration->target, config->migration, &migration->control, err) &&
+        former_log_load(&migration->target, config->migration, &migration->former, err))
         return true;
     migration_close(migration);
     return false;
@@ -124,9 +129,33 @@ static bool is_among(const char *name, char *const *names, size_t count)
     return false;
 }
 
+/* A table that was renamed is the same one. */
+static bool find_former_record(struct migration *m, size_t source, char *const *names,
+                               size_t count)
+{
+    uint32_t oid = m->chain->sources[source].table->oid;
+    for (size_t i = 0; i < m->former.count; i++) {
+        const struct former_name *name = &m->former.names[i];
+        if (name->table_oid == oid && name->number == FORMER_TABLE &&
+            is_among(name->name, names, count)) {
+            free(m->known_as[source]);
+            m->known_as[source] = mem_string(name->name);
+        }
+    }
+    return m->known_as[source] != NULL;
+}
+
+static bool is_known_as(const struct migration *m, const char *name)
+{
+    for (size_t i = 0; i < m->source_count; i++)
+        if (m->known_as[i] != NULL && strcmp(m->known_as[i], name) == 0)
+            return true;
+    return false;
+}
+
 static void refuse_removal(struct migration *m, const char *name)
 {
-    if (is_among(name, m->source_names, m->source_count))
+    if (is_among(name, m->source_names, m->source_count) || is_known_as(m, name))
         return;
     findings_addf(&m->findings, "migration.table_removed", SEVERITY_BREAKING, name,
                   "restore its rule (a table cannot be taken out), or run `slackwater cleanup`, "
@@ -140,12 +169,14 @@ static bool find_joining(struct migration *m, struct err *err)
     char **names = NULL;
     size_t count = 0;
     m->joining = mem_zero(m->source_count + 1, sizeof *m->joining);
+    m->known_as = mem_zero(m->source_count + 1, sizeof *m->known_as);
     if (migration_is_fresh(m))
         return true;
     if (!control_sources(&m->target, m->config->migration, &names, &count, err))
         return false;
     for (size_t i = 0; i < m->source_count; i++) {
-        m->joining[i] = !is_among(m->source_names[i], names, count);
+        m->joining[i] = !is_among(m->source_names[i], names, count) &&
+                        !find_former_record(m, i, names, count);
         m->joining_count += m->joining[i];
     }
     for (size_t i = 0; i < count; i++)
@@ -178,6 +209,14 @@ static void describe_targets(struct migration *m)
                                                  .shared = table->shares_rows,
                                                  .owner_condition = m->owner_conditions[i]};
     }
+}
+
+void migration_take_text(struct migration *migration, const char *reason)
+{
+    chain_take_text(migration->chain, reason);
+    for (size_t i = 0; i < migration->table_count; i++)
+        migration->targets[i].format =
+            stream_format(migration->chain, &migration->chain->tables[i]);
 }
 
 /* No table of a circle can be the first: each chunk is a transaction, and constraints are deferred
@@ -307,6 +346,8 @@ bool migration_bind_rules(struct migration *migration, struct err *err)
     const struct formula_reader reader = pg_formula_reader(&formulas);
     migration->types = pg_type_reader_create(&migration->source, &migration->target);
     rules_ask_types(migration->rules, pg_type_reader_contract(migration->types));
+    rules_know_former(migration->rules, &migration->former,
+                      migration->config->on_new_column == NEW_COLUMN_IGNORE);
     return rules_bind_asking(migration->rules, migration->source_catalog,
                              migration->target_catalog, &reader, &migration->findings,
                              &migration->chain, err);
@@ -372,6 +413,8 @@ void migration_close(struct migration *migration)
 {
     free_texts(migration->owner_conditions, migration->table_count);
     free_texts(migration->source_names, migration->source_count);
+    free_texts(migration->known_as, migration->source_count);
+    former_free(&migration->former);
     free(migration->claims);
     references_free(&migration->references);
     free(migration->targets);

@@ -29,6 +29,8 @@ struct migration {
     struct catalog *source_catalog;
     struct catalog *target_catalog;
     struct control_migration control;
+    struct former former; /* what the source's columns were called */
+    lsn_t catalog_at;     /* the source's catalog was read after this */
     struct rules *rules;
     struct pg_type_reader *types; /* whom the rules ask */
     struct chain *chain; /* NULL when the rules do not bind: see findings */
@@ -40,6 +42,7 @@ struct migration {
     struct slot_table *slot_tables;
     bool *joining; /* the migration has started without it */
     size_t joining_count;
+    char **known_as; /* under which the copy records have it; NULL: its name */
     /* by the chain's table index */
     size_t table_count;
     struct pg_target_table *targets;
@@ -59,6 +62,9 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
 
 /* Binds the loaded rules alone, with both servers to read expressions and constants. */
 bool migration_bind_rules(struct migration *migration, struct err *err);
+
+/* After binding: the stream is to come as text (chain_take_text()). */
+void migration_take_text(struct migration *migration, const char *reason);
 
 /* True if this migration was never started at this target. */
 bool migration_is_fresh(const struct migration *migration);

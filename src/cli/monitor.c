@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/alarm.h"
+#include "cli/schema_probe.h"
 #include "observe/forecast.h"
 #include "observe/gates.h"
 #include "observe/lag.h"
@@ -37,6 +38,7 @@ struct monitor {
 
     /* owned by the thread */
     struct session session;
+    struct schema_probe *schema; /* any thread may fill from it */
     usec_t probed_at, seldom_at, emitted_at, connect_after;
     bool emit_failed; /* said once */
     char *seen;       /* the snapshot before, which counts when the source cannot lose it */
@@ -259,6 +261,12 @@ static bool probe_seldom(struct monitor *m, usec_t now, struct err *err)
     return probe_unseen(m, err) && probe_continuity(m, now, err);
 }
 
+static bool probe_schema(struct monitor *m, usec_t now, struct err *err)
+{
+    return atomic_load(&m->stage) == STAGE_STARTING ||
+           schema_probe_look(m->schema, &m->session, now, err);
+}
+
 /* So that what the handoff keeps stays small when no chunk is read for long. */
 static bool probe_snapshot(struct monitor *m, struct err *err)
 {
@@ -313,7 +321,8 @@ static bool probe_all(struct monitor *m, usec_t now, struct err *err)
         return true;
     m->probed_at = now;
     return probe_source_lsn(m, now, err) && probe_snapshot(m, err) && probe_slot(m, now, err) &&
-           probe_open_transactions(m, now, err) && probe_seldom(m, now, err);
+           probe_open_transactions(m, now, err) && probe_schema(m, now, err) &&
+           probe_seldom(m, now, err);
 }
 
 static void watch_lag(struct monitor *m);
@@ -668,6 +677,7 @@ void monitor_collect(void *monitor, struct status *status)
     fill_tables(m, status);
     pthread_mutex_unlock(&m->lock);
     status->note = mem_string(note_of(m));
+    schema_probe_fill(m->schema, status);
     gates_evaluate(status);
 }
 
@@ -689,7 +699,9 @@ bool monitor_start(const struct monitor_config *config, struct monitor **monitor
     snprintf(m->transactions.error, sizeof m->transactions.error, "not asked yet");
     pthread_mutex_init(&m->lock, NULL);
     stop_init(&m->stop);
+    m->schema = schema_probe_create(config->config, config->migration, &m->stop);
     if (pthread_create(&m->thread, NULL, monitor_thread, m) != 0) {
+        schema_probe_destroy(m->schema);
         stop_free(&m->stop);
         free(m->unseen);
         free(m->paces);
@@ -732,6 +744,7 @@ void monitor_stop(struct monitor *monitor)
         return;
     stop_request(&monitor->stop);
     pthread_join(monitor->thread, NULL);
+    schema_probe_destroy(monitor->schema);
     stop_free(&monitor->stop);
     pthread_mutex_destroy(&monitor->lock);
     free(monitor->seen);

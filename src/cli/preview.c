@@ -442,7 +442,7 @@ static struct preview_style style_of_terminal(void)
     bool terminal = isatty(STDOUT_FILENO);
     const char *columns = getenv("COLUMNS");
     const char *locale = getenv("LC_ALL") ? getenv("LC_ALL") : getenv("LANG");
-    struct preview_style style = {.width = columns ? atoi(columns) : 0,
+    struct preview_style style = {.width = columns ? (int)strtol(columns, NULL, 10) : 0,
                                   .color = terminal && getenv("NO_COLOR") == NULL};
 
     if (style.width <= 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)

@@ -8,7 +8,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/enum_labels.h"
 #include "cli/report.h"
+#include "cli/reshape.h"
 #include "cli/run_spool.h"
 #include "postgres/key_places.h"
 #include "postgres/probe.h"
@@ -275,6 +277,7 @@ static bool stream_changes(struct run *run, struct err *err)
     };
     if (!find_end(run, &stream.until, err))
         return false;
+    run->until = stream.until;
     close_startup_sessions(run);
     monitor_set_stage(run->monitor, STAGE_STREAM);
     return stream_supervise(&stream, err);
@@ -317,6 +320,9 @@ static void make_connectors(struct run *run)
         .heartbeat_prefix = run->heartbeat_prefix,
         .heartbeat_instance = run->instance,
         .continuity = &run->continuity,
+        .former = &m->former,
+        .catalog = m->source_catalog,
+        .catalog_at = m->catalog_at,
         .limits = LIMITS,
         .progress = &run->progress,
         .stop = m->stop,
@@ -442,33 +448,70 @@ static int refuse(const struct err *err)
     return err->class == ERR_STOPPED ? 0 : 2;
 }
 
-static int choose_and_run(struct run *run, struct err *err)
+/* ---- rounds ---- */
+
+/* Until the rules have to be bound anew, or the end. */
+static int choose_and_run(struct run *run, struct reshape *reshape, struct err *err)
 {
     if (!choice_make(&run->migration, run->invocation->options, &run->choice, err))
         return refuse(err);
     bool ok = run_bound(run, err);
-    int status = conclude(run, ok, err);
+    bool again = !ok && !stop_requested(run->invocation->stop) &&
+                 reshape_is_due(reshape, run, err);
+    if (!ok && !again)
+        enum_labels_advise(&run->migration, err);
+    int status = again ? 0 : conclude(run, ok, err);
     destroy_run(run);
     choice_free(&run->choice);
+    if (again)
+        reshape_keep(reshape, &run->migration);
+    return status;
+}
+
+/* What could not be asked, in a first round, is the operator's to mend. */
+static int give_up(const struct run *run, struct reshape *reshape, const struct err *err)
+{
+    if (reshape_waits(reshape, err))
+        return 0;
+    return reshape->begun ? conclude(run, false, err) : refuse(err);
+}
+
+/* In the first round a finding refuses; in a later one it is why the stream stops where it is. */
+static int bind_and_run(struct run *run, struct reshape *reshape, struct err *err)
+{
+    if (!open_transactions_usable(run->config->temporary_directory, err) ||
+        !migration_bind(&run->migration, !run->invocation->options->no_backfill, err))
+        return give_up(run, reshape, err);
+    report_findings_log(&run->migration.findings);
+    if (!reshape_accept(reshape, &run->migration, err))
+        return conclude(run, false, err);
+    if (run->migration.chain == NULL ||
+        findings_worst(&run->migration.findings) >= SEVERITY_BREAKING)
+        return 2;
+    return choose_and_run(run, reshape, err);
+}
+
+static int run_round(const struct invocation *invocation, struct reshape *reshape)
+{
+    struct run run = {.invocation = invocation, .config = reshape->config};
+    struct err err = {0};
+    if (!migration_open(&run.migration, run.config, invocation->stop, &err))
+        return give_up(&run, reshape, &err);
+    int status = bind_and_run(&run, reshape, &err);
+    migration_close(&run.migration);
     return status;
 }
 
 int command_run_migration(const struct invocation *invocation)
 {
-    struct run run = {.invocation = invocation, .config = invocation->config};
-    struct err err = {0};
-    if (!migration_open(&run.migration, invocation->config, invocation->stop, &err))
-        return refuse(&err);
-    int status = 2;
-    if (!open_transactions_usable(invocation->config->temporary_directory, &err) ||
-        !migration_bind(&run.migration, !invocation->options->no_backfill, &err)) {
-        status = refuse(&err);
-    } else {
-        report_findings_log(&run.migration.findings);
-        if (run.migration.chain != NULL &&
-            findings_worst(&run.migration.findings) < SEVERITY_BREAKING)
-            status = choose_and_run(&run, &err);
-    }
-    migration_close(&run.migration);
+    struct reshape reshape;
+    struct invocation round = *invocation;
+    int status;
+    reshape_init(&reshape, invocation);
+    do {
+        round.options = &reshape.options;
+        status = run_round(&round, &reshape);
+    } while (reshape.due);
+    reshape_free(&reshape);
     return status;
 }

@@ -12,6 +12,7 @@
 #include "pipeline/backoff.h"
 #include "postgres/claim.h"
 #include "postgres/deferred_index.h"
+#include "postgres/former_log.h"
 #include "postgres/probe.h"
 #include "postgres/table_writer.h"
 
@@ -483,6 +484,33 @@ static bool check_copies(const struct run *run, struct err *err)
     return true;
 }
 
+/* A table that was renamed keeps its records. */
+static bool rename_records(struct run *run, struct err *err)
+{
+    const struct migration *m = &run->migration;
+    for (size_t i = 0; i < m->source_count; i++)
+        if (m->known_as[i] != NULL &&
+            !former_log_rename(&run->migration.target, run->config->migration, m->known_as[i],
+                               m->source_names[i], err))
+            return false;
+    return true;
+}
+
+/* Before the stream brings a change of theirs. */
+static bool note_names(struct run *run, struct err *err)
+{
+    struct migration *m = &run->migration;
+    const struct catalog_table **tables = mem_zero(m->source_count + 1, sizeof *tables);
+    for (size_t i = 0; i < m->source_count; i++)
+        tables[i] = m->chain->sources[i].table;
+    lsn_t at = LSN_NONE;
+    bool ok = probe_insert_position(&m->source, &at, err) &&
+              former_log_note(&m->target, run->config->migration, at, m->source_count, tables,
+                              err);
+    free(tables);
+    return ok;
+}
+
 bool run_establish(struct run *run, struct err *err)
 {
     struct migration *m = &run->migration;
@@ -497,7 +525,7 @@ bool run_establish(struct run *run, struct err *err)
     know_source(run);
     /* The rules may have changed since, and with them what is claimed. */
     return control_end_copiers(&m->target, run->config->migration, err) &&
-           join_tables(run, err) && resume_migration(run, err) &&
+           rename_records(run, err) && note_names(run, err) && join_tables(run, err) && resume_migration(run, err) &&
            claim_take(&m->target, run->config->migration, m->claims, err) &&
            note_rules(run, err) &&
            control_set_http_address(&m->target, run->config->migration, http_address(run->http),

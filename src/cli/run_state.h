@@ -36,6 +36,7 @@ struct run {
     lsn_t started_at;  /* the source's position at the start */
     bool indexes_left; /* an earlier run has dropped some */
     lsn_t began_at;    /* the source's position */
+    lsn_t until;       /* of the stream; LSN_NONE: no end */
 
     struct sink *sink;
     struct source *source;

@@ -12,7 +12,10 @@
 #define BEGINS_OPEN 1
 #define ENDS_OPEN 2
 #define MAX_COLUMNS 1664 /* the server's own bound */
-#define SMALLEST_RELATION 10
+#define KEY 1
+#define GONE 2
+#define UNCLEAR 4
+#define SMALLEST_RELATION 11
 #define SMALLEST_TRANSACTION 40
 #define SMALLEST_CHANGE 14
 
@@ -56,6 +59,7 @@ static void encode_relation(const struct relation *relation, struct buf *out)
     buf_append_u32(out, relation->oid);
     buf_append_char(out, relation->replica_identity);
     buf_append_char(out, (char)relation->match);
+    buf_append_char(out, relation->strange);
     encode_text(relation->schema, out);
     encode_text(relation->name, out);
     buf_append_u16(out, relation->column_count);
@@ -63,7 +67,8 @@ static void encode_relation(const struct relation *relation, struct buf *out)
         const struct column *column = &relation->columns[i];
         buf_append_u32(out, column->type_oid);
         buf_append_u32(out, (uint32_t)column->type_modifier);
-        buf_append_char(out, column->key);
+        buf_append_char(out, (char)((column->key ? KEY : 0) | (column->gone ? GONE : 0) |
+                                    (column->unclear ? UNCLEAR : 0)));
         encode_text(column->name, out);
     }
 }
@@ -182,7 +187,10 @@ static void decode_column(struct decoding *d, struct column *column)
 {
     column->type_oid = reader_u32(&d->reader);
     column->type_modifier = (int32_t)reader_u32(&d->reader);
-    column->key = decode_choice(d, 2, "unknown flags of a column") == 1;
+    uint8_t flags = decode_choice(d, (KEY | GONE | UNCLEAR) + 1, "unknown flags of a column");
+    column->key = (flags & KEY) != 0;
+    column->gone = (flags & GONE) != 0;
+    column->unclear = (flags & UNCLEAR) != 0;
     /* relation_create copies; it does not write through name. */
     column->name = (char *)(uintptr_t)reader_string(&d->reader);
 }
@@ -192,6 +200,7 @@ static const struct relation *decode_relation(struct decoding *d)
     uint32_t oid = reader_u32(&d->reader);
     char replica_identity = (char)reader_u8(&d->reader);
     enum match match = (enum match)decode_choice(d, MATCH_NONE + 1, "unknown way to match");
+    bool strange = decode_choice(d, 2, "unknown flags of a relation") == 1;
     const char *schema = reader_string(&d->reader);
     const char *name = reader_string(&d->reader);
     uint16_t count = reader_u16(&d->reader);
@@ -206,6 +215,7 @@ static const struct relation *decode_relation(struct decoding *d)
         relation->oid = oid;
         relation->replica_identity = replica_identity;
         relation->match = match;
+        relation->strange = strange;
     }
     free(columns);
     return relation == NULL ? NULL : interner_keep(d->interner, relation);

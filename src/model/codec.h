@@ -5,8 +5,8 @@
  *                 u64 end LSN
  *                 u32 transactions, transaction*
  *                 u32 changes, change*
- *   relation      u32 oid, u8 replica identity, u8 match, schema\0, name\0,
- *                 u16 columns, (u32 type, u32 modifier, u8 1: key, name\0)*
+ *   relation      u32 oid, u8 replica identity, u8 match, u8 strange, schema\0, name\0,
+ *                 u16 columns, (u32 type, u32 modifier, u8 1: key, 2: gone, 4: unclear, name\0)*
  *   transaction   u32 xid, u64 commit LSN, u64 end LSN, u64 commit time, u64 heartbeat,
  *                 u32 first change
  *   change        u8 kind, u8 old image, u64 LSN, u32 relation,

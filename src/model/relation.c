@@ -44,14 +44,15 @@ void relation_free(struct relation *relation)
 static bool column_equal(const struct column *a, const struct column *b)
 {
     return a->type_oid == b->type_oid && a->type_modifier == b->type_modifier &&
-           a->key == b->key && a->identity_always == b->identity_always &&
+           a->key == b->key && a->identity_always == b->identity_always && a->gone == b->gone &&
+           a->unclear == b->unclear &&
            strcmp(a->name, b->name) == 0;
 }
 
 bool relation_equal(const struct relation *a, const struct relation *b)
 {
     if (a->oid != b->oid || a->replica_identity != b->replica_identity ||
-        a->match != b->match || a->column_count != b->column_count ||
+        a->match != b->match || a->strange != b->strange || a->column_count != b->column_count ||
         strcmp(a->schema, b->schema) != 0 || strcmp(a->name, b->name) != 0)
         return false;
     for (uint16_t i = 0; i < a->column_count; i++)
@@ -66,6 +67,14 @@ bool relation_has_formula(const struct relation *relation)
         if (relation->columns[i].formula)
             return true;
     return false;
+}
+
+bool relation_key_is_clear(const struct relation *relation)
+{
+    for (uint16_t i = 0; i < relation->column_count; i++)
+        if (relation->columns[i].key && relation->columns[i].unclear)
+            return false;
+    return true;
 }
 
 int relation_column(const struct relation *relation, const char *name)

@@ -24,6 +24,8 @@ struct column {
     char *formula; /* target: the server makes what is written of the value, by this opening of
                       an SQL expression (schema/formula.h); NULL: the value is written */
     bool formula_varies; /* its result does not find the row again */
+    bool gone;           /* source: the table has it no more (schema/former.h) */
+    bool unclear;        /* source: of a strange relation, which column it is */
 };
 
 struct relation {
@@ -32,6 +34,7 @@ struct relation {
     char *name;
     char replica_identity; /* source: d n f i, as in pg_class; target: 0 */
     enum match match;      /* target: how rows are found; source: as the identity allows */
+    bool strange;          /* source: which columns these are cannot be told (schema/former.h) */
     uint16_t column_count;
     struct column *columns;
     uint32_t table;  /* target: index into the sink's tables */
@@ -46,6 +49,8 @@ void relation_free(struct relation *relation); /* NULL is accepted */
 bool relation_equal(const struct relation *a, const struct relation *b);
 /* Target: the server makes one of its columns. */
 bool relation_has_formula(const struct relation *relation);
+/* Source: what its rows are identified by can be told, though it may be strange. */
+bool relation_key_is_clear(const struct relation *relation);
 /* The column's index, or -1. */
 int relation_column(const struct relation *relation, const char *name);
 

@@ -416,6 +416,42 @@ static enum gate_verdict probe_source(const struct status *status, struct gate_s
     return GATE_NO_GO;
 }
 
+static enum gate_verdict schema_ignored(const struct status *status, struct gate_status *gate)
+{
+    struct name_list names = {0};
+    for (size_t i = 0; i < status->ignored_count; i++)
+        name_list_add(&names, status->ignored_columns[i]);
+    say(gate->value, "%zu column%s left out", names.all, plural((int64_t)names.all));
+    name_list_say(&names, "came at the source since the migration began, and is not carried",
+                  gate->reason);
+    say(gate->remedy, "give it a rule, drop it in the file, or carry it (apply.on_new_column), then "
+                      "run again");
+    return GATE_NO_GO;
+}
+
+static enum gate_verdict probe_schema(const struct status *status, struct gate_status *gate)
+{
+    const struct schema_status *schema = &status->schema;
+    say(gate->threshold, "as the rules were bound to it");
+    if (!schema->known) {
+        say(gate->value, "not known");
+        say(gate->reason, "the schemas could not be looked at: %.180s", schema->error);
+        say(gate->remedy, "see that both sides answer");
+        return GATE_UNKNOWN;
+    }
+    if (schema->change[0]) {
+        say(gate->value, "changed");
+        say(gate->reason, "%.240s", schema->change);
+        say(gate->remedy, "see that the other side has it too, and run again: the rules are bound "
+                          "anew (docs/operations.md)");
+        return GATE_NO_GO;
+    }
+    if (status->ignored_count)
+        return schema_ignored(status, gate);
+    say(gate->value, "unchanged");
+    return GATE_GO;
+}
+
 static enum gate_verdict probe_prepared_transactions(const struct status *status,
                                                      struct gate_status *gate)
 {
@@ -495,6 +531,7 @@ static const struct {
      probe_open_transactions},
     {"source", "What is done to slot, publication or partitions beside the stream is not in it.",
      probe_source},
+    {"schema", "After the flip the new side must take what the old one took.", probe_schema},
     {"prepared_transactions",
      "A prepared transaction can commit at any time, from any session, also after the flip.",
      probe_prepared_transactions},

@@ -16,6 +16,11 @@ void status_free(struct status *status)
         free(status->tables[i].target);
     }
     free(status->tables);
+    for (size_t i = 0; i < status->ignored_count; i++)
+        free(status->ignored_columns[i]);
+    free(status->ignored_columns);
+    status->ignored_columns = NULL;
+    status->ignored_count = 0;
     free(status->migration);
     free(status->instance);
     free(status->note);
@@ -435,6 +440,14 @@ static usec_t uptime(const struct status *status)
     return status->now > status->started_at ? status->now - status->started_at : 0;
 }
 
+static json_t *ignored_json(const struct status *status)
+{
+    json_t *columns = json_array();
+    for (size_t i = 0; i < status->ignored_count; i++)
+        json_array_append_new(columns, text_value(status->ignored_columns[i]));
+    return columns;
+}
+
 json_t *status_to_json(const struct status *status)
 {
     return OBJECT(
@@ -451,6 +464,7 @@ json_t *status_to_json(const struct status *status)
         {"queue_bytes", count_value(status->queue_bytes)}, {"backfill", backfill_json(status)},
         {"spool", spool_json(&status->spool)}, {"slot", slot_json(&status->slot)},
         {"transactions", transactions_json(&status->transactions_open)},
+        {"ignored_columns", ignored_json(status)},
         {"kept", kept_json(&status->kept)},
         {"readiness", readiness_json(status)}, {"gates", gates_json(status)},
         {"tables", tables_json(status)});

@@ -135,6 +135,12 @@ struct spool_status {
     usec_t oldest;   /* age of its oldest segment; -1: there is none */
 };
 
+struct schema_status { /* are both schemas as the rules were bound to them? */
+    bool known;
+    char error[256];
+    char change[512]; /* known: the first difference; "" none */
+};
+
 struct lag_status {
     bool known;
     int64_t bytes;         /* source's WAL position minus applied position */
@@ -218,6 +224,9 @@ struct status {
     struct lag_status lag;
     struct slot_status slot;
     struct source_status source;
+    struct schema_status schema;
+    size_t ignored_count; /* new columns of the source that are not carried: "public.t.c" */
+    char **ignored_columns;
     struct transactions_status transactions_open;
     struct kept_status kept;
     struct readiness_limits limits;

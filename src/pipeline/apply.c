@@ -189,6 +189,12 @@ static void note_reading(const struct stream *stream, bool judged, uint32_t tabl
         stream->handoff->ops->read_again(stream->handoff, table, reader->seen);
 }
 
+/* Nothing can be judged by it: the rules will refuse it. */
+static bool has_unclear_key(const struct change *change)
+{
+    return change->kind != CHANGE_TRUNCATE && !relation_key_is_clear(change->relation);
+}
+
 static bool transform_change(struct applier *applier, const struct batch *batch,
                              const struct change *change, struct err *err)
 {
@@ -199,11 +205,11 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     struct table_counters *tally = &applier->tally[slot];
     uint32_t first = applier->writes->change_count;
     struct change rest = *change;
-    bool dropped;
+    bool dropped = false;
 
-    bool judged = is_judged(stream, table);
+    bool judged = is_judged(stream, table) && !has_unclear_key(change);
     counter_tally(&tally->received);
-    if (!judge_change(applier, table, xid, &rest, &dropped, err))
+    if (!has_unclear_key(change) && !judge_change(applier, table, xid, &rest, &dropped, err))
         return wrap_change(change, err);
     if (dropped) {
         counter_tally(&tally->skipped_by_handoff);
@@ -519,7 +525,8 @@ static bool apply_batch(struct applier *applier, struct batch *batch, struct err
         return true;
     if (applier->later > 0)
         return false;
-    if (err->class != ERR_DATA || batch->begins_open || batch->transaction_count < 2) {
+    if ((err->class != ERR_DATA && err->class != ERR_SHAPE) || batch->begins_open ||
+        batch->transaction_count < 2) {
         consider_clash(applier, err);
         return false;
     }

@@ -52,7 +52,8 @@ void progress_applied(struct progress *progress, lsn_t end_lsn, uint64_t transac
     if (commit_at != 0) {
         progress->last_commit_at = commit_at;
         progress->last_delay =
-            (progress->source_clock != 0 ? now + progress->source_clock : clock_wall()) - commit_at;
+            (progress->source_clock != 0 ? now + progress->source_clock : clock_wall()) -
+            commit_at;
     }
     if (heartbeat != 0) {
         progress->heartbeat_emitted = heartbeat;

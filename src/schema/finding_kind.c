@@ -63,6 +63,8 @@ static const struct finding_kind kinds[] = {
     {"source.pattern_empty", SCRIPT_SOURCE, PHASE_SETTINGS, ANY},
     {"source.unlogged", SCRIPT_SOURCE, PHASE_SETTINGS, ALL_WRITES},
     {"source.no_identity", SCRIPT_SOURCE, PHASE_SETTINGS, CHANGES},
+    {"source.column_ignored", SCRIPT_SOURCE, PHASE_SETTINGS, WRITES},
+    {"source.column_renamed", SCRIPT_TARGET, PHASE_CHANGE_COLUMNS, WRITES},
     {"source.column_generated", SCRIPT_SOURCE, PHASE_SETTINGS, WRITES},
     {"target.table_missing", SCRIPT_TARGET, PHASE_CREATE_TABLES, ANY},
     {"target.column_missing", SCRIPT_TARGET, PHASE_ADD_COLUMNS, WRITES},

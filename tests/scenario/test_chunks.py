@@ -387,7 +387,7 @@ def test_the_session_that_asks_is_lost(world):
         pid = wait.until(lambda: world.source.value(asking), "the session that asks")
         world.source.run(f"SELECT pg_terminate_backend({pid})",
                          f"UPDATE t SET v = 'x' WHERE id = {first}",
-                         f"DELETE FROM t WHERE id = (SELECT id FROM t ORDER BY id OFFSET 7 LIMIT 1)")
+                         "DELETE FROM t WHERE id = (SELECT id FROM t ORDER BY id OFFSET 7 LIMIT 1)")
         again = wait.until(lambda: world.source.value(asking), "it to come again")
         assert again != pid
         stall.release()

@@ -78,6 +78,7 @@ static inline struct status picture_of_health(void)
                 .eta = 0,
                 .below_since = 4900 * USEC_PER_SEC},
         .source = {.known = true},
+        .schema = {.known = true},
         .slot = {.known = true,
                  .wal_status = "reserved",
                  .active = true,

@@ -18,12 +18,15 @@ static struct relation *draw_relation(uint64_t *dice, uint32_t oid)
         columns[i] = (struct column){.name = names[i],
                                      .type_oid = dice_below(dice, 4000),
                                      .type_modifier = (int32_t)dice_below(dice, 100) - 50,
-                                     .key = dice_one_in(dice, 2)};
+                                     .key = dice_one_in(dice, 2),
+                                     .gone = dice_one_in(dice, 4),
+                                     .unclear = dice_one_in(dice, 4)};
     }
     struct relation *relation = relation_create("public", "tab\"le", count, columns);
     relation->oid = oid;
     relation->replica_identity = "dfni"[dice_below(dice, 4)];
     relation->match = (enum match)dice_below(dice, 3);
+    relation->strange = dice_one_in(dice, 4);
     return relation;
 }
 

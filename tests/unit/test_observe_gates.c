@@ -213,6 +213,24 @@ static void transactions_stay_open(struct status *s)
     s->transactions_open.oldest_open = 3900 * USEC_PER_SEC;
 }
 
+static void a_schema_has_changed(struct status *status)
+{
+    strcpy(status->schema.change, "source table public.users has changed");
+}
+
+static void a_schema_cannot_be_seen(struct status *status)
+{
+    status->schema.known = false;
+    strcpy(status->schema.error, "the target is away");
+}
+
+static void a_column_is_left_out(struct status *status)
+{
+    status->ignored_columns = mem_zero(1, sizeof *status->ignored_columns);
+    status->ignored_columns[0] = mem_string("public.users.phone");
+    status->ignored_count = 1;
+}
+
 static void a_transaction_is_prepared(struct status *s)
 {
     s->transactions_open.prepared = 1;
@@ -263,6 +281,10 @@ static const struct spoiled spoils[] = {
     {transactions_cannot_be_seen, "prepared_transactions", GATE_UNKNOWN, "permission",
      "pg_monitor"},
     {transactions_stay_open, "open_transactions", GATE_NO_GO, "2 transactions", "terminate"},
+    {a_schema_has_changed, "schema", GATE_NO_GO, "source table public.users has changed",
+     "run again"},
+    {a_schema_cannot_be_seen, "schema", GATE_UNKNOWN, "away", "both sides"},
+    {a_column_is_left_out, "schema", GATE_NO_GO, "public.users.phone", "on_new_column"},
     {a_transaction_is_prepared, "prepared_transactions", GATE_NO_GO, "1 prepared", "PREPARED"},
 };
 
@@ -308,7 +330,7 @@ START_TEST(a_picture_of_nothing_passes_no_gate_that_needs_evidence)
     static const char *const needs[] = {
         "backfill",       "streaming", "lag_time",          "lag_bytes",
         "lag_end_to_end", "lag_hold",  "open_transactions", "prepared_transactions",
-        "slot",
+        "slot",           "schema",
     };
     struct status status = {0};
     gates_evaluate(&status);

@@ -1,0 +1,143 @@
+/* Columns of the source that are new, or called otherwise, since the table became part of the
+ * migration (schema/former.h). */
+#include "transforms/bind.h"
+
+#include "schema/ident.h"
+
+#include <string.h>
+
+bool bind_is_new(const struct binder *binder, const struct catalog_column *source)
+{
+    const struct former *former = binder->former;
+
+    if (!former || !former_knows(former, binder->source->oid))
+        return false;
+    for (size_t i = 0; i < former->count; i++)
+        if (former->names[i].table_oid == binder->source->oid &&
+            former->names[i].number == source->number && former->names[i].there_at == LSN_NONE)
+            return false;
+    return true;
+}
+
+static void list_ignored(struct binder *binder, const char *column)
+{
+    struct chain *chain = &binder->chain->chain;
+    const char **all = arena_alloc(binder->arena, (chain->ignored_count + 1) * sizeof(*all));
+
+    for (size_t i = 0; i < chain->ignored_count; i++) {
+        all[i] = chain->ignored[i];
+        if (strcmp(all[i], column) == 0)
+            return; /* of another target of the table */
+    }
+    all[chain->ignored_count++] = column;
+    chain->ignored = all;
+}
+
+void bind_ignore(struct binder *binder, const struct catalog_column *source)
+{
+    const char *column = text_format(binder->arena, "%s.%s", binder->source_text, source->name);
+    struct report report = {
+        .id = "source.column_ignored",
+        .severity = SEVERITY_POTENTIALLY_BREAKING,
+        .where = column,
+        .impact = "its values do not reach the target, and the gate schema is NO-GO",
+        .fix = "give it a rule, drop it in the file, or set apply.on_new_column: carry and copy the "
+               "table again"};
+
+    list_ignored(binder, column);
+    binder_report(binder, &report,
+                  "source column %s came after the migration began, and is left out "
+                  "(apply.on_new_column: ignore)",
+                  column);
+}
+
+/* --- renamed --- */
+
+/* What was carried so far stands in the column of the former name. */
+static void check_renamed(struct binder *binder, const struct catalog_column *source)
+{
+    const char *before = former_last(binder->former, binder->source->oid, source);
+    int old = before ? catalog_column_index(binder->target, before) : -1;
+    int new = catalog_column_index(binder->target, source->name);
+    struct report report = {.id = "source.column_renamed",
+                            .severity = SEVERITY_BREAKING,
+                            .where = text_format(binder->arena, "%s.%s", binder->source_text,
+                                                 source->name)};
+    struct buf sql = {0};
+
+    if (old < 0 || new < 0 || binder->columns[new].spec ||
+        binder->columns[new].state == PLAN_UNFILLED ||
+        binder->columns[old].state != PLAN_UNFILLED)
+        return;
+    report.fix = text_format(binder->arena,
+                             "drop target column \"%s\" and give \"%s\" its name; or give one of "
+                             "them a rule under columns:",
+                             source->name, before);
+    buf_append_text(&sql, "ALTER TABLE ");
+    ident_append_qualified(&sql, binder->target->schema, binder->target->name);
+    buf_append_text(&sql, " DROP COLUMN ");
+    ident_append(&sql, source->name);
+    buf_append_text(&sql, "; ALTER TABLE ");
+    ident_append_qualified(&sql, binder->target->schema, binder->target->name);
+    buf_append_text(&sql, " RENAME COLUMN ");
+    ident_append(&sql, before);
+    buf_append_text(&sql, " TO ");
+    ident_append(&sql, source->name);
+    report.sql = text_take(binder->arena, &sql);
+    binder_report(binder, &report,
+                  "source column %s.%s was called \"%s\": what was carried so far stands in target "
+                  "column %s.%s, and what comes would go to \"%s\"",
+                  binder->source_text, source->name, before, binder->target_text, before,
+                  source->name);
+}
+
+void bind_renamed(struct binder *binder)
+{
+    for (uint16_t i = 0; binder->former && i < binder->source->column_count; i++)
+        check_renamed(binder, &binder->source->columns[i]);
+}
+
+/* --- statements --- */
+
+/* Renamed where the target has the column under its former name: else what stands there would stay
+ * behind. */
+static const char *rename_statement(struct binder *binder, const struct catalog_column *source,
+                                    struct buf *sql)
+{
+    const char *before =
+        binder->former ? former_last(binder->former, binder->source->oid, source) : NULL;
+
+    if (!before || catalog_column_index(binder->target, before) < 0)
+        return NULL;
+    buf_append_text(sql, " RENAME COLUMN ");
+    ident_append(sql, before);
+    buf_append_text(sql, " TO ");
+    ident_append(sql, source->name);
+    return before;
+}
+
+/* One that the target can have as well: the sequence of a serial column is the source's. */
+static bool has_plain_default(const struct catalog_column *source)
+{
+    return source->expression && !strstr(source->expression, "nextval(");
+}
+
+const char *bind_addition(struct binder *binder, const struct catalog_column *source)
+{
+    struct buf sql = {0};
+
+    buf_append_text(&sql, "ALTER TABLE ");
+    ident_append_qualified(&sql, binder->target->schema, binder->target->name);
+    if (!rename_statement(binder, source, &sql)) {
+        buf_append_text(&sql, " ADD COLUMN ");
+        ident_append(&sql, source->name);
+        buf_append_format(&sql, " %s", source->type_name);
+        if (source->identity)
+            buf_append_text(&sql, " GENERATED BY DEFAULT AS IDENTITY");
+        else if (has_plain_default(source))
+            buf_append_format(&sql, " DEFAULT %s", source->expression);
+        if (source->not_null && (has_plain_default(source) || source->identity))
+            buf_append_text(&sql, " NOT NULL");
+    }
+    return text_take(binder->arena, &sql);
+}
