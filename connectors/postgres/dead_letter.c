@@ -278,21 +278,23 @@ static bool write_joins(const struct dead_letters *d, struct session *session,
     return true;
 }
 
+/* The batch's own come after that: those of before the truncation are moot already. */
 static bool write_emptied(const struct dead_letters *d, struct session *session,
                           const struct letters *news, struct err *err)
 {
-    char first[24];
-    snprintf(first, sizeof first, "%llu", (unsigned long long)news->first);
-    for (uint32_t i = 0; i < news->emptied_count; i++)
+    for (uint32_t i = 0; i < news->emptied_count; i++) {
+        char before[24];
+        snprintf(before, sizeof before, "%llu", (unsigned long long)news->emptied[i].before);
         if (!run_query(session,
                        "UPDATE slackwater.dead_letter SET state = 'moot', ended_at = now(),"
                        " ended_by = 'truncate' WHERE migration = $1 AND source = $2"
                        " AND id < $3 AND state = 'parked'",
                        3,
                        (const char *[]){d->config->migration,
-                                        d->config->sources[news->emptied[i]], first},
+                                        d->config->sources[news->emptied[i].table], before},
                        err))
             return err_wrap(err, "voiding dead letters");
+    }
     return true;
 }
 

@@ -525,14 +525,18 @@ static bool write_batch(struct applier *applier, const struct batch *batch,
 static bool apply_whole(struct applier *applier, const struct batch *batch, struct err *err)
 {
     struct sink_result result = {0};
+    applier->written = false;
     if (!transform_batch(applier, batch, err) || !failpoint(APPLY_TRANSFORMED, err) ||
-        !write_batch(applier, batch, &result, err) || !failpoint(APPLY_WRITTEN, err))
+        !write_batch(applier, batch, &result, err))
+        return false;
+    applier->written = true;
+    if (!failpoint(APPLY_WRITTEN, err))
         return false;
     applier->open = batch->ends_open;
     if (!check_ledger(applier, batch, &result, err))
         return false;
     publish_commit(applier, batch);
-    return parking_done(&applier->parking, !batch->ends_open, err);
+    return parking_done(&applier->parking, err);
 }
 
 /* Some transactions of the batch, of which it has more or none before, as a batch of their own over
@@ -595,7 +599,7 @@ static bool apply_batch(struct applier *applier, struct batch *batch, struct err
 {
     if (apply_whole(applier, batch, err))
         return true;
-    if (applier->later > 0)
+    if (applier->later > 0 || applier->written)
         return false;
     if ((err->class != ERR_DATA && err->class != ERR_SHAPE) || batch->begins_open ||
         batch->transaction_count < 2) {
