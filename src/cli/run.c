@@ -175,6 +175,7 @@ static bool start_governor(struct run *run, struct err *err)
     const struct governor_config config = {
         .config = run->config,
         .wish = run->invocation->pause_wish,
+        .errands_wait = &run->errands.wait,
         .paused = run->migration.control.paused,
         .handoff = run->handoff,
         .brake = &run->brake,

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipeline/backoff.h"
+#include "pipeline/refusal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -271,7 +272,7 @@ static void untally(struct applier *applier, uint32_t table, enum change_kind ki
 static bool is_clash(const struct applier *applier, uint32_t table, const struct err *why)
 {
     struct handoff *handoff = applier->stream->handoff;
-    return handoff != NULL && strcmp(why->sqlstate, "23505") == 0 &&
+    return handoff != NULL && strcmp(why->sqlstate, REFUSAL_DUPLICATE_KEY) == 0 &&
            handoff->ops->refused(handoff, table);
 }
 
@@ -586,7 +587,7 @@ static void consider_clash(const struct applier *applier, struct err *err)
 {
     const struct stream *stream = applier->stream;
     bool anew = false;
-    if (err->class != ERR_DATA || strcmp(err->sqlstate, "23505") != 0 || stream->handoff == NULL)
+    if (err->class != ERR_DATA || strcmp(err->sqlstate, REFUSAL_DUPLICATE_KEY) != 0 || stream->handoff == NULL)
         return;
     for (uint32_t i = 0; i < stream->progress->table_count; i++)
         if (counter_get(&applier->tally[i].received) > 0)
