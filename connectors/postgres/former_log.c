@@ -45,6 +45,26 @@
     "   SELECT FROM jsonb_to_recordset($3::jsonb) AS now(number int)"                            \
     "   WHERE now.number = f.number)"
 
+/* What is parked goes by the names of today: by them its keys are known, and it is made again. Names
+ * may have been swapped, so all at once; and a column that is gone leaves its name to another. */
+#define RENAMED(object)                                                                          \
+    "(SELECT jsonb_object_agg(coalesce(m.new, e.key), e.value) FROM jsonb_each(" object ") e"    \
+    " LEFT JOIN map m ON m.old = e.key WHERE m.old IS NULL OR m.new IS NOT NULL)"
+#define LETTERS_SQL                                                                              \
+    "WITH now AS (SELECT * FROM jsonb_to_recordset($3::jsonb) AS now(number int, name text)),"   \
+    " last AS (SELECT DISTINCT ON (number) number, name FROM slackwater.former"                  \
+    "          WHERE migration = $1 AND table_oid = $2::oid AND number > 0 AND gone_at IS NULL"  \
+    "          ORDER BY number, seen_at DESC),"                                                  \
+    " map AS (SELECT last.name AS old, now.name AS new FROM last LEFT JOIN now USING (number)"   \
+    "         WHERE now.name IS DISTINCT FROM last.name)"                                        \
+    " UPDATE slackwater.dead_letter AS l SET key = coalesce(" RENAMED("l.key") ", '{}'),"        \
+    "  new_key = " RENAMED("l.new_key") ", old_row = " RENAMED("l.old_row") ","                  \
+    "  new_row = " RENAMED("l.new_row") ", not_sent = ARRAY("                                    \
+    "   SELECT coalesce(m.new, c.name) FROM unnest(l.not_sent) AS c(name)"                       \
+    "   LEFT JOIN map m ON m.old = c.name WHERE m.old IS NULL OR m.new IS NOT NULL)"             \
+    " WHERE migration = $1 AND state = 'parked' AND EXISTS (SELECT FROM map)"                    \
+    "  AND source = (SELECT name FROM now WHERE number = 0)"
+
 static bool is_installed(struct session *session, bool *installed, struct err *err)
 {
     PGresult *r =
@@ -129,9 +149,11 @@ static bool note_table(struct session *session, const char *migration, const cha
     char *names = describe(table);
     snprintf(oid, sizeof oid, "%u", table->oid);
     const char *values[] = {migration, oid, names, at};
-    PGresult *noted = session_query(session, NOTE_SQL, 4, values, err);
+    PGresult *renamed = session_query(session, LETTERS_SQL, 3, values, err);
+    PGresult *noted = renamed == NULL ? NULL : session_query(session, NOTE_SQL, 4, values, err);
     PGresult *gone = noted == NULL ? NULL : session_query(session, GONE_SQL, 4, values, err);
     bool ok = gone != NULL;
+    PQclear(renamed);
     PQclear(noted);
     PQclear(gone);
     free(names);
@@ -175,6 +197,8 @@ static const char *const RENAME_SQL[] = {
     "UPDATE slackwater.chunk SET source = $3 WHERE migration = $1 AND source = $2",
     "UPDATE slackwater.lane SET source = $3 WHERE migration = $1 AND source = $2",
     "UPDATE slackwater.deferred_index SET source = $3 WHERE migration = $1 AND source = $2",
+    "UPDATE slackwater.dead_letter SET source = $3 WHERE migration = $1 AND source = $2",
+    "UPDATE slackwater.breaker SET source = $3 WHERE migration = $1 AND source = $2",
     "DELETE FROM slackwater.copy WHERE migration = $1 AND source = $2 AND source <> $3",
 };
 

@@ -231,6 +231,38 @@ def test_stop_stops_before_a_bad_row_and_still_parks_behind_an_older_one(world):
     assert product.wait_end() == 3
 
 
+def test_what_is_parked_goes_by_the_names_of_today(world):
+    """Table and columns are renamed while changes wait: they wait on, in order, and come as they were meant."""
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, v text, w text)")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, v text CONSTRAINT no_bad CHECK (v <> 'bad'), w text)")
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t VALUES (1, 'bad', 'w'), (2, 'x', 'w')", "UPDATE t SET w = 'w2' WHERE id = 1")
+    product.wait_caught_up()
+    product.stop()
+    world.both("ALTER TABLE t RENAME v TO x", "ALTER TABLE t RENAME w TO v", "ALTER TABLE t RENAME x TO w",
+               "ALTER TABLE t RENAME id TO pk", "ALTER TABLE t RENAME TO u")
+    product.start_streaming()
+    assert product.table("public.u")["quarantine"]["dead_letters"] == 2
+    world.source.run("UPDATE u SET v = 'w3' WHERE pk = 1")
+    product.wait_caught_up()
+    assert letters(world, "operation, key->>'pk', new_row->>'v', new_row->>'w'") == [
+        ("insert", "1", "w", "bad"), ("update", "1", "w2", "bad"), ("update", "1", "w3", "bad")]
+    world.target.run("ALTER TABLE u DROP CONSTRAINT no_bad")
+    retried = product.command("dlq", "retry", "--all")
+    assert retried.status == 0, retried.text
+    world.assert_equal("u")
+
+
+def test_a_label_that_the_target_lacks_is_told_of_the_letter(world):
+    world.source.run("CREATE TYPE mood AS ENUM ('sad', 'ok')", "CREATE TABLE t (id int PRIMARY KEY, m mood)")
+    world.target.run("CREATE TYPE mood AS ENUM ('sad')", "CREATE TABLE t (id int PRIMARY KEY, m mood)")
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t VALUES (1, 'sad'), (2, 'ok')")
+    product.wait_caught_up()
+    shown = product.command("dlq", "show", "1")
+    assert shown.status == 0 and "ALTER TYPE" in shown.out and "ADD VALUE 'ok'" in shown.out, shown.text
+
+
 def test_random_streams_with_kills_lose_no_row_but_the_parked_and_then_none(world, nightly):
     """One row in a hundred is refused; all the others are equal. Mended and retried, all are."""
     seed = int(os.environ.get("SLACKWATER_SEED") or random.randrange(10 ** 6))
