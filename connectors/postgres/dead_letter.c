@@ -196,7 +196,9 @@ static const char WRITE_SQL[] =
     " commit_at, class, sqlstate, message, column_name, ended_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8::jsonb, $7::jsonb), $9, $10, $11, $12, $13,"
     " $14, $15, $16, $17, $18, $19, $20, $21, CASE WHEN $6 <> 'parked' THEN now() END)"
-    " ON CONFLICT (migration, id) DO UPDATE SET new_row = l.new_row || EXCLUDED.new_row";
+    " ON CONFLICT (migration, id) DO UPDATE SET new_row = l.new_row || EXCLUDED.new_row"
+    " WHERE l.source = EXCLUDED.source AND l.key = EXCLUDED.key AND l.operation = 'copy'"
+    "   AND l.state = 'parked'";
 
 static const char *optional(const char *text)
 {
@@ -233,8 +235,10 @@ static bool write_row(const struct dead_letters *d, struct session *session,
                             why == NULL ? NULL : why->message,
                             why == NULL ? NULL : optional(why->column)};
     PGresult *r = session_query(session, WRITE_SQL, sizeof values / sizeof values[0], values, err);
+    bool written = r != NULL && strcmp(PQcmdTuples(r), "1") == 0;
     PQclear(r);
-    return r != NULL;
+    return written ||
+           (r != NULL && err_set(err, ERR_BUG, "letter %s is another's already", w->id));
 }
 
 bool dead_letters_add(struct dead_letters *d, struct session *session,

@@ -277,6 +277,21 @@ def test_a_chunk_with_a_bad_row_hides_no_row_behind_another_of_its_key(world):
     assert world.target.value("SELECT count(*) FROM t") == 0
 
 
+def test_a_copy_without_the_stream_parks_its_rows_behind_earlier_ones(world):
+    world.source.run(T)
+    world.target.run(CHECKED)
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t VALUES (1, 'bad')")
+    product.wait_caught_up()
+    product.stop()
+    world.source.run("CREATE TABLE u (id int PRIMARY KEY, v text)", "INSERT INTO u VALUES (7, 'bad'), (8, 'x')")
+    world.target.run("CREATE TABLE u (id int PRIMARY KEY, v text CHECK (v <> 'bad'))")
+    result = product.run_to_end("--no-stream")
+    assert result.status == 0, result.text
+    assert letters(world, "id::int, operation, key->>'id', new_row->>'v'") == [
+        (2, "copy", "7", "bad"), (1, "insert", "1", "bad")]
+
+
 def test_random_streams_with_kills_lose_no_row_but_the_parked_and_then_none(world, nightly):
     """One row in a hundred is refused; all the others are equal. Mended and retried, all are."""
     seed = int(os.environ.get("SLACKWATER_SEED") or random.randrange(10 ** 6))
