@@ -45,8 +45,9 @@
     "   SELECT FROM jsonb_to_recordset($3::jsonb) AS now(number int)"                            \
     "   WHERE now.number = f.number)"
 
-/* What is parked goes by the names of today: by them its keys are known, and it is made again. Names
- * may have been swapped, so all at once; and a column that is gone leaves its name to another. */
+/* What is parked goes by the names of today: by them its keys are known, and it is made again.
+ * Names may have been swapped, so all at once; and a column that is gone leaves its name to
+ * another. */
 #define RENAMED(object)                                                                          \
     "(SELECT jsonb_object_agg(coalesce(m.new, e.key), e.value) FROM jsonb_each(" object ") e"    \
     " LEFT JOIN map m ON m.old = e.key WHERE m.old IS NULL OR m.new IS NOT NULL)"

@@ -424,8 +424,8 @@ static void append_repeated(struct pg_table_writer *w, const struct buf *keys, s
     buf_append_format(sql, " GROUP BY %s HAVING count(*) > 1 LIMIT 1", buf_text(keys));
 }
 
-/* The same of blocks that are merged one by one (backfill/sift.h): what this transaction has written
- * is not over, and not older than its beginning. */
+/* The same of blocks that are merged one by one (backfill/sift.h): what this transaction has
+ * written is not over, and not older than its beginning. */
 static void append_repeated_of_blocks(struct pg_table_writer *w, const struct buf *keys,
                                       struct buf *sql)
 {

@@ -48,8 +48,9 @@ static void advise(const struct catalog_enum *from, size_t missing,
         literal_append(&sql, from->labels[i], strlen(from->labels[i]));
         break;
     }
-    err_remedy(err, "the target's enum lacks a label that the source's has; add it, then run again, or "
-                    "retry what is parked: %s",
+    err_remedy(err,
+               "the target's enum lacks a label that the source's has; add it, then run again, or "
+               "retry what is parked: %s",
                buf_text(&sql));
     buf_free(&sql);
 }

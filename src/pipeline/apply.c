@@ -587,7 +587,8 @@ static void consider_clash(const struct applier *applier, struct err *err)
 {
     const struct stream *stream = applier->stream;
     bool anew = false;
-    if (err->class != ERR_DATA || strcmp(err->sqlstate, REFUSAL_DUPLICATE_KEY) != 0 || stream->handoff == NULL)
+    if (err->class != ERR_DATA || strcmp(err->sqlstate, REFUSAL_DUPLICATE_KEY) != 0 ||
+        stream->handoff == NULL)
         return;
     for (uint32_t i = 0; i < stream->progress->table_count; i++)
         if (counter_get(&applier->tally[i].received) > 0)

@@ -316,8 +316,7 @@ def test_random_streams_with_kills_lose_no_row_but_the_parked_and_then_none(worl
 
     with Writers(world.source, 2, work, seed=seed) as writers:
         for round_ in range(10 if nightly else 2):
-            writers.wait_commits(100 * (round_ + 1))
-            writers.wait_commits(100 * (round_ + 1) + dice.randrange(50))
+            writers.wait_commits(60 * (round_ + 1) + dice.randrange(50))
             product.kill9()
             product.start()
     product.wait_caught_up()
