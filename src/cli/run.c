@@ -471,6 +471,7 @@ static int give_up(const struct run *run, struct reshape *reshape, const struct 
 /* In the first round a finding refuses; in a later one it is why the stream stops where it is. */
 static int bind_and_run(struct run *run, struct reshape *reshape, struct err *err)
 {
+    run->migration.kept_to = reshape->before.chain;
     if (!open_transactions_usable(run->config->temporary_directory, err) ||
         !migration_bind(&run->migration, !run->invocation->options->no_backfill, err))
         return give_up(run, reshape, err);

@@ -10,7 +10,7 @@ import random
 
 import pytest
 
-from world import wait
+from world import load, wait
 
 T = "CREATE TABLE t (id int PRIMARY KEY, v text, n int)"
 FIRST = "INSERT INTO t VALUES (1, 'first', 1)"
@@ -441,3 +441,67 @@ def test_the_gate_sees_ddl_that_no_change_tells_of(world, side):
     wait.until(lambda: product.gates()["schema"]["verdict"] == "NO-GO", "NO-GO", 20)
     reason = product.gates()["schema"]["reason"]
     assert "public.t" in reason and side in reason, reason
+
+
+# -- bound anew, and no further -----------------------------------------------------------------------
+
+def test_a_table_made_meanwhile_has_no_part_in_it(world):
+    """Without `tables:` every table is carried that is there at a start: one that the target lacks must
+    not stop the stream of the others because one of these was altered, nor may one join then."""
+    product = begun(world)
+    world.source.run("CREATE TABLE scratch (id int)", "CREATE TABLE later (id int PRIMARY KEY)",
+                     "INSERT INTO later VALUES (1)")
+    world.target.run("CREATE TABLE later (id int PRIMARY KEY)")
+    world.both("ALTER TABLE t ADD COLUMN w text")
+    world.source.run("INSERT INTO t VALUES (2, 'after', 2, 'w')")
+    product.wait_caught_up()
+    assert "binding the rules anew" in product.log_text()
+    world.assert_equal("t")
+    assert [table["source"] for table in product.status()["tables"]] == ["public.t"]
+    product.stop()
+    world.source.run("DROP TABLE scratch")
+    product.start_streaming()
+    product.wait_status(lambda status: status["backfill"]["complete"], "the table that joins at a start", 30)
+    product.wait_caught_up()
+    world.assert_equal("t", "later")
+
+
+def test_the_control_tables_are_gone(world):
+    """It must not begin the migration again over what is there, with a new slot."""
+    product = begun(world)
+    slot = world.source.rows("SELECT slot_name, catalog_xmin FROM pg_replication_slots")
+    world.target.run("DROP SCHEMA slackwater CASCADE")
+    world.source.run("DELETE FROM t", "INSERT INTO t VALUES (2, 'after', 2)")
+    assert product.wait_end() == 3, product.log_text()
+    assert "knows nothing of this migration" in product.log_text()
+    assert world.target.rows("SELECT id FROM t") == [(1,)]
+    assert len(world.source.rows("SELECT slot_name FROM pg_replication_slots")) == len(slot)
+
+
+def test_a_copy_that_binding_anew_does_not_help_ends_though_the_stream_goes_on(world):
+    world.both("CREATE TABLE busy (id int PRIMARY KEY, v text)", "CREATE TABLE t (id int PRIMARY KEY)")
+    world.source.run("INSERT INTO t VALUES (1)")
+    world.target.run("CREATE FUNCTION bad() RETURNS trigger LANGUAGE plpgsql AS "
+                     "$$ BEGIN PERFORM 1 FROM not_there; RETURN NEW; END $$",
+                     "CREATE TRIGGER bad BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION bad()",
+                     "ALTER TABLE t ENABLE ALWAYS TRIGGER bad")
+    product = world.product()
+    with load.Writers(world.source, 1, lambda cursor, dice: cursor.execute(
+            "INSERT INTO busy VALUES (%s, 'x') ON CONFLICT (id) DO UPDATE SET v = 'y'", [dice.randrange(99)])):
+        product.launch()
+        assert product.wait_end(60) == 3, product.log_text()
+    assert "not_there" in product.log_text()
+    assert product.log_text().count("binding the rules anew") <= 4
+
+
+def test_the_key_is_called_otherwise_on_both_sides(world):
+    product = begun(world)
+    world.both("ALTER TABLE t RENAME COLUMN id TO key")
+    world.source.run("UPDATE t SET v = 'x' WHERE key = 1", "INSERT INTO t VALUES (2, 'y', 2)")
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+def test_a_key_that_includes_other_columns_is_no_change(world):
+    product = begun(world, "CREATE TABLE t (id int, v text, n int, PRIMARY KEY (id) INCLUDE (n))")
+    wait.until(lambda: product.gates()["schema"]["verdict"] == "GO", "GO", 20)
