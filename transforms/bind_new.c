@@ -122,10 +122,67 @@ static void check_renamed(struct binder *binder, const struct catalog_column *so
         report_renamed(binder, source, before->name, old);
 }
 
-void bind_renamed(struct binder *binder)
+/* --- new, with a default --- */
+
+/* Nothing was bound to it yet. */
+static bool is_unseen(const struct binder *binder, const struct catalog_column *source)
 {
-    for (uint16_t i = 0; binder->former && i < binder->source->column_count; i++)
+    const struct former *former = binder->former;
+
+    for (size_t i = 0; i < former->count; i++)
+        if (former->names[i].table_oid == binder->source->oid &&
+            former->names[i].number == source->number)
+            return false;
+    return former_knows(former, binder->source->oid);
+}
+
+static const char *defaulting(struct binder *binder, const struct catalog_column *source)
+{
+    struct buf sql = {0};
+
+    buf_append_text(&sql, "UPDATE ");
+    ident_append_qualified(&sql, binder->target->schema, binder->target->name);
+    buf_append_text(&sql, " SET ");
+    ident_append(&sql, source->name);
+    buf_append_format(&sql, " = %s; ALTER TABLE ", source->expression);
+    ident_append_qualified(&sql, binder->target->schema, binder->target->name);
+    buf_append_text(&sql, " ALTER COLUMN ");
+    ident_append(&sql, source->name);
+    buf_append_format(&sql, " SET DEFAULT %s", source->expression);
+    return text_take(binder->arena, &sql);
+}
+
+/* Rows that were there before have the default, which no stream tells. */
+static void check_default(struct binder *binder, const struct catalog_column *source)
+{
+    int new = catalog_column_index(binder->target, source->name);
+    const struct plan_column *column = new < 0 ? NULL : &binder->columns[new];
+    struct report report = {
+        .id = "source.column_default",
+        .severity = SEVERITY_BREAKING,
+        .where = text_format(binder->arena, "%s.%s", binder->source_text, source->name),
+        .fix = "see that the target's rows of before have what the source's have, and that it has the "
+               "default (of one that is no constant: run --redo afterwards); or give the column a rule "
+               "under columns:, which carries it as it is"};
+
+    if (!source->expression || source->generated || !is_unseen(binder, source) || !column ||
+        column->spec || column->state == PLAN_UNFILLED ||
+        (column->target->expression &&
+         strcmp(column->target->expression, source->expression) == 0))
+        return;
+    report.sql = defaulting(binder, source);
+    binder_report(binder, &report,
+                  "new source column %s.%s has a default, and target column \"%s\" not the same: rows "
+                  "of before may differ",
+                  binder->source_text, source->name, source->name);
+}
+
+void bind_altered(struct binder *binder)
+{
+    for (uint16_t i = 0; binder->former && i < binder->source->column_count; i++) {
         check_renamed(binder, &binder->source->columns[i]);
+        check_default(binder, &binder->source->columns[i]);
+    }
 }
 
 /* --- statements --- */

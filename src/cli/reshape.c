@@ -195,37 +195,11 @@ static bool same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-/* Rows that were there before have the default, and the stream does not tell. */
-static bool judge_default(const struct judgement *j, const struct catalog_column *column)
-{
-    const struct bound_table *table = NULL;
-    const struct bound_column *carried =
-        carried_column(j->now->chain, j->source, column, &table);
-    char why[256];
-    char fix[512];
-    if (carried == NULL || column->expression == NULL ||
-        same_text(column->expression, carried->target->expression))
-        return true;
-    snprintf(why, sizeof why,
-             "new source column %s.%s.%s has a default, and target column \"%s\" not the same: rows "
-             "of before may differ",
-             j->source->table->schema, j->source->table->name, column->name,
-             carried->target->name);
-    snprintf(fix, sizeof fix,
-             "see that the target's rows of before have what the source's have (UPDATE %s.%s SET "
-             "\"%s\" = %.200s), then run again: it goes on with the column carried",
-             table->target->schema, table->target->name, carried->target->name,
-             column->expression);
-    return stop_here(j, why, fix);
-}
-
 static bool judge_new(const struct judgement *j, const struct catalog_column *column)
 {
     char why[256];
-    if (column->generated)
+    if (column->generated || j->now->config->on_new_column != NEW_COLUMN_STOP)
         return true;
-    if (j->now->config->on_new_column != NEW_COLUMN_STOP)
-        return judge_default(j, column);
     snprintf(why, sizeof why, "source column %s.%s.%s is new (apply.on_new_column: stop)",
              j->source->table->schema, j->source->table->name, column->name);
     return stop_here(j, why, "run again to carry it, or drop it in the file first");
