@@ -204,7 +204,7 @@ static bool parse_bytea(const struct value *text, struct arena *arena, struct or
     if (!take(&cursor, "\\x") || text->size % 2)
         return false;
     *key = (struct order_key){.data = bytes, .size = text->size / 2 - 1};
-    for (uint32_t i = 0; i < key->size; i++) {
+    for (size_t i = 0; i < key->size; i++) {
         int high = hex_digit(cursor.at[2 * i]), low = hex_digit(cursor.at[2 * i + 1]);
 
         if (high < 0 || low < 0)

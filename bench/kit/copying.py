@@ -11,7 +11,6 @@ import subprocess
 
 from world import process, wait
 from world.cluster import BIN
-from world.product import Product
 
 from .contender import Native, Slackwater
 from .meter import Meter

@@ -17,7 +17,7 @@
 #define LOCK_TIMEOUT_SQL "SET lock_timeout = '2s'"
 #define FIRST_PAUSE (2 * USEC_PER_SEC)
 #define LONGEST_PAUSE (30 * USEC_PER_SEC)
-#define PATIENCE (15 * 60 * USEC_PER_SEC) /* with one statement */
+#define PATIENCE (USEC_PER_SEC * 60 * 15) /* with one statement */
 
 struct applying {
     const struct ddl_target *target;

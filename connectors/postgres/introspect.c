@@ -61,10 +61,10 @@ static const char TABLES_SQL[] =
     "          coalesce(sum(pg_stat_get_tuples_updated(l.oid)"
     "                       + pg_stat_get_tuples_deleted(l.oid)), 0)::bigint AS changed,"
     "          count(*) AS count"
-    "   FROM pg_class l"
-    "   WHERE l.oid = c.oid AND c.relkind = 'r'"
-    "      OR c.relkind = 'p' AND l.relkind = 'r'"
-    "         AND l.oid IN (SELECT relid FROM pg_partition_tree(c.oid))) leaf"
+    /* By oid each: a condition that names both would read all of pg_class for each table. */
+    "   FROM (SELECT c.oid WHERE c.relkind = 'r' UNION ALL"
+    "         SELECT relid::oid FROM pg_partition_tree(c.oid) WHERE c.relkind = 'p') part(oid)"
+    "   JOIN pg_class l ON l.oid = part.oid AND l.relkind = 'r') leaf"
     " WHERE" OF_INTEREST " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 
 static const char COLUMNS_SQL[] =

@@ -2,6 +2,7 @@
  * order and lets the sticky reader remember a short input; pgoutput_decode() asks once. */
 #include "postgres/pgoutput.h"
 
+#include "base/plain.h"
 #include "base/reader.h"
 
 #include <ctype.h>
@@ -360,16 +361,26 @@ static void print_time(const char *label, usec_t time, struct buf *out)
     buf_append_format(out, " %s=%s", label, clock_format_wall(time, text, sizeof text));
 }
 
+/* Names may hold anything, a newline too. */
+static void print_name(const char *label, const char *name, struct buf *out)
+{
+    buf_append_text(out, label);
+    plain_append(out, name);
+}
+
 static void print_relation(const struct pgoutput_message *message, struct buf *out)
 {
-    buf_append_format(out, " %u %s.%s identity=%c (", message->relation.oid,
-                      message->relation.schema, message->relation.name,
-                      message->relation.replica_identity);
+    char identity[] = {message->relation.replica_identity, '\0'};
+    buf_append_format(out, " %u", message->relation.oid);
+    print_name(" ", message->relation.schema, out);
+    print_name(".", message->relation.name, out);
+    print_name(" identity=", identity, out);
+    buf_append_text(out, " (");
     for (uint16_t i = 0; i < message->relation.column_count; i++) {
         const struct pgoutput_column *column = &message->relation.columns[i];
-        buf_append_format(out, "%s%s%s type=%u modifier=%d", i == 0 ? "" : ", ",
-                          column->key ? "key " : "", column->name, column->type_oid,
-                          column->type_modifier);
+        buf_append_text(out, i == 0 ? "" : ", ");
+        print_name(column->key ? "key " : "", column->name, out);
+        buf_append_format(out, " type=%u modifier=%d", column->type_oid, column->type_modifier);
     }
     buf_append_char(out, ')');
 }
@@ -395,7 +406,8 @@ static void print_logical(const struct pgoutput_message *message, struct buf *ou
 {
     buf_append_text(out, message->message.transactional ? " transactional" : " immediate");
     print_lsn("lsn", message->message.lsn, out);
-    buf_append_format(out, " prefix=%s content=", message->message.prefix);
+    print_name(" prefix=", message->message.prefix, out);
+    buf_append_text(out, " content=");
     print_bytes(message->message.content, message->message.size, out);
 }
 
@@ -404,7 +416,7 @@ static void print_prepare(const struct pgoutput_message *message, struct buf *ou
     print_lsn("lsn", message->prepare.prepare_lsn, out);
     print_lsn("end", message->prepare.end_lsn, out);
     print_time("time", message->prepare.time, out);
-    buf_append_format(out, " gid=%s", message->prepare.gid);
+    print_name(" gid=", message->prepare.gid, out);
 }
 
 static void print_fields(const struct pgoutput_message *message, struct buf *out)
@@ -422,14 +434,15 @@ static void print_fields(const struct pgoutput_message *message, struct buf *out
         break;
     case PGOUTPUT_ORIGIN:
         print_lsn("lsn", message->origin.lsn, out);
-        buf_append_format(out, " name=%s", message->origin.name);
+        print_name(" name=", message->origin.name, out);
         break;
     case PGOUTPUT_RELATION:
         print_relation(message, out);
         break;
     case PGOUTPUT_TYPE:
-        buf_append_format(out, " %u %s.%s", message->type.oid, message->type.schema,
-                          message->type.name);
+        buf_append_format(out, " %u", message->type.oid);
+        print_name(" ", message->type.schema, out);
+        print_name(".", message->type.name, out);
         break;
     case PGOUTPUT_INSERT:
     case PGOUTPUT_UPDATE:

@@ -1,5 +1,5 @@
-/* Core dumps (core.h). A limit of 0 does not reach handlers that the kernel pipes a core to; not
- * being dumpable does. */
+/* Core dumps (core.h). A limit of 0 does not reach handlers that the kernel pipes a core to;
+ * not being dumpable does. */
 #include "base/core.h"
 
 #include <sys/prctl.h>

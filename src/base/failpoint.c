@@ -21,9 +21,10 @@
 #define ENTRY_SIZE 128
 
 enum action { ACTION_NONE, ACTION_KILL, ACTION_ERROR, ACTION_DELAY };
-static const char *const ACTIONS[] = {
-    [ACTION_NONE] = "", [ACTION_KILL] = "kill", [ACTION_ERROR] = "error",
-    [ACTION_DELAY] = "delay"};
+static const char *const ACTIONS[] = {[ACTION_NONE] = "",
+                                      [ACTION_KILL] = "kill",
+                                      [ACTION_ERROR] = "error",
+                                      [ACTION_DELAY] = "delay"};
 
 enum when { ALWAYS, ONCE, EVERY, SHARE };
 
@@ -52,7 +53,8 @@ static uint64_t seed;
 
 static bool bad_entry(const char *entry, const char *expected, struct err *err)
 {
-    return err_set(err, ERR_CONFIG, "SLACKWATER_FAILPOINTS: \"%s\": expected %s", entry, expected);
+    return err_set(err, ERR_CONFIG, "SLACKWATER_FAILPOINTS: \"%s\": expected %s", entry,
+                   expected);
 }
 
 static bool parse_number(const char *text, const char *rest, uint64_t *number)
@@ -137,9 +139,10 @@ static bool parse_entry(const char *entry, struct err *err)
     if (when != NULL)
         *when++ = '\0';
     if (!parse_action(value, plan) || (plan->action == ACTION_ERROR && class == ERR_NONE))
-        return bad_entry(entry, "kill, error, error(SQLSTATE) or delay(time), as the point has it",
-                         err);
-    return when == NULL || parse_when(when, plan) || bad_entry(entry, "@3, @every3 or @10%", err);
+        return bad_entry(
+            entry, "kill, error, error(SQLSTATE) or delay(time), as the point has it", err);
+    return when == NULL || parse_when(when, plan) ||
+           bad_entry(entry, "@3, @every3 or @10%", err);
 }
 
 bool failpoint_parse(const char *text, struct err *err)

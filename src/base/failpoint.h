@@ -4,7 +4,8 @@
  *
  * They are listed in failpoints.def, and compiled only with SLACKWATER_FAILPOINTS (the builds
  * for debugging and with sanitizers): in a release failpoint() is `true` and nothing of them is
- * in the binary. They are switched on by the environment, SLACKWATER_FAILPOINTS, which is a list
+ * in the binary. They are switched on by the environment, SLACKWATER_FAILPOINTS, which is a
+ * list
  *
  *     name=action[@when],...   seed=N
  *

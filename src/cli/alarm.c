@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Each says what is wrong, "" if nothing is, NULL if that is not known. The same trouble has the same
- * text, whatever its numbers. */
+/* Each says what is wrong, "" if nothing is, NULL if that is not known. The same trouble has
+ * the same text, whatever its numbers. */
 
 static const char *slot_trouble(const struct status *status)
 {
@@ -22,8 +22,9 @@ static const char *open_trouble(const struct status *status)
     const struct transactions_status *open = &status->transactions_open;
     if (!open->known)
         return NULL;
-    return open->open_longer_than_threshold == 0 ? "" : "open for longer than "
-                                                        "readiness.max_transaction";
+    return open->open_longer_than_threshold == 0 ? ""
+                                                 : "open for longer than "
+                                                   "readiness.max_transaction";
 }
 
 static const char *prepared_trouble(const struct status *status)
@@ -44,7 +45,8 @@ static const struct {
     const char *event, *over, *remedy;
     const char *(*trouble)(const struct status *status);
 } KINDS[ALARMS] = {
-    {"the slot keeps more WAL than the source reserves for it", "the slot's WAL is reserved again",
+    {"the slot keeps more WAL than the source reserves for it",
+     "the slot's WAL is reserved again",
      "raise max_slot_wal_keep_size, or let the stream catch up", slot_trouble},
     {"transactions at the source hold back the slot's WAL",
      "no transaction holds back the slot's WAL any more",
@@ -52,7 +54,8 @@ static const struct {
      open_trouble},
     {"prepared transactions at the source hold back the slot's WAL",
      "no prepared transaction holds back the slot's WAL any more",
-     "COMMIT PREPARED or ROLLBACK PREPARED: SELECT gid FROM pg_prepared_xacts", prepared_trouble},
+     "COMMIT PREPARED or ROLLBACK PREPARED: SELECT gid FROM pg_prepared_xacts",
+     prepared_trouble},
     {"the source is not as the migration began with it", "the source is as it was",
      "changes may be missing: clean up, empty the target tables, begin again", source_trouble},
 };

@@ -349,7 +349,7 @@ static bool bad_listen(const char *listen_at, const char *what, struct err *err)
 static bool parse_port(const char *text, char port[6])
 {
     size_t length = strlen(text);
-    if (!length || length > 5 || strspn(text, "0123456789") != length || atoi(text) > 65535)
+    if (!length || length > 5 || strspn(text, "0123456789") != length || strtol(text, NULL, 10) > 65535)
         return false;
     memcpy(port, text, length + 1);
     return true;

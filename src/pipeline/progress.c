@@ -52,7 +52,8 @@ void progress_applied(struct progress *progress, lsn_t end_lsn, uint64_t transac
     if (commit_at != 0) {
         progress->last_commit_at = commit_at;
         progress->last_delay =
-            (progress->source_clock != 0 ? now + progress->source_clock : clock_wall()) - commit_at;
+            (progress->source_clock != 0 ? now + progress->source_clock : clock_wall()) -
+            commit_at;
     }
     if (heartbeat != 0) {
         progress->heartbeat_emitted = heartbeat;
@@ -60,6 +61,13 @@ void progress_applied(struct progress *progress, lsn_t end_lsn, uint64_t transac
     }
     progress->window[window_slot(progress)].good++;
     pthread_mutex_unlock(&progress->lock);
+}
+
+void progress_ack(struct progress *progress, lsn_t lsn)
+{
+    lsn_t before = counter_get(&progress->acked);
+    while (before < lsn && !atomic_compare_exchange_weak(&progress->acked, &before, lsn))
+        ;
 }
 
 void progress_heartbeat(struct progress *progress, usec_t emitted, usec_t commit_at)

@@ -239,7 +239,7 @@ static void append_word(struct buf *out, const struct table_pair *pair, const ch
                         size_t size)
 {
     bool quoted = text[0] == '"' && size >= 2;
-    char *word = mem_string_sized(text + quoted, size - 2 * quoted);
+    char *word = mem_string_sized(text + quoted, size - (quoted ? 2 : 0));
     for (char *at = word; !quoted && *at; at++)
         *at = (char)tolower((unsigned char)*at);
     buf_append_text(out, image_name(pair, word));

@@ -13,6 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from world import compare, servers, wait  # noqa: E402
 from world.cluster import Cluster, make_scratch, remove_scratch  # noqa: E402
 from world.product import BINARY, SANITIZER, Product  # noqa: E402
+from world.standby import Standby  # noqa: E402
 
 TEST_SECONDS = 90
 numbers = itertools.count(1)
@@ -104,6 +105,16 @@ def make_cluster(folder):
     yield make
     for cluster in clusters:
         cluster.destroy()
+
+
+@pytest.fixture
+def source_with_standby(make_cluster, folder):
+    primary = make_cluster()
+    standby = Standby(folder / f"standby{primary.port}", primary)
+    try:
+        yield primary, standby.create()
+    finally:
+        standby.destroy()
 
 
 def both_at_once(*calls):
@@ -274,5 +285,6 @@ def pytest_runtest_makereport(item):
 
 
 def pytest_report_header(config):
-    return (f"slackwater: {BINARY}{' (sanitizers)' if SANITIZER else ''}, PostgreSQL "
+    built = f" ({SANITIZER} sanitizer)" if SANITIZER else ""
+    return (f"slackwater: {BINARY}{built}, PostgreSQL "
             f"{servers.wanted('source')} -> {servers.wanted('target')}")

@@ -56,7 +56,7 @@ def test_a_publication_that_others_alter_is_alerted_and_refused_at_the_next_star
     world.both(T, "CREATE TABLE u (id int PRIMARY KEY)")
     product = world.product().start_streaming()
     name = world.object_name
-    for altered, words in ((f"DROP TABLE u", 'lacks public.u'),
+    for altered, words in (("DROP TABLE u", 'lacks public.u'),
                            ("SET TABLE t WHERE (id > 5), u", "row filter"),
                            ("SET TABLE t (id), u", "column list")):
         world.source.run(f"ALTER PUBLICATION {name} {altered}")

@@ -387,7 +387,7 @@ def test_the_session_that_asks_is_lost(world):
         pid = wait.until(lambda: world.source.value(asking), "the session that asks")
         world.source.run(f"SELECT pg_terminate_backend({pid})",
                          f"UPDATE t SET v = 'x' WHERE id = {first}",
-                         f"DELETE FROM t WHERE id = (SELECT id FROM t ORDER BY id OFFSET 7 LIMIT 1)")
+                         "DELETE FROM t WHERE id = (SELECT id FROM t ORDER BY id OFFSET 7 LIMIT 1)")
         again = wait.until(lambda: world.source.value(asking), "it to come again")
         assert again != pid
         stall.release()
@@ -510,7 +510,8 @@ CLASHING = ("CREATE TABLE t (id int PRIMARY KEY, u int UNIQUE)",
 def test_rows_of_others_that_clash_are_not_emptied_with_the_table(world, stall, theirs):
     world.both(CLASHING[0])
     fill(world, CLASHING[1], 4000, analyzed=True)
-    product = world.product(backfill={**SMALL, "workers": 1})
+    product = world.product(
+        backfill={**SMALL, "workers": 1}, apply={"on_bad_row": "stop"})
     with load.Stall(world.target, "t", stall) as stalled:
         product.start()
         stalled.wait_reached()

@@ -7,8 +7,7 @@ import threading
 import psycopg2
 import pytest
 
-from world import process, wait
-from world.standby import Standby
+from world import wait
 
 CHUNKS = {"workers": 2, "chunk_rows": 500, "chunk_time": "1ms", "order": "parents_first"}
 
@@ -161,16 +160,6 @@ def test_pause_of_a_migration_that_is_not_there_says_so(world):
 
 
 # ---- pressure ----
-
-@pytest.fixture
-def source_with_standby(make_cluster, folder):
-    primary = make_cluster()
-    standby = Standby(folder / f"standby{primary.port}", primary)
-    try:
-        yield primary, standby.create()
-    finally:
-        standby.destroy()
-
 
 def is_replaying(primary):
     return primary.database("postgres").value(

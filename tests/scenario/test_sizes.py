@@ -92,7 +92,8 @@ def test_five_thousand_tables(world):
         some = names[first:first + 500]
         world.both("; ".join(f"CREATE TABLE {name} (id int PRIMARY KEY, v text)" for name in some))
         world.source.run("; ".join(f"INSERT INTO {name} VALUES (1, 'copy')" for name in some))
-    product = world.product().start()
+    product = world.product().launch()
+    product.wait_listening(240)  # both catalogs, bound and checked
     product.wait_streaming(600)
     for first in range(0, 5000, 500):
         world.source.run("; ".join(f"INSERT INTO {name} VALUES (2, 'stream')"

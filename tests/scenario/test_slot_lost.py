@@ -124,6 +124,30 @@ def test_another_server_behind_the_same_address(make_world, make_cluster, source
     assert world.target.rows("SELECT id FROM t ORDER BY 1") == [(1,), (2,)]
 
 
+def test_a_source_that_failed_over_is_refused(make_world, source_with_standby, target_cluster):
+    """Promoted a moment ago, without commits that the target has; a slot of the same name is there."""
+    primary, standby = source_with_standby
+    world = make_world(primary, target_cluster)
+    world.both("CREATE TABLE t (id int PRIMARY KEY)")
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t VALUES (1)")
+    product.wait_caught_up()
+    wait.until(lambda: standby.database(world.source.name).value("SELECT count(*) FROM t") == 1,
+               "the standby to follow")
+    standby.database("postgres").run("SELECT pg_wal_replay_pause()")
+    product.stop()
+    standby.database("postgres").run("SELECT pg_wal_replay_resume()")
+    standby.promote()
+    wait.until(lambda: not standby.database("postgres").value("SELECT pg_is_in_recovery()"),
+               "the standby to be a primary")
+    survivor = standby.database(world.source.name)
+    survivor.run(f"SELECT pg_create_logical_replication_slot('{world.object_name}', 'pgoutput')",
+                 "INSERT INTO t SELECT generate_series(100, 2000)")
+    product.config["source"]["dsn"] = survivor.url()
+    assert_lost(product.run_to_end(), "timeline 2", "began on timeline 1", "cleanup")
+    assert world.target.rows("SELECT id FROM t") == [(1,)]
+
+
 def test_progress_lost_at_the_target(world, stopped):
     """The control rows are gone but the slot has moved on: starting afresh needs a new copy."""
     world.target.run("DROP SCHEMA slackwater CASCADE",

@@ -64,7 +64,7 @@ def test_every_type(world):
 def test_ready_says_go(world):
     world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
     world.source.run("INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 500) i")
-    product = world.product().start_streaming()
+    product = world.product().start_streaming()  # noqa: F811
     world.source.run("UPDATE t SET v = 'new' WHERE id % 2 = 0", "DELETE FROM t WHERE id % 3 = 0")
     product.wait_caught_up()
     product.wait_status(lambda status: status["readiness"]["go"], "GO")

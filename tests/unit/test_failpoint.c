@@ -101,10 +101,19 @@ END_TEST
 START_TEST(a_list_that_makes_no_sense_is_refused)
 {
     static const char *const BAD[] = {
-        "apply.popped", "nowhere=kill", "apply.popped=sleep", "apply.popped=kill(9)",
-        "apply.popped=delay", "apply.popped=delay(5)", "apply.popped=error(1)",
-        "apply.popped=kill@0", "apply.popped=kill@x", "apply.popped=kill@3x",
-        "apply.popped=kill@every", "apply.popped=kill@-1", "seed=x",
+        "apply.popped",
+        "nowhere=kill",
+        "apply.popped=sleep",
+        "apply.popped=kill(9)",
+        "apply.popped=delay",
+        "apply.popped=delay(5)",
+        "apply.popped=error(1)",
+        "apply.popped=kill@0",
+        "apply.popped=kill@x",
+        "apply.popped=kill@3x",
+        "apply.popped=kill@every",
+        "apply.popped=kill@-1",
+        "seed=x",
         "stream.pushed=error", /* nobody would be told */
         "apply.popped=kill,apply.popped=error",
     };

@@ -14,9 +14,10 @@ from . import process, wait
 from .cluster import SECRET
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-SANITIZER = bool(os.environ.get("SLACKWATER_SANITIZER"))
+SANITIZER = os.environ.get("SLACKWATER_SANITIZER")  # "address" or "thread"; else none
 BINARY = pathlib.Path(os.environ.get("SLACKWATER_BINARY")
-                      or ROOT / "build" / ("asan" if SANITIZER else "release") / "slackwater")
+                      or ROOT / "build" / {"address": "asan", "thread": "tsan"}.get(SANITIZER, "release")
+                      / "slackwater")
 STOP_SECONDS = 5 * wait.PATIENCE
 
 
@@ -140,8 +141,8 @@ class Product:
         self.wait_listening()
         return self
 
-    def wait_listening(self):
-        self.address = self.event("listening")["address"]
+    def wait_listening(self, seconds=30):
+        self.address = self.event("listening", seconds)["address"]
 
     def start_streaming(self, *flags):
         """Starts `run` and waits until the backfill is complete and it streams."""
@@ -296,5 +297,5 @@ class Product:
 
     def assert_no_sanitizer_report(self):
         text = self.log.read_text(errors="replace")
-        for mark in ("AddressSanitizer", "LeakSanitizer", "runtime error:"):
+        for mark in ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:"):
             assert mark not in text, f"{mark} in the log"
