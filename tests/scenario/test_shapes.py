@@ -430,7 +430,7 @@ def test_the_targets_column_is_altered_to_a_type_of_the_same_size(world):
 def test_a_label_that_the_targets_enum_lacks_is_named_with_its_statement(world):
     world.both("CREATE TYPE mood AS ENUM ('sad', 'happy')", "CREATE TABLE t (id int PRIMARY KEY, m mood)")
     world.source.run("INSERT INTO t VALUES (1, 'sad')")
-    product = world.product().start_streaming()
+    product = world.product(apply={"on_bad_row": "stop"}).start_streaming()
     product.wait_caught_up()
     world.source.run("ALTER TYPE mood ADD VALUE 'calm' BEFORE 'happy'", "INSERT INTO t VALUES (2, 'calm')")
     last = stopped(product)
