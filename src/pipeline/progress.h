@@ -64,8 +64,8 @@ void progress_free(struct progress *progress);
 
 /* A batch is committed at the target. heartbeat: emission time of a heartbeat in it, or 0;
  * commit_at: source's time of its last transaction, or 0. */
-void progress_applied(struct progress *progress, lsn_t end_lsn, uint64_t transactions,
-                      uint64_t changes, usec_t commit_at, usec_t heartbeat);
+void progress_applied(struct progress *progress, lsn_t end_lsn, usec_t commit_at,
+                      usec_t heartbeat);
 /* A heartbeat came through: emitted at this time of our monotonic clock, committed at that of the
  * source's. So commits can be dated by our clock, whatever the two machines' wall clocks say. */
 void progress_heartbeat(struct progress *progress, usec_t emitted, usec_t commit_at);
