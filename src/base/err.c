@@ -24,6 +24,7 @@ static const struct class_row classes[] = {
     [ERR_SHAPE] = {"shape", 3},
     [ERR_SOURCE_LOST] = {"source_lost", 4},
     [ERR_CORRUPT] = {"corrupt", 4},
+    [ERR_DISK] = {"disk", 3},
     [ERR_BUG] = {"bug", 3},
     [ERR_STOPPED] = {"stopped", 0},
 };

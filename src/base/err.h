@@ -22,6 +22,7 @@ enum err_class {
                         that does not help: exit 3 */
     ERR_SOURCE_LOST, /* source, slot or its history is gone: exit 4 */
     ERR_CORRUPT,     /* bytes from a wire or a disk break their format: exit 4 */
+    ERR_DISK,        /* our own disk failed, and what is on it is not to be relied on: exit 3 */
     ERR_BUG,         /* our own accounting does not add up: exit 3 */
     ERR_STOPPED,     /* a stop was asked for while waiting: exit 0 */
 };

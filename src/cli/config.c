@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SPOOL_LEAST_BYTES (16LL << 20) /* some segments */
+
 static void set_defaults(struct config *config)
 {
     const char *temporary = getenv("TMPDIR");
@@ -21,6 +23,8 @@ static void set_defaults(struct config *config)
         .on_bad_row = BAD_ROW_QUARANTINE,
         .max_bad_share = 0.05,
         .min_bad_changes = 100,
+        .spool_max_bytes = 10LL << 30,
+        .spool_min_free = 1LL << 30,
         .http_listen = mem_string("127.0.0.1:8087"),
         .max_lag = USEC_PER_SEC,
         .max_lag_bytes = 16LL << 20,
@@ -251,6 +255,27 @@ static bool read_apply(struct config *config, const struct yaml_node *node, stru
     return true;
 }
 
+/* A folder below which nothing was written by us so far, so it must be said where. */
+static bool read_spool(struct config *config, const struct yaml_node *node, struct err *err)
+{
+    static const char *const KEYS[] = {"dir", "max_bytes", "min_free", NULL};
+    if (node == NULL)
+        return true;
+    const struct yaml_node *dir = yaml_get(node, "dir");
+    const struct yaml_node *most = yaml_get(node, "max_bytes");
+    if (!yaml_check_keys(node, "spool", KEYS, err) ||
+        !read_text(dir, &config->spool_dir, err) ||
+        !read_size(most, &config->spool_max_bytes, err) ||
+        !read_size(yaml_get(node, "min_free"), &config->spool_min_free, err))
+        return false;
+    if (dir == NULL)
+        return yaml_error(node, err, "spool: dir is missing, the folder to keep it in");
+    if (config->spool_dir[0] == '\0')
+        return yaml_error(dir, err, "dir: the name of a folder is expected");
+    return config->spool_max_bytes >= SPOOL_LEAST_BYTES ||
+           yaml_error(most, err, "max_bytes: at least 16MB is expected");
+}
+
 static bool read_readiness(struct config *config, const struct yaml_node *node, struct err *err)
 {
     static const char *const KEYS[] = {"max_lag",        "max_lag_bytes",   "hold",
@@ -296,7 +321,7 @@ static bool read_http(struct config *config, const struct yaml_node *node, struc
 static bool read_file(struct config *config, const char *path, struct err *err)
 {
     static const char *const KEYS[] = {"migration", "source", "target",    "tables", "backfill",
-                                       "apply",     "http",   "readiness", NULL};
+                                       "apply",     "spool",  "readiness", "http",   NULL};
     if (!yaml_load_file(path, &config->root, err))
         return false;
     const struct yaml_node *root = config->root;
@@ -307,6 +332,7 @@ static bool read_file(struct config *config, const char *path, struct err *err)
            read_target(config, yaml_get(root, "target"), err) &&
            read_backfill(config, yaml_get(root, "backfill"), err) &&
            read_apply(config, yaml_get(root, "apply"), err) &&
+           read_spool(config, yaml_get(root, "spool"), err) &&
            read_readiness(config, yaml_get(root, "readiness"), err) &&
            read_http(config, yaml_get(root, "http"), err);
 }
@@ -338,6 +364,7 @@ void config_free(struct config *config)
     free(config->temporary_directory);
     free(config->target_dsn);
     free(config->http_listen);
+    free(config->spool_dir);
     yaml_free(config->root);
     *config = (struct config){0};
 }

@@ -44,6 +44,9 @@ struct config {
     double max_bad_share; /* of a table's rows; 1: all may be bad */
     int64_t min_bad_changes; /* fewer tell nothing of a share */
     enum new_column on_new_column; /* of a source table, in mid-migration */
+    char *spool_dir; /* NULL: no spool */
+    int64_t spool_max_bytes;
+    int64_t spool_min_free; /* to be left on its disk */
     char *http_listen;
     usec_t max_lag;
     int64_t max_lag_bytes;

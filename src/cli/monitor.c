@@ -49,6 +49,7 @@ struct monitor {
     pthread_mutex_t lock;
     struct table_handoff *handoff;
     struct governor *governor;
+    struct spool *spool;
     struct pace *paces; /* of the copy: by table, then of all */
     struct lag lag;
     lsn_t source_lsn;
@@ -482,12 +483,35 @@ static void fill_apply(const struct apply_counters *from, struct apply_status *t
     };
 }
 
+static void fill_spool(const struct monitor *m, struct status *status)
+{
+    static const enum spool_use USES[] = {
+        [SPOOL_EMPTY] = SPOOL_IDLE, [SPOOL_IN_USE] = SPOOL_HOLDS, [SPOOL_FULL] = SPOOL_STUCK};
+    struct spool_picture picture;
+    status->spool = (struct spool_status){.use = SPOOL_OFF, .oldest = -1};
+    if (m->spool == NULL)
+        return;
+    spool_look(m->spool, &picture);
+    status->spool = (struct spool_status){
+        .use = USES[picture.state],
+        .bytes = picture.bytes,
+        .segments = picture.segments,
+        .unread = picture.unread,
+        .from = picture.floor,
+        .to = picture.end,
+        .oldest = picture.segments == 0              ? -1
+                  : status->now > picture.oldest_at ? status->now - picture.oldest_at
+                                                     : 0,
+    };
+}
+
 static void fill_counts(const struct monitor *m, struct status *status)
 {
     struct progress *p = m->config.progress;
     status->received_lsn = counter_get(&p->received);
     status->applied_lsn = counter_get(&p->applied);
     status->flushed_lsn = counter_get(&p->durable);
+    status->acked_lsn = progress_acked(p);
     status->transactions = counter_get(&p->transactions);
     status->changes = counter_get(&p->changes);
     status->batches = counter_get(&p->batches);
@@ -654,6 +678,7 @@ void monitor_collect(void *monitor, struct status *status)
     fill_lag(m, status, streaming);
     status->phase = phase_of(m, status);
     fill_waits(m, status);
+    fill_spool(m, status);
     fill_tables(m, status);
     pthread_mutex_unlock(&m->lock);
     status->note = mem_string(note_of(m));
@@ -708,6 +733,13 @@ void monitor_set_governor(struct monitor *monitor, struct governor *governor)
 {
     pthread_mutex_lock(&monitor->lock);
     monitor->governor = governor;
+    pthread_mutex_unlock(&monitor->lock);
+}
+
+void monitor_set_spool(struct monitor *monitor, struct spool *spool)
+{
+    pthread_mutex_lock(&monitor->lock);
+    monitor->spool = spool;
     pthread_mutex_unlock(&monitor->lock);
 }
 

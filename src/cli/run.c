@@ -11,6 +11,7 @@
 #include "cli/enum_labels.h"
 #include "cli/report.h"
 #include "cli/reshape.h"
+#include "cli/run_spool.h"
 #include "postgres/key_places.h"
 #include "postgres/probe.h"
 #include "postgres/row_reader.h"
@@ -47,6 +48,9 @@
 #define BATCH_CHANGES 50000
 #define QUEUE_BYTES (16U << 20)
 #define COPY_TICK (100 * USEC_PER_MS)
+
+static const struct source_limits LIMITS = {.batch_bytes = BATCH_BYTES,
+                                            .batch_changes = BATCH_CHANGES};
 
 /* ---- backfill ---- */
 
@@ -278,6 +282,8 @@ static bool stream_changes(struct run *run, struct err *err)
         .progress = &run->progress,
         .stop = run->migration.stop,
         .queue_bytes = QUEUE_BYTES,
+        .backlog = run_spool_backlog(run),
+        .backlog_limits = LIMITS,
         .handoff = handoff_contract(run->handoff),
         .beside_failed = copy_has_failed,
         .beside = run,
@@ -357,7 +363,7 @@ static void make_connectors(struct run *run)
         .former = &m->former,
         .catalog = m->source_catalog,
         .catalog_at = m->catalog_at,
-        .limits = {.batch_bytes = BATCH_BYTES, .batch_changes = BATCH_CHANGES},
+        .limits = LIMITS,
         .progress = &run->progress,
         .stop = m->stop,
     });
@@ -427,12 +433,13 @@ static bool run_bound(struct run *run, struct err *err)
         .tables = run->migration.slot_tables,
         .partitions = (const char *const *)run->partitions,
         .table_oids = run->table_oids,
+        .spool = run->config->spool_dir,
     };
     name_instance(run);
     make_connectors(run);
     prepare_errands(run);
     if (!start_faces(run, err) || !run->sink->ops->connect(run->sink, err) ||
-        !run_establish(run, err))
+        !run_spool_open(run, err) || !run_establish(run, err) || !run_spool_ready(run, err))
         return false;
     if (!backfill(run, err))
         return false;
@@ -457,6 +464,7 @@ static void destroy_run(struct run *run)
     letter_facts_free(&run->letter_facts);
     handoff_destroy(run->handoff);
     run->key_places->ops->destroy(run->key_places);
+    spool_close(run->spool); /* its relations were the rules' */
     for (size_t i = 0; i < run->migration.source_count; i++) {
         table_copy_free(&run->copies[i]);
         free(run->partitions[i]);

@@ -16,6 +16,7 @@
 #include "observe/http.h"
 #include "pipeline/stream.h"
 #include "postgres/continuity.h"
+#include "spool/spool.h"
 
 struct run {
     const struct invocation *invocation;
@@ -57,6 +58,7 @@ struct run {
     struct brake brake;
     struct governor *governor;
     struct copier *copier;
+    struct spool *spool; /* NULL: without one */
     struct monitor *monitor;
     struct http_server *http;
 };

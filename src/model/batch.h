@@ -88,6 +88,10 @@ void batch_reset(struct batch *batch);   /* empties it, keeps the memory */
 struct change *batch_add_change(struct batch *batch);
 struct transaction *batch_add_transaction(struct batch *batch);
 
+/* Leaves out the transactions that whoever has applied all up to `applied` has already. True if
+ * something is left. Cheap when there is nothing to leave out. */
+bool batch_skip(struct batch *batch, lsn_t applied);
+
 /* A row of `count` values, all VALUE_ABSENT, in the arena. */
 struct row batch_row(struct batch *batch, uint16_t count);
 

@@ -471,7 +471,8 @@ static bool reconnect(const struct stream *stream, struct backoff *backoff, lsn_
             return err_set(err, ERR_STOPPED, "stopped while the target was away");
         if (recover(stream, checkpoint, err))
             return true;
-        if (err->class != ERR_RETRY)
+        /* With a backlog the stream goes back to it, and fills it meanwhile. */
+        if (err->class != ERR_RETRY || stream->backlog != NULL)
             return false;
     }
 }
@@ -666,6 +667,7 @@ bool applier_flushed(struct applier *applier, struct err *err)
     if (flushed > applier->durable) {
         applier->durable = flushed;
         counter_set(&stream->progress->durable, flushed);
+        progress_ack(stream->progress, flushed);
         /* Not before: the stream may come back to what is only committed. */
         if (stream->handoff != NULL)
             stream->handoff->ops->passed(stream->handoff, flushed,

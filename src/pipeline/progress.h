@@ -2,7 +2,8 @@
  *
  *     durable <= applied <= received       (positions in the source's WAL)
  *
- * `durable` is what the slot may be told. Positions and counts are atomics; the few texts and
+ * `acked` is what the slot may be told, and never goes back: what is durable at the target, or in a
+ * backlog that reaches from there on. Positions and counts are atomics; the few texts and
  * times behind the lock are touched once a batch. */
 #ifndef PIPELINE_PROGRESS_H
 #define PIPELINE_PROGRESS_H
@@ -30,7 +31,7 @@ struct progress {
     int idle_fd; /* eventfd: the applier has nothing to do */
 
     /* atomics */
-    counter_t received, applied, durable; /* lsn_t */
+    counter_t received, applied, durable, acked; /* lsn_t */
     counter_t transactions, changes, batches, bytes_received;
     counter_t retries, reconnects, errors;
     counter_t queue_bytes;
@@ -66,6 +67,12 @@ void progress_free(struct progress *progress);
  * commit_at: source's time of its last transaction, or 0. */
 void progress_applied(struct progress *progress, lsn_t end_lsn, usec_t commit_at,
                       usec_t heartbeat);
+/* The slot may be told this, and all before. */
+void progress_ack(struct progress *progress, lsn_t lsn);
+static inline lsn_t progress_acked(const struct progress *progress)
+{
+    return counter_get(&progress->acked);
+}
 /* A heartbeat came through: emitted at this time of our monotonic clock, committed at that of the
  * source's. So commits can be dated by our clock, whatever the two machines' wall clocks say. */
 void progress_heartbeat(struct progress *progress, usec_t emitted, usec_t commit_at);
