@@ -27,8 +27,8 @@
 #include <string.h>
 
 #define LEFT_TO_SERVER (3600 * USEC_PER_SEC)
-#define FAR_BEHIND 64e6 /* bytes of WAL */
-#define LITTLE_WAL (64LL << 20)
+#define FAR_BEHIND (64 << 20) /* bytes of WAL */
+#define LITTLE_WAL (32 << 20) /* so who begins again with so much is not far behind */
 #define CONSIDER_EVERY (5 * USEC_PER_SEC)
 #define CAUGHT_UP (100 * USEC_PER_MS)
 
