@@ -287,8 +287,8 @@ static bool note_part(struct open_transactions *all, struct open_transaction *t,
     if (xid == t->xid || (at < t->part_count && t->parts[at].xid == xid))
         return true;
     if (all->parts == OPEN_PARTS_MOST)
-        return err_set(err, ERR_RETRY,
-                       "open transactions have more than %zu subtransactions", OPEN_PARTS_MOST);
+        return err_set(err, ERR_RETRY, "open transactions have more than %zu subtransactions",
+                       OPEN_PARTS_MOST);
     if (t->part_count == t->part_capacity) {
         t->part_capacity = t->part_capacity > 0 ? t->part_capacity * 2 : 16;
         t->parts = mem_grow(t->parts, t->part_capacity, sizeof *t->parts);
@@ -362,8 +362,7 @@ bool open_transactions_append(struct open_transactions *all, struct open_transac
     char header[HEADER];
     bool room = false;
     pack_header(header, message);
-    if (!note_part(all, t, xid, err) ||
-        !make_room(all, t, HEADER + message->size, &room, err))
+    if (!note_part(all, t, xid, err) || !make_room(all, t, HEADER + message->size, &room, err))
         return false;
     if (!room)
         return write_through(all, t, header, message, err);

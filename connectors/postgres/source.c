@@ -67,8 +67,8 @@ static struct relation *make_relation(const struct pgoutput_message *message)
     return relation;
 }
 
-/* Where the transaction ends that the relation is sent with; LSN_NONE: not known yet. One that is
- * prepared has its locks from there to its commit: nobody alters the table in between. */
+/* Where the transaction ends that the relation is sent with; LSN_NONE: not known yet. One that
+ * is prepared has its locks from there to its commit: nobody alters the table in between. */
 static lsn_t commit_of_relation(const struct pg_source *s)
 {
     if (s->in_transaction)
@@ -666,7 +666,8 @@ static bool begin_again(struct pg_source *s, struct err *err)
     if (!pg_source_start(&s->source, s->from, err))
         return false;
     if (s->streams)
-        log_event(LOG_INFO, "caught up: large transactions come while they are open from now on",
+        log_event(LOG_INFO,
+                  "caught up: large transactions come while they are open from now on",
                   log_lsn("from", s->from));
     return true;
 }

@@ -50,8 +50,9 @@ void source_open_append_options(const struct pg_source *s, struct buf *sql)
                       s->streams ? "on" : "off");
 }
 
-/* How far behind tells whether open transactions are worth having: a backlog's are committed, and
- * applied while they are sent rather than afterwards if the server does not send them early.
+/* How far behind tells whether open transactions are worth having: a backlog's are committed,
+ * and applied while they are sent rather than afterwards if the server does not send them
+ * early.
  *
  * A walsender takes no parameters. A slot that is gone is told of when it is to be started. */
 bool source_open_look(struct pg_source *s, struct err *err)
@@ -82,8 +83,8 @@ static bool is_at_rest(const struct pg_source *s)
            s->source.lag < CAUGHT_UP;
 }
 
-/* Who starts again is sent anew all since the slot's restart_lsn: much, while a transaction is open
- * for long. */
+/* Who starts again is sent anew all since the slot's restart_lsn: much, while a transaction is
+ * open for long. */
 bool source_open_may_begin(struct pg_source *s, struct err *err)
 {
     struct session session = {0};
@@ -93,9 +94,9 @@ bool source_open_may_begin(struct pg_source *s, struct err *err)
         now - s->quiet_at < CONSIDER_EVERY)
         return false;
     s->quiet_at = now;
-    bool known = session_reopen(&session, "source", s->config.dsn, SESSION_SQL, s->config.stop,
-                                err) &&
-                 slot_state(&session, s->config.slot, &slot, err);
+    bool known =
+        session_reopen(&session, "source", s->config.dsn, SESSION_SQL, s->config.stop, err) &&
+        slot_state(&session, s->config.slot, &slot, err);
     session_close(&session);
     err_clear(err); /* it will be considered again */
     return known && slot.exists && slot.retained_bytes < LITTLE_WAL;
@@ -298,7 +299,8 @@ static bool on_stream_commit(struct pg_source *s, struct batch *batch,
 
 /* ---- prepared transactions ---- */
 
-/* One that was prepared before the slot began comes whole at its commit, whatever is acknowledged. */
+/* One that was prepared before the slot began comes whole at its commit, whatever is
+ * acknowledged. */
 static void hold_ack(struct pg_source *s, const struct pgoutput_message *message)
 {
     lsn_t prepare_lsn = message->prepare.prepare_lsn;

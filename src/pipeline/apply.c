@@ -408,7 +408,8 @@ static void publish_tally(struct applier *applier)
     }
 }
 
-/* What a batch counts, it counts when the target has it, though its transaction may be open yet. */
+/* What a batch counts, it counts when the target has it, though its transaction may be open
+ * yet. */
 static void publish_counts(struct applier *applier, const struct batch *batch)
 {
     struct progress *progress = applier->stream->progress;
@@ -441,8 +442,8 @@ static void publish(struct applier *applier, const struct batch *batch)
     const struct stream *stream = applier->stream;
     publish_counts(applier, batch);
     if (stream->handoff != NULL)
-        stream->handoff->ops->reached(
-            stream->handoff, batch->ends_open ? LSN_NONE : batch->end_lsn, NULL);
+        stream->handoff->ops->reached(stream->handoff,
+                                      batch->ends_open ? LSN_NONE : batch->end_lsn, NULL);
     if (!batch->ends_open)
         publish_position(stream, batch);
 }
