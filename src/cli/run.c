@@ -38,8 +38,9 @@
  * each arrays, which grow by doubling       46       up to half of each may be unused: 6 MiB of
  * four batches, 11 of what was made, twice
  *     of transactions that are still open  16       OPEN_MEMORY of connectors/postgres/source.c
+ *     of subtransactions of these          16       OPEN_PARTS_MOST of open_transactions.h
  *     -------------------------------------------
- *                                         201 MiB
+ *                                         217 MiB
  *
  * To that come some 10 MiB for all else. Each further table of a split adds 16 MiB of rows, or
  * twice that. Not bounded are single rows: one of 100 MiB is held several times over. */
