@@ -95,6 +95,12 @@ static enum transform_result change_truncate(struct rules_transform *transform,
     return TRANSFORM_WRITTEN;
 }
 
+/* A row's failure: of its values, or of something that passes or is nobody's data. */
+static enum transform_result refusal(const struct err *err)
+{
+    return err->class == ERR_DATA ? TRANSFORM_REFUSED : TRANSFORM_FAILED;
+}
+
 static enum transform_result rules_change(struct transform *base, const struct change *in,
                                           xid_t xid, struct batch *out, struct err *err)
 {
@@ -116,8 +122,10 @@ static enum transform_result rules_change(struct transform *base, const struct c
         return TRANSFORM_FAILED;
     if (task.set->count == 0)
         return TRANSFORM_FILTERED;
-    if (!change_transform(&task, err))
-        return TRANSFORM_FAILED;
+    if (!change_transform(&task, err)) {
+        out->change_count = before;
+        return refusal(err);
+    }
     return out->change_count == before ? TRANSFORM_FILTERED : TRANSFORM_WRITTEN;
 }
 
@@ -187,13 +195,13 @@ static enum transform_result rules_row(struct transform *base, const struct rela
 
     if (!change_check_count(plan->bound->source_relation, in, err) ||
         !evaluate_membership(plan, &evaluation, true, &member, err))
-        return TRANSFORM_FAILED;
+        return refusal(err);
     if (member != TRUTH_TRUE)
         return TRANSFORM_FILTERED;
     row.count = plan->bound->column_count;
     row.values = arena_alloc(arena, row.count * sizeof(*row.values));
     if (!copy_row(plan, &evaluation, row.values, err))
-        return TRANSFORM_FAILED;
+        return refusal(err);
     *out = row;
     return TRANSFORM_WRITTEN;
 }

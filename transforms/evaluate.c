@@ -6,6 +6,7 @@ bool evaluate_wrap(const struct table_plan *plan, const struct plan_column *colu
 {
     const struct relation *relation = plan->bound->target_relation;
 
+    err_column(err, column->target->name);
     return err_wrap(err, "target column %s.%s.%s", relation->schema, relation->name,
                     column->target->name);
 }

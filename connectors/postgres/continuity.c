@@ -59,6 +59,25 @@ static bool slot_lost(const struct continuity *known, const char *what, struct e
     return begin_again(err);
 }
 
+static bool gap(const struct continuity *known, const char *slot_at, const char *applied_to,
+                struct err *err)
+{
+    if (known->spool != NULL) {
+        err_set(err, ERR_SOURCE_LOST,
+                "gap: slot %s stands at %s, and what target and spool (%s) have ends at %s: the "
+                "spool was removed or damaged, or somebody advanced or recreated the slot",
+                known->slot, slot_at, known->spool, applied_to);
+    } else {
+        err_set(err, ERR_SOURCE_LOST,
+                "gap: slot %s stands at %s, the target has only what is before %s; somebody "
+                "advanced or recreated the slot, or the last run had a spool",
+                known->slot, slot_at, applied_to);
+    }
+    return err_remedy(err, "if the spool that belongs to it can be had, give its folder as "
+                           "spool.dir. Else changes may be missing, so a new backfill is needed: "
+                           "run `slackwater cleanup`, empty the target tables, then run again");
+}
+
 static bool slot_invalidated(const struct continuity *known, const struct slot_state *state,
                              struct err *err)
 {
@@ -83,12 +102,8 @@ static bool check_slot(struct session *session, const struct continuity *known, 
         return slot_invalidated(known, &state, err);
     if (applied == LSN_NONE || state.confirmed_flush <= applied)
         return true;
-    err_set(err, ERR_SOURCE_LOST,
-            "gap: slot %s stands at %s, the target has only what is before %s; somebody "
-            "advanced or recreated the slot",
-            known->slot, lsn_format(state.confirmed_flush, slot_at),
-            lsn_format(applied, applied_to));
-    return begin_again(err);
+    return gap(known, lsn_format(state.confirmed_flush, slot_at),
+               lsn_format(applied, applied_to), err);
 }
 
 static bool check_publications(struct session *session, const struct continuity *known,

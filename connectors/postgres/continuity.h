@@ -25,10 +25,11 @@ struct continuity { /* all borrowed; as recorded when the migration began */
     const struct slot_table *tables;
     const char *const *partitions; /* by table: fingerprint of its partitions, or NULL */
     const uint32_t *table_oids;
+    const char *spool; /* its folder, for messages; NULL: there is none */
 };
 
 /* System, timeline and database; the slot, which must not be ahead of `applied` (what the target
- * has; LSN_NONE while the stream is connected, when nobody else can move it). ERR_SOURCE_LOST. */
+ * has, or the spool on top of it; LSN_NONE while the stream is connected, when nobody else can move it). ERR_SOURCE_LOST. */
 bool continuity_check_source(struct session *session, const struct continuity *known,
                              lsn_t applied, struct err *err);
 /* The same, and the publications' tables and what they publish: ERR_CONFIG, with a remedy. */

@@ -16,6 +16,8 @@
  * migration's (claim.h)
  *   former     one row a name that a source column had (former_log.h)
  *
+ * Tables of what is parked are dead_letter.h's.
+ *
  * Life of a migration row:
  *
  *   (none) --control_begin--> creating --control_started--> started

@@ -155,6 +155,8 @@ bool session_result_error(const struct session *session, const PGresult *result,
         memcpy(err->sqlstate, sqlstate, sizeof err->sqlstate);
     if (hint)
         err_remedy(err, "%s", hint);
+    if (column)
+        err_column(err, column);
     return false;
 }
 
@@ -306,15 +308,24 @@ bool session_run(struct session *session, const char *sql, struct err *err)
     return result != NULL;
 }
 
-PGresult *session_query_typed(struct session *session, const char *sql, int count,
-                              const Oid *types, const char *const *values, const int *lengths,
-                              const int *formats, struct err *err)
+PGresult *session_query_formatted(struct session *session, const char *sql, int count,
+                                  const Oid *types, const char *const *values,
+                                  const int *lengths, const int *formats, bool binary,
+                                  struct err *err)
 {
-    if (!PQsendQueryParams(session->conn, sql, count, types, values, lengths, formats, 0)) {
+    if (!PQsendQueryParams(session->conn, sql, count, types, values, lengths, formats, binary)) {
         session_connection_error(session, err);
         return NULL;
     }
     return collect(session, err);
+}
+
+PGresult *session_query_typed(struct session *session, const char *sql, int count,
+                              const Oid *types, const char *const *values, const int *lengths,
+                              const int *formats, struct err *err)
+{
+    return session_query_formatted(session, sql, count, types, values, lengths, formats, false,
+                                   err);
 }
 
 PGresult *session_query(struct session *session, const char *sql, int count,

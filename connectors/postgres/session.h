@@ -75,6 +75,12 @@ PGresult *session_query_typed(struct session *session, const char *sql, int coun
                               const Oid *types, const char *const *values, const int *lengths,
                               const int *formats, struct err *err);
 
+/* The same; the result is binary if `binary`. */
+PGresult *session_query_formatted(struct session *session, const char *sql, int count,
+                                  const Oid *types, const char *const *values,
+                                  const int *lengths, const int *formats, bool binary,
+                                  struct err *err);
+
 /* Puts the schemas that hold an operator "=" on the search_path: those of extension types. With it
  * what a formula names means the same in every session at the target. */
 bool session_see_operators(struct session *session, struct err *err);

@@ -5,9 +5,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "postgres/control.h"
+#include "postgres/dead_letter.h"
 #include "postgres/formula.h"
 #include "postgres/ghost.h"
+#include "postgres/picking.h"
 #include "postgres/pipeline.h"
+#include "pipeline/refusal.h"
 #include "postgres/sender.h"
 #include "postgres/session.h"
 #include "postgres/setwise.h"
@@ -95,7 +98,10 @@ struct pg_sink {
     const struct batch *batch; /* being applied */
     bool committing;           /* its COMMIT was sent */
     struct conflicts *conflicts;
+    struct conflicts *conflicts_before; /* the block of picking.h in work */
     bool has_conflicts;
+    struct dead_letters letters;
+    struct picking picking;
 };
 
 static struct pg_sink *self(struct sink *sink)
@@ -310,6 +316,15 @@ static bool is_time_to_ask(struct pg_sink *s)
     return true;
 }
 
+/* What is parked goes with the rows; a few questions each, outside the pipeline. */
+static bool send_letters(struct pg_sink *s, const struct batch *batch, struct err *err)
+{
+    return letters_are_none(batch->letters) ||
+           (pipeline_end(&s->pipeline, err) &&
+            dead_letters_write(&s->letters, &s->session, batch->letters, err) &&
+            pipeline_begin(&s->pipeline, &s->session, err));
+}
+
 /* Position and origin, commit, and what of it is on the disk. */
 static bool send_commit(struct pg_sink *s, const struct batch *batch, struct err *err)
 {
@@ -329,6 +344,12 @@ static bool send_commit(struct pg_sink *s, const struct batch *batch, struct err
            (!is_time_to_ask(s) || send_frame(s, FRAME_POSITIONS, 0, NULL, err));
 }
 
+/* The end of a batch, whichever way its changes went. */
+static bool send_end(struct pg_sink *s, const struct batch *batch, struct err *err)
+{
+    return send_letters(s, batch, err) && (batch->ends_open || send_commit(s, batch, err));
+}
+
 /* Where constraints are checked, those that can wait do so until the transaction is whole. */
 static bool send_begin(struct pg_sink *s, struct err *err)
 {
@@ -344,7 +365,14 @@ static bool send_ordered(struct pg_sink *s, const struct batch *batch, struct er
     for (uint32_t i = 0; i < batch->change_count; i++)
         if (!sender_change(&s->sender, &batch->changes[i], i, err))
             return false;
-    return batch->ends_open || send_commit(s, batch, err);
+    return send_end(s, batch, err);
+}
+
+/* In source order, and what is refused is left out. */
+static bool send_picking(struct pg_sink *s, const struct batch *batch, struct err *err)
+{
+    return (s->in_transaction || send_begin(s, err)) &&
+           picking_send(&s->picking, batch, err) && send_end(s, batch, err);
 }
 
 /* A batch that continues a transaction is undone to a savepoint; another, by itself. */
@@ -356,7 +384,7 @@ static bool send_set(struct pg_sink *s, const struct batch *batch, struct err *e
                    : send_begin(s, err)) &&
            setwise_send(s->setwise, batch, err) &&
            (!inside || sender_sql(&s->sender, "RELEASE SAVEPOINT " SAVEPOINT, tag, err)) &&
-           (batch->ends_open || send_commit(s, batch, err));
+           send_end(s, batch, err);
 }
 
 /* The server does not say which of a statement's expressions failed: each formula of the row is
@@ -423,12 +451,76 @@ static bool run_batch(struct pg_sink *s, const struct batch *batch, send_way sen
     return false;
 }
 
-static bool run_ordered(struct pg_sink *s, const struct batch *batch, struct err *err)
+static void block_begins(void *context)
 {
-    if (!run_batch(s, batch, send_ordered, err))
+    struct pg_sink *s = context;
+    memcpy(s->conflicts_before, s->conflicts, s->config.table_count * sizeof *s->conflicts);
+}
+
+static bool block_undone(void *context, bool prepared, struct err *err)
+{
+    struct pg_sink *s = context;
+    memcpy(s->conflicts, s->conflicts_before, s->config.table_count * sizeof *s->conflicts);
+    return !prepared || prepare_anew(s, err);
+}
+
+/* As it was before the batch, which began its transaction. */
+static bool roll_back(struct pg_sink *s, struct err *err)
+{
+    struct err ignored = {0};
+    if (PQpipelineStatus(s->session.conn) != PQ_PIPELINE_OFF)
+        (void)pipeline_end(&s->pipeline, &ignored);
+    return (session_run(&s->session, "ROLLBACK", err) && prepare_anew(s, err)) ||
+           err_wrap(err, "undoing a batch");
+}
+
+/* A deferred constraint fails at the COMMIT, which is no row's: then it is checked with each. */
+static bool fails_at_commit(const struct pg_sink *s, const struct err *err)
+{
+    return s->committing && refusal_is_of_row(err) && !s->in_transaction &&
+           !s->config.use_replica_role && PQstatus(s->session.conn) == CONNECTION_OK;
+}
+
+static bool run_picking(struct pg_sink *s, const struct batch *batch, struct err *err)
+{
+    s->picking.refusals = s->sink.refusals;
+    s->picking.at_once = false;
+    bool ok = run_batch(s, batch, send_picking, err);
+    if (!ok && fails_at_commit(s, err)) {
+        const struct err why = *err;
+        s->picking.at_once = true;
+        ok = roll_back(s, err) && run_batch(s, batch, send_picking, err);
+        if (!ok && s->picking.refused == 0)
+            *err = why;
+    }
+    if (!ok)
         return describe_failure(s, err);
     counter_add(&s->config.apply->batches_ordered, 1);
     return true;
+}
+
+/* What is refused may be parked, and the rest of its batch is to be applied. */
+static bool may_pick(const struct pg_sink *s, const struct err *err)
+{
+    return s->sink.refusals != NULL && refusal_is_of_row(err) && !s->in_transaction &&
+           PQstatus(s->session.conn) == CONNECTION_OK;
+}
+
+/* Inside a transaction that cannot be undone as a whole here, it is picked at once. */
+static bool run_ordered(struct pg_sink *s, const struct batch *batch, struct err *err)
+{
+    if (s->sink.refusals != NULL && s->in_transaction)
+        return run_picking(s, batch, err);
+    if (run_batch(s, batch, send_ordered, err)) {
+        counter_add(&s->config.apply->batches_ordered, 1);
+        return true;
+    }
+    if (!may_pick(s, err))
+        return describe_failure(s, err);
+    describe_failure(s, err);
+    log_event(LOG_WARN, "a change is refused: its batch goes without it",
+              log_text("error", err->message), log_text("sqlstate", err->sqlstate));
+    return roll_back(s, err) && run_picking(s, batch, err);
 }
 
 /* The target is short of something that a set takes more of: room for stages, locks. */
@@ -500,6 +592,7 @@ static bool pg_sink_apply(struct sink *sink, const struct batch *batch,
     struct pg_sink *s = self(sink);
     bool set = strategy_set(s->config.engine, batch->change_count);
     s->batch = batch;
+    s->picking.left_out = 0;
     if (!batch->ends_open && batch->end_lsn == LSN_NONE)
         return err_set(err, ERR_BUG, "a batch to commit that has no position");
     if (!tidy_up(s, err) || !(set ? run_set : run_ordered)(s, batch, err))
@@ -511,7 +604,55 @@ static bool pg_sink_apply(struct sink *sink, const struct batch *batch,
         setwise_committed(s->setwise);
     }
     result->executed = s->sender.executed;
+    result->left_out = s->picking.left_out;
     return true;
+}
+
+/* ---- beside the stream ---- */
+
+struct session *pg_sink_session(struct sink *sink)
+{
+    return &self(sink)->session;
+}
+
+static bool send_beside(struct pg_sink *s, const struct batch *batch, struct err *err)
+{
+    const uint64_t tag = tag_of(Q_OTHER, UINT32_MAX, TELLS_NOTHING);
+    if (!send_begin(s, err) ||
+        !sender_sql(&s->sender, "SET LOCAL synchronous_commit = on", tag, err))
+        return false;
+    for (uint32_t i = 0; i < batch->change_count; i++)
+        if (!sender_change(&s->sender, &batch->changes[i], i, err))
+            return false;
+    return true;
+}
+
+static bool end_beside(struct pg_sink *s, const char *also, int count,
+                       const char *const *values, struct err *err)
+{
+    PGresult *r = session_query(&s->session, also, count, values, err);
+    PQclear(r);
+    return r != NULL && session_run(&s->session, "COMMIT", err);
+}
+
+bool pg_sink_write_beside(struct sink *sink, const struct batch *batch, const char *also,
+                          int count, const char *const *values, struct err *err)
+{
+    struct pg_sink *s = self(sink);
+    struct err failed = {0};
+    s->batch = batch;
+    if (run_batch(s, batch, send_beside, err)) {
+        if (end_beside(s, also, count, values, err)) {
+            publish_conflicts(s);
+            return true;
+        }
+    } else {
+        describe_failure(s, err);
+    }
+    forget_conflicts(s);
+    if (PQstatus(s->session.conn) == CONNECTION_OK && !roll_back(s, &failed))
+        *err = failed;
+    return false;
 }
 
 static bool pg_sink_flushed(struct sink *sink, lsn_t *flushed, struct err *err)
@@ -600,7 +741,8 @@ static bool set_up_session(struct pg_sink *s, struct err *err)
         return false;
     /* Rows are found by "=", and an extension's types have theirs in the extension's schema. */
     return session_see_operators(&s->session, err) && set_up_stages(s, err) &&
-           control_install(&s->session, err) && take_lock(s, err) &&
+           control_install(&s->session, err) && dead_letters_install(&s->session, err) &&
+           take_lock(s, err) &&
            (!s->config.use_origin || set_origin(s, err)) && prepare_frames(s, err);
 }
 
@@ -657,7 +799,9 @@ static void pg_sink_destroy(struct sink *sink)
     pipeline_free(&s->pipeline);
     setwise_destroy(s->setwise);
     sender_free(&s->sender);
+    dead_letters_free(&s->letters);
     free(s->conflicts);
+    free(s->conflicts_before);
     free(s);
 }
 
@@ -675,6 +819,14 @@ struct sink *pg_sink_create(const struct pg_sink_config *config)
     s->sink.ops = &OPS;
     s->config = *config;
     s->conflicts = mem_zero(config->table_count + 1, sizeof *s->conflicts);
+    s->conflicts_before = mem_zero(config->table_count + 1, sizeof *s->conflicts);
+    dead_letters_init(&s->letters, config->letters);
+    s->picking = (struct picking){.session = &s->session,
+                                  .pipeline = &s->pipeline,
+                                  .sender = &s->sender,
+                                  .begins = block_begins,
+                                  .undone = block_undone,
+                                  .context = s};
     sender_init(&s->sender, &s->config, &s->session, &s->pipeline);
     s->setwise = setwise_create(&s->config, &s->session, &s->pipeline, &s->sender, on_silence, s);
     pipeline_init(&s->pipeline, on_answer, on_silence, s);

@@ -19,6 +19,9 @@
 #include "pipeline/sink.h"
 #include "schema/catalog.h"
 
+struct dead_letter_config; /* postgres/dead_letter.h */
+struct session;            /* postgres/session.h */
+
 enum engine {
     ENGINE_AUTO,    /* set-wise where it pays (strategy.h) */
     ENGINE_ORDERED, /* never */
@@ -47,8 +50,16 @@ struct pg_sink_config { /* all borrowed; must outlive the sink */
     struct table_counters *counters; /* by source table: conflicts */
     struct apply_counters *apply;
     enum engine engine;
+    const struct dead_letter_config *letters; /* how what is parked is written */
     const struct stop *stop;
 };
+
+/* Between transactions, on a connected sink: its session; and writes the batch's changes in source
+ * order in a transaction of their own, which moves no position and in which `also` is run too, and
+ * waits for the disk. When they are refused, all is as it was. */
+struct session *pg_sink_session(struct sink *sink);
+bool pg_sink_write_beside(struct sink *sink, const struct batch *batch, const char *also,
+                          int count, const char *const *values, struct err *err);
 
 /* Does not connect. */
 struct sink *pg_sink_create(const struct pg_sink_config *config);

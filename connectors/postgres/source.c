@@ -66,20 +66,6 @@ static struct relation *make_relation(const struct pgoutput_message *message)
     return relation;
 }
 
-/* The same shape seen before, or the new one, which is kept for good: batches refer to it. */
-static const struct relation *intern(struct pg_source *s, struct relation *relation)
-{
-    for (size_t i = 0; i < s->shape_count; i++) {
-        if (relation_equal(s->shapes[i], relation)) {
-            relation_free(relation);
-            return s->shapes[i];
-        }
-    }
-    s->shapes = mem_grow(s->shapes, s->shape_count + 1, sizeof *s->shapes);
-    s->shapes[s->shape_count++] = relation;
-    return relation;
-}
-
 /* Where the transaction ends that the relation is sent with; LSN_NONE: not known yet. */
 static lsn_t commit_of_relation(const struct pg_source *s)
 {
@@ -100,7 +86,7 @@ static struct relation *read_relation(const struct pg_source *s,
 
 struct shape pg_source_shape(struct pg_source *s, const struct pgoutput_message *message)
 {
-    const struct relation *relation = intern(s, read_relation(s, message));
+    const struct relation *relation = interner_keep(&s->shapes, read_relation(s, message));
     return (struct shape){
         .oid = relation->oid, .relation = relation, .arrival = ++s->arrivals};
 }
@@ -404,7 +390,7 @@ static bool on_keepalive(struct pg_source *s, struct batch *batch, struct reader
         s->positioned_at = now;
         s->from = position;
     }
-    return !asked || send_status(s, counter_get(&s->config.progress->durable), err);
+    return !asked || send_status(s, progress_acked(s->config.progress), err);
 }
 
 static bool pg_source_feedback(struct source *source, lsn_t flushed, struct err *err)
@@ -699,9 +685,7 @@ static void pg_source_destroy(struct source *source)
     struct pg_source *s = self(source);
     session_close(&s->session);
     arena_free(&s->scratch);
-    for (size_t i = 0; i < s->shape_count; i++)
-        relation_free(s->shapes[i]);
-    free(s->shapes);
+    interner_free(&s->shapes);
     shape_map_free(&s->known);
     open_transactions_destroy(s->open);
     free(s->holds);

@@ -4,6 +4,7 @@
 #ifndef POSTGRES_SOURCE_STATE_H
 #define POSTGRES_SOURCE_STATE_H
 
+#include "model/interner.h"
 #include "postgres/ghost.h"
 #include "postgres/open_transactions.h"
 #include "postgres/pgoutput.h"
@@ -38,8 +39,7 @@ struct pg_source {
     bool skipping;                  /* the transaction was applied before */
     struct transaction transaction; /* the open one */
 
-    struct relation **shapes; /* every version seen, owned */
-    size_t shape_count;
+    struct interner shapes; /* every version seen */
     struct shape_map known; /* the current ones; emptied at start, as the server sends them again */
     uint64_t arrivals;      /* shapes described so far */
 

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "postgres/control.h"
 #include "postgres/copy_in.h"
+#include "postgres/dead_letter.h"
 #include "postgres/deferred_index.h"
 #include "postgres/ghost.h"
 #include "postgres/text_array.h"
@@ -35,7 +36,9 @@ struct pg_table_writer {
     uint32_t source;                 /* whose chunk the transaction holds */
     bool staged;                     /* the chunk */
     const struct relation *relation; /* being loaded */
+    bool saved;                      /* rows go in parts that may be undone */
     struct copy_in copy;
+    struct dead_letters letters;
     struct deferred_index index; /* that next_index() found */
 };
 
@@ -262,6 +265,17 @@ static bool create_stage(struct pg_table_writer *w, struct err *err)
     return ok;
 }
 
+/* Of what was saved before. */
+static bool empty_stage(struct pg_table_writer *w, struct err *err)
+{
+    struct buf sql = {0};
+    buf_append_text(&sql, "DELETE FROM ");
+    append_stage(w, &sql);
+    bool ok = session_run(&w->session, sql.data, err);
+    buf_free(&sql);
+    return ok;
+}
+
 /* COPY takes values, not expressions. */
 static bool goes_by_stage(const struct pg_table_writer *w)
 {
@@ -272,7 +286,7 @@ static bool prepare_stage(struct pg_table_writer *w, struct err *err)
 {
     if (w->staged && w->relation->match != MATCH_KEY)
         return refuse_doubling(w->relation, err);
-    return !goes_by_stage(w) || create_stage(w, err);
+    return !goes_by_stage(w) || (create_stage(w, err) && (!w->saved || empty_stage(w, err)));
 }
 
 static bool start_copy(struct pg_table_writer *w, bool binary, struct err *err)
@@ -317,6 +331,7 @@ static bool pg_writer_begin(struct table_writer *writer, uint32_t source, bool s
     struct pg_table_writer *w = self(writer);
     w->source = source;
     w->staged = staged;
+    w->saved = false;
     return begin_transaction(w, err) ||
            err_wrap(err, "beginning a chunk of %s", w->config.sources[source]);
 }
@@ -471,7 +486,7 @@ static void find_met(struct pg_table_writer *w, const struct err *err, uint64_t 
 {
     struct buf sql = {0};
     struct err ignored = {0};
-    if (!w->staged || strcmp(err->sqlstate, DUPLICATE_KEY) != 0)
+    if (!w->staged || w->saved || strcmp(err->sqlstate, DUPLICATE_KEY) != 0)
         return;
     buf_append_text(&sql, "ROLLBACK TO SAVEPOINT merge; SELECT EXISTS (SELECT");
     append_from_stage(w, &sql);
@@ -542,6 +557,42 @@ static bool pg_writer_loaded(struct table_writer *writer, uint64_t *met, struct 
     return (copy_in_end(&w->copy, err) &&
             (!goes_by_stage(w) || (refuse_repeated_keys(w, err) && merge_stage(w, met, err)))) ||
            wrap_table(w, err);
+}
+
+/* ---- rows that are refused ---- */
+
+#define SAVEPOINT "slackwater_rows"
+
+static bool pg_writer_save(struct table_writer *writer, struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    const char *sql = w->saved ? "RELEASE SAVEPOINT " SAVEPOINT "; SAVEPOINT " SAVEPOINT
+                               : "SAVEPOINT " SAVEPOINT;
+    if (!session_run(&w->session, sql, err))
+        return err_wrap(err, "sifting a chunk of %s", w->config.sources[w->source]);
+    w->saved = true;
+    return true;
+}
+
+static bool pg_writer_undo(struct table_writer *writer, struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    return session_run(&w->session, "ROLLBACK TO SAVEPOINT " SAVEPOINT, err) ||
+           err_wrap(err, "sifting a chunk of %s", w->config.sources[w->source]);
+}
+
+static bool pg_writer_park(struct table_writer *writer, const struct letter *letter,
+                           struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    return dead_letters_add(&w->letters, &w->session, letter, err);
+}
+
+static bool pg_writer_parked(struct table_writer *writer, const struct letter *letters,
+                             size_t count, struct quarantine *quarantine, struct err *err)
+{
+    struct pg_table_writer *w = self(writer);
+    return dead_letters_load_keys(&w->letters, &w->session, letters, count, quarantine, err);
 }
 
 /* ---- the end of a chunk ---- */
@@ -776,7 +827,9 @@ static bool try_reset(struct pg_table_writer *w, uint32_t source, bool whole,
             session_run(&w->session, "SET LOCAL lock_timeout = '" TRUNCATE_PATIENCE "'", err)) &&
            has_chunks(w, source, &ours, err) &&
            (!(ours || renewal != NULL) || empty_targets(w, source, way, err)) &&
-           forget_chunks(w, source, whole, err) && keep_renewal(w, source, renewal, err) &&
+           forget_chunks(w, source, whole, err) &&
+           dead_letters_void(&w->session, w->config.migration, w->config.sources[source], err) &&
+           keep_renewal(w, source, renewal, err) &&
            session_run(&w->session, "COMMIT", err);
 }
 
@@ -819,6 +872,7 @@ static void pg_writer_destroy(struct table_writer *writer)
     session_close(&w->session);
     copy_in_free(&w->copy);
     deferred_index_free(&w->index);
+    dead_letters_free(&w->letters);
     free(w);
 }
 
@@ -831,6 +885,10 @@ struct table_writer *pg_table_writer_create(const struct pg_writer_config *confi
         .load = pg_writer_load,
         .write = pg_writer_write,
         .loaded = pg_writer_loaded,
+        .save = pg_writer_save,
+        .undo = pg_writer_undo,
+        .park = pg_writer_park,
+        .parked = pg_writer_parked,
         .commit = pg_writer_commit,
         .outcome = pg_writer_outcome,
         .next_index = pg_writer_next_index,
@@ -846,5 +904,6 @@ struct table_writer *pg_table_writer_create(const struct pg_writer_config *confi
     w->writer.ops = &OPS;
     w->config = *config;
     w->copy.session = &w->session;
+    dead_letters_init(&w->letters, config->letters);
     return &w->writer;
 }

@@ -28,6 +28,7 @@ struct pg_writer_config { /* all borrowed */
     bool use_replica_role;
     bool defer_indexes; /* drop indexes before a copy (postgres/deferred_index.h) */
     bool alone;         /* no stream runs that would have lost chunks copied again */
+    const struct dead_letter_config *letters; /* how what is parked is written */
     const struct stop *stop;
 };
 

@@ -281,10 +281,12 @@ static void make_worker(struct copier *copier, struct worker *worker)
         .transform = config->transform->ops->clone(config->transform),
     };
     arena_init(&worker->arena, ROW_ARENA_KEEP);
+    sift_init(&worker->sift, config->quarantine, worker->writer, worker->transform);
 }
 
 static void destroy_worker(struct worker *worker)
 {
+    sift_free(&worker->sift);
     worker->reader->ops->destroy(worker->reader);
     worker->writer->ops->destroy(worker->writer);
     worker->transform->ops->destroy(worker->transform);

@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "base/stop.h"
 #include "pipeline/progress.h"
+#include "pipeline/quarantine.h"
 #include "pipeline/table_copy.h"
 #include "pipeline/transform.h"
 
@@ -60,6 +61,7 @@ struct copier_config { /* borrowed; outlives the copier */
     int workers;
     uint64_t chunk_rows;         /* of a lane's first chunk */
     usec_t chunk_time;           /* that a chunk should take */
+    struct quarantine *quarantine; /* NULL: a bad row ends the copy */
     struct transform *transform; /* cloned for each worker */
     struct progress *progress;   /* counters, failures; how far the stream is */
     _Atomic int *states;         /* by table index: enum copier_state, for the view */

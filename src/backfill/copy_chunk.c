@@ -5,6 +5,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "pipeline/refusal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,8 @@ struct chunk_work {
     usec_t began;
     bool committing; /* COMMIT was sent, and no answer read */
     bool staged;
+    bool sifts; /* the target has refused a row: which, is to be found */
+    bool told;  /* of the rows that are parked with it */
     int clashes, orphans;
 };
 
@@ -61,17 +64,27 @@ static bool copy_row(struct worker *worker, const struct copy_part *part, const 
                      struct chunk_work *work, struct err *err)
 {
     struct row out = {0};
+    size_t number = (size_t)(part - work->task->parts);
+    if (sift_leaves_out(&worker->sift, number, row))
+        return true;
+    if (work->sifts)
+        return sift_take(&worker->sift, number, row, err);
     arena_reset(&worker->arena);
     switch (worker->transform->ops->row(worker->transform, part->target, row, &worker->arena,
                                         &out, err)) {
     case TRANSFORM_FILTERED:
         return true;
+    case TRANSFORM_REFUSED:
+        if (worker->sift.quarantine != NULL)
+            return sift_refuse(&worker->sift, number, row, err, err);
+        return err_wrap(err, "copying table %s.%s", part->source->schema, part->source->name);
     case TRANSFORM_FAILED:
         return err_wrap(err, "copying table %s.%s", part->source->schema, part->source->name);
     case TRANSFORM_WRITTEN:
         break;
     }
     work->record.rows++;
+    worker->sift.uncounted++;
     return worker->writer->ops->write(worker->writer, &out, err);
 }
 
@@ -146,9 +159,13 @@ static bool copy_part(struct worker *worker, struct chunk_work *work,
                       const struct copy_part *part, const struct copy_range *range,
                       struct last_key *last, struct err *err)
 {
-    return worker->reader->ops->read(worker->reader, part->source, part->binary,
-                                     work->task->key, range, err) &&
-           worker->writer->ops->load(worker->writer, part->target, part->binary, err) &&
+    if (!worker->reader->ops->read(worker->reader, part->source, part->binary, work->task->key,
+                                   range, err))
+        return false;
+    if (work->sifts)
+        return copy_rows(worker, work, part, last, err) &&
+               sift_end(&worker->sift, (size_t)(part - work->task->parts), err);
+    return worker->writer->ops->load(worker->writer, part->target, part->binary, err) &&
            copy_rows(worker, work, part, last, err) &&
            worker->writer->ops->loaded(worker->writer, &work->record.met, err);
 }
@@ -168,7 +185,9 @@ static bool copy_parts(struct worker *worker, struct chunk_work *work, struct er
     range.upto = (const char *const *)work->record.upto;
     for (size_t i = 1; ok && i < work->task->part_count; i++)
         ok = copy_part(worker, work, &work->task->parts[i], &range, NULL, err);
-    return ok;
+    work->record.rows += worker->sift.rows;
+    return ok && (!worker->sift.again ||
+                  err_set(err, ERR_RETRY, "a row that one target refuses is in another already"));
 }
 
 /* ---- a chunk ---- */
@@ -365,8 +384,8 @@ static bool read_and_write(struct worker *worker, struct chunk_work *work, struc
     work->staged = work->staged || work->place.staged;
     if (!failpoint(COPY_SNAPSHOT, err) ||
         !worker->writer->ops->begin(worker->writer, task->table, work->staged, err) ||
-        !copy_parts(worker, work, err) || !worker->reader->ops->settle(worker->reader, err) ||
-        !failpoint(COPY_READ, err))
+        !copy_parts(worker, work, err) || !sift_settle(&worker->sift, err) ||
+        !worker->reader->ops->settle(worker->reader, err) || !failpoint(COPY_READ, err))
         return false;
     work->committing = true;
     if (!worker->writer->ops->commit(worker->writer, &work->record, task->key->count, err) ||
@@ -410,6 +429,8 @@ static void note_loaded(struct worker *worker, struct chunk_work *work)
     count_rows(worker, work);
     note_met(worker, work);
     counter_add(&worker->copier->config.progress->tables[work->task->table].chunks_copied, 1);
+    counter_add(&worker->copier->config.progress->tables[work->task->table].copy_quarantined,
+                sift_parked(&worker->sift));
     adapt_size(worker, work, took);
     log_event(LOG_DEBUG, "chunk copied", log_text("table", work->task->parts[0].source->name),
               log_uint("lane", work->lane), log_uint("number", work->place.number),
@@ -484,6 +505,19 @@ static bool resolve_orphan(struct worker *worker, struct chunk_work *work,
                       "copy is complete; then run again");
 }
 
+/* What the target refuses for good is looked for, and parked. True to try again. */
+static bool may_sift(const struct worker *worker, struct chunk_work *work, const struct err *err)
+{
+    bool of_one_time = worker->copier->config.beside_stream || work->place.whole;
+    if (worker->sift.quarantine == NULL || work->sifts || !refusal_is_of_row(err) ||
+        (!of_one_time && strcmp(err->sqlstate, DUPLICATE_KEY) == 0))
+        return false;
+    log_event(LOG_WARN, "rows of a chunk are refused: it is sifted",
+              log_text("error", err->message), log_text("sqlstate", err->sqlstate));
+    work->sifts = true;
+    return true;
+}
+
 /* What failed was rolled back, or is about to be. True to try again. */
 static bool recover(struct worker *worker, struct chunk_work *work, struct backoff *backoff,
                     struct err *err)
@@ -492,11 +526,13 @@ static bool recover(struct worker *worker, struct chunk_work *work, struct backo
     if (err->class != ERR_STOPPED)
         progress_failed(copier->config.progress, err);
     if (err->class == ERR_DATA && strcmp(err->sqlstate, DUPLICATE_KEY) == 0)
-        return resolve_clash(worker, work, err);
+        return resolve_clash(worker, work, err) || may_sift(worker, work, err);
     if (err->class == ERR_DATA && strcmp(err->sqlstate, NO_PARENT) == 0)
-        return resolve_orphan(worker, work, backoff, err);
+        return resolve_orphan(worker, work, backoff, err) || may_sift(worker, work, err);
     if (err->class != ERR_RETRY)
-        return false;
+        return may_sift(worker, work, err);
+    if (worker->sift.again) /* it has learnt of a row, and nothing is wrong */
+        return !leaving(copier) || stopped(err);
     counter_add(&copier->config.progress->retries, 1);
     counter_add(&copier->config.progress->tables[work->task->table].chunks_retried, 1);
     log_event(LOG_WARN, "a chunk failed and is copied again", log_text("error", err->message),
@@ -518,6 +554,36 @@ static enum chunk_end give_back(struct worker *worker, struct chunk_work *work)
     return CHUNK_FAILED;
 }
 
+/* Changes of the keys that were parked with the chunk come behind them, as soon as it counts as
+ * loaded. */
+static bool tell_parked(struct worker *worker, struct chunk_work *work, struct err *err)
+{
+    struct backoff backoff = backoff_between(RETRY_FIRST, RETRY_MOST);
+    const struct sift *sift = &worker->sift;
+    const struct table_writer_ops *ops = worker->writer->ops;
+    bool told = sift->letter_count == 0 || work->told;
+    while (!told && !ops->parked(worker->writer, sift->letters, sift->letter_count,
+                                 sift->quarantine, err)) {
+        do {
+            if (err->class != ERR_RETRY)
+                return false;
+            copy_worker_disconnect(worker);
+            if (copier_pause_or_leave(worker->copier, &backoff))
+                return stopped(err);
+        } while (!ops->open(worker->writer, err));
+    }
+    if (sift->letter_count > 0 && !work->told) {
+        quarantine_note_letters(sift->quarantine, work->task->table, sift_parked(sift));
+        log_event(LOG_WARN, "rows of the copy are parked", log_uint("letters", sift_parked(sift)),
+                  log_uint("first", sift->letters[0].id),
+                  log_text("schema", work->task->parts[0].source->schema),
+                  log_text("table", work->task->parts[0].source->name),
+                  log_text("error", sift->letters[0].why->message));
+    }
+    work->told = true;
+    return true;
+}
+
 /* Asks, as long as there is something to ask: whoever answers may be gone by then. */
 static enum chunk_end end_chunk(struct worker *worker, struct chunk_work *work, bool ask,
                                 struct err *err)
@@ -533,6 +599,8 @@ static enum chunk_end end_chunk(struct worker *worker, struct chunk_work *work, 
                 *err = lost;
             return give_back(worker, work);
         }
+        if (!tell_parked(worker, work, err))
+            return CHUNK_FAILED;
         switch (handoff_loaded(worker->copier->config.handoff, work->task->table, &work->record,
                                err)) {
         case CHUNK_IS_LOADED:
@@ -553,6 +621,8 @@ static enum chunk_end try_chunk(struct worker *worker, struct chunk_work *work, 
     work->began = clock_monotonic();
     work->committing = false;
     work->counted_rows = work->counted_bytes = 0;
+    work->told = false;
+    sift_attempt(&worker->sift);
     if (!copy_worker_connect(worker, err))
         return CHUNK_FAILED;
     switch (open_chunk(worker, work, err)) {
@@ -578,6 +648,7 @@ enum chunk_end copy_chunk(struct worker *worker, const struct copy_task *task, u
 {
     struct backoff backoff = backoff_between(RETRY_FIRST, RETRY_MOST);
     struct chunk_work work = {.task = task, .lane = lane};
+    sift_chunk(&worker->sift, task);
     for (;;) {
         enum chunk_end end = try_chunk(worker, &work, err);
         bool again = end == CHUNK_FAILED && recover(worker, &work, &backoff, err);

@@ -4,6 +4,7 @@
 #define BACKFILL_COPY_WORKER_H
 
 #include "backfill/copier.h"
+#include "backfill/sift.h"
 #include "base/arena.h"
 #include "pipeline/backoff.h"
 
@@ -35,6 +36,7 @@ struct worker {
     const struct copy_task *sized_for; /* the table that chunk_rows was found at */
     uint64_t chunk_rows;               /* of the next chunk */
     struct throttle_account account;
+    struct sift sift;
 };
 
 static inline bool leaving(const struct copier *copier)

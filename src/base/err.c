@@ -24,6 +24,7 @@ static const struct class_row classes[] = {
     [ERR_SHAPE] = {"shape", 3},
     [ERR_SOURCE_LOST] = {"source_lost", 4},
     [ERR_CORRUPT] = {"corrupt", 4},
+    [ERR_DISK] = {"disk", 3},
     [ERR_BUG] = {"bug", 3},
     [ERR_STOPPED] = {"stopped", 0},
 };
@@ -63,6 +64,7 @@ bool err_set(struct err *err, enum err_class class, const char *format, ...)
     err->class = class;
     err->sqlstate[0] = '\0';
     err->remedy[0] = '\0';
+    err->column[0] = '\0';
     memcpy(err->message, text, sizeof(text));
     return false;
 }
@@ -103,12 +105,20 @@ bool err_remedy(struct err *err, const char *format, ...)
     return false;
 }
 
+bool err_column(struct err *err, const char *column)
+{
+    snprintf(err->column, sizeof(err->column), "%s", column);
+    trim_cut_character(err->column, strlen(err->column));
+    return false;
+}
+
 void err_clear(struct err *err)
 {
     err->class = ERR_NONE;
     err->sqlstate[0] = '\0';
     err->message[0] = '\0';
     err->remedy[0] = '\0';
+    err->column[0] = '\0';
 }
 
 const char *err_class_name(enum err_class class)

@@ -22,6 +22,7 @@ enum err_class {
                         that does not help: exit 3 */
     ERR_SOURCE_LOST, /* source, slot or its history is gone: exit 4 */
     ERR_CORRUPT,     /* bytes from a wire or a disk break their format: exit 4 */
+    ERR_DISK,        /* our own disk failed, and what is on it is not to be relied on: exit 3 */
     ERR_BUG,         /* our own accounting does not add up: exit 3 */
     ERR_STOPPED,     /* a stop was asked for while waiting: exit 0 */
 };
@@ -31,6 +32,7 @@ struct err {
     char sqlstate[6]; /* "" unless a database server gave it */
     char message[1024];
     char remedy[512]; /* "" when there is nothing to add */
+    char column[64];  /* of a row at fault; "" when it is not told */
 };
 
 /* Fills *err (message cut at its size). Always returns false, so that a failing function can
@@ -44,6 +46,9 @@ bool err_wrap(struct err *err, const char *format, ...) __attribute__((format(pr
 /* Sets the remedy. Returns false. */
 bool err_remedy(struct err *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Names the column at fault. Returns false. */
+bool err_column(struct err *err, const char *column);
 
 void err_clear(struct err *err);
 

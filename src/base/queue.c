@@ -34,6 +34,7 @@ struct queue {
     size_t bytes;
     unsigned waiting; /* threads in queue_pop() that found nothing */
     bool closed;
+    bool woken; /* the next pop that finds nothing does not wait */
 };
 
 struct queue *queue_create(size_t max_bytes)
@@ -134,7 +135,7 @@ enum queue_result queue_pop(struct queue *queue, void **item, usec_t until)
             result = QUEUE_OK;
         } else if (queue->closed) {
             result = QUEUE_CLOSED;
-        } else if (late) {
+        } else if (late || queue->woken) {
             break;
         } else {
             queue->waiting++;
@@ -142,6 +143,7 @@ enum queue_result queue_pop(struct queue *queue, void **item, usec_t until)
             queue->waiting--;
         }
     }
+    queue->woken = false;
     pthread_mutex_unlock(&queue->lock);
     return result;
 }
@@ -153,6 +155,14 @@ void queue_close(struct queue *queue)
     pthread_cond_broadcast(&queue->items);
     pthread_cond_broadcast(&queue->room);
     pthread_mutex_unlock(&queue->lock);
+}
+
+void queue_wake(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->woken = true;
+    pthread_mutex_unlock(&queue->lock);
+    pthread_cond_signal(&queue->items);
 }
 
 size_t queue_count(struct queue *queue)

@@ -25,6 +25,8 @@ enum queue_result queue_push(struct queue *queue, void *item, size_t bytes, usec
 /* Waits for an item until the monotonic deadline. */
 enum queue_result queue_pop(struct queue *queue, void **item, usec_t until);
 void queue_close(struct queue *queue);
+/* A thread that waits in queue_pop(), or is next to, comes back with QUEUE_TIMEOUT. */
+void queue_wake(struct queue *queue);
 
 size_t queue_count(struct queue *queue);
 /* True while the queue is empty and a thread waits in queue_pop(). */

@@ -1,10 +1,11 @@
 /* slackwater cleanup: takes away what a migration has made at both sides: slot and publications
- * at the source, origin and control rows at the target. The migrated tables stay. */
+ * at the source, origin and control rows at the target, the spool. The migrated tables stay. */
 #include "cli/command.h"
 #include "postgres/control.h"
 #include "postgres/deferred_index.h"
 #include "postgres/session.h"
 #include "postgres/slot.h"
+#include "spool/spool.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,8 +15,8 @@ static bool confirmed(const struct invocation *invocation, const char *slot)
     char answer[16];
     if (invocation->options->yes)
         return true;
-    printf("This ends migration \"%s\": slot and publication %s are dropped at the source, and\n"
-           "origin and control rows at the target. It cannot resume; tables are kept.\n"
+    printf("This ends migration \"%s\": slot and publication %s are dropped at the source,\n"
+           "origin and control rows at the target, and what is in spool.dir. It cannot resume; tables are kept.\n"
            "Type yes to go on: ",
            invocation->config->migration, slot);
     fflush(stdout);
@@ -92,13 +93,20 @@ static bool give_back_indexes(const struct invocation *invocation, struct sessio
                         build_indexes(invocation, target, err));
 }
 
+/* Of this machine, if it is the one; nothing in it is of use without the slot. */
+static bool remove_spool(const struct invocation *invocation, struct err *err)
+{
+    const char *folder = invocation->config->spool_dir;
+    return folder == NULL || spool_remove(folder, err);
+}
+
 static bool remove_all(const struct invocation *invocation, const char *slot,
                        struct session *source, struct session *target, struct err *err)
 {
     return take(invocation, target, err) && give_back_indexes(invocation, target, err) &&
            slot_drop(source, slot, err) &&
            slot_drop_publications(source, slot, err) &&
-           control_drop_origin(target, slot, err) &&
+           control_drop_origin(target, slot, err) && remove_spool(invocation, err) &&
            control_remove(target, invocation->config->migration, err);
 }
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SPOOL_LEAST_BYTES (16LL << 20) /* some segments */
+
 static void set_defaults(struct config *config)
 {
     const char *temporary = getenv("TMPDIR");
@@ -18,6 +20,11 @@ static void set_defaults(struct config *config)
         .chunk_rows = 10000,
         .chunk_time = USEC_PER_SEC,
         .backfill_order = COPY_LARGEST_FIRST,
+        .on_bad_row = BAD_ROW_QUARANTINE,
+        .max_bad_share = 0.05,
+        .min_bad_changes = 100,
+        .spool_max_bytes = 10LL << 30,
+        .spool_min_free = 1LL << 30,
         .http_listen = mem_string("127.0.0.1:8087"),
         .max_lag = USEC_PER_SEC,
         .max_lag_bytes = 16LL << 20,
@@ -31,14 +38,6 @@ static void set_text(char **slot, const char *text)
 {
     free(*slot);
     *slot = mem_string(text);
-}
-
-static void note_ineffective(struct config *config, const struct yaml_node *node,
-                             const char *what)
-{
-    size_t most = sizeof config->ineffective / sizeof config->ineffective[0];
-    if (node != NULL && (size_t)config->ineffective_count < most)
-        config->ineffective[config->ineffective_count++] = what;
 }
 
 /* ---- typed readers: an absent node leaves the default ---- */
@@ -218,16 +217,28 @@ static bool read_backfill(struct config *config, const struct yaml_node *node, s
     return true;
 }
 
+static bool read_breaker(struct config *config, const struct yaml_node *node, struct err *err)
+{
+    static const char *const KEYS[] = {"max_bad_share", "min_changes", NULL};
+    if (node == NULL)
+        return true;
+    const struct yaml_node *share = yaml_get(node, "max_bad_share");
+    return yaml_check_keys(node, "apply.breaker", KEYS, err) &&
+           (share == NULL || yaml_real(share, 0.0, 1.0, &config->max_bad_share, err)) &&
+           read_limit(yaml_get(node, "min_changes"), &config->min_bad_changes, err);
+}
+
 static bool read_apply(struct config *config, const struct yaml_node *node, struct err *err)
 {
-    static const char *const KEYS[] = {"engine", "on_bad_row", "conflict", "on_new_column", NULL};
+    static const char *const KEYS[] = {"engine",  "on_bad_row",    "conflict",
+                                       "breaker", "on_new_column", NULL};
     static const char *const ENGINES[] = {"auto", "ordered", "set", NULL};
     static const char *const BAD_ROW[] = {"stop", "quarantine", NULL};
     static const char *const CONFLICT[] = {"source_wins", NULL};
     static const char *const NEW_COLUMN[] = {"carry", "ignore", "stop", NULL};
     int engine = config->engine;
+    int on_bad_row = config->on_bad_row;
     int new_column = config->on_new_column;
-    int on_bad_row = 0;
     int conflict = 0;
     if (node == NULL)
         return true;
@@ -235,15 +246,34 @@ static bool read_apply(struct config *config, const struct yaml_node *node, stru
         !read_word(yaml_get(node, "engine"), ENGINES, &engine, err) ||
         !read_word(yaml_get(node, "on_bad_row"), BAD_ROW, &on_bad_row, err) ||
         !read_word(yaml_get(node, "conflict"), CONFLICT, &conflict, err) ||
-        !read_word(yaml_get(node, "on_new_column"), NEW_COLUMN, &new_column, err))
+        !read_word(yaml_get(node, "on_new_column"), NEW_COLUMN, &new_column, err) ||
+        !read_breaker(config, yaml_get(node, "breaker"), err))
         return false;
     config->on_new_column = (enum new_column)new_column;
     config->engine = (enum apply_engine)engine;
-    if (on_bad_row == 1)
-        note_ineffective(
-            config, node,
-            "apply.on_bad_row: quarantine: in this version a bad row stops the run");
+    config->on_bad_row = (enum bad_row)on_bad_row;
     return true;
+}
+
+/* A folder below which nothing was written by us so far, so it must be said where. */
+static bool read_spool(struct config *config, const struct yaml_node *node, struct err *err)
+{
+    static const char *const KEYS[] = {"dir", "max_bytes", "min_free", NULL};
+    if (node == NULL)
+        return true;
+    const struct yaml_node *dir = yaml_get(node, "dir");
+    const struct yaml_node *most = yaml_get(node, "max_bytes");
+    if (!yaml_check_keys(node, "spool", KEYS, err) ||
+        !read_text(dir, &config->spool_dir, err) ||
+        !read_size(most, &config->spool_max_bytes, err) ||
+        !read_size(yaml_get(node, "min_free"), &config->spool_min_free, err))
+        return false;
+    if (dir == NULL)
+        return yaml_error(node, err, "spool: dir is missing, the folder to keep it in");
+    if (config->spool_dir[0] == '\0')
+        return yaml_error(dir, err, "dir: the name of a folder is expected");
+    return config->spool_max_bytes >= SPOOL_LEAST_BYTES ||
+           yaml_error(most, err, "max_bytes: at least 16MB is expected");
 }
 
 static bool read_readiness(struct config *config, const struct yaml_node *node, struct err *err)
@@ -291,7 +321,7 @@ static bool read_http(struct config *config, const struct yaml_node *node, struc
 static bool read_file(struct config *config, const char *path, struct err *err)
 {
     static const char *const KEYS[] = {"migration", "source", "target",    "tables", "backfill",
-                                       "apply",     "http",   "readiness", NULL};
+                                       "apply",     "spool",  "readiness", "http",   NULL};
     if (!yaml_load_file(path, &config->root, err))
         return false;
     const struct yaml_node *root = config->root;
@@ -302,6 +332,7 @@ static bool read_file(struct config *config, const char *path, struct err *err)
            read_target(config, yaml_get(root, "target"), err) &&
            read_backfill(config, yaml_get(root, "backfill"), err) &&
            read_apply(config, yaml_get(root, "apply"), err) &&
+           read_spool(config, yaml_get(root, "spool"), err) &&
            read_readiness(config, yaml_get(root, "readiness"), err) &&
            read_http(config, yaml_get(root, "http"), err);
 }
@@ -333,6 +364,7 @@ void config_free(struct config *config)
     free(config->temporary_directory);
     free(config->target_dsn);
     free(config->http_listen);
+    free(config->spool_dir);
     yaml_free(config->root);
     *config = (struct config){0};
 }

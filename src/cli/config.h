@@ -17,6 +17,8 @@ enum new_column { NEW_COLUMN_CARRY, NEW_COLUMN_IGNORE, NEW_COLUMN_STOP };
 
 enum apply_engine { APPLY_AUTO, APPLY_ORDERED, APPLY_SET };
 
+enum bad_row { BAD_ROW_STOP, BAD_ROW_QUARANTINE };
+
 struct config {
     char *migration;
     char *source_dsn;
@@ -38,7 +40,13 @@ struct config {
     int64_t max_source_load;      /* active sessions at the source beside ours */
     bool defer_indexes;
     enum apply_engine engine;
+    enum bad_row on_bad_row;
+    double max_bad_share; /* of a table's rows; 1: all may be bad */
+    int64_t min_bad_changes; /* fewer tell nothing of a share */
     enum new_column on_new_column; /* of a source table, in mid-migration */
+    char *spool_dir; /* NULL: no spool */
+    int64_t spool_max_bytes;
+    int64_t spool_min_free; /* to be left on its disk */
     char *http_listen;
     usec_t max_lag;
     int64_t max_lag_bytes;
@@ -47,8 +55,6 @@ struct config {
     usec_t max_transaction;
     struct yaml_node *root;         /* owned; NULL without a file */
     const struct yaml_node *tables; /* of root; NULL: every table */
-    const char *ineffective[8];     /* accepted settings that this version does not act on */
-    int ineffective_count;
 };
 
 /* ERR_CONFIG with file:line:column on anything wrong. DSNs may still be missing: commands ask

@@ -126,6 +126,17 @@ static void pair_named(struct live_pairs *pairs, const struct migration *m)
     }
 }
 
+static void note_spool(struct migration *m)
+{
+    if (m->config->spool_dir == NULL)
+        findings_add(&m->findings, "config.no_spool", SEVERITY_NON_BREAKING, "spool",
+                     "there is no spool: nothing is acknowledged to the source before the target "
+                     "has it",
+                     "while the target is slow or away the source keeps its WAL, and needs the "
+                     "disk for it",
+                     "give spool.dir, a folder on a disk that outlives the container", "", "");
+}
+
 bool live_compare(struct migration *migration, struct err *err)
 {
     struct migration *m = migration;
@@ -135,6 +146,7 @@ bool live_compare(struct migration *migration, struct err *err)
         pair_bound(&pairs, m->chain);
     else
         pair_named(&pairs, m);
+    note_spool(m);
     compare_carried(m->source_catalog, m->target_catalog, pairs.pairs, pairs.count,
                     &m->findings);
     arena_free(&pairs.arena);

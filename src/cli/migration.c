@@ -262,14 +262,6 @@ static void describe_claims(struct migration *m)
     json_decref(claims);
 }
 
-static void note_settings(struct migration *m)
-{
-    for (int i = 0; i < m->config->ineffective_count; i++)
-        findings_add(&m->findings, "config.no_effect", SEVERITY_NON_BREAKING, "config",
-                     m->config->ineffective[i], "", "leave it out, or read docs/config.md", "",
-                     "");
-}
-
 /* What the backfill is to be held back by must be seen. */
 static bool look_at_limits(struct migration *m, struct err *err)
 {
@@ -370,7 +362,6 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     };
     if (!rules_load(m->config->tables, &m->rules, err))
         return false;
-    note_settings(m);
     if (!preflight_servers(&servers, &m->findings, err) || !look_at_limits(m, err))
         return false;
     if (!migration_bind_rules(m, &binding)) {

@@ -49,6 +49,7 @@ struct monitor {
     pthread_mutex_t lock;
     struct table_handoff *handoff;
     struct governor *governor;
+    struct spool *spool;
     struct pace *paces; /* of the copy: by table, then of all */
     struct lag lag;
     lsn_t source_lsn;
@@ -420,6 +421,10 @@ static void fill_table(const struct monitor *m, size_t i, struct table_status *t
         .filtered = counter_get(&from->filtered),
         .skipped_by_handoff = counter_get(&from->skipped_by_handoff),
         .quarantined = counter_get(&from->quarantined),
+        .copy_quarantined = counter_get(&from->copy_quarantined),
+        .dead_letters = counter_get(&from->dead_letters),
+        .parked_keys = counter_get(&from->parked_keys),
+        .breaker = (enum breaker_state)counter_get(&from->breaker),
         .inserts = counter_get(&from->inserts),
         .updates = counter_get(&from->updates),
         .deletes = counter_get(&from->deletes),
@@ -478,17 +483,41 @@ static void fill_apply(const struct apply_counters *from, struct apply_status *t
     };
 }
 
+static void fill_spool(const struct monitor *m, struct status *status)
+{
+    static const enum spool_use USES[] = {
+        [SPOOL_EMPTY] = SPOOL_IDLE, [SPOOL_IN_USE] = SPOOL_HOLDS, [SPOOL_FULL] = SPOOL_STUCK};
+    struct spool_picture picture;
+    status->spool = (struct spool_status){.use = SPOOL_OFF, .oldest = -1};
+    if (m->spool == NULL)
+        return;
+    spool_look(m->spool, &picture);
+    status->spool = (struct spool_status){
+        .use = USES[picture.state],
+        .bytes = picture.bytes,
+        .segments = picture.segments,
+        .unread = picture.unread,
+        .from = picture.floor,
+        .to = picture.end,
+        .oldest = picture.segments == 0              ? -1
+                  : status->now > picture.oldest_at ? status->now - picture.oldest_at
+                                                     : 0,
+    };
+}
+
 static void fill_counts(const struct monitor *m, struct status *status)
 {
     struct progress *p = m->config.progress;
     status->received_lsn = counter_get(&p->received);
     status->applied_lsn = counter_get(&p->applied);
     status->flushed_lsn = counter_get(&p->durable);
+    status->acked_lsn = progress_acked(p);
     status->transactions = counter_get(&p->transactions);
     status->changes = counter_get(&p->changes);
     status->batches = counter_get(&p->batches);
     status->bytes_received = counter_get(&p->bytes_received);
     fill_apply(&p->apply, &status->apply);
+    status->target_circuit = (enum breaker_state)atomic_load(&p->target_circuit);
     status->kept = (struct kept_status){.transactions = counter_get(&p->open.transactions),
                                         .prepared = counter_get(&p->open.prepared),
                                         .memory_bytes = counter_get(&p->open.memory_bytes),
@@ -539,7 +568,7 @@ static enum phase phase_of(struct monitor *m, const struct status *status)
     }
     bool connected = atomic_load(&p->streaming);
     bool in_trouble = counter_get(&p->errors) > 0 || counter_get(&p->reconnects) > 0;
-    if (atomic_load(&p->apply_waiting) || (!connected && in_trouble))
+    if (status->target_circuit == BREAKER_OPEN || (!connected && in_trouble))
         return PHASE_WAITING;
     if (m->handoff != NULL && !handoff_all_copied(m->handoff)) /* also before it first streams */
         return PHASE_BACKFILL;
@@ -555,7 +584,7 @@ static const char *note_of(struct monitor *m)
 {
     if (atomic_load(&m->stage) != STAGE_STREAM)
         return "";
-    if (atomic_load(&m->config.progress->apply_waiting))
+    if (atomic_load(&m->config.progress->target_circuit) == BREAKER_OPEN)
         return "the target does not take the batch: trying again";
     return atomic_load(&m->config.progress->streaming) ? "" : "connecting to the source";
 }
@@ -649,6 +678,7 @@ void monitor_collect(void *monitor, struct status *status)
     fill_lag(m, status, streaming);
     status->phase = phase_of(m, status);
     fill_waits(m, status);
+    fill_spool(m, status);
     fill_tables(m, status);
     pthread_mutex_unlock(&m->lock);
     status->note = mem_string(note_of(m));
@@ -703,6 +733,13 @@ void monitor_set_governor(struct monitor *monitor, struct governor *governor)
 {
     pthread_mutex_lock(&monitor->lock);
     monitor->governor = governor;
+    pthread_mutex_unlock(&monitor->lock);
+}
+
+void monitor_set_spool(struct monitor *monitor, struct spool *spool)
+{
+    pthread_mutex_lock(&monitor->lock);
+    monitor->spool = spool;
     pthread_mutex_unlock(&monitor->lock);
 }
 

@@ -13,6 +13,7 @@
 #include "observe/status.h"
 #include "pipeline/progress.h"
 #include "postgres/continuity.h"
+#include "spool/spool.h"
 
 #include <stdatomic.h>
 
@@ -40,6 +41,8 @@ void monitor_set_stage(struct monitor *monitor, enum monitor_stage stage);
 void monitor_set_handoff(struct monitor *monitor, struct table_handoff *handoff);
 /* From here on the pause and the pressure are the governor's. NULL takes it away. */
 void monitor_set_governor(struct monitor *monitor, struct governor *governor);
+/* From here on there is a spool. */
+void monitor_set_spool(struct monitor *monitor, struct spool *spool);
 /* A new picture, gates evaluated. The caller frees with status_free(). */
 void monitor_collect(void *monitor, struct status *status);
 void monitor_stop(struct monitor *monitor); /* NULL is accepted */

@@ -24,13 +24,15 @@ static const char HELP[] =
     "  pause     the backfill begins no new chunk, also after a restart; the stream goes on\n"
     "            (so does SIGUSR1 to a run)\n"
     "  resume    the backfill goes on (so does SIGUSR2)\n"
+    "  dlq       rows that were refused, and what waits behind them: dlq list [--table T],\n"
+    "            dlq show ID, dlq retry ID...|--key K|--all, dlq skip ID...|--key K|--all\n"
     "  cleanup   drops slot, publication, origin and control rows\n"
     "\n"
     "options\n"
     "  -c, --config FILE     the migration's YAML; without it every table is carried as it is\n"
     "      --source DSN      also SLACKWATER_SOURCE\n"
     "      --target DSN      also SLACKWATER_TARGET\n"
-    "      --json            machine-readable output (check, preview, status, ready)\n"
+    "      --json            machine-readable output (check, preview, status, ready, dlq)\n"
     "      --sql             check: the suggested statements, in a safe order\n"
     "      --before FILE     check: compare this schema file\n"
     "      --after FILE      check: with this one; no database is asked\n"
@@ -47,19 +49,21 @@ static const char HELP[] =
     "      --apply           schema: run the statements at the target\n"
     "      --phase P         schema: only what comes before, or after, the data\n"
     "      --rows N          preview: rows of each table (default 5)\n"
-    "      --table T         preview: one table, of the source or the target\n"
+    "      --table T         preview: one table, of the source or the target; dlq: of the source\n"
+    "      --key K           dlq: the letters of one key, as the list shows it\n"
+    "      --all             dlq retry, dlq skip: all that are parked\n"
     "      --watch           status: redraw each second\n"
     "      --yes             cleanup: do not ask\n"
     "      --help, --version\n"
     "\n"
     "exit status of run: 0 stopped cleanly, 2 configuration, 3 data stopped it, 4 source or slot\n"
     "lost. Of check: 0 compatible, 1 potentially breaking, 2 breaking. Of preview: 1 a row was\n"
-    "refused.\n";
+    "refused. Of dlq retry: 0 done, 1 some are still refused, 2 it could not be tried.\n";
 
 enum long_only { OPT_SOURCE = 256, OPT_TARGET, OPT_JSON, OPT_LOG_LEVEL, OPT_LOG_FORMAT,
                  OPT_CAUGHT_UP, OPT_UNTIL_LSN, OPT_NO_BACKFILL, OPT_NO_STREAM, OPT_WATCH,
                  OPT_YES, OPT_SQL, OPT_BEFORE, OPT_AFTER, OPT_APPLY, OPT_PHASE, OPT_ROWS, OPT_TABLE,
-                 OPT_REDO, OPT_BACKFILL_ONLY,
+                 OPT_REDO, OPT_BACKFILL_ONLY, OPT_KEY, OPT_ALL,
                  OPT_HELP, OPT_VERSION };
 
 static const struct option OPTIONS[] = {
@@ -82,6 +86,8 @@ static const struct option OPTIONS[] = {
     {"phase", required_argument, NULL, OPT_PHASE},
     {"rows", required_argument, NULL, OPT_ROWS},
     {"table", required_argument, NULL, OPT_TABLE},
+    {"key", required_argument, NULL, OPT_KEY},
+    {"all", no_argument, NULL, OPT_ALL},
     {"redo", required_argument, NULL, OPT_REDO},
     {"backfill-only", required_argument, NULL, OPT_BACKFILL_ONLY},
     {"help", no_argument, NULL, OPT_HELP},
@@ -160,6 +166,9 @@ static bool take_value(int option, const char *value, struct options *options, s
     case OPT_TABLE:
         options->table = value;
         return true;
+    case OPT_KEY:
+        options->key = value;
+        return true;
     case OPT_REDO:
         return take_table("--redo", value, &options->redo, err);
     case OPT_BACKFILL_ONLY:
@@ -186,6 +195,8 @@ static bool *flag_of(int option, struct options *options)
         return &options->watch;
     case OPT_APPLY:
         return &options->apply;
+    case OPT_ALL:
+        return &options->all;
     case OPT_YES:
         return &options->yes;
     default:
@@ -201,7 +212,7 @@ static bool refuse_option(int result, char **argv, struct err *err)
         "--config",          "--source",    "--target",      "--json",      "--log-level",
         "--log-format",      "--until-lsn", "--no-backfill", "--no-stream", "--watch",
         "--sql",             "--before",    "--after",     "--apply",     "--phase",
-        "--rows",            "--table",     "--redo",
+        "--rows",            "--table",     "--redo",        "--key",       "--all",
         "--backfill-only",
         "--until-caught-up", "--yes",       "--help",        "--version",   NULL};
     const char *given = argv[optind - 1];
@@ -228,6 +239,21 @@ static bool refuse_argument(const char *argument, const char *command, struct er
                        "unexpected argument behind \"%s\" (see slackwater --help)", command);
     return err_set(err, ERR_CONFIG, "unexpected argument \"%s\" (see slackwater --help)",
                    argument);
+}
+
+/* One command takes words behind its name. */
+static bool take_words(int argc, char **argv, struct options *options, struct err *err)
+{
+    bool takes = strcmp(options->command, "dlq") == 0;
+    for (; optind < argc; optind++) {
+        if (!takes)
+            return refuse_argument(argv[optind], options->command, err);
+        if (options->word_count == OPTIONS_WORDS_MOST)
+            return err_set(err, ERR_CONFIG, "dlq: at most %d words; use --all or --key",
+                           OPTIONS_WORDS_MOST);
+        options->words[options->word_count++] = argv[optind];
+    }
+    return true;
 }
 
 static bool check_together(const struct options *options, struct err *err)
@@ -268,9 +294,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
     }
     if (optind == argc)
         return OPTIONS_HELP;
-    options->command = argv[optind];
-    if (optind + 1 == argc)
-        return check_together(options, err) ? OPTIONS_RUN : OPTIONS_BAD;
-    refuse_argument(argv[optind + 1], options->command, err);
-    return OPTIONS_BAD;
+    options->command = argv[optind++];
+    bool ok = take_words(argc, argv, options, err) && check_together(options, err);
+    return ok ? OPTIONS_RUN : OPTIONS_BAD;
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #define OPTIONS_TABLES_MOST 64
+#define OPTIONS_WORDS_MOST 256
 
 /* An option that may be given several times. */
 struct option_tables {
@@ -18,6 +19,8 @@ struct option_tables {
 
 struct options {
     const char *command;
+    size_t word_count; /* behind the command: dlq's */
+    const char *words[OPTIONS_WORDS_MOST];
     const char *config_file; /* NULL: from two DSNs alone */
     const char *source;      /* NULL: from the file or the environment */
     const char *target;
@@ -37,7 +40,9 @@ struct options {
     struct option_tables backfill_only; /* run: no others are copied; none: all */
     bool apply;        /* schema */
     const char *phase; /* schema: "before" or "after" the data; NULL: both */
-    const char *table; /* preview: of the source or the target; NULL: all */
+    const char *table; /* preview, dlq: of the source or the target; NULL: all */
+    const char *key;   /* dlq: as its list shows it; NULL: any */
+    bool all;          /* dlq */
     int rows;          /* preview: of each table */
 };
 

@@ -174,12 +174,12 @@ static void print_row(const struct preview *preview, int number, enum transform_
         return;
     }
     print_heading(preview, number, preview->table->target_relation);
-    if (result == TRANSFORM_FAILED) {
+    if (result == TRANSFORM_REFUSED) {
         fputs("  REFUSED: ", stdout);
         plain_print(stdout, err->message);
         putchar('\n');
     }
-    print_unwritten(preview, result == TRANSFORM_FAILED ? "refused" : "filtered");
+    print_unwritten(preview, result == TRANSFORM_REFUSED ? "refused" : "filtered");
 }
 
 /* --- for programs --- */
@@ -224,7 +224,7 @@ static void collect_row(const struct preview *preview, enum transform_result res
 {
     static const char *const words[] = {[TRANSFORM_WRITTEN] = "written",
                                         [TRANSFORM_FILTERED] = "filtered",
-                                        [TRANSFORM_FAILED] = "refused"};
+                                        [TRANSFORM_REFUSED] = "refused"};
     json_t *before = json_object(), *after = json_array();
     bool written = result == TRANSFORM_WRITTEN;
 
@@ -237,7 +237,7 @@ static void collect_row(const struct preview *preview, enum transform_result res
         json_array_append_new(after, change_json(preview, &preview->out->changes[i]));
     json_array_append_new(preview->rows,
                           json_pack("{s:s, s:o, s:o, s:o}", "result", words[result], "error",
-                                    text_json(result == TRANSFORM_FAILED ? err->message : NULL),
+                                    text_json(result == TRANSFORM_REFUSED ? err->message : NULL),
                                     "before", before, "after", after));
 }
 
@@ -296,9 +296,10 @@ static void show_row(struct preview *preview, int number)
     batch_reset(preview->out);
     result =
         preview->transform->ops->change(preview->transform, &change, 0, preview->out, &err);
-    if (result == TRANSFORM_WRITTEN && !make_values(preview, &err))
-        result = TRANSFORM_FAILED;
-    preview->failed += result == TRANSFORM_FAILED;
+    if (result == TRANSFORM_FAILED ||
+        (result == TRANSFORM_WRITTEN && !make_values(preview, &err)))
+        result = TRANSFORM_REFUSED;
+    preview->failed += result == TRANSFORM_REFUSED;
     if (preview->rows)
         collect_row(preview, result, &err);
     else

@@ -11,6 +11,7 @@
 #include "cli/enum_labels.h"
 #include "cli/report.h"
 #include "cli/reshape.h"
+#include "cli/run_spool.h"
 #include "postgres/key_places.h"
 #include "postgres/probe.h"
 #include "postgres/row_reader.h"
@@ -46,6 +47,9 @@
 #define BATCH_CHANGES 50000
 #define QUEUE_BYTES (16U << 20)
 #define COPY_TICK (100 * USEC_PER_MS)
+
+static const struct source_limits LIMITS = {.batch_bytes = BATCH_BYTES,
+                                            .batch_changes = BATCH_CHANGES};
 
 /* ---- backfill ---- */
 
@@ -89,6 +93,8 @@ static bool reset_copy(void *context, uint32_t table, bool whole, struct err *er
         writer->ops->open(writer, err) && writer->ops->reset(writer, table, whole, NULL, err);
     if (ok)
         run_show_copy(run, (int)table, &(struct table_copy){.needed = true});
+    if (ok)
+        quarantine_clear(run->quarantine, table);
     writer->ops->close(writer);
     writer->ops->destroy(writer);
     return ok;
@@ -193,6 +199,7 @@ static bool start_copier(struct run *run, struct err *err)
         .chunk_rows = (uint64_t)run->config->chunk_rows,
         .chunk_time = run->config->chunk_time,
         .transform = run->transform,
+        .quarantine = run->config->on_bad_row == BAD_ROW_QUARANTINE ? run->quarantine : NULL,
         .progress = &run->progress,
         .states = run->copy_states,
         .stop = &run->copy_stop,
@@ -240,6 +247,13 @@ static bool backfill(struct run *run, struct err *err)
     return copy_alone(run, err);
 }
 
+/* On the apply thread, between target transactions. Lookups are asked anew. */
+static bool do_errands(void *context, struct err *err)
+{
+    struct run *run = context;
+    return errands_look(&run->errands, err);
+}
+
 static bool copy_has_failed(void *context, struct err *err)
 {
     struct run *run = context;
@@ -262,12 +276,17 @@ static bool stream_changes(struct run *run, struct err *err)
         .sink = run->sink,
         .connected = true,
         .transform = run->transform,
+        .quarantine = run->quarantine,
+        .letters = run->letters,
         .progress = &run->progress,
         .stop = run->migration.stop,
         .queue_bytes = QUEUE_BYTES,
+        .backlog = run_spool_backlog(run),
+        .backlog_limits = LIMITS,
         .handoff = handoff_contract(run->handoff),
         .beside_failed = copy_has_failed,
         .beside = run,
+        .between = do_errands,
     };
     if (!find_end(run, &stream.until, err))
         return false;
@@ -279,6 +298,30 @@ static bool stream_changes(struct run *run, struct err *err)
 
 /* ---- putting it together ---- */
 
+static void make_quarantine(struct run *run)
+{
+    letter_facts_make(&run->migration, &run->letter_facts);
+    run->letters = dead_letter_store_create(&run->letter_facts.config);
+    run->quarantine = quarantine_create(&(struct quarantine_config){
+        .table_count = run->migration.source_count,
+        .identities = run->letter_facts.identities,
+        .sources = (const char *const *)run->migration.source_names,
+        .counters = run->progress.tables,
+        .limits = {.max_bad_share = run->config->max_bad_share,
+                   .min_rows = (uint64_t)run->config->min_bad_changes},
+        .stops = run->config->on_bad_row == BAD_ROW_STOP,
+    });
+}
+
+static struct transform *make_fresh_transform(void *context)
+{
+    struct run *run = context;
+    struct transform *transform =
+        chain_transform_asking(run->migration.chain, &run->lookup_maker);
+    transform->row_reader = run->row_reader;
+    return transform;
+}
+
 static void make_connectors(struct run *run)
 {
     static const enum engine ENGINES[] = {
@@ -289,6 +332,7 @@ static void make_connectors(struct run *run)
     run->row_reader = pg_row_reader_create(run->config->source_dsn, m->source_catalog, m->stop);
     run->transform->row_reader = run->row_reader;
     run->key_places = pg_key_places_create(run->config->source_dsn, m->source_count, m->stop);
+    make_quarantine(run);
     run->sink = pg_sink_create(&(struct pg_sink_config){
         .dsn = run->config->target_dsn,
         .migration = run->config->migration,
@@ -301,6 +345,7 @@ static void make_connectors(struct run *run)
         .counters = run->progress.tables,
         .apply = &run->progress.apply,
         .engine = ENGINES[run->config->engine],
+        .letters = &run->letter_facts.config,
         .stop = m->stop,
     });
     run->source = pg_source_create(&(struct pg_source_config){
@@ -317,10 +362,22 @@ static void make_connectors(struct run *run)
         .former = &m->former,
         .catalog = m->source_catalog,
         .catalog_at = m->catalog_at,
-        .limits = {.batch_bytes = BATCH_BYTES, .batch_changes = BATCH_CHANGES},
+        .limits = LIMITS,
         .progress = &run->progress,
         .stop = m->stop,
     });
+}
+
+static void prepare_errands(struct run *run)
+{
+    run->redelivery = (struct redelivery){
+        .config = &run->letter_facts.config,
+        .sink = run->sink,
+        .make_transform = make_fresh_transform,
+        .context = run,
+    };
+    run->errands = (struct errands){
+        .redelivery = &run->redelivery, .store = run->letters, .quarantine = run->quarantine};
 }
 
 static void name_instance(struct run *run)
@@ -375,11 +432,13 @@ static bool run_bound(struct run *run, struct err *err)
         .tables = run->migration.slot_tables,
         .partitions = (const char *const *)run->partitions,
         .table_oids = run->table_oids,
+        .spool = run->config->spool_dir,
     };
     name_instance(run);
     make_connectors(run);
+    prepare_errands(run);
     if (!start_faces(run, err) || !run->sink->ops->connect(run->sink, err) ||
-        !run_establish(run, err))
+        !run_spool_open(run, err) || !run_establish(run, err) || !run_spool_ready(run, err))
         return false;
     if (!backfill(run, err))
         return false;
@@ -399,8 +458,12 @@ static void destroy_run(struct run *run)
     run->sink->ops->destroy(run->sink);
     run->transform->ops->destroy(run->transform);
     run->row_reader->ops->destroy(run->row_reader);
+    quarantine_free(run->quarantine);
+    run->letters->ops->destroy(run->letters);
+    letter_facts_free(&run->letter_facts);
     handoff_destroy(run->handoff);
     run->key_places->ops->destroy(run->key_places);
+    spool_close(run->spool); /* its relations were the rules' */
     for (size_t i = 0; i < run->migration.source_count; i++) {
         table_copy_free(&run->copies[i]);
         free(run->partitions[i]);
@@ -420,12 +483,21 @@ static void destroy_run(struct run *run)
     progress_free(&run->progress);
 }
 
+static uint64_t parked_in_all(const struct run *run)
+{
+    uint64_t parked = 0;
+    for (size_t i = 0; i < run->progress.table_count; i++)
+        parked += counter_get(&run->progress.tables[i].dead_letters);
+    return parked;
+}
+
 /* The supervisor's one log line about the end, and the exit status. */
 static int conclude(const struct run *run, bool ok, const struct err *err)
 {
     if (ok || err->class == ERR_STOPPED) {
         log_event(LOG_INFO, "stopped", log_text("migration", run->config->migration),
-                  log_lsn("applied", counter_get(&run->progress.applied)));
+                  log_lsn("applied", counter_get(&run->progress.applied)),
+                  log_uint("dead_letters", parked_in_all(run)));
         return 0;
     }
     log_event(LOG_ERROR, err->message, log_text("class", err_class_name(err->class)),

@@ -8,6 +8,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/run_spool.h"
 #include "pipeline/backoff.h"
 #include "postgres/claim.h"
 #include "postgres/deferred_index.h"
@@ -137,7 +138,7 @@ static bool publish_joining(struct run *run, const struct slot_table *tables, ch
 {
     struct migration *m = &run->migration;
     log_event(LOG_INFO, "tables join the migration", log_uint("tables", m->joining_count));
-    return continuity_check_source(&m->source, &run->continuity, m->control.applied, err) &&
+    return continuity_check_source(&m->source, &run->continuity, run_spool_resume(run), err) &&
            slot_publish(&m->source, m->slot, m->joining_count, tables, err) &&
            probe_begun(&m->source, covers, err);
 }
@@ -180,7 +181,7 @@ static bool resume_migration(struct run *run, struct err *err)
     const struct control_migration *control = &run->migration.control;
     log_event(LOG_INFO, "resuming", log_text("migration", run->config->migration),
               log_lsn("applied", control->applied));
-    return continuity_check(&run->migration.source, &run->continuity, control->applied, err);
+    return continuity_check(&run->migration.source, &run->continuity, run_spool_resume(run), err);
 }
 
 /* What the control tables say of the source is the measure from here on. */
@@ -204,6 +205,7 @@ struct table_writer *run_make_writer(struct run *run, const struct stop *stop)
         .use_replica_role = run->migration.target_catalog->can_set_replica_role,
         .defer_indexes = run->config->defer_indexes,
         .alone = run->invocation->options->no_stream,
+        .letters = &run->letter_facts.config,
         .stop = stop,
     });
 }

@@ -8,12 +8,15 @@
 #include "cli/choice.h"
 #include "cli/command.h"
 #include "cli/copy_tasks.h"
+#include "cli/errands.h"
 #include "cli/governor.h"
+#include "cli/letter_facts.h"
 #include "cli/migration.h"
 #include "cli/monitor.h"
 #include "observe/http.h"
 #include "pipeline/stream.h"
 #include "postgres/continuity.h"
+#include "spool/spool.h"
 
 struct run {
     const struct invocation *invocation;
@@ -43,6 +46,11 @@ struct run {
     struct transform *transform;
     struct row_reader *row_reader;
     struct key_places *key_places;
+    struct letter_facts letter_facts;
+    struct quarantine *quarantine;
+    struct letter_store *letters;
+    struct redelivery redelivery;
+    struct errands errands;
     struct copy_tasks tasks;
     struct stop copy_stop; /* the copiers': ends them with the run, also when that fails */
     struct table_handoff *handoff;
@@ -50,6 +58,7 @@ struct run {
     struct brake brake;
     struct governor *governor;
     struct copier *copier;
+    struct spool *spool; /* NULL: without one */
     struct monitor *monitor;
     struct http_server *http;
 };

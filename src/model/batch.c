@@ -51,6 +51,7 @@ void batch_reset(struct batch *batch)
     batch->begins_open = batch->ends_open = false;
     batch->end_lsn = LSN_NONE;
     batch->note = NULL;
+    batch->letters = NULL;
 }
 
 /* Room for one more element. A count that outgrows 32 bits would need terabytes first: the
@@ -82,6 +83,45 @@ struct transaction *batch_add_transaction(struct batch *batch)
     struct transaction *transaction = &batch->transactions[batch->transaction_count++];
     memset(transaction, 0, sizeof(*transaction));
     return transaction;
+}
+
+/* The first transaction that is not applied: its commit record is not before that position. */
+static uint32_t first_behind(const struct batch *batch, lsn_t applied)
+{
+    uint32_t i = 0;
+    while (i < batch->transaction_count && batch->transactions[i].commit_lsn < applied)
+        i++;
+    return i;
+}
+
+static void drop_transactions(struct batch *batch, uint32_t count)
+{
+    bool all = count == batch->transaction_count;
+    uint32_t from = all ? batch->change_count : batch->transactions[count].first_change;
+    batch->transaction_count -= count;
+    batch->change_count -= from;
+    memmove(batch->transactions, batch->transactions + count,
+            batch->transaction_count * sizeof(*batch->transactions));
+    if (from > 0) /* else there may be no array */
+        memmove(batch->changes, batch->changes + from,
+                batch->change_count * sizeof(*batch->changes));
+    for (uint32_t i = 0; i < batch->transaction_count; i++)
+        batch->transactions[i].first_change -= from;
+    for (uint32_t i = 0; i < batch->change_count; i++)
+        batch->changes[i].transaction -= count;
+    batch->begins_open = false;
+    if (all)
+        batch->ends_open = false;
+}
+
+bool batch_skip(struct batch *batch, lsn_t applied)
+{
+    uint32_t count = first_behind(batch, applied);
+    if (count > 0)
+        drop_transactions(batch, count);
+    if (batch->end_lsn <= applied)
+        batch->end_lsn = LSN_NONE;
+    return !batch_is_empty(batch);
 }
 
 struct row batch_row(struct batch *batch, uint16_t count)

@@ -44,6 +44,7 @@ struct change {
     struct row new;                  /* INSERT, UPDATE */
     lsn_t lsn;                       /* WAL position of the change, for messages */
     uint32_t transaction;            /* index into the batch's transactions */
+    uint32_t origin; /* target: index of the source's change that it was made of */
 
     /* TRUNCATE only. */
     const struct relation **relations;
@@ -60,6 +61,8 @@ struct transaction {
     usec_t heartbeat; /* monotonic time of emission when it carries our heartbeat, else 0 */
 };
 
+struct letters; /* model/letter.h */
+
 struct batch {
     struct arena arena;
     struct change *changes;
@@ -74,6 +77,7 @@ struct batch {
                          unset (LSN_NONE) when not one transaction ended in it */
     const char *note; /* target: kept with the position, for the backfill; NULL: as it was;
                          borrowed */
+    const struct letters *letters; /* target: what is parked with it; NULL: nothing; borrowed */
 };
 
 struct batch *batch_create(void);
@@ -83,6 +87,10 @@ void batch_reset(struct batch *batch);   /* empties it, keeps the memory */
 /* Appends a zeroed element and returns it; valid until the next append. */
 struct change *batch_add_change(struct batch *batch);
 struct transaction *batch_add_transaction(struct batch *batch);
+
+/* Leaves out the transactions that whoever has applied all up to `applied` has already. True if
+ * something is left. Cheap when there is nothing to leave out. */
+bool batch_skip(struct batch *batch, lsn_t applied);
 
 /* A row of `count` values, all VALUE_ABSENT, in the arena. */
 struct row batch_row(struct batch *batch, uint16_t count);

@@ -186,13 +186,16 @@ static enum gate_verdict probe_lag_hold(const struct status *status, struct gate
 static enum gate_verdict probe_bad_rows(const struct status *status, struct gate_status *gate)
 {
     uint64_t bad = 0;
-    for (size_t i = 0; i < status->table_count; i++)
-        bad += status->tables[i].quarantined;
+    uint64_t keys = 0;
+    for (size_t i = 0; i < status->table_count; i++) {
+        bad += status->tables[i].dead_letters;
+        keys += status->tables[i].parked_keys;
+    }
     say(gate->threshold, "none");
     say(gate->value, "%" PRIu64, bad);
     if (bad) {
-        say(gate->reason, "%" PRIu64 " change%s could not be applied", bad,
-            bad == 1 ? "" : "s");
+        say(gate->reason, "%" PRIu64 " change%s could not be applied, or wait%s behind one (%" PRIu64
+            " key%s)", bad, bad == 1 ? "" : "s", bad == 1 ? "s" : "", keys, keys == 1 ? "" : "s");
         say(gate->remedy, "mend the cause, then retry or skip them: slackwater dlq list");
         return GATE_NO_GO;
     }

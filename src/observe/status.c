@@ -99,6 +99,21 @@ const char *copy_state_name(enum copy_state state)
     return "unknown";
 }
 
+const char *spool_use_name(enum spool_use use)
+{
+    switch (use) {
+    case SPOOL_OFF:
+        return "off";
+    case SPOOL_IDLE:
+        return "idle";
+    case SPOOL_HOLDS:
+        return "in_use";
+    case SPOOL_STUCK:
+        return "full";
+    }
+    return "unknown";
+}
+
 const char *gate_verdict_name(enum gate_verdict verdict)
 {
     switch (verdict) {
@@ -190,7 +205,8 @@ static json_t *positions_json(const struct status *status)
     return OBJECT({"source", lsn_value(status->source_lsn)},
                   {"received", lsn_value(status->received_lsn)},
                   {"applied", lsn_value(status->applied_lsn)},
-                  {"flushed", lsn_value(status->flushed_lsn)});
+                  {"flushed", lsn_value(status->flushed_lsn)},
+                  {"acknowledged", lsn_value(status->acked_lsn)});
 }
 
 static usec_t below_for(const struct status *status)
@@ -229,9 +245,11 @@ static json_t *totals_json(const struct status *status)
                   {"errors", count_value(status->errors)});
 }
 
-static json_t *apply_json(const struct apply_status *apply)
+static json_t *apply_json(const struct status *status)
 {
-    return OBJECT({"batches_ordered", count_value(apply->batches_ordered)},
+    const struct apply_status *apply = &status->apply;
+    return OBJECT({"target_circuit", text_value(breaker_state_name(status->target_circuit))},
+                  {"batches_ordered", count_value(apply->batches_ordered)},
                   {"batches_set", count_value(apply->batches_set)},
                   {"fallbacks", count_value(apply->fallbacks)},
                   {"rows_copied", count_value(apply->rows_copied)},
@@ -290,6 +308,16 @@ static json_t *backfill_json(const struct status *status)
                   {"paused", json_boolean(status->paused)},
                   {"waiting", waiting_json(status)},
                   {"pressure", pressure_json(&status->pressure)});
+}
+
+static json_t *spool_json(const struct spool_status *spool)
+{
+    return OBJECT({"state", text_value(spool_use_name(spool->use))},
+                  {"bytes", count_value(spool->bytes)},
+                  {"segments", count_value(spool->segments)},
+                  {"unread_batches", count_value(spool->unread)},
+                  {"from", lsn_value(spool->from)}, {"to", lsn_value(spool->to)},
+                  {"oldest_seconds", seconds_value(spool->oldest)});
 }
 
 static json_t *slot_json(const struct slot_status *slot)
@@ -382,6 +410,14 @@ static json_t *stream_json(const struct table_status *table)
         {"deletes", count_value(table->deletes)}, {"truncates", count_value(table->truncates)});
 }
 
+static json_t *quarantine_json(const struct table_status *table)
+{
+    return OBJECT({"dead_letters", count_value(table->dead_letters)},
+                  {"parked_keys", count_value(table->parked_keys)},
+                  {"copied", count_value(table->copy_quarantined)},
+                  {"breaker", text_value(breaker_state_name(table->breaker))});
+}
+
 static json_t *conflicts_json(const struct table_status *table)
 {
     return OBJECT({"insert_exists", count_value(table->conflict_insert_exists)},
@@ -395,6 +431,7 @@ static json_t *table_json(const struct table_status *table)
                   {"insert_only", json_boolean(table->insert_only)},
                   {"unseen_writes", known_count(table->unseen_writes)},
                   {"copy", copy_json(table)}, {"stream", stream_json(table)},
+                  {"quarantine", quarantine_json(table)},
                   {"conflicts", conflicts_json(table)});
 }
 
@@ -433,10 +470,10 @@ json_t *status_to_json(const struct status *status)
         {"last_commit_at", moment_value(status->last_commit_at)},
         {"lsn", positions_json(status)}, {"lag", lag_json(status)},
         {"throughput", throughput_json(status)}, {"totals", totals_json(status)},
-        {"apply", apply_json(&status->apply)},
+        {"apply", apply_json(status)},
         {"error_rate", real_value(status->error_rate)}, {"last_error", last_error_json(status)},
         {"queue_bytes", count_value(status->queue_bytes)}, {"backfill", backfill_json(status)},
-        {"slot", slot_json(&status->slot)},
+        {"spool", spool_json(&status->spool)}, {"slot", slot_json(&status->slot)},
         {"transactions", transactions_json(&status->transactions_open)},
         {"ignored_columns", ignored_json(status)},
         {"kept", kept_json(&status->kept)},

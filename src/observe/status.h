@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "model/lsn.h"
+#include "pipeline/breaker.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -73,6 +74,9 @@ struct table_status {
     double copy_share; /* 0..1; 1 only when it is done */
     usec_t copy_eta;   /* -1 unknown */
     uint64_t received, applied, filtered, skipped_by_handoff, quarantined;
+    uint64_t copy_quarantined; /* rows of the copy */
+    uint64_t dead_letters, parked_keys; /* of this run and those before */
+    enum breaker_state breaker;
     uint64_t inserts, updates, deletes, truncates;
     uint64_t conflict_insert_exists, conflict_update_missing, conflict_delete_missing;
 };
@@ -118,6 +122,21 @@ struct source_status { /* is it still the source that the migration began with? 
     bool known;
     char error[256];  /* not known: why not */
     char change[512]; /* known: what is different; "" nothing */
+};
+
+enum spool_use {
+    SPOOL_OFF, /* not configured */
+    SPOOL_IDLE,
+    SPOOL_HOLDS, /* what the target lacks, or has not on its disk yet */
+    SPOOL_STUCK, /* full: the source has to wait */
+};
+
+struct spool_status {
+    enum spool_use use;
+    uint64_t bytes, segments;
+    uint64_t unread; /* stored batches that are not read back yet */
+    lsn_t from, to;  /* what it holds; LSN_NONE: nothing */
+    usec_t oldest;   /* age of its oldest segment; -1: there is none */
 };
 
 struct schema_status { /* are both schemas as the rules were bound to them? */
@@ -176,12 +195,15 @@ struct status {
     lsn_t source_lsn;   /* newest position known at the source; LSN_NONE unknown */
     lsn_t received_lsn; /* decoded up to here */
     lsn_t applied_lsn;  /* committed at the target */
-    lsn_t flushed_lsn;  /* durable at the target: what the slot was told */
+    lsn_t flushed_lsn;  /* durable at the target */
+    lsn_t acked_lsn;    /* what the slot may be told: that, or what is in the spool */
     usec_t last_commit_at; /* source's commit time of the last applied transaction; 0 none */
 
     uint64_t transactions, changes, batches; /* applied since the start */
     uint64_t bytes_received;
     struct apply_status apply;
+    enum breaker_state target_circuit; /* of failures that pass by themselves */
+    struct spool_status spool;
     uint64_t retries;    /* batches tried again */
     uint64_t reconnects; /* of the stream */
     uint64_t errors;     /* batches that failed, in the whole run */
@@ -236,6 +258,7 @@ json_t *status_verdict_json(const struct status *status);
 
 const char *phase_name(enum phase phase);
 const char *backfill_wait_name(enum backfill_wait wait);
+const char *spool_use_name(enum spool_use use);
 const char *copy_state_name(enum copy_state state);
 const char *gate_verdict_name(enum gate_verdict verdict); /* "GO", "NO-GO", "UNKNOWN" */
 

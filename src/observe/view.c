@@ -319,6 +319,26 @@ static void show_slot(struct pen *pen, const json_t *status)
     pen_end(pen);
 }
 
+/* Only while there is something in it. */
+static void show_spool(struct pen *pen, const json_t *status)
+{
+    char text[2][SHORT_TEXT];
+    const char *state = text_at(status, "spool.state");
+    bool full = strcmp(state, "full") == 0;
+    if (!full && strcmp(state, "in_use") != 0)
+        return;
+    pen_label(pen, "spool");
+    pen_format(pen, PLAIN, "%s", bytes_text(number_at(status, "spool.bytes"), text[0]));
+    pen_gap(pen);
+    pen_format(pen, PLAIN, "oldest %s",
+               seconds_text(number_at(status, "spool.oldest_seconds"), text[1]));
+    if (full) {
+        pen_gap(pen);
+        pen_put(pen, WARN, "full: the source waits");
+    }
+    pen_end(pen);
+}
+
 /* Only once something went set-wise: till then there is nothing to tell apart. */
 static void show_apply(struct pen *pen, const json_t *status)
 {
@@ -683,6 +703,7 @@ void view_status(const json_t *status, struct view_style style, struct buf *out)
     show_rate(&pen, status);
     show_position(&pen, status);
     show_slot(&pen, status);
+    show_spool(&pen, status);
     show_apply(&pen, status);
     show_errors(&pen, status);
     show_tables(&pen, status);

@@ -16,19 +16,6 @@
 #define RETRY_FIRST (100 * USEC_PER_MS)
 #define RETRY_MOST (5 * USEC_PER_SEC)
 
-void applier_init(struct applier *applier, const struct stream *stream)
-{
-    size_t tables = stream->progress->table_count;
-    *applier = (struct applier){.stream = stream, .writes = batch_create()};
-    applier->tally = mem_zero(tables + 1, sizeof *applier->tally); /* the last: no table */
-}
-
-void applier_free(struct applier *applier)
-{
-    batch_destroy(applier->writes);
-    free(applier->tally);
-}
-
 /* ---- the handoff ---- */
 
 static bool is_judged(const struct stream *stream, uint32_t table)
@@ -164,7 +151,7 @@ static uint32_t table_of(const struct stream *stream, const struct change *chang
     return UINT32_MAX;
 }
 
-static void tally_kind(struct table_counters *tally, enum change_kind kind)
+static counter_t *counter_of_kind(struct table_counters *tally, enum change_kind kind)
 {
     counter_t *const by_kind[] = {
         [CHANGE_INSERT] = &tally->inserts,
@@ -172,7 +159,7 @@ static void tally_kind(struct table_counters *tally, enum change_kind kind)
         [CHANGE_DELETE] = &tally->deletes,
         [CHANGE_TRUNCATE] = &tally->truncates,
     };
-    counter_tally(by_kind[kind]);
+    return by_kind[kind];
 }
 
 static bool wrap_change(const struct change *change, struct err *err)
@@ -195,9 +182,31 @@ static bool has_unclear_key(const struct change *change)
     return change->kind != CHANGE_TRUNCATE && !relation_key_is_clear(change->relation);
 }
 
-static bool transform_change(struct applier *applier, const struct batch *batch,
-                             const struct change *change, struct err *err)
+/* Of a truncation the tables whose rows go. */
+static void empty_quarantine(struct applier *applier, uint32_t index,
+                             const struct change *change)
 {
+    struct transform *transform = applier->stream->transform;
+    for (uint16_t i = 0; change->kind == CHANGE_TRUNCATE && i < change->relation_count; i++)
+        parking_truncate(&applier->parking, index,
+                         transform->ops->source(transform, change->relations[i]));
+}
+
+/* A row that the rules cannot make: parked, where that is asked for. */
+static bool park_refused(struct applier *applier, uint32_t index, struct err *err)
+{
+    struct err why = *err;
+    if (!quarantine_takes(applier->parking.quarantine) ||
+        applier->parking.batch->changes[index].kind == CHANGE_TRUNCATE)
+        return false;
+    err_clear(err);
+    return parking_refuse(&applier->parking, index, &why, err);
+}
+
+static bool transform_change(struct applier *applier, const struct batch *batch, uint32_t index,
+                             struct err *err)
+{
+    const struct change *change = &batch->changes[index];
     const struct stream *stream = applier->stream;
     xid_t xid = batch->transactions[change->transaction].xid;
     uint32_t table = table_of(stream, change);
@@ -215,12 +224,18 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
         counter_tally(&tally->skipped_by_handoff);
         return true;
     }
+    if (!has_unclear_key(change) && parking_consider(&applier->parking, index, table, &rest))
+        return true;
+    empty_quarantine(applier, index, &rest);
     switch (stream->transform->ops->change(stream->transform, &rest, xid, applier->writes,
                                            err)) {
     case TRANSFORM_FILTERED:
         note_reading(stream, judged, table);
         counter_tally(&tally->filtered);
         return true;
+    case TRANSFORM_REFUSED:
+        note_reading(stream, judged, table);
+        return park_refused(applier, index, err) || wrap_change(change, err);
     case TRANSFORM_FAILED:
         return wrap_change(change, err);
     case TRANSFORM_WRITTEN:
@@ -234,9 +249,59 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     for (uint32_t i = first; i < applier->writes->change_count; i++) {
         applier->writes->changes[i].lsn = change->lsn;
         applier->writes->changes[i].transaction = change->transaction;
+        applier->writes->changes[i].origin = index;
     }
     counter_tally(&tally->applied);
-    tally_kind(tally, change->kind);
+    counter_tally(counter_of_kind(tally, change->kind));
+    return true;
+}
+
+/* ---- what the target refuses ---- */
+
+/* A change that was to be applied is parked instead. */
+static void untally(struct applier *applier, uint32_t table, enum change_kind kind)
+{
+    struct table_counters *tally = &applier->tally[table];
+    counter_add(&tally->applied, (uint64_t)-1);
+    counter_add(counter_of_kind(tally, kind), (uint64_t)-1);
+}
+
+/* A duplicate key may come of chunks that are of different times: then the copies of the tables
+ * in question begin anew, and the stream starts again. */
+static bool is_clash(const struct applier *applier, uint32_t table, const struct err *why)
+{
+    struct handoff *handoff = applier->stream->handoff;
+    return handoff != NULL && strcmp(why->sqlstate, "23505") == 0 &&
+           handoff->ops->refused(handoff, table);
+}
+
+static bool on_refused(void *context, uint32_t index, const struct err *why, struct err *err)
+{
+    struct applier *applier = context;
+    uint32_t origin = applier->writes->changes[index].origin;
+    const struct change *change = &applier->parking.batch->changes[origin];
+    uint32_t table = table_of(applier->stream, change);
+    if (change->kind == CHANGE_TRUNCATE || is_clash(applier, table, why)) {
+        *err = *why; /* consider_clash() has the stream begin again */
+        return false;
+    }
+    if (!parking_refuse(&applier->parking, origin, why, err))
+        return false;
+    untally(applier, table, change->kind);
+    return true;
+}
+
+static bool on_asked(void *context, uint32_t index)
+{
+    struct applier *applier = context;
+    uint32_t origin = applier->writes->changes[index].origin;
+    const struct change *change = &applier->parking.batch->changes[origin];
+    uint32_t table = table_of(applier->stream, change);
+    if (parking_is_parked(&applier->parking, origin))
+        return true;
+    if (!parking_follow(&applier->parking, origin, table))
+        return false;
+    untally(applier, table, change->kind);
     return true;
 }
 
@@ -283,6 +348,7 @@ static bool transform_batch(struct applier *applier, const struct batch *batch, 
     applier->later = 0;
     announce(applier->stream, batch);
     batch_reset(writes);
+    parking_begin(&applier->parking, batch, writes, applier->tally);
     memset(applier->tally, 0,
            (applier->stream->progress->table_count + 1) * sizeof *applier->tally);
     for (uint32_t i = 0; i < batch->transaction_count; i++)
@@ -292,7 +358,7 @@ static bool transform_batch(struct applier *applier, const struct batch *batch, 
     writes->end_lsn = batch->end_lsn;
     for (uint32_t i = 0; i < batch->change_count; i++) {
         foresee_from(applier->stream, batch, i);
-        if (!transform_change(applier, batch, &batch->changes[i], err))
+        if (!transform_change(applier, batch, i, err))
             return false;
     }
     if (applier->stream->handoff != NULL)
@@ -310,15 +376,16 @@ static bool check_ledger(const struct applier *applier, const struct batch *batc
         accounted += counter_get(&tally->applied) + counter_get(&tally->filtered) +
                      counter_get(&tally->skipped_by_handoff) + counter_get(&tally->quarantined);
     }
-    if (accounted == batch->change_count && result->executed == applier->writes->change_count)
+    uint64_t executed = result->executed + result->left_out;
+    if (accounted == batch->change_count && executed == applier->writes->change_count)
         return true;
     char lsn[LSN_TEXT_SIZE];
     return err_set(err, ERR_BUG,
                    "ledger mismatch in the batch up to LSN %s: %u changes received, %llu "
-                   "accounted for; %u to write, %llu executed",
+                   "accounted for; %u to write, %llu executed, %llu left out",
                    lsn_format(batch->end_lsn, lsn), batch->change_count,
                    (unsigned long long)accounted, applier->writes->change_count,
-                   (unsigned long long)result->executed);
+                   (unsigned long long)result->executed, (unsigned long long)result->left_out);
 }
 
 static void publish_tally(struct applier *applier)
@@ -333,6 +400,7 @@ static void publish_tally(struct applier *applier)
         counter_add(&to->applied, counter_get(&from->applied));
         counter_add(&to->filtered, counter_get(&from->filtered));
         counter_add(&to->skipped_by_handoff, counter_get(&from->skipped_by_handoff));
+        counter_add(&to->quarantined, counter_get(&from->quarantined));
         counter_add(&to->inserts, counter_get(&from->inserts));
         counter_add(&to->updates, counter_get(&from->updates));
         counter_add(&to->deletes, counter_get(&from->deletes));
@@ -391,7 +459,8 @@ static bool reconnect(const struct stream *stream, struct backoff *backoff, lsn_
             return err_set(err, ERR_STOPPED, "stopped while the target was away");
         if (recover(stream, checkpoint, err))
             return true;
-        if (err->class != ERR_RETRY)
+        /* With a backlog the stream goes back to it, and fills it meanwhile. */
+        if (err->class != ERR_RETRY || stream->backlog != NULL)
             return false;
     }
 }
@@ -427,15 +496,18 @@ static bool write_batch(struct applier *applier, const struct batch *batch,
     const struct stream *stream = applier->stream;
     struct backoff backoff = backoff_between(RETRY_FIRST, RETRY_MOST);
     for (;;) {
-        if (stream->sink->ops->apply(stream->sink, applier->writes, result, err))
+        if (stream->sink->ops->apply(stream->sink, applier->writes, result, err)) {
+            atomic_store(&stream->progress->target_circuit, BREAKER_CLOSED);
             return true;
+        }
         stream->sink->ops->disconnect(stream->sink);
         if (err->class != ERR_RETRY || !is_whole(batch))
             return false;
         lsn_t checkpoint = LSN_NONE;
-        atomic_store(&stream->progress->apply_waiting, true);
+        atomic_store(&stream->progress->target_circuit, BREAKER_OPEN);
         bool connected = reconnect(stream, &backoff, &checkpoint, err);
-        atomic_store(&stream->progress->apply_waiting, false);
+        atomic_store(&stream->progress->target_circuit,
+                     connected ? BREAKER_HALF_OPEN : BREAKER_CLOSED);
         if (!connected)
             return false;
         if (checkpoint < counter_get(&stream->progress->applied))
@@ -443,6 +515,7 @@ static bool write_batch(struct applier *applier, const struct batch *batch,
         if (!chunks_are_kept(stream, err))
             return false;
         if (checkpoint >= batch->end_lsn) { /* it had been committed after all */
+            atomic_store(&stream->progress->target_circuit, BREAKER_CLOSED);
             result->executed = applier->writes->change_count;
             return true;
         }
@@ -459,7 +532,7 @@ static bool apply_whole(struct applier *applier, const struct batch *batch, stru
     if (!check_ledger(applier, batch, &result, err))
         return false;
     publish_commit(applier, batch);
-    return true;
+    return parking_done(&applier->parking, !batch->ends_open, err);
 }
 
 /* Some transactions of the batch, of which it has more or none before, as a batch of their own over
@@ -537,6 +610,24 @@ static bool apply_batch(struct applier *applier, struct batch *batch, struct err
     return false;
 }
 
+void applier_init(struct applier *applier, const struct stream *stream)
+{
+    size_t tables = stream->progress->table_count;
+    *applier = (struct applier){.stream = stream, .writes = batch_create()};
+    applier->tally = mem_zero(tables + 1, sizeof *applier->tally); /* the last: no table */
+    parking_init(&applier->parking, stream->quarantine, stream->transform, tables);
+    applier->refusals = (struct refusals){on_refused, on_asked, applier};
+    stream->sink->refusals = quarantine_takes(stream->quarantine) ? &applier->refusals : NULL;
+}
+
+void applier_free(struct applier *applier)
+{
+    applier->stream->sink->refusals = NULL;
+    parking_free(&applier->parking);
+    batch_destroy(applier->writes);
+    free(applier->tally);
+}
+
 bool applier_apply(struct applier *applier, struct batch *batch, struct err *err)
 {
     struct batch rest = *batch; /* its memory stays the batch's */
@@ -564,6 +655,7 @@ bool applier_flushed(struct applier *applier, struct err *err)
     if (flushed > applier->durable) {
         applier->durable = flushed;
         counter_set(&stream->progress->durable, flushed);
+        progress_ack(stream->progress, flushed);
         /* Not before: the stream may come back to what is only committed. */
         if (stream->handoff != NULL)
             stream->handoff->ops->passed(stream->handoff, flushed,

@@ -3,12 +3,15 @@
 #ifndef PIPELINE_APPLY_H
 #define PIPELINE_APPLY_H
 
+#include "pipeline/parking.h"
 #include "pipeline/stream.h"
 
 struct applier {
     const struct stream *stream;
     struct batch *writes;         /* the transformed batch, reused */
     struct table_counters *tally; /* per table, of the batch in work */
+    struct parking parking;
+    struct refusals refusals; /* the sink's way to it */
     lsn_t durable;
     bool open; /* the sink's target transaction is open: the next batch continues it */
     uint32_t later; /* the batch's transaction that those before must be committed for; 0: none */

@@ -27,6 +27,10 @@ struct table_counters {
     counter_t copy_overwritten; /* of the copied rows: rows of others had their keys */
     counter_t chunks_copied;
     counter_t chunks_retried;
+    counter_t copy_quarantined; /* rows of the copy that were parked */
+    counter_t dead_letters;     /* parked and not dealt with, of this run and those before */
+    counter_t parked_keys;      /* keys that wait for them */
+    counter_t breaker;          /* enum breaker_state */
 };
 
 /* How batches and rows went to the target. Rows in source order are not among the rows: they are

@@ -63,6 +63,13 @@ void progress_applied(struct progress *progress, lsn_t end_lsn, uint64_t transac
     pthread_mutex_unlock(&progress->lock);
 }
 
+void progress_ack(struct progress *progress, lsn_t lsn)
+{
+    lsn_t before = counter_get(&progress->acked);
+    while (before < lsn && !atomic_compare_exchange_weak(&progress->acked, &before, lsn))
+        ;
+}
+
 void progress_heartbeat(struct progress *progress, usec_t emitted, usec_t commit_at)
 {
     pthread_mutex_lock(&progress->lock);

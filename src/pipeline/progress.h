@@ -2,7 +2,8 @@
  *
  *     durable <= applied <= received       (positions in the source's WAL)
  *
- * `durable` is what the slot may be told. Positions and counts are atomics; the few texts and
+ * `acked` is what the slot may be told, and never goes back: what is durable at the target, or in a
+ * backlog that reaches from there on. Positions and counts are atomics; the few texts and
  * times behind the lock are touched once a batch. */
 #ifndef PIPELINE_PROGRESS_H
 #define PIPELINE_PROGRESS_H
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "model/lsn.h"
+#include "pipeline/breaker.h"
 #include "pipeline/counters.h"
 
 #include <pthread.h>
@@ -29,7 +31,7 @@ struct progress {
     int idle_fd; /* eventfd: the applier has nothing to do */
 
     /* atomics */
-    counter_t received, applied, durable; /* lsn_t */
+    counter_t received, applied, durable, acked; /* lsn_t */
     counter_t transactions, changes, batches, bytes_received;
     counter_t retries, reconnects, errors;
     counter_t queue_bytes;
@@ -38,7 +40,9 @@ struct progress {
     counter_t waiting_for_commits, waiting_for_ends;
     counter_t copiers_ahead; /* of the stream, for long */
     atomic_bool streaming;     /* the stream is connected */
-    atomic_bool apply_waiting; /* the applier is retrying, the target is away */
+    /* enum breaker_state, of the target: open while the applier pauses after a failure that passes
+     * by itself, half-open while one transaction is its trial, then closed or open again */
+    atomic_int target_circuit;
 
     /* guarded by lock */
     pthread_mutex_t lock;
@@ -63,6 +67,12 @@ void progress_free(struct progress *progress);
  * commit_at: source's time of its last transaction, or 0. */
 void progress_applied(struct progress *progress, lsn_t end_lsn, uint64_t transactions,
                       uint64_t changes, usec_t commit_at, usec_t heartbeat);
+/* The slot may be told this, and all before. */
+void progress_ack(struct progress *progress, lsn_t lsn);
+static inline lsn_t progress_acked(const struct progress *progress)
+{
+    return counter_get(&progress->acked);
+}
 /* A heartbeat came through: emitted at this time of our monotonic clock, committed at that of the
  * source's. So commits can be dated by our clock, whatever the two machines' wall clocks say. */
 void progress_heartbeat(struct progress *progress, usec_t emitted, usec_t commit_at);

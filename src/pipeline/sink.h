@@ -12,7 +12,18 @@
 
 /* What came of a batch at the target, by kind of conflict. */
 struct sink_result {
-    uint64_t executed; /* changes carried out; equals the batch's change_count on success */
+    uint64_t executed; /* changes carried out */
+    uint64_t left_out; /* changes of what is parked; with them the batch's change_count */
+};
+
+/* Who decides about changes that the target refuses. Asked while a batch is applied. */
+struct refusals {
+    /* The batch's change `index` is refused: what it was made of is to be parked, which is left
+     * out from now on. False when that is not to be, and the batch fails for *err. */
+    bool (*refused)(void *context, uint32_t index, const struct err *why, struct err *err);
+    /* True: what the change was made of is parked, by now. */
+    bool (*asked)(void *context, uint32_t index);
+    void *context;
 };
 
 struct sink;
@@ -37,6 +48,8 @@ struct sink_ops {
 
 struct sink {
     const struct sink_ops *ops;
+    const struct refusals *refusals; /* borrowed, set by who applies; NULL: a change that is
+                                        refused fails its batch */
 };
 
 #endif

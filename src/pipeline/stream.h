@@ -14,6 +14,9 @@
  * goes on beside it. Whoever has the turn pushes, and in order: it is lent only when nothing
  * else is queued or applied.
  *
+ * With a backlog (backlog.h) a target that stands still, or is away, does not hold the source back:
+ * what is received goes there (spooling.h).
+ *
  * Target failures that pass by themselves are retried on the batch in memory, after asking the
  * checkpoint whether the commit had come through. Failures of the source, and a target that has
  * forgotten commits it had not flushed, end the stream with ERR_RETRY, and the supervisor
@@ -23,7 +26,9 @@
 
 #include "base/err.h"
 #include "base/stop.h"
+#include "pipeline/backlog.h"
 #include "pipeline/handoff.h"
+#include "pipeline/letter_store.h"
 #include "pipeline/progress.h"
 #include "pipeline/sink.h"
 #include "pipeline/source.h"
@@ -35,15 +40,21 @@ struct stream {
     bool connected; /* the sink is: stream_supervise() begins with it as it is */
     struct transform *transform;
     struct handoff *handoff; /* NULL: every change is applied */
+    struct quarantine *quarantine; /* NULL: a bad row ends the stream */
+    struct letter_store *letters;  /* what the quarantine is loaded from */
     struct progress *progress;
     const struct stop *stop;
     size_t queue_bytes; /* decoded batches that wait, at most */
+    struct backlog *backlog; /* NULL: the source waits for the target */
+    struct source_limits backlog_limits; /* of a batch that is read from it */
     lsn_t until;        /* end cleanly when all commits up to here are durable, and the handoff
                            is complete; LSN_NONE: never */
     /* What runs beside the stream: true, with the error, when it has failed, which ends the
      * stream. NULL: nothing does. */
     bool (*beside_failed)(void *context, struct err *err);
     void *beside;
+    /* Called between target transactions, now and then. NULL: nothing is to be done then. */
+    bool (*between)(void *context, struct err *err);
 };
 
 /* Streams after `from` until the stop (true), until `until` is reached (true), or a failure.

@@ -27,6 +27,7 @@
 
 #include "base/err.h"
 #include "model/lsn.h"
+#include "model/letter.h"
 #include "model/relation.h"
 #include "model/row.h"
 
@@ -185,6 +186,7 @@ struct table_reader {
 /* ---- the writer ---- */
 
 struct table_writer;
+struct quarantine; /* pipeline/quarantine.h */
 
 struct table_writer_ops {
     bool (*open)(struct table_writer *writer, struct err *err);
@@ -204,6 +206,15 @@ struct table_writer_ops {
      * tell); also on failure, at least by one, if another unique key was in the way of some: that
      * is kept then as commit() would, and the transaction is over. */
     bool (*loaded)(struct table_writer *writer, uint64_t *met, struct err *err);
+    /* Rows loaded from here on (a target relation's, whole) can be undone, to the last call. */
+    bool (*save)(struct table_writer *writer, struct err *err);
+    bool (*undo)(struct table_writer *writer, struct err *err);
+    /* Parks a row with the chunk: the transaction brings the letter. */
+    bool (*park)(struct table_writer *writer, const struct letter *letter, struct err *err);
+    /* On any connection, when the chunk is committed: tells the quarantine of the keys that its
+     * letters wait for. */
+    bool (*parked)(struct table_writer *writer, const struct letter *letters, size_t count,
+                   struct quarantine *quarantine, struct err *err);
     /* Rows and record become visible together, on the target's disk. key_count: of upto.
      * When the target does not have the copy that it belongs to, or lacks a chunk before it or
      * what it stands on (it has come back without them): ERR_RETRY, or ERR_CONFIG where nobody

@@ -53,7 +53,7 @@ static const struct finding_kind kinds[] = {
     {"source.join_version", SCRIPT_SOURCE, PHASE_SETTINGS, ALL_WRITES},
     {"source.join_without_copy", SCRIPT_SOURCE, PHASE_SETTINGS, ALL_WRITES},
     {"target.defer_indexes", SCRIPT_TARGET, PHASE_SETTINGS, INSERTS},
-    {"config.no_effect", SCRIPT_TARGET, PHASE_SETTINGS, ""},
+    {"config.no_spool", SCRIPT_SOURCE, PHASE_SETTINGS, ""},
 
     /* rules and what they bind to */
     {"source.no_tables", SCRIPT_SOURCE, PHASE_SETTINGS, ANY},

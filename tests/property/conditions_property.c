@@ -161,6 +161,8 @@ static bool goes_where_it_should(struct world *world, struct transform *transfor
     case TRANSFORM_FILTERED:
         return !is_true(world, row, table, 2) || complain(world, row, "is missing");
     case TRANSFORM_FAILED:
+        break;
+    case TRANSFORM_REFUSED:
         refused++;
         return (has_route(world) && !strstr(buf_text(&world->yaml), "default: ") &&
                 is_true(world, row, table, 0) && stands_nowhere(world, row)) ||

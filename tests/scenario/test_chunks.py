@@ -510,7 +510,8 @@ CLASHING = ("CREATE TABLE t (id int PRIMARY KEY, u int UNIQUE)",
 def test_rows_of_others_that_clash_are_not_emptied_with_the_table(world, stall, theirs):
     world.both(CLASHING[0])
     fill(world, CLASHING[1], 4000, analyzed=True)
-    product = world.product(backfill={**SMALL, "workers": 1})
+    product = world.product(
+        backfill={**SMALL, "workers": 1}, apply={"on_bad_row": "stop"})
     with load.Stall(world.target, "t", stall) as stalled:
         product.start()
         stalled.wait_reached()

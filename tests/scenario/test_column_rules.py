@@ -71,13 +71,13 @@ def test_every_kind_in_the_copy_and_in_the_stream(rules):
 
 
 def test_a_lookup_that_finds_nothing_stops_the_run_and_says_where(rules):
-    product = rules.product(tables=RULES).start_streaming()
+    product = rules.product(tables=RULES, apply={"on_bad_row": "stop"}).start_streaming()
     rules.source.run("INSERT INTO t (id, owner, mail) VALUES (500, 'nobody', 'a@b')")
     assert product.wait_end() == 3
     text = product.log_text()
     assert "the lookup finds no row" in text and "public.t.tenant" in text
     rules.source.run("INSERT INTO owners VALUES ('nobody', 7, 'none')")
-    product = rules.product(tables=RULES).start_streaming()
+    product = rules.product(tables=RULES, apply={"on_bad_row": "stop"}).start_streaming()
     product.wait_caught_up()
     assert_equal(rules)
 
@@ -141,7 +141,7 @@ def test_a_lookup_that_fails_over_its_own_data_is_no_miss(world, query, on_miss)
                      "CREATE TABLE marks (code text, nick text)",
                      "INSERT INTO marks VALUES ('oops', 'zzz'), ('1', 'one')")
     world.target.run("CREATE TABLE t (id int PRIMARY KEY, x text)")
-    result = world.product(tables=[{"source": "t", "columns": {"x": {"lookup": {
+    result = world.product(apply={"on_bad_row": "stop"}, tables=[{"source": "t", "columns": {"x": {"lookup": {
         "query": query, "key": "k", "value": "v", "on_miss": on_miss}}}}]
         ).run_to_end("--until-caught-up")
     assert result.status == 3, result.text

@@ -182,7 +182,8 @@ def test_an_orphan_stops_the_copy_and_is_named(world):
     family_of_two(world, on_delete="NO ACTION")
     world.source.run("ALTER TABLE child DROP CONSTRAINT child_parent_fkey",
                      "UPDATE child SET parent = 900000 WHERE id = 1234")
-    product = enforced(world, "parent", "child", backfill=BACKFILL)
+    product = enforced(world, "parent", "child", backfill=BACKFILL,
+                       apply={"on_bad_row": "stop"})
     result = product.run_to_end()
     assert result.status == 3, result.text
     assert "child_parent_fkey" in result.text and "orphan" in result.text
@@ -480,7 +481,7 @@ def test_statements_that_write_a_row_and_its_parent_need_a_deferrable_key(world)
     world.source.run("INSERT INTO node VALUES (1, 5, NULL), (2, 5, 1), (3, 5, 2)")
     found = checked(world, "node")
     assert found["immediate"]["severity"] == "potentially_breaking"
-    product = enforced(world, "node")
+    product = enforced(world, "node", apply={"on_bad_row": "stop"})
     product.start()
     finish(world, product)
     world.source.run("DELETE FROM node WHERE tree = 5")
@@ -503,7 +504,7 @@ def test_a_delete_that_reaches_a_row_by_two_keys(world):
                " parent int REFERENCES parent ON DELETE SET NULL)")
     world.source.run("INSERT INTO grand VALUES (1)", "INSERT INTO parent VALUES (1, 1)",
                      "INSERT INTO note VALUES (1, 1, 1)")
-    product = enforced(world, "grand", "parent", "note")
+    product = enforced(world, "grand", "parent", "note", apply={"on_bad_row": "stop"})
     found = [finding for finding in json.loads(product.command("check", "--json").out)["findings"]
              if finding["id"] == "target.reference_immediate"]
     assert {finding["object"]: finding["severity"] for finding in found} == {

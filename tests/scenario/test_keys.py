@@ -90,7 +90,7 @@ def test_a_swap_that_the_targets_key_cannot_take_stops_before_it(world):
     world.source.run(DEFERRABLE, "ALTER TABLE t REPLICA IDENTITY FULL")
     world.target.run("CREATE TABLE t (id int PRIMARY KEY, v text, note text)")
     fill(world)
-    product = world.product().start_streaming()
+    product = world.product(apply={"on_bad_row": "stop"}).start_streaming()
     world.source.run("BEGIN; UPDATE t SET note = 'first' WHERE id = 9;"
                      "UPDATE t SET id = 3 - id WHERE id IN (1, 2); COMMIT")
     assert product.wait_end() == 3

@@ -133,7 +133,7 @@ def test_infinite_intervals_to_a_server_that_knows_none(make_world, newer, folde
         world = make_world(newer, older.create())
         world.both("CREATE TABLE t (id int PRIMARY KEY, i interval)")
         world.source.run("INSERT INTO t VALUES (1, '1 mon -1 day')")
-        product = world.product()
+        product = world.product(apply={"on_bad_row": "stop"})
         formats = product.command("check", "--json").json["formats"]
         assert formats["stream"]["format"] == "text"
         product.start_streaming()

@@ -87,7 +87,7 @@ def test_a_value_without_a_route_stops_the_run_and_resumes_when_it_has_one(world
     world.source.run(f"CREATE TABLE items ({COLUMNS})")
     world.target.run("CREATE SCHEMA app", f"CREATE TABLE app.a ({COLUMNS})")
     rules = [{"source": "public.items", "route": {"column": "kind", "map": {"a": "app.a"}}}]
-    product = world.product(tables=rules).start_streaming()
+    product = world.product(tables=rules, apply={"on_bad_row": "stop"}).start_streaming()
     world.source.run("INSERT INTO items VALUES (1, 'a', 1, ''), (2, 'z', 2, '')")
     assert product.wait_end() == 3
     assert "route has no entry" in product.log_text()

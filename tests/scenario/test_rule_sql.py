@@ -242,7 +242,7 @@ PRICES_RULES = [{"source": "prices", "drop": ["total", "n", "label"], "columns":
 def test_a_failing_expression_stops_the_stream_at_its_row(world, row, column, why):
     world.source.run(*PRICES)
     world.target.run(*PRICES_TARGET)
-    product = world.product(tables=PRICES_RULES).start_streaming()
+    product = world.product(tables=PRICES_RULES, apply={"on_bad_row": "stop"}).start_streaming()
     world.source.run("INSERT INTO prices VALUES (1, 10, 2, '5')",
                      f"INSERT INTO prices VALUES {row}",
                      "INSERT INTO prices VALUES (3, 9, 3, '6')")
@@ -265,7 +265,7 @@ def test_a_failing_expression_stops_the_stream_at_its_row(world, row, column, wh
 def test_a_failing_expression_stops_the_copy_and_is_named(world):
     world.source.run(*PRICES, "INSERT INTO prices VALUES (1, 1, 1, '1'), (2, 1, 0, '1')")
     world.target.run(*PRICES_TARGET)
-    result = world.product(tables=PRICES_RULES).run_to_end("--until-caught-up")
+    result = world.product(tables=PRICES_RULES, apply={"on_bad_row": "stop"}).run_to_end("--until-caught-up")
     assert result.status == 3
     assert "loading table public.prices: the sql of column each: target: division by zero" \
         in result.text, result.text
@@ -275,7 +275,7 @@ def test_a_failing_expression_stops_the_copy_and_is_named(world):
 def test_a_constraint_is_not_blamed_on_an_expression(world):
     world.source.run(*PRICES)
     world.target.run(*PRICES_TARGET, "ALTER TABLE prices ADD CHECK (each < 100)")
-    product = world.product(tables=PRICES_RULES).start_streaming()
+    product = world.product(tables=PRICES_RULES, apply={"on_bad_row": "stop"}).start_streaming()
     world.source.run("INSERT INTO prices VALUES (1, 500, 1, '1')")
     assert product.wait_end() == 3
     assert "the sql of column" not in product.log_text()

@@ -193,10 +193,11 @@ T = ("CREATE TABLE t (id int PRIMARY KEY, code text UNIQUE, v text)",)
 FILL = "INSERT INTO t SELECT i, 'c' || i, 'v' FROM generate_series(1, {0}) i"
 
 
-def t_streaming(world, rows=0, engine="auto", target=T, **more):
+def t_streaming(world, rows=0, engine="auto", target=T, on_bad_row="quarantine", **more):
     world.source.run(*T, FILL.format(rows))
     world.target.run(*target)
-    return world.product(apply={"engine": engine}, **more).start_streaming()
+    return world.product(apply={"engine": engine, "on_bad_row": on_bad_row},
+                         **more).start_streaming()
 
 
 def test_a_swap_of_unique_values_falls_back_and_the_next_batch_goes_in_sets(world):
@@ -251,7 +252,7 @@ def test_missing_rows_are_counted_the_same_by_both_ways(world, engine):
 
 def test_a_bad_row_of_a_large_batch_stops_it_at_its_place(world):
     target = ("CREATE TABLE t (id int PRIMARY KEY, code text UNIQUE, v text CHECK (v <> 'bad'))",)
-    product = t_streaming(world, 0, target=target)
+    product = t_streaming(world, 0, target=target, on_bad_row="stop")
     with backlog(world, (product, world.target)):
         world.source.run(FILL.format(300), "INSERT INTO t VALUES (301, 'c301', 'v')",
                          "INSERT INTO t SELECT i, 'c' || i, CASE i WHEN 400 THEN 'bad' ELSE 'v' END"
@@ -271,7 +272,7 @@ def test_a_bad_row_of_a_large_batch_stops_it_at_its_place(world):
 def test_a_huge_transaction_falls_back_in_its_last_piece_only(world, bad):
     """Several batches, one target transaction: what is undone is the piece alone."""
     target = ("CREATE TABLE t (id int PRIMARY KEY, code text UNIQUE, v text CHECK (v <> 'bad'))",)
-    product = t_streaming(world, 50, target=target)
+    product = t_streaming(world, 50, target=target, on_bad_row="stop")
     with world.source.session() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("INSERT INTO t SELECT i, 'c' || i, 'v' FROM generate_series(1001, 200000) i")
@@ -546,7 +547,7 @@ def test_rows_of_many_partitions_go_one_by_one(world):
 
 @pytest.mark.parametrize("engine", ("auto", "ordered"))
 def test_a_domain_that_allows_no_null_is_asked_both_ways(world, engine):
-    product = t_streaming(world, 0, engine, target=(
+    product = t_streaming(world, 0, engine, on_bad_row="stop", target=(
         "CREATE DOMAIN given AS text CHECK (VALUE IS NOT NULL)",
         "CREATE TABLE t (id int PRIMARY KEY, code text UNIQUE, v text, own given)"))
     with backlog(world, (product, world.target)):

@@ -77,7 +77,7 @@ static inline void kind_fails(const char *entry, const char *const *row, const c
     ck_assert_msg(kind_open(&kind, entry), "%s", kind.world.err.message);
     ck_assert_int_eq(
         world_change(&kind.world, kind.in, kind.relation, CHANGE_INSERT, OLD_NONE, NULL, row),
-        TRANSFORM_FAILED);
+        TRANSFORM_REFUSED);
     ck_assert_int_eq(kind.world.err.class, ERR_DATA);
     ck_assert_str_eq(kind.world.err.message, message);
     kind_close(&kind);

@@ -80,7 +80,7 @@ static inline enum transform_result world_change(struct transform *transform,
         return TRANSFORM_FILTERED;
     if (first == '!') {
         err_set(err, ERR_DATA, "a value the rules refuse");
-        return TRANSFORM_FAILED;
+        return TRANSFORM_REFUSED;
     }
     for (int i = 0; i < (first == '2' ? 2 : 1); i++)
         *batch_add_change(out) = *in;

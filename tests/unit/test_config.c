@@ -84,7 +84,10 @@ static void expect_defaults(const struct config *config)
     ck_assert_int_eq(config->max_target_latency, 0);
     ck_assert_int_eq(config->max_source_load, 0);
     ck_assert_ptr_null(config->tables);
-    ck_assert_int_eq(config->ineffective_count, 0);
+    ck_assert_int_eq(config->on_bad_row, BAD_ROW_QUARANTINE);
+    ck_assert_ptr_null(config->spool_dir);
+    ck_assert_int_eq(config->spool_max_bytes, 10LL << 30);
+    ck_assert_int_eq(config->spool_min_free, 1LL << 30);
 }
 
 START_TEST(without_a_file_everything_has_its_default)
@@ -127,9 +130,13 @@ START_TEST(every_key_is_taken)
                           "  hold: 2m\n"
                           "  max_error_rate: 0.25\n"
                           "  max_transaction: 1h\n"
+                          "spool: { dir: /var/spool/shop, max_bytes: 20GB, min_free: 0 }\n"
                           "http: { listen: '[::]:0' }\n");
     const struct config *config = &bench.config;
     ck_assert_str_eq(config->migration, "shop");
+    ck_assert_str_eq(config->spool_dir, "/var/spool/shop");
+    ck_assert_int_eq(config->spool_max_bytes, 20LL << 30);
+    ck_assert_int_eq(config->spool_min_free, 0);
     ck_assert_str_eq(config->source_dsn, "host=s");
     ck_assert_int_eq(config->heartbeat, 250 * USEC_PER_MS);
     ck_assert(!config->streaming);
@@ -154,7 +161,6 @@ START_TEST(every_key_is_taken)
     ck_assert_double_eq(config->max_error_rate, 0.25);
     ck_assert_int_eq(config->max_transaction, 3600 * USEC_PER_SEC);
     ck_assert_str_eq(config->http_listen, "[::]:0");
-    ck_assert_int_eq(config->ineffective_count, 0);
     close_bench(&bench);
 }
 END_TEST
@@ -172,12 +178,22 @@ START_TEST(an_unknown_key_is_refused_with_the_nearest)
          ":1:13: unknown key \"worker\" in backfill; did you mean \"workers\"?"},
         {"apply: { conflicts: source_wins }\n",
          ":1:10: unknown key \"conflicts\" in apply; did you mean \"conflict\"?"},
+        {"spool: { directory: x }\n", ":1:10: unknown key \"directory\" in spool; known are dir, max_bytes and min_free"},
         {"readiness: { max_lags: 1s }\n",
          ":1:14: unknown key \"max_lags\" in readiness; did you mean \"max_lag\"?"},
         {"http: { address: x }\n", ":1:9: unknown key \"address\" in http; known are listen"},
     };
     for (size_t i = 0; i < UNIT_COUNT(rows); i++)
         expect_refusal(rows[i].text, rows[i].message);
+}
+END_TEST
+
+START_TEST(a_spool_wants_a_folder_and_some_room)
+{
+    expect_refusal("spool: { max_bytes: 1GB }\n", ":1:8: spool: dir is missing, the folder to keep it in");
+    expect_refusal("spool: { dir: '' }\n", ":1:15: dir: the name of a folder is expected");
+    expect_refusal("spool: { dir: x, max_bytes: 1MB }\n",
+                   ":1:29: max_bytes: at least 16MB is expected");
 }
 END_TEST
 
@@ -345,15 +361,13 @@ START_TEST(a_missing_dsn_is_asked_for_by_its_names)
 }
 END_TEST
 
-START_TEST(settings_that_this_version_does_not_act_on_are_noted)
+START_TEST(the_share_of_bad_rows_has_a_limit)
 {
-    static const char *const NAMES[] = {"apply.on_bad_row: quarantine"};
     struct bench bench;
-    open_and_load(&bench, "apply: { on_bad_row: quarantine }\n");
-    ck_assert_int_eq(bench.config.ineffective_count, 1);
-    for (int i = 0; i < 1; i++)
-        ck_assert_msg(strncmp(bench.config.ineffective[i], NAMES[i], strlen(NAMES[i])) == 0,
-                      "%s", bench.config.ineffective[i]);
+    open_and_load(&bench, "apply: { breaker: { max_bad_share: 0.5, min_changes: 10 } }\n");
+    ck_assert_int_eq(bench.config.on_bad_row, BAD_ROW_QUARANTINE);
+    ck_assert(bench.config.max_bad_share > 0.49 && bench.config.max_bad_share < 0.51);
+    ck_assert_int_eq(bench.config.min_bad_changes, 10);
     close_bench(&bench);
 }
 END_TEST
@@ -365,6 +379,7 @@ int main(void)
         an_empty_file_says_the_same_as_none,
         every_key_is_taken,
         an_unknown_key_is_refused_with_the_nearest,
+        a_spool_wants_a_folder_and_some_room,
         a_bad_unit_or_number_is_refused_where_it_stands,
         a_word_that_is_no_choice_is_refused,
         the_shape_of_the_file_is_checked,
@@ -373,7 +388,7 @@ int main(void)
         a_dsn_may_come_from_a_variable_or_a_file,
         a_dsn_file_that_cannot_be_read_is_refused_where_it_is_named,
         a_missing_dsn_is_asked_for_by_its_names,
-        settings_that_this_version_does_not_act_on_are_noted,
+        the_share_of_bad_rows_has_a_limit,
     };
     return unit_run("config", tests, UNIT_COUNT(tests));
 }

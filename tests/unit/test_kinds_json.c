@@ -91,7 +91,7 @@ START_TEST(a_document_of_which_a_part_was_not_sent_cannot_be_made)
     ck_assert(kind_open(&kind, "{ json: { build: { x: x, n: n } } }"));
     ck_assert_int_eq(world_change(&kind.world, kind.in, kind.relation, CHANGE_UPDATE, OLD_NONE,
                                   NULL, VALUES("7", "UNCHANGED", "t", "NULL", "{}", "{}")),
-                     TRANSFORM_FAILED);
+                     TRANSFORM_REFUSED);
     ck_assert_ptr_nonnull(strstr(kind.world.err.message, "the document joins a value"));
     kind_close(&kind);
 }

@@ -79,13 +79,13 @@ START_TEST(a_miss_does_what_on_miss_says)
     open_asking(&kind, "{ from: x, lookup: { " TABLE " } }", &maker);
     ck_assert_int_eq(world_change(&kind.world, kind.in, kind.relation, CHANGE_INSERT, OLD_NONE,
                                   NULL, ROW("q")),
-                     TRANSFORM_FAILED);
+                     TRANSFORM_REFUSED);
     ck_assert_str_eq(kind.world.err.message,
                      "target column public.t.y: the lookup finds no row "
                      "for the value of this row");
     ck_assert_int_eq(world_change(&kind.world, kind.in, kind.relation, CHANGE_INSERT, OLD_NONE,
                                   NULL, ROW("two")),
-                     TRANSFORM_FAILED);
+                     TRANSFORM_REFUSED);
     ck_assert_str_eq(kind.world.err.message,
                      "target column public.t.y: lookup at rules.yaml:5:29: two rows have the "
                      "key of this row");

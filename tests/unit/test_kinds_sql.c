@@ -139,7 +139,7 @@ START_TEST(partly_unchanged_it_needs_the_row_again)
     must_open(&kind, &fake, "{ sql: e }");
     ck_assert_int_eq(world_change(&kind.world, kind.in, kind.relation, CHANGE_UPDATE, OLD_NONE,
                                   NULL, VALUES("7", "UNCHANGED", "t", "1", "{}", "{}")),
-                     TRANSFORM_FAILED);
+                     TRANSFORM_REFUSED);
     ck_assert_str_eq(kind.world.err.message,
                      "target column public.t.y: the expression joins a value that was not sent "
                      "because it did not change (TOAST) with values that may have changed");

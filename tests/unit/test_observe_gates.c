@@ -119,7 +119,8 @@ static void lag_was_over_just_now(struct status *s)
 
 static void a_row_is_quarantined(struct status *s)
 {
-    s->tables[1].quarantined = 1;
+    s->tables[1].dead_letters = 1;
+    s->tables[1].parked_keys = 1;
 }
 
 static void a_row_stopped_the_run(struct status *s)

@@ -196,6 +196,22 @@ START_TEST(room_wakes_the_push_that_fits_whoever_waits_longer)
 }
 END_TEST
 
+START_TEST(a_pop_that_is_woken_comes_back_with_nothing_once)
+{
+    struct queue *queue = queue_create(100);
+    void *item;
+    usec_t began = clock_monotonic();
+    queue_wake(queue);
+    ck_assert_int_eq(queue_pop(queue, &item, began + 20 * USEC_PER_SEC), QUEUE_TIMEOUT);
+    ck_assert_int_lt(clock_monotonic() - began, 10 * USEC_PER_SEC);
+    began = clock_monotonic();
+    ck_assert_int_eq(queue_pop(queue, &item, began + 20 * USEC_PER_MS), QUEUE_TIMEOUT);
+    ck_assert_int_ge(clock_monotonic() - began, 20 * USEC_PER_MS);
+    queue_close(queue);
+    queue_destroy(queue);
+}
+END_TEST
+
 START_TEST(closing_wakes_everyone)
 {
     struct queue *empty = queue_create(1), *full = queue_create(1);
@@ -287,6 +303,7 @@ int main(void)
         an_empty_queue_with_a_pop_that_waits_is_awaited,
         an_item_wakes_a_pop_that_waits,
         room_wakes_the_push_that_fits_whoever_waits_longer,
+        a_pop_that_is_woken_comes_back_with_nothing_once,
         closing_wakes_everyone,
         a_crowd_loses_nothing_doubles_nothing_and_keeps_the_bound,
     };

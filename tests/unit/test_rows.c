@@ -61,7 +61,7 @@ static const char *became(struct items *items, enum change_kind kind, enum old_i
 
     text[0] = '\0';
     if (world_change(&items->world, items->in, items->relation, kind, image, old, new) ==
-        TRANSFORM_FAILED)
+        TRANSFORM_REFUSED)
         return items->world.err.message;
     for (uint32_t i = first; i < out->change_count; i++) {
         const struct change *change = &out->changes[i];

@@ -1,0 +1,11 @@
+/* Which errors of the target are those of a row: what another row of its table would not meet.
+ * All else that is not passing (a column that is gone, a right that is missing) is the table's or
+ * the server's, and is never parked. */
+#ifndef PIPELINE_REFUSAL_H
+#define PIPELINE_REFUSAL_H
+
+#include "base/err.h"
+
+bool refusal_is_of_row(const struct err *err);
+
+#endif

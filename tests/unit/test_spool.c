@@ -1,0 +1,577 @@
+/* The spool on a disk: what is put comes back in order, whatever is cut off, flipped, missing,
+ * or in the way. */
+#include "base/mem.h"
+#include "spool/spool.h"
+#include "unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MB ((uint64_t)1 << 20)
+
+struct bench {
+    char folder[64];
+    struct relation *relation;
+    struct spool *spool;
+    struct backlog *backlog;
+    struct spool_config config;
+    uint64_t cut;
+    struct err err;
+};
+
+static bool reopen(struct bench *bench, lsn_t applied)
+{
+    spool_close(bench->spool);
+    bench->spool = NULL;
+    bench->config.applied = applied;
+    if (!spool_open(&bench->config, &bench->spool, &bench->cut, &bench->err))
+        return false;
+    bench->backlog = spool_backlog(bench->spool);
+    return true;
+}
+
+static void must_reopen(struct bench *bench, lsn_t applied)
+{
+    ck_assert_msg(reopen(bench, applied), "%s", bench->err.message);
+}
+
+static void bench_open(struct bench *bench)
+{
+    char name[] = "id";
+    *bench = (struct bench){
+        .relation = relation_create("public", "t", 1, &(struct column){.name = name}),
+        .config = {.identity = {"shop", "slackwater_shop", "7000", "db", 1},
+                   .instance = 1,
+                   .max_bytes = 16 * MB} /* in segments of 1 MB */,
+    };
+    /* In memory, where there is such a place: some stories open it thousands of times. */
+    snprintf(bench->folder, sizeof(bench->folder), "%s/spool-unit-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    ck_assert_ptr_nonnull(mkdtemp(bench->folder));
+    bench->config.folder = bench->folder;
+    must_reopen(bench, LSN_NONE);
+}
+
+static void bench_close(struct bench *bench)
+{
+    spool_close(bench->spool);
+    ck_assert(spool_remove(bench->folder, &bench->err));
+    ck_assert_int_eq(rmdir(bench->folder), 0);
+    relation_free(bench->relation);
+}
+
+static void file_path(const struct bench *bench, uint64_t number, char *path, size_t size)
+{
+    snprintf(path, size, "%s/%016llx.spool", bench->folder, (unsigned long long)number);
+}
+
+static off_t file_size(const struct bench *bench, uint64_t number)
+{
+    char path[128];
+    struct stat file = {.st_size = -1};
+    file_path(bench, number, path, sizeof(path));
+    (void)stat(path, &file);
+    return file.st_size;
+}
+
+/* ---- putting and taking ---- */
+
+/* A transaction that ends at `end`, with one row of its number and so much to fill; `open`:
+ * without its end. */
+static struct batch *make_batch(const struct bench *bench, lsn_t end, size_t filling,
+                                bool begins_open, bool ends_open)
+{
+    struct batch *batch = batch_create();
+    char *text = arena_alloc(&batch->arena, filling + 32);
+    int length = snprintf(text, 32, "%llu ", (unsigned long long)end);
+    for (size_t i = 0; i < filling; i++) /* hard to compress */
+        text[(size_t)length + i] = (char)((i * 2654435761U + end * 40503) >> (i % 13));
+    *batch_add_transaction(batch) = (struct transaction){
+        .xid = (xid_t)end, .commit_lsn = end - 50, .end_lsn = ends_open ? LSN_NONE : end};
+    struct row row = batch_row(batch, 1);
+    row.values[0] = (struct value){text, (uint32_t)((size_t)length + filling), VALUE_TEXT};
+    *batch_add_change(batch) =
+        (struct change){.kind = CHANGE_INSERT, .relation = bench->relation, .new = row};
+    batch->begins_open = begins_open;
+    batch->ends_open = ends_open;
+    batch->end_lsn = ends_open ? LSN_NONE : end;
+    return batch;
+}
+
+static enum backlog_result put_piece(struct bench *bench, lsn_t end, size_t filling,
+                                     bool begins_open, bool ends_open)
+{
+    struct batch *batch = make_batch(bench, end, filling, begins_open, ends_open);
+    enum backlog_result result = bench->backlog->ops->put(bench->backlog, batch, &bench->err);
+    ck_assert_msg(result != BACKLOG_FAILED, "%s", bench->err.message);
+    batch_destroy(batch);
+    return result;
+}
+
+static void put(struct bench *bench, lsn_t end, size_t filling)
+{
+    ck_assert_int_eq(put_piece(bench, end, filling, false, false), BACKLOG_OK);
+}
+
+static void extend(struct bench *bench, lsn_t durable, lsn_t expected)
+{
+    lsn_t from = 0;
+    ck_assert_msg(bench->backlog->ops->extend(bench->backlog, durable, &from, &bench->err),
+                  "%s", bench->err.message);
+    ck_assert_uint_eq(from, expected);
+}
+
+/* Transactions from..to, in steps of 100, are put. */
+static void put_all(struct bench *bench, lsn_t from, lsn_t to, size_t filling)
+{
+    for (lsn_t end = from; end <= to; end += 100)
+        put(bench, end, filling);
+}
+
+static lsn_t sync_all(struct bench *bench)
+{
+    lsn_t synced = 0;
+    ck_assert_msg(bench->backlog->ops->sync(bench->backlog, &synced, &bench->err), "%s",
+                  bench->err.message);
+    return synced;
+}
+
+static enum backlog_result take(struct bench *bench, struct batch *batch)
+{
+    batch_reset(batch);
+    return bench->backlog->ops->take(bench->backlog, batch, &bench->err);
+}
+
+/* What is read after `applied` are the transactions from..to, and nothing else. */
+static void expect_taken(struct bench *bench, lsn_t applied, lsn_t from, lsn_t to)
+{
+    struct batch *batch = batch_create();
+    ck_assert(bench->backlog->ops->begin(bench->backlog, applied, &bench->err));
+    for (lsn_t end = from; end <= to; end += 100) {
+        ck_assert_msg(take(bench, batch) == BACKLOG_OK, "%llu: %s", (unsigned long long)end,
+                      bench->err.message);
+        ck_assert_uint_eq(batch->transactions[0].end_lsn, end);
+        ck_assert_uint_eq(strtoull(batch->changes[0].new.values[0].data, NULL, 10), end);
+    }
+    ck_assert_int_eq(take(bench, batch), BACKLOG_NONE);
+    ck_assert_uint_eq(bench->backlog->ops->unread(bench->backlog), 0);
+    batch_destroy(batch);
+}
+
+/* ---- stories ---- */
+
+START_TEST(what_is_put_is_taken_in_order)
+{
+    struct bench bench;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 9000, 100000); /* several segments */
+    ck_assert_uint_eq(sync_all(&bench), 9000);
+    ck_assert_int_gt(file_size(&bench, 2), 0);
+    expect_taken(&bench, 1000, 1100, 9000);
+    expect_taken(&bench, 4000, 4100, 9000);
+    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 1000), 9000);
+    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 8999), 9000);
+    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 9000), 9000);
+    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 9500), 9500);
+    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 999),
+                      999); /* a gap before it */
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(it_is_there_after_a_restart)
+{
+    struct bench bench;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 6000, 100000);
+    must_reopen(&bench, 2000);
+    ck_assert_uint_eq(bench.cut, 0);
+    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 2000), 6000);
+    extend(&bench, 2000, 6000);
+    put_all(&bench, 6100, 7000, 100000);
+    expect_taken(&bench, 2000, 2100, 7000);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(segments_go_when_the_target_has_them)
+{
+    struct bench bench;
+    struct spool_picture picture;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 9000, 100000);
+    ck_assert(bench.backlog->ops->trim(bench.backlog, 8999, &bench.err));
+    ck_assert_int_lt(file_size(&bench, 1), 0);
+    spool_look(bench.spool, &picture);
+    ck_assert_int_eq(picture.state, SPOOL_IN_USE);
+    ck_assert_uint_ge(picture.floor, 1100);
+    expect_taken(&bench, 8900, 9000, 9000);
+    ck_assert(bench.backlog->ops->trim(bench.backlog, 9000, &bench.err));
+    spool_look(bench.spool, &picture);
+    ck_assert_int_eq(picture.state, SPOOL_EMPTY);
+    put_all(&bench, 9100, 9200, 10); /* it goes on behind */
+    expect_taken(&bench, 9000, 9100, 9200);
+    must_reopen(&bench, 9000);
+    expect_taken(&bench, 9000, 9100, 9200);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(one_who_has_less_than_it_begins_with_gets_nothing_of_it)
+{
+    struct bench bench;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 1500, 10);
+    ck_assert(bench.backlog->ops->begin(bench.backlog, 900, &bench.err));
+    ck_assert_uint_eq(bench.backlog->ops->unread(bench.backlog), 0);
+    ck_assert_int_lt(file_size(&bench, 1), 0);
+    extend(&bench, 900, 900);
+    put_all(&bench, 1000, 1200, 10);
+    expect_taken(&bench, 900, 1000, 1200);
+    bench_close(&bench);
+}
+END_TEST
+
+/* The target may come back without what it had: until that is on its disk the spool has it. */
+START_TEST(what_was_taken_can_be_taken_again)
+{
+    struct bench bench;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 3000, 10);
+    expect_taken(&bench, 1000, 1100, 3000);
+    ck_assert(bench.backlog->ops->trim(bench.backlog, 2000, &bench.err));
+    extend(&bench, 2000, 3000);
+    put_all(&bench, 3100, 3500, 10);
+    expect_taken(&bench, 2000, 2100, 3500);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(a_transaction_without_an_end_is_cut_off)
+{
+    struct bench bench;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 1500, 10);
+    put_piece(&bench, 1600, 900000, false, true); /* over several segments */
+    for (int i = 0; i < 6; i++)
+        put_piece(&bench, 1600, 900000, true, true);
+    ck_assert_uint_eq(sync_all(&bench), 1500);
+    ck_assert_int_gt(file_size(&bench, 2), 0);
+    must_reopen(&bench, 1000);
+    ck_assert_uint_gt(bench.cut, MB);
+    ck_assert_int_lt(file_size(&bench, 2), 0);
+    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 1000), 1500);
+    extend(&bench, 1000, 1500);
+    put_all(&bench, 1600, 2000, 10);
+    expect_taken(&bench, 1000, 1100, 2000);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(pieces_over_segments_come_back_as_pieces)
+{
+    struct bench bench;
+    struct batch *batch = batch_create();
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_piece(&bench, 1600, 900000, false, true);
+    put_piece(&bench, 1600, 900000, true, true);
+    put_piece(&bench, 1600, 900000, true, false);
+    must_reopen(&bench, 1000);
+    ck_assert(bench.backlog->ops->begin(bench.backlog, 1000, &bench.err));
+    for (int i = 0; i < 3; i++) { /* into one batch, which they make whole */
+        ck_assert_int_eq(bench.backlog->ops->take(bench.backlog, batch, &bench.err),
+                         BACKLOG_OK);
+        ck_assert(batch->ends_open == (i < 2));
+    }
+    ck_assert_uint_eq(batch->transaction_count, 1);
+    ck_assert_uint_eq(batch->change_count, 3);
+    batch_destroy(batch);
+    bench_close(&bench);
+}
+END_TEST
+
+/* How the spool of five transactions looks with `damage` done to its only file. Always a prefix
+ * of it, cut at the end of a transaction, and it can be added to. */
+static lsn_t expect_prefix(struct bench *bench)
+{
+    must_reopen(bench, 1000);
+    lsn_t end = bench->backlog->ops->resume(bench->backlog, 1000);
+    ck_assert(end % 100 == 0 && end >= 1000 && end <= 1500);
+    expect_taken(bench, 1000, 1100, end);
+    return end;
+}
+
+static char *read_file(const struct bench *bench, size_t *size)
+{
+    char path[128];
+    file_path(bench, 1, path, sizeof(path));
+    *size = (size_t)file_size(bench, 1);
+    char *bytes = mem_alloc(*size);
+    int fd = open(path, O_RDONLY);
+    ck_assert_int_eq(read(fd, bytes, *size), (ssize_t)*size);
+    close(fd);
+    return bytes;
+}
+
+static void write_file(const struct bench *bench, const char *bytes, size_t size)
+{
+    char path[128];
+    file_path(bench, 1, path, sizeof(path));
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    ck_assert_int_eq(write(fd, bytes, size), (ssize_t)size);
+    close(fd);
+}
+
+START_TEST(a_file_that_is_cut_anywhere_is_a_prefix)
+{
+    struct bench bench;
+    size_t size;
+    lsn_t before = 1500;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 1500, 10);
+    char *bytes = read_file(&bench, &size);
+    for (size_t left = size; left > 0; left--) {
+        write_file(&bench, bytes, left - 1);
+        lsn_t end = expect_prefix(&bench);
+        ck_assert(end <= before);
+        before = end;
+    }
+    ck_assert_uint_eq(before, 1000);
+    free(bytes);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(a_file_with_any_bit_flipped_is_a_prefix)
+{
+    struct bench bench;
+    size_t size;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 1500, 10);
+    char *bytes = read_file(&bench, &size);
+    for (size_t bit = 0; bit < size * 8; bit++) {
+        bytes[bit / 8] ^= (char)(1 << bit % 8);
+        write_file(&bench, bytes, size);
+        bytes[bit / 8] ^= (char)(1 << bit % 8);
+        lsn_t end = expect_prefix(&bench); /* every bit is checked by something */
+        ck_assert_uint_lt(end, 1500);
+    }
+    free(bytes);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(damage_in_what_is_applied_already_does_no_harm)
+{
+    struct bench bench;
+    size_t size;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 1100, 1000);
+    char *first = read_file(&bench, &size);
+    put_all(&bench, 1200, 1500, 1000);
+    free(first);
+    size_t where = size - 10; /* in the first frame's bytes */
+    char *bytes = read_file(&bench, &size);
+    bytes[where] ^= 1;
+    write_file(&bench, bytes, size);
+    must_reopen(&bench, 1100);
+    expect_taken(&bench, 1100, 1200, 1500);
+    ck_assert_uint_eq(bench.cut, 0);
+    write_file(&bench, bytes, size);
+    must_reopen(&bench, 1000);
+    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 1000), 1000);
+    free(bytes);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(damage_that_is_found_while_reading_is_cut_off)
+{
+    struct bench bench;
+    size_t size;
+    struct batch *batch = batch_create();
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 1500, 1000);
+    char *bytes = read_file(&bench, &size);
+    bytes[size - 10] ^= 1;
+    write_file(&bench, bytes, size);
+    ck_assert(bench.backlog->ops->begin(bench.backlog, 1000, &bench.err));
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(take(&bench, batch), BACKLOG_OK);
+    ck_assert_int_eq(take(&bench, batch), BACKLOG_FAILED);
+    ck_assert_int_eq(bench.err.class, ERR_RETRY);
+    ck_assert(bench.backlog->ops->settle(bench.backlog, &bench.err));
+    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 1000), 1400);
+    extend(&bench, 1000, 1400);
+    put_all(&bench, 1500, 1700, 10);
+    expect_taken(&bench, 1000, 1100, 1700);
+    free(bytes);
+    batch_destroy(batch);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(a_segment_that_is_missing_ends_it)
+{
+    struct bench bench;
+    char path[128];
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 9000, 100000);
+    ck_assert_int_gt(file_size(&bench, 4), 0);
+    file_path(&bench, 2, path, sizeof(path));
+    ck_assert_int_eq(unlink(path), 0);
+    must_reopen(&bench, 1000);
+    lsn_t end = bench.backlog->ops->resume(bench.backlog, 1000);
+    ck_assert(end > 1000 && end < 9000);
+    ck_assert_int_lt(file_size(&bench, 3), 0);
+    expect_taken(&bench, 1000, 1100, end);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(there_is_no_room_for_more_than_max_bytes)
+{
+    struct bench bench;
+    struct spool_picture picture;
+    bench_open(&bench);
+    bench.config.max_bytes = 4 * MB;
+    must_reopen(&bench, LSN_NONE);
+    extend(&bench, 1000, 1000);
+    lsn_t end = 1100;
+    while (put_piece(&bench, end, 500000, false, false) == BACKLOG_OK)
+        end += 100;
+    spool_look(bench.spool, &picture);
+    ck_assert_int_eq(picture.state, SPOOL_FULL);
+    ck_assert_uint_le(picture.bytes, 4 * MB);
+    ck_assert_uint_gt(picture.bytes, 3 * MB);
+    ck_assert(bench.backlog->ops->trim(bench.backlog, end - 300, &bench.err));
+    put_all(&bench, end, end, 500000);
+    expect_taken(&bench, end - 300, end - 200, end);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(room_is_left_on_the_disk)
+{
+    struct bench bench;
+    bench_open(&bench);
+    bench.config.min_free = UINT64_MAX / 2;
+    must_reopen(&bench, LSN_NONE);
+    extend(&bench, 1000, 1000);
+    ck_assert_int_eq(put_piece(&bench, 1100, 10, false, false), BACKLOG_NONE);
+    ck_assert_int_lt(file_size(&bench, 1), 0);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(another_s_spool_is_refused_and_kept)
+{
+    static const struct spool_identity others[] = {
+        {"other", "slackwater_shop", "7000", "db", 1},
+        {"shop", "slackwater_x", "7000", "db", 1},
+        {"shop", "slackwater_shop", "7001", "db", 1},
+        {"shop", "slackwater_shop", "7000", "d", 1},
+        {"shop", "slackwater_shop", "7000", "db", 2},
+    };
+    struct bench bench;
+    bench_open(&bench);
+    struct spool_identity ours = bench.config.identity;
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 1500, 10);
+    for (size_t i = 0; i < UNIT_COUNT(others); i++) {
+        bench.config.identity = others[i];
+        ck_assert(!reopen(&bench, 1000));
+        ck_assert_int_eq(bench.err.class, ERR_CONFIG);
+    }
+    bench.config.identity = ours;
+    must_reopen(&bench, 1000);
+    expect_taken(&bench, 1000, 1100, 1500);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(a_folder_has_one_user)
+{
+    struct bench bench;
+    struct spool *second = NULL;
+    bench_open(&bench);
+    ck_assert(!spool_open(&bench.config, &second, &bench.cut, &bench.err));
+    ck_assert_int_eq(bench.err.class, ERR_CONFIG);
+    ck_assert(!spool_remove(bench.folder, &bench.err));
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(a_file_that_is_removed_while_in_use_is_not_relied_on)
+{
+    struct bench bench;
+    char path[128];
+    lsn_t synced = 7;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 1500, 10);
+    file_path(&bench, 1, path, sizeof(path));
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert(!bench.backlog->ops->sync(bench.backlog, &synced, &bench.err));
+    ck_assert_int_eq(bench.err.class, ERR_DISK);
+    ck_assert_uint_eq(synced, 7);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(files_of_others_in_the_folder_are_left_alone)
+{
+    struct bench bench;
+    char path[128];
+    bench_open(&bench);
+    snprintf(path, sizeof(path), "%s/lost+found.spool", bench.folder);
+    close(open(path, O_WRONLY | O_CREAT, 0600));
+    must_reopen(&bench, LSN_NONE);
+    spool_close(bench.spool);
+    bench.spool = NULL;
+    ck_assert(spool_remove(bench.folder, &bench.err));
+    ck_assert_int_eq(access(path, F_OK), 0);
+    ck_assert_int_eq(unlink(path), 0);
+    bench_close(&bench);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {
+        what_is_put_is_taken_in_order,
+        it_is_there_after_a_restart,
+        segments_go_when_the_target_has_them,
+        one_who_has_less_than_it_begins_with_gets_nothing_of_it,
+        what_was_taken_can_be_taken_again,
+        a_transaction_without_an_end_is_cut_off,
+        pieces_over_segments_come_back_as_pieces,
+        a_file_that_is_cut_anywhere_is_a_prefix,
+        a_file_with_any_bit_flipped_is_a_prefix,
+        damage_in_what_is_applied_already_does_no_harm,
+        damage_that_is_found_while_reading_is_cut_off,
+        a_segment_that_is_missing_ends_it,
+        there_is_no_room_for_more_than_max_bytes,
+        room_is_left_on_the_disk,
+        another_s_spool_is_refused_and_kept,
+        a_folder_has_one_user,
+        a_file_that_is_removed_while_in_use_is_not_relied_on,
+        files_of_others_in_the_folder_are_left_alone,
+    };
+    return unit_run("spool", tests, UNIT_COUNT(tests));
+}
