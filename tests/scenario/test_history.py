@@ -12,7 +12,7 @@ import random
 
 import pytest
 
-from world import load
+from world import load, wait
 from world.history import Image, Recorder, Transaction
 
 ROUNDS, NIGHTLY_ROUNDS = 3, 100
@@ -156,7 +156,7 @@ def test_every_commit_is_the_image_of_a_prefix(make_world, make_cluster, nightly
         writers.stop()
     product.wait_caught_up()
     looks = check(source.transactions(*SOURCE), target.transactions(*TARGET), since)
-    assert looks > 20, f"{looks} commits of the target prove little"
+    assert looks > 20 / wait.PATIENCE, f"{looks} commits of the target prove little"
 
 
 def transaction(position, *changes):
