@@ -94,7 +94,9 @@ void enum_labels_advise(const struct migration *migration, struct err *err)
 {
     struct catalog *source = NULL;
     struct catalog *target = NULL;
+    /* What the source refuses is one of our questions: where a key lies whose label is no more. */
     if (err->class != ERR_DATA || strstr(err->message, "enum") == NULL ||
+        strstr(err->message, "source: ") != NULL ||
         (strcmp(err->sqlstate, INVALID_TEXT) != 0 && strcmp(err->sqlstate, INVALID_BINARY) != 0))
         return;
     if (read_side(migration, "source", migration->config->source_dsn, &source) &&
