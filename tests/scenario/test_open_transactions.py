@@ -10,7 +10,7 @@ import shutil
 import pytest
 
 from test_prefix import PICTURE, START, TABLES, Reader, assert_prefix, work
-from world import load, wait
+from world import load
 from world.load import Stall
 from world.product import SANITIZER
 
