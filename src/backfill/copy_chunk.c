@@ -527,18 +527,37 @@ static bool may_sift(struct worker *worker, struct chunk_work *work, const struc
     return true;
 }
 
+/* What the times at which chunks are read bring with it, and waiting mends. */
+static bool is_of_its_time(const struct err *err)
+{
+    return err->class == ERR_DATA && (strcmp(err->sqlstate, REFUSAL_DUPLICATE_KEY) == 0 ||
+                                      strcmp(err->sqlstate, REFUSAL_NO_PARENT) == 0);
+}
+
+static bool resolve(struct worker *worker, struct chunk_work *work, struct backoff *backoff,
+                    struct err *err)
+{
+    return strcmp(err->sqlstate, REFUSAL_DUPLICATE_KEY) == 0
+               ? resolve_clash(worker, work, err)
+               : resolve_orphan(worker, work, backoff, err);
+}
+
+static void note_failure(struct copier *copier, const struct err *err)
+{
+    if (err->class != ERR_STOPPED)
+        progress_failed(copier->config.progress, err);
+}
+
 /* What failed was rolled back, or is about to be. True to try again. */
 static bool recover(struct worker *worker, struct chunk_work *work, struct backoff *backoff,
                     struct err *err)
 {
     struct copier *copier = worker->copier;
-    if (err->class != ERR_STOPPED)
-        progress_failed(copier->config.progress, err);
-    if (err->class == ERR_DATA && strcmp(err->sqlstate, REFUSAL_DUPLICATE_KEY) == 0)
-        return resolve_clash(worker, work, err) || may_sift(worker, work, err);
-    if (err->class == ERR_DATA && strcmp(err->sqlstate, REFUSAL_NO_PARENT) == 0)
-        return resolve_orphan(worker, work, backoff, err) || may_sift(worker, work, err);
-    if (err->class != ERR_RETRY)
+    bool of_its_time = is_of_its_time(err);
+    if (of_its_time && resolve(worker, work, backoff, err))
+        return true;
+    note_failure(copier, err);
+    if (of_its_time || err->class != ERR_RETRY)
         return may_sift(worker, work, err);
     if (worker->sift.again) /* it has learnt of a row, and nothing is wrong */
         return !leaving(copier) || stopped(err);

@@ -61,18 +61,25 @@ void snapshot_free(struct snapshot *snapshot)
     *snapshot = (struct snapshot){0};
 }
 
-static int compare_xids(const void *a, const void *b)
+/* How many of those in progress are older. */
+static size_t in_progress_before(const struct snapshot *snapshot, xid64_t xid)
 {
-    xid64_t left = *(const xid64_t *)a;
-    xid64_t right = *(const xid64_t *)b;
-    return (left > right) - (left < right);
+    size_t low = 0;
+    size_t high = snapshot->in_progress_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (snapshot->in_progress[middle] < xid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 static bool was_in_progress(const struct snapshot *snapshot, xid64_t xid)
 {
-    return snapshot->in_progress_count > 0 &&
-           bsearch(&xid, snapshot->in_progress, snapshot->in_progress_count, sizeof xid,
-                   compare_xids) != NULL;
+    size_t at = in_progress_before(snapshot, xid);
+    return at < snapshot->in_progress_count && snapshot->in_progress[at] == xid;
 }
 
 bool snapshot_sees(const struct snapshot *snapshot, xid64_t xid)
@@ -82,10 +89,33 @@ bool snapshot_sees(const struct snapshot *snapshot, xid64_t xid)
     return xid < snapshot->xmin || !was_in_progress(snapshot, xid);
 }
 
-bool snapshot_sees_xid(const struct snapshot *snapshot, xid_t xid)
+static xid64_t widen(const struct snapshot *snapshot, xid_t xid)
 {
     int32_t distance = (int32_t)(xid - (xid_t)snapshot->xmax);
-    return snapshot_sees(snapshot, snapshot->xmax + (xid64_t)(int64_t)distance);
+    return snapshot->xmax + (xid64_t)(int64_t)distance;
+}
+
+bool snapshot_sees_xid(const struct snapshot *snapshot, xid_t xid)
+{
+    return snapshot_sees(snapshot, widen(snapshot, xid));
+}
+
+bool snapshot_unseen_within(const struct snapshot *snapshot, struct xid_range within,
+                            struct xid_range *unseen)
+{
+    xid64_t first = widen(snapshot, within.first);
+    xid64_t last = first + (within.last - within.first);
+    size_t next = in_progress_before(snapshot, first);
+    if (next < snapshot->in_progress_count && snapshot->in_progress[next] <= last) {
+        xid_t xid = (xid_t)snapshot->in_progress[next];
+        *unseen = (struct xid_range){xid, xid};
+        return true;
+    }
+    if (last < snapshot->xmax)
+        return false;
+    *unseen = (struct xid_range){
+        (xid_t)(first > snapshot->xmax ? first : snapshot->xmax), within.last};
+    return true;
 }
 
 bool snapshot_covers(const struct snapshot *newer, const struct snapshot *older)

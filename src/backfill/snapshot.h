@@ -29,6 +29,16 @@ bool snapshot_sees(const struct snapshot *snapshot, xid64_t xid);
  * (less than 2^31 away; older ones cannot be running). */
 bool snapshot_sees_xid(const struct snapshot *snapshot, xid_t xid);
 
+/* Transactions in their order, which goes on where xids wrap; both ends belong to it. */
+struct xid_range {
+    xid_t first, last;
+};
+
+/* False if all within the range are seen. Else a first part of those that are not; between
+ * the range's beginning and that all are seen. */
+bool snapshot_unseen_within(const struct snapshot *snapshot, struct xid_range within,
+                            struct xid_range *unseen);
+
 /* True if every transaction that `older` sees is seen by `newer`. A snapshot taken later may
  * lack one for a moment: its commit was in the WAL, and so in the older one, before it became
  * visible to ordinary snapshots (it may wait for a synchronous standby). */

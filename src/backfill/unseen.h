@@ -7,7 +7,9 @@
  * only grow, and every later one sees it too. The set travels with the position at the target,
  * so that a restart cannot slip between.
  *
- * As text: ranges of 32-bit xids in their order, "740-752,760". Not locked. */
+ * Kept as ranges: what comes in one after the other, as most do, takes the room of one, and so
+ * does a range that is read, however long. As text: 32-bit xids in their order, "740-752,760".
+ * Not locked. */
 #ifndef BACKFILL_UNSEEN_H
 #define BACKFILL_UNSEEN_H
 
@@ -19,8 +21,8 @@
 #include <stddef.h>
 
 struct unseen {
-    xid_t *xids; /* ascending, as xids do: modulo 2^32 */
-    size_t count;
+    struct xid_range *ranges; /* ascending, as xids do: modulo 2^32; never side by side */
+    size_t count;             /* of ranges */
     size_t capacity;
 };
 
@@ -34,7 +36,8 @@ bool unseen_is_covered(const struct unseen *unseen, const struct snapshot *snaps
 void unseen_copy(const struct unseen *from, struct unseen *to);
 
 void unseen_append_text(const struct unseen *unseen, struct buf *out);
-/* ERR_CORRUPT when the text is no such set. Adds to what is there. */
+/* Into an empty set. ERR_CORRUPT when the text is no such set: also when it is out of order, or
+ * longer than xids can be compared over (2^31). */
 bool unseen_parse(const char *text, struct unseen *unseen, struct err *err);
 
 #endif

@@ -112,7 +112,10 @@ def test_a_table_that_is_rewritten_as_its_copy_begins_is_copied_whole(world):
     wait.until(waiting(world.source, "%z%"), "z's copy to wait", 30)
     altering.cursor().execute("COMMIT")
     altering.close()
-    product.wait_streaming()
+    assert product.wait_end() == 3
+    assert "numeric(12,4)" in product.log_text()
+    world.target.run("ALTER TABLE z ALTER n TYPE numeric(12,4)")
+    product.start_streaming()
     world.source.run("INSERT INTO z VALUES (2000, 1)")
     product.wait_caught_up()
     assert world.target.value("SELECT count(*) FROM z") == 1001

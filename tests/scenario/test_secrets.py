@@ -80,7 +80,7 @@ def test_nothing_secret_and_no_rows_in_a_debug_log(tables):
     assert "nobody's business" not in product.log.read_text()
 
 
-@pytest.mark.skipif(SANITIZER, reason="builds for debugging leave cores")
+@pytest.mark.skipif(bool(SANITIZER), reason="builds for debugging leave cores")
 def test_a_core_is_never_written(tables):
     product = tables.product()
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)

@@ -53,7 +53,7 @@ def test_a_value_of_twenty_megabytes(world):
     world.assert_equal()
 
 
-@pytest.mark.skipif(SANITIZER, reason="the sanitizers' own memory is in the way")
+@pytest.mark.skipif(bool(SANITIZER), reason="the sanitizers' own memory is in the way")
 def test_a_transaction_of_300_000_rows_in_bounded_memory(world):
     world.both("CREATE TABLE many (id int PRIMARY KEY, v text)",
                "CREATE TABLE other (id int PRIMARY KEY)")
@@ -72,7 +72,7 @@ def test_a_transaction_of_300_000_rows_in_bounded_memory(world):
     assert peak < 256 * MIB, f"{peak / MIB:.0f} MiB resident"
 
 
-@pytest.mark.skipif(SANITIZER, reason="the sanitizers' own memory is in the way")
+@pytest.mark.skipif(bool(SANITIZER), reason="the sanitizers' own memory is in the way")
 def test_a_backfill_of_300_000_rows_in_bounded_memory(world):
     world.both("CREATE TABLE many (id int PRIMARY KEY, v text)")
     world.source.run("INSERT INTO many SELECT i, md5(i::text) || repeat('x', 400) "
@@ -108,7 +108,7 @@ def test_five_thousand_tables(world):
 
 @pytest.mark.nightly
 @pytest.mark.limit(600)
-@pytest.mark.skipif(SANITIZER, reason="the sanitizers' own memory is in the way")
+@pytest.mark.skipif(bool(SANITIZER), reason="the sanitizers' own memory is in the way")
 def test_a_value_of_two_hundred_megabytes(world):
     """In the copy and in the stream. Held several times over, and given back."""
     world.both("CREATE TABLE long (id int PRIMARY KEY, b bytea, n int)")

@@ -1,14 +1,19 @@
 /* The spool on a disk: what is put comes back in order, whatever is cut off, flipped, missing,
  * or in the way. */
+#include "base/buf.h"
 #include "base/mem.h"
+#include "base/reader.h"
 #include "spool/spool.h"
 #include "unit.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #define MB ((uint64_t)1 << 20)
 
@@ -505,6 +510,101 @@ START_TEST(another_s_spool_is_refused_and_kept)
 }
 END_TEST
 
+/* The file as another version would have made it: its checksum is right. */
+static void change_version(const struct bench *bench)
+{
+    size_t size;
+    char *bytes = read_file(bench, &size);
+    struct reader reader;
+    struct buf sum = {0};
+    reader_init(&reader, bytes + 12, 4);
+    size_t summed = reader_u32(&reader) - 8;
+    bytes[11] ^= 2;
+    buf_append_u64(&sum, XXH64(bytes, summed, 0));
+    memcpy(bytes + summed, sum.data, sum.size);
+    write_file(bench, bytes, size);
+    buf_free(&sum);
+    free(bytes);
+}
+
+START_TEST(a_segment_of_another_version_is_refused_and_kept)
+{
+    struct bench bench;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 1500, 10);
+    change_version(&bench);
+    off_t before = file_size(&bench, 1);
+    ck_assert(!reopen(&bench, 1000));
+    ck_assert_int_eq(bench.err.class, ERR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(bench.err.message, "another version"));
+    ck_assert_int_eq(file_size(&bench, 1), before);
+    change_version(&bench);
+    must_reopen(&bench, 1000);
+    expect_taken(&bench, 1000, 1100, 1500);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(a_folder_that_cannot_be_had_is_named)
+{
+    static const struct {
+        const char *below, *says;
+    } CASES[] = {{"missing/spool", "cannot be made"}, {"file", "cannot be opened"}};
+    struct bench bench;
+    char path[128];
+    bench_open(&bench);
+    snprintf(path, sizeof(path), "%s/file", bench.folder);
+    close(open(path, O_WRONLY | O_CREAT, 0600));
+    for (size_t i = 0; i < UNIT_COUNT(CASES); i++) {
+        struct spool_config config = bench.config;
+        struct spool *spool = NULL;
+        char folder[128];
+        snprintf(folder, sizeof(folder), "%s/%s", bench.folder, CASES[i].below);
+        config.folder = folder;
+        ck_assert(!spool_open(&config, &spool, &bench.cut, &bench.err));
+        ck_assert_ptr_null(spool);
+        ck_assert_int_eq(bench.err.class, ERR_CONFIG);
+        ck_assert_ptr_nonnull(strstr(bench.err.message, folder));
+        ck_assert_ptr_nonnull(strstr(bench.err.message, CASES[i].says));
+    }
+    ck_assert_int_eq(unlink(path), 0);
+    bench_close(&bench);
+}
+END_TEST
+
+/* No file of this process may grow beyond `bytes`: the disk's refusal that is no lack of room. */
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    signal(SIGXFSZ, bytes == RLIM_INFINITY ? SIG_DFL : SIG_IGN);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes == RLIM_INFINITY ? limit.rlim_max : bytes;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+START_TEST(a_write_that_fails_leaves_what_was_before_it)
+{
+    struct bench bench;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 1500, 10);
+    off_t before = file_size(&bench, 1);
+    struct batch *batch = make_batch(&bench, 1600, 100000, false, false);
+    limit_files((rlim_t)before + 100);
+    enum backlog_result result = bench.backlog->ops->put(bench.backlog, batch, &bench.err);
+    limit_files(RLIM_INFINITY);
+    ck_assert_int_eq(result, BACKLOG_FAILED);
+    ck_assert_int_eq(bench.err.class, ERR_DISK);
+    ck_assert_ptr_nonnull(strstr(bench.err.message, "cannot write"));
+    ck_assert_int_eq(file_size(&bench, 1), before);
+    must_reopen(&bench, 1000);
+    expect_taken(&bench, 1000, 1100, 1500);
+    batch_destroy(batch);
+    bench_close(&bench);
+}
+END_TEST
+
 START_TEST(a_folder_has_one_user)
 {
     struct bench bench;
@@ -569,6 +669,9 @@ int main(void)
         there_is_no_room_for_more_than_max_bytes,
         room_is_left_on_the_disk,
         another_s_spool_is_refused_and_kept,
+        a_segment_of_another_version_is_refused_and_kept,
+        a_folder_that_cannot_be_had_is_named,
+        a_write_that_fails_leaves_what_was_before_it,
         a_folder_has_one_user,
         a_file_that_is_removed_while_in_use_is_not_relied_on,
         files_of_others_in_the_folder_are_left_alone,
