@@ -17,6 +17,9 @@
 #define VERSION 1
 #define HEADER_MOST 4096
 #define CHECKSUM_SIZE 8
+#define BEGINS_OPEN 1
+#define TEXT 2
+#define LOOKED_AT (MAGIC_SIZE + 4 + 4 + 8 + 8 + 1) /* bytes up to these flags */
 
 uint64_t segment_seed(uint64_t number, uint64_t offset)
 {
@@ -101,8 +104,9 @@ static void append_header(const struct spool_identity *identity, const struct se
     buf_append_u32(out, (uint32_t)segment->header);
     buf_append_u64(out, segment->number);
     buf_append_u64(out, segment->floor);
-    buf_append_char(out, segment->begins_open);
-    buf_append_u32(out, identity->timeline);
+    buf_append_char(out, (char)((segment->begins_open ? BEGINS_OPEN : 0) |
+                                (segment->text ? TEXT : 0)));
+    buf_append_u32(out, segment->timeline);
     buf_append_u64(out, segment->instance);
     buf_append_u64(out, (uint64_t)segment->created_at);
     append_texts(identity, out);
@@ -147,6 +151,7 @@ static bool same_text(struct reader *reader, const char *wanted)
     return strcmp(reader_string(reader), wanted) == 0;
 }
 
+/* A source that was promoted goes on with what came from it before (segment.h). */
 static bool is_ours(struct reader *reader, const struct spool_identity *identity,
                     uint32_t timeline)
 {
@@ -154,7 +159,7 @@ static bool is_ours(struct reader *reader, const struct spool_identity *identity
     same &= same_text(reader, identity->database);
     same &= same_text(reader, identity->slot);
     same &= same_text(reader, identity->migration);
-    return same && timeline == identity->timeline;
+    return same && timeline <= identity->timeline;
 }
 
 static bool refuse(const struct folder *folder, const char *why, struct err *err)
@@ -164,7 +169,7 @@ static bool refuse(const struct folder *folder, const char *why, struct err *err
                            "files in this one if nobody needs them any more");
 }
 
-/* *valid: it has a header of ours; else the file does not count. */
+/* *valid: it has such a header; else the file does not count. */
 static bool read_header(const struct folder *folder, const struct spool_identity *identity,
                         const uint8_t *bytes, size_t size, struct segment *segment, bool *valid,
                         struct err *err)
@@ -185,13 +190,28 @@ static bool read_header(const struct folder *folder, const struct spool_identity
         return refuse(folder, "of another version of slackwater", err);
     *valid &= reader_u64(&reader) == segment->number;
     segment->floor = reader_u64(&reader);
-    segment->begins_open = reader_u8(&reader) == 1;
-    uint32_t timeline = reader_u32(&reader);
+    uint8_t flags = reader_u8(&reader);
+    segment->begins_open = (flags & BEGINS_OPEN) != 0;
+    segment->text = (flags & TEXT) != 0;
+    segment->timeline = reader_u32(&reader);
     segment->instance = reader_u64(&reader);
     segment->created_at = (usec_t)reader_u64(&reader);
     begin_frames(segment);
-    return !*valid || is_ours(&reader, identity, timeline) ||
+    return !*valid || is_ours(&reader, identity, segment->timeline) ||
            refuse(folder, "of another migration, source, slot or timeline", err);
+}
+
+bool segment_look(const struct folder *folder, uint64_t number, bool *text)
+{
+    uint8_t header[LOOKED_AT];
+    int fd = folder_file(folder, number, O_RDONLY);
+    errno = 0;
+    bool ok = fd >= 0 && segment_read(fd, 0, header, sizeof(header)) &&
+              memcmp(header, MAGIC, MAGIC_SIZE) == 0;
+    if (fd >= 0)
+        close(fd);
+    *text = ok && (header[LOOKED_AT - 1] & TEXT) != 0;
+    return ok;
 }
 
 /* ---- scanning ---- */

@@ -486,10 +486,12 @@ START_TEST(another_s_spool_is_refused_and_kept)
         {"shop", "slackwater_x", "7000", "db", 1},
         {"shop", "slackwater_shop", "7001", "db", 1},
         {"shop", "slackwater_shop", "7000", "d", 1},
-        {"shop", "slackwater_shop", "7000", "db", 2},
+        {"shop", "slackwater_shop", "7000", "db", 1},
     };
     struct bench bench;
     bench_open(&bench);
+    bench.config.identity.timeline = 2;
+    must_reopen(&bench, LSN_NONE);
     struct spool_identity ours = bench.config.identity;
     extend(&bench, 1000, 1000);
     put_all(&bench, 1100, 1500, 10);
@@ -501,6 +503,52 @@ START_TEST(another_s_spool_is_refused_and_kept)
     bench.config.identity = ours;
     must_reopen(&bench, 1000);
     expect_taken(&bench, 1000, 1100, 1500);
+    bench_close(&bench);
+}
+END_TEST
+
+/* A promoted source goes on with it; where what came before ends is told. */
+START_TEST(what_is_of_an_older_timeline_is_told_and_not_added_to)
+{
+    struct bench bench;
+    struct spool_picture picture;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 1500, 10);
+    must_reopen(&bench, 1000);
+    spool_follow(bench.spool, 2);
+    spool_look(bench.spool, &picture);
+    ck_assert_uint_eq(picture.older, 1);
+    ck_assert_uint_eq(picture.older_end, 1500);
+    put_all(&bench, 1600, 1900, 10);
+    bench.config.identity.timeline = 2;
+    must_reopen(&bench, 1000);
+    spool_look(bench.spool, &picture);
+    ck_assert_uint_eq(picture.older, 1);
+    ck_assert_uint_eq(picture.older_end, 1500);
+    ck_assert_uint_eq(picture.end, 1900);
+    ck_assert_uint_eq(picture.segments, 2);
+    expect_taken(&bench, 1000, 1100, 1900);
+    bench_close(&bench);
+}
+END_TEST
+
+START_TEST(what_came_as_text_is_told_and_not_added_to_in_binary)
+{
+    struct bench bench;
+    struct spool_picture picture;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 1500, 10);
+    ck_assert(!spool_holds_text(bench.folder));
+    bench.config.text = true;
+    must_reopen(&bench, 1000);
+    put_all(&bench, 1600, 1900, 10);
+    spool_look(bench.spool, &picture);
+    ck_assert(picture.text);
+    ck_assert_uint_eq(picture.segments, 2);
+    ck_assert(spool_holds_text(bench.folder));
+    ck_assert(!spool_holds_text("/nowhere"));
     bench_close(&bench);
 }
 END_TEST
@@ -569,6 +617,8 @@ int main(void)
         there_is_no_room_for_more_than_max_bytes,
         room_is_left_on_the_disk,
         another_s_spool_is_refused_and_kept,
+        what_is_of_an_older_timeline_is_told_and_not_added_to,
+        what_came_as_text_is_told_and_not_added_to_in_binary,
         a_folder_has_one_user,
         a_file_that_is_removed_while_in_use_is_not_relied_on,
         files_of_others_in_the_folder_are_left_alone,
