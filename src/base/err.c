@@ -15,10 +15,11 @@ struct class_row {
     int exit_status;
 };
 
-/* A RETRY that reaches the exit means that the retries gave up: the server stayed away. */
+/* A RETRY that reaches the exit: a server could not be reached while nothing was under way yet, and
+ * no history is lost. */
 static const struct class_row classes[] = {
     [ERR_NONE] = {"none", 0},
-    [ERR_RETRY] = {"retry", 4},
+    [ERR_RETRY] = {"retry", 2},
     [ERR_CONFIG] = {"config", 2},
     [ERR_DATA] = {"data", 3},
     [ERR_SHAPE] = {"shape", 3},

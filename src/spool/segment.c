@@ -19,7 +19,6 @@
 #define CHECKSUM_SIZE 8
 #define BEGINS_OPEN 1
 #define TEXT 2
-#define LOOKED_AT (MAGIC_SIZE + 4 + 4 + 8 + 8 + 1) /* bytes up to these flags */
 
 uint64_t segment_seed(uint64_t number, uint64_t offset)
 {
@@ -169,49 +168,68 @@ static bool refuse(const struct folder *folder, const char *why, struct err *err
                            "files in this one if nobody needs them any more");
 }
 
-/* *valid: it has such a header; else the file does not count. */
+/* What a header has. The reader stands before its texts. False when it is none. */
+static bool parse_header(const uint8_t *bytes, size_t size, struct reader *reader,
+                         struct segment *segment, uint32_t *version)
+{
+    struct reader sum;
+    reader_init(reader, bytes, size);
+    const uint8_t *magic = reader_bytes(reader, MAGIC_SIZE);
+    *version = reader_u32(reader);
+    segment->header = reader_u32(reader);
+    if (magic == NULL || memcmp(magic, MAGIC, MAGIC_SIZE) != 0 ||
+        segment->header <= CHECKSUM_SIZE || segment->header > size)
+        return false;
+    reader_init(&sum, bytes + segment->header - CHECKSUM_SIZE, CHECKSUM_SIZE);
+    if (reader_u64(&sum) != XXH64(bytes, segment->header - CHECKSUM_SIZE, 0))
+        return false;
+    uint64_t number = reader_u64(reader);
+    segment->floor = reader_u64(reader);
+    uint8_t flags = reader_u8(reader);
+    segment->begins_open = (flags & BEGINS_OPEN) != 0;
+    segment->text = (flags & TEXT) != 0;
+    segment->timeline = reader_u32(reader);
+    segment->instance = reader_u64(reader);
+    segment->created_at = (usec_t)reader_u64(reader);
+    return number == segment->number || *version != VERSION;
+}
+
+/* *valid: it has a header of ours; else the file does not count. */
 static bool read_header(const struct folder *folder, const struct spool_identity *identity,
                         const uint8_t *bytes, size_t size, struct segment *segment, bool *valid,
                         struct err *err)
 {
     struct reader reader;
-    reader_init(&reader, bytes, size);
-    const uint8_t *magic = reader_bytes(&reader, MAGIC_SIZE);
-    uint32_t version = reader_u32(&reader);
-    segment->header = reader_u32(&reader);
-    *valid = magic != NULL && memcmp(magic, MAGIC, MAGIC_SIZE) == 0 &&
-             segment->header > CHECKSUM_SIZE && segment->header <= size;
+    uint32_t version;
+    *valid = parse_header(bytes, size, &reader, segment, &version);
     if (!*valid)
         return true;
-    struct reader sum;
-    reader_init(&sum, bytes + segment->header - CHECKSUM_SIZE, CHECKSUM_SIZE);
-    *valid = reader_u64(&sum) == XXH64(bytes, segment->header - CHECKSUM_SIZE, 0);
-    if (*valid && version != VERSION)
+    if (version != VERSION)
         return refuse(folder, "of another version of slackwater", err);
-    *valid &= reader_u64(&reader) == segment->number;
-    segment->floor = reader_u64(&reader);
-    uint8_t flags = reader_u8(&reader);
-    segment->begins_open = (flags & BEGINS_OPEN) != 0;
-    segment->text = (flags & TEXT) != 0;
-    segment->timeline = reader_u32(&reader);
-    segment->instance = reader_u64(&reader);
-    segment->created_at = (usec_t)reader_u64(&reader);
     begin_frames(segment);
-    return !*valid || is_ours(&reader, identity, segment->timeline) ||
+    return is_ours(&reader, identity, segment->timeline) ||
            refuse(folder, "of another migration, source, slot or timeline", err);
 }
 
-bool segment_look(const struct folder *folder, uint64_t number, bool *text)
+bool segment_look(const struct folder *folder, uint64_t number,
+                  const struct spool_identity *identity, struct segment_label *label)
 {
-    uint8_t header[LOOKED_AT];
+    uint8_t header[HEADER_MOST];
+    struct segment segment = {.number = number};
+    struct reader reader;
+    uint32_t version;
     int fd = folder_file(folder, number, O_RDONLY);
-    errno = 0;
-    bool ok = fd >= 0 && segment_read(fd, 0, header, sizeof(header)) &&
-              memcmp(header, MAGIC, MAGIC_SIZE) == 0;
+    ssize_t size = fd < 0 ? -1 : pread(fd, header, sizeof(header), 0);
     if (fd >= 0)
         close(fd);
-    *text = ok && (header[LOOKED_AT - 1] & TEXT) != 0;
-    return ok;
+    if (size < 0 || !parse_header(header, (size_t)size, &reader, &segment, &version))
+        return false;
+    (void)reader_string(&reader); /* system identifier */
+    (void)reader_string(&reader); /* database */
+    label->text = segment.text;
+    label->foreign = !same_text(&reader, identity->slot);
+    label->foreign |= !same_text(&reader, identity->migration);
+    return true;
 }
 
 /* ---- scanning ---- */

@@ -69,8 +69,14 @@ bool segment_scan(const struct folder *folder, const struct spool_identity *iden
                   uint64_t number, lsn_t applied, uint64_t limit, struct segment *segment,
                   bool *whole, struct err *err);
 
-/* What the header says of values. False, with errno 0, when it is none of ours. */
-bool segment_look(const struct folder *folder, uint64_t number, bool *text);
+/* What a file's header says, without looking further. */
+struct segment_label {
+    bool text;
+    bool foreign; /* it is another migration's */
+};
+/* False when it has no header that is right. */
+bool segment_look(const struct folder *folder, uint64_t number,
+                  const struct spool_identity *identity, struct segment_label *label);
 
 /* A frame was added. */
 void segment_grew(struct segment *segment, const struct frame *frame);

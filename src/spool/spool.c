@@ -7,6 +7,7 @@
  */
 #include "spool/spool.h"
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "spool/recovery.h"
 
@@ -209,7 +210,7 @@ static bool spool_sync(struct backlog *backlog, lsn_t *synced, struct err *err)
     if (!sync_file(spool, err))
         return false;
     *synced = last_commit(spool);
-    return true;
+    return failpoint(SPOOL_SYNCED, err);
 }
 
 /* ---- putting ---- */
@@ -254,9 +255,10 @@ static bool begin_segment(struct spool *spool, bool *room, struct err *err)
         return false;
     *room = spool->put_fd >= 0;
     spool->synced_bytes = segment.bytes;
-    if (*room)
-        add_segment(spool, &segment);
-    return true;
+    if (!*room)
+        return true;
+    add_segment(spool, &segment);
+    return failpoint(SPOOL_SEGMENT, err);
 }
 
 /* Whether what comes may be added to the segment. */
@@ -322,7 +324,7 @@ static bool put(struct spool *spool, const struct batch *batch, bool *room, stru
     pthread_mutex_lock(&spool->lock);
     segment_grew(last, &frame);
     pthread_mutex_unlock(&spool->lock);
-    return true;
+    return failpoint(SPOOL_WRITTEN, err);
 }
 
 static enum backlog_result spool_put(struct backlog *backlog, const struct batch *batch,
@@ -376,7 +378,7 @@ static bool spool_trim(struct backlog *backlog, lsn_t durable, struct err *err)
         stand_at_end(spool);
     }
     pthread_mutex_unlock(&spool->lock);
-    return true;
+    return failpoint(SPOOL_TRIMMED, err);
 }
 
 /* ---- taking ---- */
@@ -506,7 +508,7 @@ static enum backlog_result take_frame(struct spool *spool, const struct place *a
     if (result == BACKLOG_NONE)
         return damage(spool, at, err);
     pass(spool, at, &frame);
-    return result;
+    return failpoint(SPOOL_TAKEN, err) ? result : BACKLOG_FAILED;
 }
 
 static enum backlog_result spool_take(struct backlog *backlog, struct batch *batch,
@@ -753,30 +755,51 @@ void spool_look(struct spool *spool, struct spool_picture *picture)
     pthread_mutex_unlock(&spool->lock);
 }
 
+static bool open_to_look(const char *path, struct folder *folder)
+{
+    *folder = (struct folder){.path = mem_string(path)};
+    folder->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return folder->fd >= 0;
+}
+
 bool spool_holds_text(const char *path)
 {
-    struct folder folder = {.path = mem_string(path)};
+    static const struct spool_identity ANY = {.migration = "", .slot = ""};
+    struct folder folder;
     struct err ignored = {0};
     uint64_t *numbers = NULL;
     size_t count = 0;
-    bool any = false;
-    folder.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder.fd >= 0 && folder_list(&folder, &numbers, &count, &ignored))
-        for (size_t i = 0; i < count && !any; i++)
-            (void)segment_look(&folder, numbers[i], &any);
+    struct segment_label label = {0};
+    if (open_to_look(path, &folder) && folder_list(&folder, &numbers, &count, &ignored))
+        for (size_t i = 0; i < count && !label.text; i++)
+            (void)segment_look(&folder, numbers[i], &ANY, &label);
     free(numbers);
     folder_close(&folder);
-    return any;
+    return label.text;
 }
 
-bool spool_remove(const char *path, struct err *err)
+/* The slot of the other one may be beyond what is in there. */
+static bool refuse_foreign(const struct folder *folder, const uint64_t *numbers, size_t count,
+                           const struct spool_identity *identity, struct err *err)
+{
+    struct segment_label label = {0};
+    for (size_t i = 0; i < count && !label.foreign; i++)
+        (void)segment_look(folder, numbers[i], identity, &label);
+    if (!label.foreign)
+        return true;
+    err_set(err, ERR_CONFIG, "spool %s: it is of another migration", folder->path);
+    return err_remedy(err, "nothing in it was removed: mend spool.dir");
+}
+
+bool spool_remove(const char *path, const struct spool_identity *identity, struct err *err)
 {
     struct folder folder;
     uint64_t *numbers = NULL;
     size_t count = 0;
     if (access(path, F_OK) != 0 && errno == ENOENT)
         return true;
-    bool ok = folder_open(&folder, path, err) && folder_list(&folder, &numbers, &count, err);
+    bool ok = folder_open(&folder, path, err) && folder_list(&folder, &numbers, &count, err) &&
+              refuse_foreign(&folder, numbers, count, identity, err);
     for (size_t i = count; ok && i > 0; i--)
         ok = folder_remove(&folder, numbers[i - 1], err);
     free(numbers);

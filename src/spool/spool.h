@@ -67,8 +67,9 @@ void spool_follow(struct spool *spool, uint32_t timeline);
 
 /* Whether some values in a folder, that may be anything, came as text. */
 bool spool_holds_text(const char *folder);
-/* Removes the segments in a folder, if nobody uses it. Not the folder: it may be a mount. True
- * also when there is none. */
-bool spool_remove(const char *folder, struct err *err);
+/* Removes the segments in a folder, if nobody uses it, and none is another migration's (ERR_CONFIG).
+ * Not the folder: it may be a mount. True also when there is none. Of the identity migration and
+ * slot count. */
+bool spool_remove(const char *folder, const struct spool_identity *identity, struct err *err);
 
 #endif

@@ -122,7 +122,7 @@ def test_a_begin_that_fails_leaves_nothing(world, times):
         for point in of("begin"):
             for _ in range(times):
                 struck.launch(f"{point}=error")
-                assert struck.product.wait_end() == 4, point
+                assert struck.product.wait_end() == 2, point
                 assert f"failpoint {point}" in struck.product.log_text()
                 if point == "begin.started":
                     assert struck.product.command("cleanup", "--yes").status == 0
@@ -185,6 +185,59 @@ def test_errors_and_delays_everywhere(world, times, seed, phase, action):
             struck.launch(",".join(entry(dice, point, action) for point in points))
             wait.until(lambda: not struck.product.alive()
                        or due(struck.hits(), points, kind, number) == [], "every point", 60, 0.2)
+            assert due(struck.hits(), points, kind, number) == []
+            struck.product.kill9()
+        struck.assert_whole()
+
+
+# -- the spool --------------------------------------------------------------------------------
+
+class Spooling(Struck):
+    """Its target goes away in every run, so that there is something in the spool."""
+
+    def __init__(self, world):
+        super().__init__(world, tables=2,
+                         spool={"dir": str(world.folder / "spool_struck"), "min_free": "1MB"})
+        self.product.run_until_caught_up()
+
+    def run_away(self, points, done):
+        """One run, whose target is away until the spool is in use or it has ended, then back."""
+        target = self.world.target.cluster
+        self.launch(points)
+        ended = lambda: not self.product.alive() or done()
+        wait.until(lambda: ended() or '"streaming"' in self.product.log_text(), "the stream", 60)
+        target.stop("immediate")
+        try:
+            wait.until(lambda: ended() or self.holds(), "a spool", 60)
+        finally:
+            target.start()
+        wait.until(ended, points, 90)
+
+    def holds(self):
+        folder = self.world.folder / "spool_struck"
+        return sum(file.stat().st_size for file in folder.glob("*.spool")) > 20000
+
+
+@pytest.mark.limit(2400)
+def test_killed_at_the_spool(make_world, source_cluster, make_cluster, times):
+    struck = Spooling(make_world(source_cluster, make_cluster()))
+    with struck.writers:
+        for _ in range(times):
+            for point in of("spool"):
+                struck.run_away(f"{point}=kill", lambda: False)
+                assert struck.product.wait_end() == -9, point
+        struck.assert_whole()
+
+
+@pytest.mark.limit(2400)
+@pytest.mark.parametrize("action", ["error", "delay(100ms)"])
+def test_errors_and_delays_at_the_spool(make_world, source_cluster, make_cluster, times, action):
+    struck = Spooling(make_world(source_cluster, make_cluster()))
+    points, kind = of("spool"), action.split("(")[0]
+    with struck.writers:
+        for number in range(1, times + 1):
+            struck.run_away(",".join(f"{point}={action}@1" for point in points),
+                            lambda number=number: due(struck.hits(), points, kind, number) == [])
             assert due(struck.hits(), points, kind, number) == []
             struck.product.kill9()
         struck.assert_whole()

@@ -92,7 +92,7 @@ START_TEST(every_class_has_a_name_and_the_exit_status_of_the_contract)
         int status;
     } rows[] = {
         {ERR_NONE, "none", 0},
-        {ERR_RETRY, "retry", 4},
+        {ERR_RETRY, "retry", 2},
         {ERR_CONFIG, "config", 2},
         {ERR_DATA, "data", 3},
         {ERR_SOURCE_LOST, "source_lost", 4},

@@ -58,7 +58,7 @@ static void bench_open(struct bench *bench)
 static void bench_close(struct bench *bench)
 {
     spool_close(bench->spool);
-    ck_assert(spool_remove(bench->folder, &bench->err));
+    ck_assert(spool_remove(bench->folder, &bench->config.identity, &bench->err));
     ck_assert_int_eq(rmdir(bench->folder), 0);
     relation_free(bench->relation);
 }
@@ -499,6 +499,7 @@ START_TEST(another_s_spool_is_refused_and_kept)
         bench.config.identity = others[i];
         ck_assert(!reopen(&bench, 1000));
         ck_assert_int_eq(bench.err.class, ERR_CONFIG);
+        ck_assert(i > 1 || !spool_remove(bench.folder, &others[i], &bench.err));
     }
     bench.config.identity = ours;
     must_reopen(&bench, 1000);
@@ -560,7 +561,7 @@ START_TEST(a_folder_has_one_user)
     bench_open(&bench);
     ck_assert(!spool_open(&bench.config, &second, &bench.cut, &bench.err));
     ck_assert_int_eq(bench.err.class, ERR_CONFIG);
-    ck_assert(!spool_remove(bench.folder, &bench.err));
+    ck_assert(!spool_remove(bench.folder, &bench.config.identity, &bench.err));
     bench_close(&bench);
 }
 END_TEST
@@ -592,7 +593,7 @@ START_TEST(files_of_others_in_the_folder_are_left_alone)
     must_reopen(&bench, LSN_NONE);
     spool_close(bench.spool);
     bench.spool = NULL;
-    ck_assert(spool_remove(bench.folder, &bench.err));
+    ck_assert(spool_remove(bench.folder, &bench.config.identity, &bench.err));
     ck_assert_int_eq(access(path, F_OK), 0);
     ck_assert_int_eq(unlink(path), 0);
     bench_close(&bench);
