@@ -115,8 +115,9 @@ void bind_columns(struct binder *binder);
 bool bind_is_new(const struct binder *binder, const struct catalog_column *source);
 /* bind_new.c: a new column that is left out. */
 void bind_ignore(struct binder *binder, const struct catalog_column *source);
-/* bind_new.c: columns that have been renamed, once it is known which target columns are filled. */
-void bind_renamed(struct binder *binder);
+/* bind_new.c: columns that have been renamed, or are new with a default, once it is known which target
+ * columns are filled. */
+void bind_altered(struct binder *binder);
 /* bind_new.c: the statement that adds the column to the target table. */
 const char *bind_addition(struct binder *binder, const struct catalog_column *source);
 /* bind_rows.c: the conditions of the rows. */

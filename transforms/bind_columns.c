@@ -640,7 +640,7 @@ void bind_columns(struct binder *binder)
     }
     for (uint16_t i = 0; i < binder->target->column_count; i++)
         bind_column(binder, &binder->columns[i]);
-    bind_renamed(binder);
+    bind_altered(binder);
     for (uint16_t i = 0; i < binder->target->column_count; i++)
         if (binder->columns[i].state == PLAN_UNFILLED)
             check_unfilled(binder, binder->columns[i].target);

@@ -167,10 +167,29 @@ static void report_unlogged(struct binding *binding, const struct catalog_table 
                 table->schema, table->name);
 }
 
-/* What patterns and "every table" take: tables with a life of their own. */
-static bool can_be_taken(const struct catalog_table *table)
+/* In whose place `table` is, if that is not there any more. */
+static bool is_made_anew(const struct binding *binding, const struct catalog_table *table,
+                         const struct catalog_table *before)
 {
-    return !table->is_partition && table->persistence != 't';
+    return strcmp(before->schema, table->schema) == 0 && strcmp(before->name, table->name) == 0 &&
+           !catalog_find_oid(binding->source, before->oid);
+}
+
+static bool is_kept_to(const struct binding *binding, const struct catalog_table *table)
+{
+    const struct chain *chain = binding->rules->kept_to;
+
+    for (size_t i = 0; chain && i < chain->source_count; i++)
+        if (chain->sources[i].table->oid == table->oid ||
+            is_made_anew(binding, table, chain->sources[i].table))
+            return true;
+    return !chain;
+}
+
+/* What patterns and "every table" take: tables with a life of their own. */
+static bool can_be_taken(const struct binding *binding, const struct catalog_table *table)
+{
+    return !table->is_partition && table->persistence != 't' && is_kept_to(binding, table);
 }
 
 /* An entry that names the table wins over every pattern. */
@@ -259,7 +278,7 @@ static void expand_pattern(struct binding *binding, size_t entry)
         const struct catalog_table *table = &binding->source->tables[i];
         struct captures captures;
 
-        if (!can_be_taken(table) || is_named(binding, table) ||
+        if (!can_be_taken(binding, table) || is_named(binding, table) ||
             !takes(binding, spec, table, &captures))
             continue;
         count++;
@@ -288,7 +307,7 @@ static void take_all(struct binding *binding)
     for (size_t i = 0; i < binding->source->table_count; i++) {
         const struct catalog_table *table = &binding->source->tables[i];
 
-        if (!can_be_taken(table))
+        if (!can_be_taken(binding, table))
             continue;
         if (table->persistence == 'u') {
             report_unlogged(binding, table);

@@ -337,6 +337,11 @@ void rules_know_former(struct rules *rules, const struct former *former, bool ig
     rules->ignore_new = ignore_new;
 }
 
+void rules_keep_to(struct rules *rules, const struct chain *chain)
+{
+    rules->kept_to = chain;
+}
+
 void rules_free(struct rules *rules)
 {
     if (!rules)

@@ -121,6 +121,9 @@ void rules_ask_types(struct rules *rules, const struct type_reader *types);
 /* What the source's columns were called since the migration began. Of columns that came since,
  * `ignore_new` leaves those out that the file does not name. Borrowed, as above. */
 void rules_know_former(struct rules *rules, const struct former *former, bool ignore_new);
+/* Patterns and "every table" take the tables only that `chain` has already, by OID, or by name where
+ * the one of that OID is gone: one that is made meanwhile joins at a start. Borrowed; NULL: all. */
+void rules_keep_to(struct rules *rules, const struct chain *chain);
 
 /* Binds. False (ERR_CONFIG) only when `findings` got a breaking one: the first is the message
  * ("object: what"), its fix and statement the remedy. The catalogs must outlive the chain; the

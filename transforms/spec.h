@@ -69,6 +69,7 @@ struct rules {
     const struct type_reader *types; /* NULL: nobody can be asked */
     const struct former *former;     /* NULL: nothing is known of before */
     bool ignore_new;
+    const struct chain *kept_to; /* NULL: nothing was bound before */
 };
 
 #endif

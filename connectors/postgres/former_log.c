@@ -21,29 +21,36 @@
     "  type_modifier int NOT NULL,"                                                              \
     "  there_at pg_lsn," /* NULL: from the begin */                                              \
     "  gone_at pg_lsn,"                                                                          \
+    "  target_oid oid," /* the column that its values went to as they were; NULL: none */        \
+    "  target_number int,"                                                                       \
     "  seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),"                                  \
     "  PRIMARY KEY (migration, table_oid, number, name, type_oid, type_modifier)); COMMIT"
 
 #define LOAD_SQL                                                                                 \
-    "SELECT table_oid, number, name, there_at, gone_at, type_oid, type_modifier"                 \
+    "SELECT table_oid, number, name, there_at, gone_at, type_oid, type_modifier,"                \
+    "       coalesce(target_oid, 0), coalesce(target_number, 0)"                                 \
     " FROM slackwater.former WHERE migration = $1"                                               \
     " ORDER BY table_oid, number, seen_at"
 
-/* $2 the table, $3 what it has. A name that comes back is the newest again. */
+/* $2 what there is, $3 where the source was. A name that comes back is the newest again. */
 #define NOTE_SQL                                                                                 \
     "INSERT INTO slackwater.former (migration, table_oid, number, name, type_oid, type_modifier,"\
-    "                               there_at)"                                                   \
-    " SELECT $1, $2::oid, now.number, now.name, now.type, now.modifier,"                         \
-    "        CASE WHEN EXISTS (SELECT FROM slackwater.former WHERE migration = $1"               \
-    "                                          AND table_oid = $2::oid) THEN $4::pg_lsn END"     \
-    " FROM jsonb_to_recordset($3::jsonb) AS now(number int, name text, type oid, modifier int)"  \
-    " ON CONFLICT ON CONSTRAINT former_pkey DO UPDATE SET seen_at = clock_timestamp()"
+    "                               there_at, target_oid, target_number)"                        \
+    " SELECT $1, now.of, now.number, now.name, now.type, now.modifier,"                          \
+    "        CASE WHEN EXISTS (SELECT FROM slackwater.former AS f WHERE f.migration = $1"        \
+    "                                          AND f.table_oid = now.of) THEN $3::pg_lsn END,"   \
+    "        now.target, now.place"                                                              \
+    " FROM jsonb_to_recordset($2::jsonb) AS now(of oid, number int, name text, type oid,"        \
+    "                                           modifier int, target oid, place int)"            \
+    " ON CONFLICT ON CONSTRAINT former_pkey DO UPDATE SET seen_at = clock_timestamp(),"          \
+    "    target_oid = excluded.target_oid, target_number = excluded.target_number"
 
+/* Of the tables that there are: another's columns are not asked for. */
 #define GONE_SQL                                                                                 \
-    "UPDATE slackwater.former AS f SET gone_at = $4::pg_lsn"                                     \
-    " WHERE migration = $1 AND table_oid = $2::oid AND gone_at IS NULL AND NOT EXISTS ("         \
-    "   SELECT FROM jsonb_to_recordset($3::jsonb) AS now(number int)"                            \
-    "   WHERE now.number = f.number)"
+    "WITH now AS (SELECT * FROM jsonb_to_recordset($2::jsonb) AS now(of oid, number int))"       \
+    "UPDATE slackwater.former AS f SET gone_at = $3::pg_lsn"                                     \
+    " WHERE migration = $1 AND gone_at IS NULL AND table_oid IN (SELECT of FROM now)"            \
+    "   AND NOT EXISTS (SELECT FROM now WHERE now.of = f.table_oid AND now.number = f.number)"
 
 static bool is_installed(struct session *session, bool *installed, struct err *err)
 {
@@ -78,6 +85,8 @@ static void take_names(const PGresult *r, struct former *former)
             .gone_at = lsn_of(r, (int)i, 4),
             .type_oid = (uint32_t)strtoul(PQgetvalue(r, (int)i, 5), NULL, 10),
             .type_modifier = (int32_t)strtol(PQgetvalue(r, (int)i, 6), NULL, 10),
+            .target_oid = (uint32_t)strtoul(PQgetvalue(r, (int)i, 7), NULL, 10),
+            .target_number = (int16_t)strtol(PQgetvalue(r, (int)i, 8), NULL, 10),
         };
 }
 
@@ -97,74 +106,76 @@ bool former_log_load(struct session *session, const char *migration, struct form
     return r != NULL;
 }
 
-static json_t *describe_name(int number, const char *name, uint32_t type, int32_t modifier)
+static json_t *describe_name(uint32_t table, int number, const char *name, uint32_t type,
+                             int32_t modifier)
 {
-    return json_pack("{s:i, s:s, s:I, s:i}", "number", number, "name", name, "type",
-                     (json_int_t)type, "modifier", (int)modifier);
+    return json_pack("{s:I, s:i, s:s, s:I, s:i}", "of", (json_int_t)table, "number", number, "name",
+                     name, "type", (json_int_t)type, "modifier", (int)modifier);
 }
 
-/* The table and its columns, without generated ones, which are not in the stream. */
-static char *describe(const struct catalog_table *table)
+static json_t *describe_column(uint32_t table, const struct catalog_column *column,
+                               const struct former_place *place)
 {
-    json_t *names = json_array();
-    char *own = ident_qualified(table->schema, table->name);
-    json_array_append_new(names, describe_name(FORMER_TABLE, own, 0, -1));
-    for (uint16_t i = 0; i < table->column_count; i++) {
-        const struct catalog_column *column = &table->columns[i];
-        if (!column->generated)
-            json_array_append_new(names,
-                                  describe_name(column->number, column->name, column->type_oid,
-                                                catalog_shown_modifier(column)));
+    json_t *text = describe_name(table, column->number, column->name, column->type_oid,
+                                 catalog_shown_modifier(column));
+    if (place->table_oid != 0) {
+        json_object_set_new(text, "target", json_integer(place->table_oid));
+        json_object_set_new(text, "place", json_integer(place->number));
     }
-    char *text = json_dumps(names, JSON_COMPACT);
-    json_decref(names);
-    free(own);
     return text;
 }
 
-static bool note_table(struct session *session, const char *migration, const char *at,
-                       const struct catalog_table *table, struct err *err)
+/* The table and its columns, without generated ones, which are not in the stream. */
+static void describe(const struct former_table *former, json_t *names)
 {
-    char oid[16];
-    char *names = describe(table);
-    snprintf(oid, sizeof oid, "%u", table->oid);
-    const char *values[] = {migration, oid, names, at};
-    PGresult *noted = session_query(session, NOTE_SQL, 4, values, err);
-    PGresult *gone = noted == NULL ? NULL : session_query(session, GONE_SQL, 4, values, err);
-    bool ok = gone != NULL;
+    const struct catalog_table *table = former->table;
+    char *own = ident_qualified(table->schema, table->name);
+    json_array_append_new(names, describe_name(table->oid, FORMER_TABLE, own, 0, -1));
+    for (uint16_t i = 0; i < table->column_count; i++)
+        if (!table->columns[i].generated)
+            json_array_append_new(
+                names, describe_column(table->oid, &table->columns[i], &former->places[i]));
+    free(own);
+}
+
+static char *describe_all(size_t table_count, const struct former_table *tables)
+{
+    json_t *names = json_array();
+    for (size_t i = 0; i < table_count; i++)
+        describe(&tables[i], names);
+    char *text = json_dumps(names, JSON_COMPACT);
+    json_decref(names);
+    return text;
+}
+
+/* One transaction: what is kept of a table is all of it. And one question for all tables: the stream
+ * waits for the answer. */
+static bool note_tables(struct session *session, const char *const *values, struct err *err)
+{
+    if (!session_run(session, "BEGIN", err))
+        return false;
+    PGresult *noted = session_query(session, NOTE_SQL, 3, values, err);
+    PGresult *gone = noted == NULL ? NULL : session_query(session, GONE_SQL, 3, values, err);
+    bool ok = gone != NULL && session_run(session, "COMMIT", err);
     PQclear(noted);
     PQclear(gone);
-    free(names);
+    if (!ok)
+        (void)session_run(session, "ROLLBACK", &(struct err){0});
     return ok;
 }
 
-static bool note_tables(struct session *session, const char *migration, const char *at,
-                        size_t table_count, const struct catalog_table *const *tables,
-                        struct err *err)
-{
-    for (size_t i = 0; i < table_count; i++)
-        if (!note_table(session, migration, at, tables[i], err))
-            return false;
-    return true;
-}
-
-/* One transaction: what is kept of a table is all of it. */
 bool former_log_note(struct session *session, const char *migration, lsn_t at,
-                     size_t table_count, const struct catalog_table *const *tables,
-                     struct err *err)
+                     size_t table_count, const struct former_table *tables, struct err *err)
 {
     char position[LSN_TEXT_SIZE];
-    struct err ignored = {0};
+    char *names = describe_all(table_count, tables);
+    const char *values[] = {migration, names, lsn_format(at, position)};
     bool installed = false;
-    if (!is_installed(session, &installed, err) ||
-        !(installed || session_run(session, INSTALL_SQL, err)) ||
-        !session_run(session, "BEGIN", err))
-        return err_wrap(err, "keeping the names of the source's columns");
-    if (note_tables(session, migration, lsn_format(at, position), table_count, tables, err) &&
-        session_run(session, "COMMIT", err))
-        return true;
-    (void)session_run(session, "ROLLBACK", &ignored);
-    return err_wrap(err, "keeping the names of the source's columns");
+    bool ok = is_installed(session, &installed, err) &&
+              (installed || session_run(session, INSTALL_SQL, err)) &&
+              note_tables(session, values, err);
+    free(names);
+    return ok || err_wrap(err, "keeping the names of the source's columns");
 }
 
 /* Rows of other control tables refer to the copy's: a second one until they follow. */

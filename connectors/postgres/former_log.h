@@ -10,11 +10,21 @@
 bool former_log_load(struct session *session, const char *migration, struct former *former,
                      struct err *err);
 
+/* A column of the target. */
+struct former_place {
+    uint32_t table_oid; /* 0: none */
+    int16_t number;
+};
+
+struct former_table { /* borrowed */
+    const struct catalog_table *table;
+    const struct former_place *places; /* by its columns: where values go as they are */
+};
+
 /* Keeps the tables as they are by now, before the stream brings a change of theirs. `at`: where the
  * source was after they were looked at. */
 bool former_log_note(struct session *session, const char *migration, lsn_t at,
-                     size_t table_count, const struct catalog_table *const *tables,
-                     struct err *err);
+                     size_t table_count, const struct former_table *tables, struct err *err);
 
 /* The records of a source table's copy go by its name: under the new one from here on. */
 bool former_log_rename(struct session *session, const char *migration, const char *from,

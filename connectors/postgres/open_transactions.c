@@ -23,6 +23,7 @@ struct open_transactions {
     const char *directory;
     size_t max_memory;
     size_t memory; /* capacity of all tails */
+    size_t parts;  /* of all */
     uint64_t in_files;
     struct open_transaction **open;
     size_t count;
@@ -220,6 +221,7 @@ struct open_transaction *open_transactions_begin(struct open_transactions *all, 
 static void dispose(struct open_transactions *all, struct open_transaction *t)
 {
     drop_tail(all, t);
+    all->parts -= t->part_count;
     all->in_files -= t->filed;
     if (t->file >= 0)
         close(t->file);
@@ -278,11 +280,15 @@ static size_t part_from(const struct open_transaction *t, xid_t xid)
     return low;
 }
 
-static void note_part(struct open_transaction *t, xid_t xid)
+static bool note_part(struct open_transactions *all, struct open_transaction *t, xid_t xid,
+                      struct err *err)
 {
     size_t at = part_from(t, xid);
     if (xid == t->xid || (at < t->part_count && t->parts[at].xid == xid))
-        return;
+        return true;
+    if (all->parts == OPEN_PARTS_MOST)
+        return err_set(err, ERR_RETRY, "open transactions have more than %zu subtransactions",
+                       OPEN_PARTS_MOST);
     if (t->part_count == t->part_capacity) {
         t->part_capacity = t->part_capacity > 0 ? t->part_capacity * 2 : 16;
         t->parts = mem_grow(t->parts, t->part_capacity, sizeof *t->parts);
@@ -290,6 +296,8 @@ static void note_part(struct open_transaction *t, xid_t xid)
     memmove(&t->parts[at + 1], &t->parts[at], (t->part_count - at) * sizeof *t->parts);
     t->parts[at] = (struct open_part){.xid = xid, .since = t->filed + t->tail.size};
     t->part_count++;
+    all->parts++;
+    return true;
 }
 
 /* A child that wrote first has taken the parent's along: then it is shorter already. */
@@ -322,6 +330,7 @@ bool open_transactions_take_back(struct open_transactions *all, struct open_tran
             since = t->parts[i].since;
     if (!cut(all, t, since, err))
         return false;
+    all->parts -= t->part_count - first;
     t->part_count = first;
     return true;
 }
@@ -353,9 +362,8 @@ bool open_transactions_append(struct open_transactions *all, struct open_transac
     char header[HEADER];
     bool room = false;
     pack_header(header, message);
-    if (!make_room(all, t, HEADER + message->size, &room, err))
+    if (!note_part(all, t, xid, err) || !make_room(all, t, HEADER + message->size, &room, err))
         return false;
-    note_part(t, xid);
     if (!room)
         return write_through(all, t, header, message, err);
     memcpy(t->tail.data + t->tail.size, header, HEADER);

@@ -27,6 +27,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Subtransactions that are kept apart in memory, 16 bytes each. */
+#define OPEN_PARTS_MOST ((size_t)1 << 20)
+
 struct open_part { /* a subtransaction that has written */
     xid_t xid;
     uint64_t since; /* position of its first message */
@@ -43,6 +46,7 @@ struct open_transaction {
 
     /* the caller's */
     char *gid;               /* it is prepared under this name; owned; NULL: it is not */
+    lsn_t prepare_lsn;       /* of that, where it came as it was prepared; else LSN_NONE */
     struct shape_map shapes; /* that hold within it */
 
     /* the storage's own */
@@ -80,7 +84,8 @@ struct open_message {
     uint64_t tag; /* as it was given */
 };
 
-/* xid: whose message it is, the transaction's or of a subtransaction of it. tag: kept with it. */
+/* xid: whose message it is, the transaction's or of a subtransaction of it. tag: kept with it.
+ * ERR_RETRY too when there are more than OPEN_PARTS_MOST subtransactions over all. */
 bool open_transactions_append(struct open_transactions *all,
                               struct open_transaction *transaction, xid_t xid,
                               const struct open_message *message, struct err *err);

@@ -11,8 +11,9 @@
 /* One text a table, which describe() makes of the catalog. A domain's NOT NULL is its own. */
 #define TABLES_SQL                                                                               \
     "SELECT c.oid, concat_ws('/', n.nspname, c.relname, c.relreplident,"                         \
-    "  coalesce((SELECT i.indkey::text FROM pg_index i"                                          \
-    "            WHERE i.indrelid = c.oid AND i.indisprimary), ''),"                             \
+    "  coalesce((SELECT string_agg(k.number::text, ' ' ORDER BY k.place) FROM pg_index i,"       \
+    "              unnest(i.indkey) WITH ORDINALITY AS k (number, place)"                        \
+    "            WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts), ''),"\
     "  string_agg(concat_ws(':', a.attnum, a.attname, a.atttypid, a.atttypmod,"                  \
     "    CASE WHEN t.typtype = 'd' THEN '' WHEN a.attnotnull THEN 't' ELSE 'f' END,"             \
     "    a.attidentity, CASE WHEN a.attgenerated = '' THEN 'f' ELSE 't' END),"                   \

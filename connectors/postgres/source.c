@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/failpoint.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/reader.h"
 #include "postgres/slot.h"
@@ -66,10 +67,13 @@ static struct relation *make_relation(const struct pgoutput_message *message)
     return relation;
 }
 
-/* Where the transaction ends that the relation is sent with; LSN_NONE: not known yet. */
+/* Where the transaction ends that the relation is sent with; LSN_NONE: not known yet. One that
+ * is prepared has its locks from there to its commit: nobody alters the table in between. */
 static lsn_t commit_of_relation(const struct pg_source *s)
 {
-    return s->in_transaction ? s->transaction.commit_lsn : LSN_NONE;
+    if (s->in_transaction)
+        return s->transaction.commit_lsn;
+    return s->filling != NULL ? s->filling->prepare_lsn : LSN_NONE;
 }
 
 /* As it was when its transaction had ended before the catalog was read: else as it is there. How it
@@ -177,6 +181,8 @@ void pg_source_end(struct pg_source *s, struct batch *batch, lsn_t end_lsn)
         return;
     open_transaction(s, batch)->end_lsn = end_lsn;
     batch->end_lsn = end_lsn;
+    if (end_lsn > s->from)
+        s->from = end_lsn;
 }
 
 static bool on_commit(struct pg_source *s, struct batch *batch,
@@ -552,28 +558,6 @@ static enum source_result go_on_replaying(struct pg_source *s, struct batch *bat
     return finish(s, batch, pg_source_batch_full(s, batch) ? SOURCE_FULL : SOURCE_DRAINED);
 }
 
-static enum source_result pg_source_receive(struct source *source, struct batch *batch,
-                                            int wake_fd, usec_t until, struct err *err)
-{
-    struct pg_source *s = self(source);
-    bool full = false;
-    bool took = false;
-    uint64_t bytes;
-    if (!failpoint(SOURCE_LISTEN, err))
-        return SOURCE_FAILED;
-    if (s->replaying != NULL)
-        return go_on_replaying(s, batch, err);
-    if (!check_silence(s, err) || !take_at_hand(s, batch, &full, &took, &bytes, err))
-        return SOURCE_FAILED;
-    if (took && !full && !read_more(s, batch, &full, &took, err))
-        return SOURCE_FAILED;
-    if (!took && !read_after_pause(s, batch, &full, &took, err))
-        return SOURCE_FAILED;
-    if (!took && !read_after_waiting(s, batch, wake_fd, until, &full, &took, err))
-        return SOURCE_FAILED;
-    return finish(s, batch, full ? SOURCE_FULL : SOURCE_DRAINED);
-}
-
 /* ---- life cycle ---- */
 
 static void append_options(struct pg_source *s, struct buf *sql)
@@ -628,7 +612,7 @@ static bool open_walsender(struct pg_source *s, struct err *err)
                         err))
         return false;
     s->session.patience = START_PATIENCE;
-    bool ours = ghost_evict(&s->session, &s->ghost, err) &&
+    bool ours = ghost_end(&s->session, &s->ghost, err) &&
                 ghost_note(&s->session, &s->ghost, err) && source_open_look(s, err);
     return ours ? failpoint(SOURCE_CONNECTED, err) : err_wrap(err, "taking the slot over");
 }
@@ -680,6 +664,43 @@ static bool pg_source_start(struct source *source, lsn_t from, struct err *err)
     source_open_reset(s);
     s->decoder = (struct pgoutput){0};
     return true;
+}
+
+/* From now on open transactions come, and all else goes on behind what was given already. */
+static bool begin_again(struct pg_source *s, struct err *err)
+{
+    session_close(&s->session);
+    if (!pg_source_start(&s->source, s->from, err))
+        return false;
+    if (s->streams)
+        log_event(LOG_INFO,
+                  "caught up: large transactions come while they are open from now on",
+                  log_lsn("from", s->from));
+    return true;
+}
+
+static enum source_result pg_source_receive(struct source *source, struct batch *batch,
+                                            int wake_fd, usec_t until, struct err *err)
+{
+    struct pg_source *s = self(source);
+    bool full = false;
+    bool took = false;
+    uint64_t bytes;
+    if (!failpoint(SOURCE_LISTEN, err))
+        return SOURCE_FAILED;
+    if (s->replaying != NULL)
+        return go_on_replaying(s, batch, err);
+    if (source_open_may_begin(s, err) && !begin_again(s, err))
+        return SOURCE_FAILED;
+    if (!check_silence(s, err) || !take_at_hand(s, batch, &full, &took, &bytes, err))
+        return SOURCE_FAILED;
+    if (took && !full && !read_more(s, batch, &full, &took, err))
+        return SOURCE_FAILED;
+    if (!took && !read_after_pause(s, batch, &full, &took, err))
+        return SOURCE_FAILED;
+    if (!took && !read_after_waiting(s, batch, wake_fd, until, &full, &took, err))
+        return SOURCE_FAILED;
+    return finish(s, batch, full ? SOURCE_FULL : SOURCE_DRAINED);
 }
 
 static void pg_source_stop(struct source *source)

@@ -15,8 +15,10 @@
  * behind the acknowledged position. Nothing here survives a restart, so that position stays before
  * the oldest prepared one until its COMMIT PREPARED is durable at the target; and, after a new
  * start, it does not pass what this connection has sent, for there may be such in between. */
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "postgres/release.h"
+#include "postgres/slot.h"
 #include "postgres/source_state.h"
 #include "schema/ident.h"
 
@@ -25,6 +27,10 @@
 #include <string.h>
 
 #define LEFT_TO_SERVER (3600 * USEC_PER_SEC)
+#define FAR_BEHIND (64 << 20) /* bytes of WAL */
+#define LITTLE_WAL (32 << 20) /* so who begins again with so much is not far behind */
+#define CONSIDER_EVERY (5 * USEC_PER_SEC)
+#define CAUGHT_UP (100 * USEC_PER_MS)
 
 static bool confused(const char *what, const struct pgoutput_message *message, struct err *err)
 {
@@ -37,37 +43,70 @@ static bool confused(const char *what, const struct pgoutput_message *message, s
 void source_open_append_options(const struct pg_source *s, struct buf *sql)
 {
     int version = PQserverVersion(s->session.conn);
-    bool streaming = s->config.streaming && clock_monotonic() >= s->streaming_from;
     buf_append_format(sql, "proto_version '%d', streaming '%s'",
                       version >= 160000              ? 4
                       : version >= RELEASE_TWO_PHASE ? 3
                                                      : 2,
-                      streaming ? "on" : "off");
+                      s->streams ? "on" : "off");
 }
 
-/* A walsender takes no parameters. A slot that is gone is told of when it is to be started. */
+/* How far behind tells whether open transactions are worth having: a backlog's are committed,
+ * and applied while they are sent rather than afterwards if the server does not send them
+ * early.
+ *
+ * A walsender takes no parameters. A slot that is gone is told of when it is to be started. */
 bool source_open_look(struct pg_source *s, struct err *err)
 {
     struct buf sql = {0};
-    buf_append_text(&sql, "SELECT two_phase, confirmed_flush_lsn FROM pg_replication_slots"
-                          " WHERE slot_name = ");
+    buf_append_text(&sql, "SELECT two_phase, confirmed_flush_lsn,"
+                          " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+                          "      ELSE pg_current_wal_lsn() END - confirmed_flush_lsn"
+                          " FROM pg_replication_slots WHERE slot_name = ");
     literal_append(&sql, s->config.slot, strlen(s->config.slot));
     PGresult *r = session_exec(&s->session, sql.data, err);
     buf_free(&sql);
-    s->two_phase = false;
+    s->two_phase = s->streams = false;
     s->acknowledged = LSN_NONE;
     if (r != NULL && PQntuples(r) == 1) {
         s->two_phase = PQgetvalue(r, 0, 0)[0] == 't';
         (void)lsn_parse(PQgetvalue(r, 0, 1), &s->acknowledged);
+        s->streams = s->config.streaming && clock_monotonic() >= s->streaming_from &&
+                     strtod(PQgetvalue(r, 0, 2), NULL) < FAR_BEHIND;
     }
     PQclear(r);
     return r != NULL;
+}
+
+static bool is_at_rest(const struct pg_source *s)
+{
+    return !s->in_transaction && s->filling == NULL && s->replaying == NULL &&
+           s->source.lag < CAUGHT_UP;
+}
+
+/* Who starts again is sent anew all since the slot's restart_lsn: much, while a transaction is
+ * open for long. */
+bool source_open_may_begin(struct pg_source *s, struct err *err)
+{
+    struct session session = {0};
+    struct slot_state slot = {0};
+    usec_t now = clock_monotonic();
+    if (!s->config.streaming || s->streams || now < s->streaming_from || !is_at_rest(s) ||
+        now - s->quiet_at < CONSIDER_EVERY)
+        return false;
+    s->quiet_at = now;
+    bool known =
+        session_reopen(&session, "source", s->config.dsn, SESSION_SQL, s->config.stop, err) &&
+        slot_state(&session, s->config.slot, &slot, err);
+    session_close(&session);
+    err_clear(err); /* it will be considered again */
+    return known && slot.exists && slot.retained_bytes < LITTLE_WAL;
 }
 
 void source_open_reset(struct pg_source *s)
 {
     open_transactions_clear(s->open);
     s->filling = s->replaying = NULL;
+    s->quiet_at = clock_monotonic();
     s->hold_count = 0;
     s->seen = s->acknowledged;
 }
@@ -156,7 +195,9 @@ bool source_open_keep(struct pg_source *s, char *bytes, size_t size, lsn_t lsn, 
             return false;
     }
     const struct open_message message = {.data = bytes, .size = size, .tag = tag};
-    return open_transactions_append(s->open, s->filling, xid, &message, err) || no_room(s, err);
+    return (open_transactions_append(s->open, s->filling, xid, &message, err) ||
+            no_room(s, err)) &&
+           failpoint(OPEN_KEPT, err);
 }
 
 /* ---- replaying ---- */
@@ -182,7 +223,8 @@ bool source_open_replay(struct pg_source *s, struct batch *batch, struct err *er
             finish_replay(s, batch);
             return true;
         }
-        if (!pg_source_take(s, batch, message.data, message.size, message.tag, err))
+        if (!pg_source_take(s, batch, message.data, message.size, message.tag, err) ||
+            !failpoint(OPEN_GIVEN, err))
             return false;
         taken += message.size;
     }
@@ -192,7 +234,7 @@ bool source_open_replay(struct pg_source *s, struct batch *batch, struct err *er
 static bool start_replay(struct pg_source *s, struct batch *batch, struct open_transaction *t,
                          const struct transaction *transaction, lsn_t end_lsn, struct err *err)
 {
-    if (!pg_source_begin(s, batch, transaction, err))
+    if (!failpoint(OPEN_COMMITTED, err) || !pg_source_begin(s, batch, transaction, err))
         return false;
     s->replaying = t;
     s->replay_end = end_lsn;
@@ -235,10 +277,11 @@ static bool on_stream_abort(struct pg_source *s, const struct pgoutput_message *
         return true;
     if (message->stream_abort.subxid == message->xid) {
         open_transactions_end(s->open, t);
-        return true;
+        return failpoint(OPEN_DROPPED, err);
     }
-    return open_transactions_take_back(s->open, t, message->stream_abort.subxid, err) ||
-           no_room(s, err);
+    return (open_transactions_take_back(s->open, t, message->stream_abort.subxid, err) ||
+            no_room(s, err)) &&
+           failpoint(OPEN_TAKEN_BACK, err);
 }
 
 static bool on_stream_commit(struct pg_source *s, struct batch *batch,
@@ -256,14 +299,19 @@ static bool on_stream_commit(struct pg_source *s, struct batch *batch,
 
 /* ---- prepared transactions ---- */
 
+/* One that was prepared before the slot began comes whole at its commit, whatever is
+ * acknowledged. */
 static void hold_ack(struct pg_source *s, const struct pgoutput_message *message)
 {
+    lsn_t prepare_lsn = message->prepare.prepare_lsn;
+    if (prepare_lsn < s->acknowledged)
+        return;
     if (s->hold_count == s->hold_capacity) {
         s->hold_capacity = s->hold_capacity > 0 ? s->hold_capacity * 2 : 16;
         s->holds = mem_grow(s->holds, s->hold_capacity, sizeof *s->holds);
     }
-    s->holds[s->hold_count++] = (struct ack_hold){
-        .xid = message->xid, .prepare_lsn = message->prepare.prepare_lsn};
+    s->holds[s->hold_count++] =
+        (struct ack_hold){.xid = message->xid, .prepare_lsn = prepare_lsn};
 }
 
 /* LSN_NONE: it is needed no more. */
@@ -307,6 +355,7 @@ static bool on_begin_prepare(struct pg_source *s, const struct pgoutput_message 
         return confused("it begins inside another, or a second time", message, err);
     s->filling = open_transactions_begin(s->open, message->xid);
     s->filling->gid = mem_string(message->prepare.gid);
+    s->filling->prepare_lsn = message->prepare.prepare_lsn;
     return true;
 }
 

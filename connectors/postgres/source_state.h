@@ -27,7 +27,7 @@ struct pg_source {
     struct ghost ghost; /* of the last connection */
     struct pgoutput decoder;
 
-    lsn_t from;           /* transactions that ended at or before this are skipped */
+    lsn_t from; /* transactions that ended at or before this were given, or are skipped */
     lsn_t received;       /* newest position seen */
     usec_t heard_at;      /* when the server last sent anything */
     usec_t listened_at;   /* when receive() last looked */
@@ -47,6 +47,8 @@ struct pg_source {
     bool two_phase;     /* the slot sends prepared transactions */
     lsn_t acknowledged; /* by the slot, at the start: what was before is not sent again */
     usec_t streaming_from; /* monotonic: before that open transactions are left to the server */
+    bool streams;          /* this connection has them sent while they are open */
+    usec_t quiet_at;       /* monotonic: when it was last considered to begin again with that */
     struct open_transactions *open;
     struct open_transaction *filling;   /* what comes now is of this one; NULL: of none */
     struct open_transaction *replaying; /* committed, and given piece by piece; NULL: none */
@@ -77,6 +79,9 @@ struct shape pg_source_shape(struct pg_source *s, const struct pgoutput_message 
 void source_open_append_options(const struct pg_source *s, struct buf *sql);
 /* Learns over the walsender's session how the slot was made, and where it stands. */
 bool source_open_look(struct pg_source *s, struct err *err);
+/* They are left to the server, and need not be any more; and to begin again costs little now.
+ */
+bool source_open_may_begin(struct pg_source *s, struct err *err);
 /* The stream starts anew: nothing is kept. */
 void source_open_reset(struct pg_source *s);
 /* Part of a transaction that is kept. The bytes may be written to. */

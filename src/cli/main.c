@@ -38,6 +38,7 @@ static void catch_signals(void)
     sigaction(SIGUSR1, &pause, NULL);
     sigaction(SIGUSR2, &pause, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of the write */
 }
 
 /* Messages name what others named, and quote servers. */

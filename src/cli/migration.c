@@ -340,6 +340,7 @@ bool migration_bind_rules(struct migration *migration, struct err *err)
     rules_ask_types(migration->rules, pg_type_reader_contract(migration->types));
     rules_know_former(migration->rules, &migration->former,
                       migration->config->on_new_column == NEW_COLUMN_IGNORE);
+    rules_keep_to(migration->rules, migration->kept_to);
     return rules_bind_asking(migration->rules, migration->source_catalog,
                              migration->target_catalog, &reader, &migration->findings,
                              &migration->chain, err);

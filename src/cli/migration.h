@@ -31,6 +31,7 @@ struct migration {
     struct control_migration control;
     struct former former; /* what the source's columns were called */
     lsn_t catalog_at;     /* the source's catalog was read after this */
+    const struct chain *kept_to; /* rules_keep_to(); set before binding */
     struct rules *rules;
     struct pg_type_reader *types; /* whom the rules ask */
     struct chain *chain; /* NULL when the rules do not bind: see findings */

@@ -41,7 +41,8 @@ void reshape_free(struct reshape *reshape)
 /* What the first round has done or found out holds for the next ones too. */
 static void carry_over(struct reshape *reshape, const struct run *run)
 {
-    reshape->options.redo.count = 0;
+    if (run->handoff != NULL) /* else nothing, or a part of it, is emptied yet */
+        reshape->options.redo.count = 0;
     if (run->until != LSN_NONE) {
         reshape->options.until_caught_up = false;
         reshape->options.until_lsn = run->until;
@@ -63,22 +64,48 @@ static bool is_about_shape(const struct err *err)
     return false;
 }
 
+static bool is_of_copy(const struct run *run)
+{
+    struct err ignored = {0};
+    return run->copier != NULL && copier_has_failed(run->copier, &ignored);
+}
+
+static uint64_t chunks_copied(const struct run *run)
+{
+    uint64_t chunks = 0;
+    for (size_t i = 0; i < run->migration.source_count; i++)
+        chunks += counter_get(&run->progress.tables[i].chunks_copied);
+    return chunks;
+}
+
+static bool may_try(struct standstill *still, uint64_t at)
+{
+    still->tries = still->begun && still->at == at ? still->tries + 1 : 0;
+    still->begun = true;
+    still->at = at;
+    return still->tries < TRIES_MOST;
+}
+
+static bool may_go_on(struct reshape *reshape, const struct run *run)
+{
+    if (is_of_copy(run))
+        return may_try(&reshape->copy, chunks_copied(run));
+    if (!may_try(&reshape->stream, counter_get(&run->progress.applied)))
+        return false;
+    reshape->as_text |= reshape->stream.tries > 0;
+    return true;
+}
+
 bool reshape_is_due(struct reshape *reshape, const struct run *run, const struct err *err)
 {
-    lsn_t position = counter_get(&run->progress.applied);
-    reshape->due = false;
-    if (!is_about_shape(err))
+    reshape->due = is_about_shape(err) && may_go_on(reshape, run);
+    if (!reshape->due)
         return false;
-    reshape->tries = reshape->begun && position == reshape->position ? reshape->tries + 1 : 0;
-    if (reshape->tries >= TRIES_MOST)
-        return false;
-    reshape->as_text |= reshape->tries > 0;
-    reshape->position = position;
     reshape->cause = *err;
-    reshape->due = true;
     carry_over(reshape, run);
-    log_event(LOG_WARN, "the source's schema has changed: binding the rules anew",
-              log_text("change", err->message), log_lsn("applied", position));
+    log_event(LOG_WARN, "the schema has changed: binding the rules anew",
+              log_text("change", err->message),
+              log_lsn("applied", counter_get(&run->progress.applied)));
     return true;
 }
 
@@ -168,37 +195,11 @@ static bool same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-/* Rows that were there before have the default, and the stream does not tell. */
-static bool judge_default(const struct judgement *j, const struct catalog_column *column)
-{
-    const struct bound_table *table = NULL;
-    const struct bound_column *carried =
-        carried_column(j->now->chain, j->source, column, &table);
-    char why[256];
-    char fix[512];
-    if (carried == NULL || column->expression == NULL ||
-        same_text(column->expression, carried->target->expression))
-        return true;
-    snprintf(why, sizeof why,
-             "new source column %s.%s.%s has a default, and target column \"%s\" not the same: rows "
-             "of before may differ",
-             j->source->table->schema, j->source->table->name, column->name,
-             carried->target->name);
-    snprintf(fix, sizeof fix,
-             "see that the target's rows of before have what the source's have (UPDATE %s.%s SET "
-             "\"%s\" = %.200s), then run again: it goes on with the column carried",
-             table->target->schema, table->target->name, carried->target->name,
-             column->expression);
-    return stop_here(j, why, fix);
-}
-
 static bool judge_new(const struct judgement *j, const struct catalog_column *column)
 {
     char why[256];
-    if (column->generated)
+    if (column->generated || j->now->config->on_new_column != NEW_COLUMN_STOP)
         return true;
-    if (j->now->config->on_new_column != NEW_COLUMN_STOP)
-        return judge_default(j, column);
     snprintf(why, sizeof why, "source column %s.%s.%s is new (apply.on_new_column: stop)",
              j->source->table->schema, j->source->table->name, column->name);
     return stop_here(j, why, "run again to carry it, or drop it in the file first");
@@ -267,16 +268,33 @@ static bool judge_columns(const struct judgement *j)
 
 /* ---- where rows go, and how they are found ---- */
 
-static bool same_key(const struct relation *a, const struct relation *b)
+/* By its number: a key that was renamed is the same. */
+static int16_t number_at_target(const struct bound_table *table, uint16_t place)
 {
-    if (a->match != b->match)
-        return false;
-    for (uint16_t i = 0; i < a->column_count; i++) {
-        int place = relation_column(b, a->columns[i].name);
-        if (a->columns[i].key && (place < 0 || !b->columns[place].key))
+    int column = catalog_column_index(table->target, table->target_relation->columns[place].name);
+    return column < 0 ? 0 : table->target->columns[column].number;
+}
+
+static bool is_key_of(const struct bound_table *table, int16_t number)
+{
+    for (uint16_t i = 0; i < table->target_relation->column_count; i++)
+        if (table->target_relation->columns[i].key && number_at_target(table, i) == number)
+            return true;
+    return false;
+}
+
+static bool key_is_within(const struct bound_table *a, const struct bound_table *b)
+{
+    for (uint16_t i = 0; i < a->target_relation->column_count; i++)
+        if (a->target_relation->columns[i].key && !is_key_of(b, number_at_target(a, i)))
             return false;
-    }
     return true;
+}
+
+static bool same_key(const struct bound_table *a, const struct bound_table *b)
+{
+    return a->target_relation->match == b->target_relation->match && key_is_within(a, b) &&
+           key_is_within(b, a);
 }
 
 static bool judge_table(const struct judgement *j, const struct bound_table *now,
@@ -290,8 +308,7 @@ static bool judge_table(const struct judgement *j, const struct bound_table *now
         return stop_here(j, why, "name the target in the file (tables: source and target), or "
                                  "rename the table at the target, then run again");
     }
-    if (same_key(now->target_relation, before->target_relation) &&
-        same_key(before->target_relation, now->target_relation))
+    if (same_key(now, before))
         return true;
     snprintf(why, sizeof why,
              "the rows of source table %s.%s are identified otherwise than before (primary key or "

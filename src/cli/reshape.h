@@ -11,6 +11,9 @@
  *          here on all values come as text
  *       -> once more: stops
  *
+ * "Once more" is where nothing has moved since: for the stream its position; for the copy its chunks,
+ * as the stream may well go on while one chunk fails again and again.
+ *
  * So a run that is begun by hand and one that goes on by itself read the same stream alike. */
 #ifndef CLI_RESHAPE_H
 #define CLI_RESHAPE_H
@@ -20,6 +23,13 @@
 
 struct run;
 
+/* A part of the run that has ended a round, and how far it was then. */
+struct standstill {
+    bool begun;
+    uint64_t at; /* position of the stream; chunks that are copied */
+    int tries;
+};
+
 struct reshape {
     struct config *config;   /* the invocation's, with the address that is listened on */
     struct options options;  /* the invocation's, of which some hold for the first round only */
@@ -27,8 +37,7 @@ struct reshape {
     bool due;                /* another round */
     bool begun;              /* this one is no first round */
     bool as_text;
-    int tries;               /* at one position */
-    lsn_t position;
+    struct standstill stream, copy;
     struct err cause;        /* what ended the round before */
     struct migration before; /* as it was bound to then; its sessions are closed */
     char *address;

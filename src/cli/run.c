@@ -38,8 +38,9 @@
  * each arrays, which grow by doubling       46       up to half of each may be unused: 6 MiB of
  * four batches, 11 of what was made, twice
  *     of transactions that are still open  16       OPEN_MEMORY of connectors/postgres/source.c
+ *     of subtransactions of these          16       OPEN_PARTS_MOST of open_transactions.h
  *     -------------------------------------------
- *                                         201 MiB
+ *                                         217 MiB
  *
  * To that come some 10 MiB for all else. Each further table of a split adds 16 MiB of rows, or
  * twice that. Not bounded are single rows: one of 100 MiB is held several times over. */
@@ -515,20 +516,27 @@ static int refuse(const struct err *err)
 
 /* ---- rounds ---- */
 
+/* A later round has not come as far as what tries again by itself: the stream and the copy. */
+static bool is_lost_between(const struct run *run, struct reshape *reshape, const struct err *err)
+{
+    return run->handoff == NULL && reshape_waits(reshape, err);
+}
+
 /* Until the rules have to be bound anew, or the end. */
 static int choose_and_run(struct run *run, struct reshape *reshape, struct err *err)
 {
     if (!choice_make(&run->migration, run->invocation->options, &run->choice, err))
         return refuse(err);
     bool ok = run_bound(run, err);
-    bool again = !ok && !stop_requested(run->invocation->stop) &&
-                 reshape_is_due(reshape, run, err);
+    bool anew = !ok && !stop_requested(run->invocation->stop) &&
+                reshape_is_due(reshape, run, err);
+    bool again = anew || (!ok && is_lost_between(run, reshape, err));
     if (!ok && !again)
         enum_labels_advise(&run->migration, err);
     int status = again ? 0 : conclude(run, ok, err);
     destroy_run(run);
     choice_free(&run->choice);
-    if (again)
+    if (anew)
         reshape_keep(reshape, &run->migration);
     return status;
 }
@@ -544,6 +552,7 @@ static int give_up(const struct run *run, struct reshape *reshape, const struct 
 /* In the first round a finding refuses; in a later one it is why the stream stops where it is. */
 static int bind_and_run(struct run *run, struct reshape *reshape, struct err *err)
 {
+    run->migration.kept_to = reshape->before.chain;
     if (!open_transactions_usable(run->config->temporary_directory, err) ||
         !migration_bind(&run->migration, !run->invocation->options->no_backfill, err))
         return give_up(run, reshape, err);

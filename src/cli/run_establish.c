@@ -497,17 +497,45 @@ static bool rename_records(struct run *run, struct err *err)
     return true;
 }
 
+/* Where the source column's values go as they are: the first such column. */
+static struct former_place place_of(const struct chain *chain, const struct bound_source *source,
+                                    const struct catalog_column *column)
+{
+    for (uint32_t i = 0; i < source->table_count; i++) {
+        const struct bound_table *table = &chain->tables[source->first_table + i];
+        for (uint16_t j = 0; j < table->column_count; j++)
+            if (bound_column_source(&table->columns[j]) == column)
+                return (struct former_place){table->target->oid, table->columns[j].target->number};
+    }
+    return (struct former_place){0};
+}
+
+static struct former_place *places_of(const struct chain *chain, const struct bound_source *source)
+{
+    const struct catalog_table *table = source->table;
+    struct former_place *places = mem_zero(table->column_count + 1U, sizeof *places);
+    for (uint16_t i = 0; i < table->column_count; i++)
+        places[i] = place_of(chain, source, &table->columns[i]);
+    return places;
+}
+
 /* Before the stream brings a change of theirs. */
 static bool note_names(struct run *run, struct err *err)
 {
     struct migration *m = &run->migration;
-    const struct catalog_table **tables = mem_zero(m->source_count + 1, sizeof *tables);
-    for (size_t i = 0; i < m->source_count; i++)
-        tables[i] = m->chain->sources[i].table;
+    struct former_table *tables = mem_zero(m->source_count + 1, sizeof *tables);
+    struct former_place **places = mem_zero(m->source_count + 1, sizeof *places);
+    for (size_t i = 0; i < m->source_count; i++) {
+        places[i] = places_of(m->chain, &m->chain->sources[i]);
+        tables[i] = (struct former_table){m->chain->sources[i].table, places[i]};
+    }
     lsn_t at = LSN_NONE;
     bool ok = probe_insert_position(&m->source, &at, err) &&
               former_log_note(&m->target, run->config->migration, at, m->source_count, tables,
                               err);
+    for (size_t i = 0; i < m->source_count; i++)
+        free(places[i]);
+    free(places);
     free(tables);
     return ok;
 }

@@ -12,6 +12,7 @@
 #define LOOK_EVERY_TABLE (2 * USEC_PER_MS) /* and this for each: 5,000 tables are looked at every 13 s */
 #define STALE_LOOKS 4
 #define PATIENCE (10 * USEC_PER_SEC)
+#define RECONNECT_EVERY (30 * USEC_PER_SEC)
 
 struct schema_probe {
     const struct config *config;
@@ -24,6 +25,7 @@ struct schema_probe {
     /* owned by the monitor's thread */
     struct session target;
     usec_t looked_at;
+    usec_t connect_after; /* the target */
 
     /* guarded by lock */
     pthread_mutex_t lock;
@@ -52,12 +54,18 @@ struct schema_probe *schema_probe_create(const struct config *config,
     return p;
 }
 
+/* An attempt may take long, and the monitor's other readings wait: those of a source whose slot grows
+ * just because the target is away. So not every time. */
 static bool connect_target(struct schema_probe *p, struct err *err)
 {
     if (session_is_open(&p->target))
         return true;
-    if (!session_reopen(&p->target, "target", p->config->target_dsn, SESSION_SQL, p->stop, err))
+    if (clock_monotonic() < p->connect_after)
+        return err_set(err, ERR_RETRY, "the target could not be reached a moment ago");
+    if (!session_reopen(&p->target, "target", p->config->target_dsn, SESSION_SQL, p->stop, err)) {
+        p->connect_after = clock_monotonic() + RECONNECT_EVERY;
         return false;
+    }
     p->target.patience = PATIENCE;
     return session_run(&p->target, "SET lock_timeout = '2s'; SET statement_timeout = '8s'", err);
 }

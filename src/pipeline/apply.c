@@ -408,31 +408,44 @@ static void publish_tally(struct applier *applier)
     }
 }
 
-static void publish_commit(struct applier *applier, const struct batch *batch)
+/* What a batch counts, it counts when the target has it, though its transaction may be open
+ * yet. */
+static void publish_counts(struct applier *applier, const struct batch *batch)
 {
-    const struct stream *stream = applier->stream;
+    struct progress *progress = applier->stream->progress;
+    uint64_t ended = 0;
     publish_tally(applier);
-    if (stream->handoff != NULL)
-        stream->handoff->ops->reached(
-            stream->handoff, batch->ends_open ? LSN_NONE : batch->end_lsn, NULL);
-    if (batch->end_lsn == LSN_NONE)
-        return;
+    for (uint32_t i = 0; i < batch->transaction_count; i++)
+        ended += batch->transactions[i].end_lsn != LSN_NONE;
+    counter_add(&progress->transactions, ended);
+    counter_add(&progress->changes, batch->change_count);
+}
+
+/* The target's transaction is committed. */
+static void publish_position(const struct stream *stream, const struct batch *batch)
+{
     const struct transaction *last = NULL;
     usec_t heartbeat = 0;
-    uint64_t ended = 0;
     for (uint32_t i = 0; i < batch->transaction_count; i++) {
-        const struct transaction *transaction = &batch->transactions[i];
-        if (transaction->end_lsn == LSN_NONE)
-            continue;
-        ended++;
-        last = transaction;
-        if (transaction->heartbeat != 0) {
-            heartbeat = transaction->heartbeat;
-            progress_heartbeat(stream->progress, heartbeat, transaction->commit_time);
+        last = &batch->transactions[i];
+        if (last->heartbeat != 0) {
+            heartbeat = last->heartbeat;
+            progress_heartbeat(stream->progress, heartbeat, last->commit_time);
         }
     }
-    progress_applied(stream->progress, batch->end_lsn, ended, batch->change_count,
-                     last == NULL ? 0 : last->commit_time, heartbeat);
+    progress_applied(stream->progress, batch->end_lsn, last == NULL ? 0 : last->commit_time,
+                     heartbeat);
+}
+
+static void publish(struct applier *applier, const struct batch *batch)
+{
+    const struct stream *stream = applier->stream;
+    publish_counts(applier, batch);
+    if (stream->handoff != NULL)
+        stream->handoff->ops->reached(stream->handoff,
+                                      batch->ends_open ? LSN_NONE : batch->end_lsn, NULL);
+    if (!batch->ends_open)
+        publish_position(stream, batch);
 }
 
 /* Connects again and learns what is committed. */
@@ -531,7 +544,7 @@ static bool apply_whole(struct applier *applier, const struct batch *batch, stru
     applier->open = batch->ends_open;
     if (!check_ledger(applier, batch, &result, err))
         return false;
-    publish_commit(applier, batch);
+    publish(applier, batch);
     return parking_done(&applier->parking, !batch->ends_open, err);
 }
 

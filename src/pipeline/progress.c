@@ -38,12 +38,10 @@ static int window_slot(struct progress *progress)
     return slot;
 }
 
-void progress_applied(struct progress *progress, lsn_t end_lsn, uint64_t transactions,
-                      uint64_t changes, usec_t commit_at, usec_t heartbeat)
+void progress_applied(struct progress *progress, lsn_t end_lsn, usec_t commit_at,
+                      usec_t heartbeat)
 {
     usec_t now = clock_monotonic();
-    counter_add(&progress->transactions, transactions);
-    counter_add(&progress->changes, changes);
     counter_add(&progress->batches, 1);
     counter_set(&progress->applied, end_lsn);
 

@@ -65,8 +65,8 @@ void progress_free(struct progress *progress);
 
 /* A batch is committed at the target. heartbeat: emission time of a heartbeat in it, or 0;
  * commit_at: source's time of its last transaction, or 0. */
-void progress_applied(struct progress *progress, lsn_t end_lsn, uint64_t transactions,
-                      uint64_t changes, usec_t commit_at, usec_t heartbeat);
+void progress_applied(struct progress *progress, lsn_t end_lsn, usec_t commit_at,
+                      usec_t heartbeat);
 /* The slot may be told this, and all before. */
 void progress_ack(struct progress *progress, lsn_t lsn);
 static inline lsn_t progress_acked(const struct progress *progress)

@@ -62,6 +62,7 @@ static const struct finding_kind kinds[] = {
     {"source.pattern_empty", SCRIPT_SOURCE, PHASE_SETTINGS, ANY},
     {"source.unlogged", SCRIPT_SOURCE, PHASE_SETTINGS, ALL_WRITES},
     {"source.no_identity", SCRIPT_SOURCE, PHASE_SETTINGS, CHANGES},
+    {"source.column_default", SCRIPT_TARGET, PHASE_CHANGE_COLUMNS, WRITES},
     {"source.column_ignored", SCRIPT_SOURCE, PHASE_SETTINGS, WRITES},
     {"source.column_renamed", SCRIPT_TARGET, PHASE_CHANGE_COLUMNS, WRITES},
     {"source.column_generated", SCRIPT_SOURCE, PHASE_SETTINGS, WRITES},

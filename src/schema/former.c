@@ -37,15 +37,15 @@ bool former_had_type(const struct former *former, uint32_t table_oid, int16_t nu
     return false;
 }
 
-const char *former_last(const struct former *former, uint32_t table_oid,
-                        const struct catalog_column *column)
+const struct former_name *former_last(const struct former *former, uint32_t table_oid,
+                                      const struct catalog_column *column)
 {
-    const char *last = NULL;
+    const struct former_name *last = NULL;
     for (size_t i = 0; i < former->count; i++)
         if (former->names[i].table_oid == table_oid &&
             former->names[i].number == column->number)
-            last = former->names[i].name;
-    return last == NULL || strcmp(last, column->name) == 0 ? NULL : last;
+            last = &former->names[i];
+    return last == NULL || strcmp(last->name, column->name) == 0 ? NULL : last;
 }
 
 /* ---- the columns that there are or were ---- */

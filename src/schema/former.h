@@ -29,6 +29,8 @@ struct former_name {
     char *name;
     uint32_t type_oid; /* 0 of a table */
     int32_t type_modifier;
+    uint32_t target_oid; /* of the target's table to whose column values went as they were; 0: none */
+    int16_t target_number;
 };
 
 struct former {
@@ -44,8 +46,8 @@ bool former_knows(const struct former *former, uint32_t table_oid);
 bool former_had_type(const struct former *former, uint32_t table_oid, int16_t number,
                      uint32_t type_oid, int32_t type_modifier);
 /* The newest name under which the column was known, if that is not its present one; else NULL. */
-const char *former_last(const struct former *former, uint32_t table_oid,
-                        const struct catalog_column *column);
+const struct former_name *former_last(const struct former *former, uint32_t table_oid,
+                                      const struct catalog_column *column);
 
 /* Puts the names that the catalog has in place of those that the relation came with, and marks
  * columns that are gone since.

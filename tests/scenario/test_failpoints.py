@@ -47,7 +47,7 @@ def seed():
 class Struck:
     """A migration whose program is struck again and again while writers are at its tables."""
 
-    def __init__(self, world, tables=6, **config):
+    def __init__(self, world, tables=6, work=None, **config):
         self.world, self.tables = world, tables
         names = [f"t{number}" for number in range(tables)]
         world.both(*load.ACCOUNTS.split(";"),
@@ -57,7 +57,7 @@ class Struck:
                            for name in names), "ANALYZE")
         self.product = world.product_from(world.config(backfill=SMALL, **config),
                                           binary=DEBUG_BINARY)
-        self.writers = load.Writers(world.source, 2, self.work)
+        self.writers = load.Writers(world.source, 2, work or self.work)
 
     def work(self, cursor, dice):
         """At a rate that the sanitized program can follow."""
@@ -167,6 +167,16 @@ def due(hits, points, action, times):
     return [point for point in points if hits[point, action] < times]
 
 
+def strike_all(struck, points, action, number, dice):
+    """All in one run, each once."""
+    kind = action.split("(")[0]
+    struck.launch(",".join(entry(dice, point, action) for point in points))
+    wait.until(lambda: not struck.product.alive()
+               or due(struck.hits(), points, kind, number) == [], "every point", 60, 0.2)
+    assert due(struck.hits(), points, kind, number) == []
+    struck.product.kill9()
+
+
 @pytest.mark.limit(2400)
 @pytest.mark.parametrize("action", ["error", "delay(100ms)"])
 @pytest.mark.parametrize("phase", ["copy", "stream"])
@@ -182,11 +192,38 @@ def test_errors_and_delays_everywhere(world, times, seed, phase, action):
         struck.product.run_until_caught_up()
     with struck.writers:
         for number in range(1, times + 1):
-            struck.launch(",".join(entry(dice, point, action) for point in points))
-            wait.until(lambda: not struck.product.alive()
-                       or due(struck.hits(), points, kind, number) == [], "every point", 60, 0.2)
-            assert due(struck.hits(), points, kind, number) == []
-            struck.product.kill9()
+            strike_all(struck, points, action, number, dice)
+        struck.assert_whole()
+
+
+def large_work(cursor, dice):
+    """A part of it is taken back, and now and then all of it."""
+    time.sleep(0.3)
+    table, first = f"t{dice.randrange(6)}", 1000 * dice.randrange(1, 1 << 20)
+    cursor.execute(f"INSERT INTO {table} SELECT i, 0 FROM generate_series(%s, %s) i "
+                   "ON CONFLICT DO NOTHING", (first, first + 799))
+    cursor.execute(f"SAVEPOINT s; UPDATE {table} SET n = 1 WHERE id BETWEEN %s AND %s",
+                   (first, first + 799))
+    cursor.execute("ROLLBACK TO s")
+    if dice.random() < 0.3:
+        cursor.connection.rollback()
+
+
+@pytest.mark.limit(2400)
+@pytest.mark.parametrize("action", ["kill", "error", "delay(20ms)"])
+def test_struck_while_transactions_are_open(world, times, seed, action):
+    world.source.run(f'ALTER DATABASE "{world.source.name}" '
+                     "SET logical_decoding_work_mem = '64kB'")
+    struck = Struck(world, work=large_work)
+    dice = random.Random(seed)
+    points = of("open")
+    struck.product.run_until_caught_up()
+    with struck.writers:
+        for number in range(1, times + 1):
+            if action != "kill":
+                strike_all(struck, points, action, number, dice)
+            for point in points if action == "kill" else ():
+                struck.kill_at(point, f"@{dice.randint(1, 4)}")
         struck.assert_whole()
 
 

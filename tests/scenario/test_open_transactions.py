@@ -249,6 +249,33 @@ def test_without_room_open_transactions_are_left_to_the_source(world, product):
     assert product.status()["kept"]["committed"] == 0
 
 
+def insert_one(cursor, dice):
+    cursor.execute("INSERT INTO b VALUES (%s, 'x') ON CONFLICT DO NOTHING",
+                   (dice.randrange(1 << 30),))
+
+
+def test_far_behind_they_are_left_to_the_source_until_the_backlog_is_done(world, product):
+    """Then the stream begins again by itself, which is no failure, and nobody waits for it."""
+    product.start_streaming()
+    product.stop()
+    world.source.run(fill(10_000, 400_000))
+    product.start_streaming()
+    with load.Writers(world.source, 1, insert_one) as writers:
+        product.wait_caught_up()
+        assert product.status()["kept"]["committed"] == 0
+        product.event("caught up: large transactions come while they are open from now on")
+        writers.stop()
+    with opened(world.source) as run:
+        run.execute(fill(1_000_000))
+        wait_kept(product, 1)
+        run.connection.commit()
+    product.wait_caught_up()
+    world.assert_equal()
+    totals = product.status()["totals"]
+    assert totals["reconnects"] == totals["errors"] == 0
+    assert not any(product.status()["tables"][0]["conflicts"].values())
+
+
 def test_a_directory_that_is_none_is_refused(world, product):
     product.config["source"]["temporary_directory"] = "/nowhere/at/all"
     done = product.command("run", "--until-caught-up")

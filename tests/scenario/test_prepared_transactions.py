@@ -161,3 +161,19 @@ def test_a_slot_that_somebody_advanced_past_a_prepared_one_is_a_gap(world, produ
         product.wait_listening()
         product.wait_caught_up()
         world.assert_equal()
+
+
+def test_what_was_prepared_is_of_its_table_as_it_was_then(world, product):
+    """And whoever follows, whose shape was described only with the prepared one."""
+    world.both("ALTER TABLE a ADD w int")
+    product.start_streaming()
+    world.source.run("INSERT INTO b VALUES (1, 'known')")
+    product.wait_caught_up()
+    product.stop()
+    prepare(world, "one", 10_000, "small")
+    world.source.run("COMMIT PREPARED 'one'", "INSERT INTO a VALUES (1, 'behind', 1)",
+                     "ALTER TABLE a DROP w")
+    product.start_streaming()
+    product.wait_caught_up()
+    assert world.target.rows("SELECT id, v FROM a ORDER BY id") == \
+        world.source.rows("SELECT id, v FROM a ORDER BY id")

@@ -269,6 +269,26 @@ START_TEST(no_room_is_an_error_that_passes)
 }
 END_TEST
 
+START_TEST(subtransactions_are_bounded_over_all)
+{
+    struct open_message message = {.data = "x", .size = 1};
+    struct open_transactions *all = open_transactions_create("/tmp", 1 << 20);
+    struct open_transaction *one = open_transactions_begin(all, 7);
+    struct open_transaction *two = open_transactions_begin(all, 8);
+    append(all, two, 9, 0, "x", 1);
+    for (xid_t xid = 10; xid < 9 + OPEN_PARTS_MOST; xid++)
+        append(all, one, xid, 0, "x", 1);
+    ck_assert(!open_transactions_append(all, two, UINT32_MAX, &message, &err));
+    ck_assert_int_eq(err.class, ERR_RETRY);
+    append(all, two, 9, 0, "x", 1); /* one that is known */
+    ck_assert(open_transactions_take_back(all, one, 8 + OPEN_PARTS_MOST, &err));
+    append(all, two, UINT32_MAX - 1, 0, "x", 1);
+    open_transactions_end(all, one);
+    append(all, two, UINT32_MAX, 0, "x", 1);
+    open_transactions_destroy(all);
+}
+END_TEST
+
 START_TEST(of_two_shapes_the_one_that_came_later_holds)
 {
     struct relation *old = relation_create("a", "t", 0, NULL);
@@ -301,6 +321,7 @@ int main(void)
         random_sessions_leave_what_a_plain_model_has,
         memory_is_bounded_over_all_and_files_go_with_their_transactions,
         no_room_is_an_error_that_passes,
+        subtransactions_are_bounded_over_all,
         of_two_shapes_the_one_that_came_later_holds,
     };
     return unit_run("open_transactions", tests, UNIT_COUNT(tests));

@@ -301,6 +301,11 @@ START_TEST(the_slot_is_told_nothing_behind_a_prepared_one)
     ck_assert(prepared(&w, 'r', 6, 2100, "two"));
     ck_assert_uint_eq(source_open_ack(w.source, 6010), 6010);
     ck_assert_uint_eq(source_open_ack(w.source, 99999), 9005); /* what was sent */
+    w.source->acknowledged = 7000; /* one from before the slot comes at its commit */
+    ck_assert(prepared(&w, 'b', 8, 3000, "three") && prepared(&w, 'P', 8, 3000, "three"));
+    ck_assert_uint_eq(source_open_ack(w.source, 8000), 8000);
+    ck_assert(prepared(&w, 'K', 8, 9500, "three"));
+    ck_assert_uint_eq(source_open_ack(w.source, 8000), 8000);
     w.source->two_phase = false;
     ck_assert_uint_eq(source_open_ack(w.source, 99999), 99999);
     close_world(&w);

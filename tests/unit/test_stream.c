@@ -830,6 +830,21 @@ START_TEST(a_transaction_over_several_batches_begins_again_as_a_whole)
 }
 END_TEST
 
+START_TEST(every_piece_of_a_transaction_counts)
+{
+    struct world world;
+    world_open(&world, &(struct world_config){.batch_changes = 3});
+    world_append(&world, 2);
+    world_append(&world, 11);
+    world_append(&world, 2);
+    world_stream_to_end(&world);
+    ck_assert_uint_eq(counter_get(&world.progress.changes), 15);
+    ck_assert_uint_eq(counter_get(&world.progress.transactions), 3);
+    ck_assert_uint_eq(counter_get(&world.progress.tables[0].applied), 15);
+    world_close(&world);
+}
+END_TEST
+
 /* As with synchronous_commit = off: the third write finds a target that has forgotten the
  * second. */
 static bool crashes_at_the_third(struct world *world, enum memory_sink_call call,
@@ -1140,6 +1155,7 @@ int main(void)
         data_that_is_refused_ends_the_stream_behind_what_was_right,
         a_ledger_that_does_not_add_up_ends_the_stream,
         a_transaction_over_several_batches_begins_again_as_a_whole,
+        every_piece_of_a_transaction_counts,
         commits_that_a_crash_has_undone_are_made_again,
         a_target_behind_what_the_source_was_told_is_a_gap,
         a_migration_that_another_instance_took_is_left_to_it,
