@@ -28,12 +28,13 @@ static struct spool_identity identity_of(const struct run *run)
 
 static const struct type_codec *codec_of(const struct run *run, const struct column *column)
 {
-    const struct type_codec *codec = type_codec_of(
-        catalog_find_type(run->migration.source_catalog, column->type_oid));
+    const struct type_codec *codec =
+        type_codec_of(catalog_find_type(run->migration.source_catalog, column->type_oid));
     return codec != NULL && type_has_text(codec) ? codec : NULL;
 }
 
-/* Binary values of a type of which we can make no text: rather none of the table than a wrong one. */
+/* Binary values of a type of which we can make no text: rather none of the table than a wrong
+ * one. */
 static void mark_textless(const struct run *run, struct relation *relation)
 {
     for (uint16_t i = 0; i < relation->column_count; i++) {
@@ -56,8 +57,8 @@ static void read_relation(void *context, lsn_t commit, bool to_text, struct rela
         mark_textless(run, relation);
 }
 
-static bool row_to_text(const struct run *run, const struct relation *relation,
-                        struct row *row, struct arena *arena, struct err *err)
+static bool row_to_text(const struct run *run, const struct relation *relation, struct row *row,
+                        struct arena *arena, struct err *err)
 {
     for (uint16_t i = 0; i < row->count; i++) {
         const struct column *column = &relation->columns[i];
@@ -65,7 +66,8 @@ static bool row_to_text(const struct run *run, const struct relation *relation,
         const struct type_codec *codec =
             binary.kind == VALUE_BINARY ? codec_of(run, column) : NULL;
         if (codec != NULL && !type_to_text(codec, &binary, arena, &row->values[i]))
-            return err_set(err, ERR_CORRUPT, "spool: %s.%s: column \"%s\": no value of its type",
+            return err_set(err, ERR_CORRUPT,
+                           "spool: %s.%s: column \"%s\": no value of its type",
                            relation->schema, relation->name, column->name);
     }
     return true;
@@ -145,12 +147,14 @@ bool run_spool_follow(struct run *run, struct err *err)
         return false;
     if (picture.older_end <= end)
         return true;
-    err_set(err, ERR_SOURCE_LOST,
-            "the source is a promoted standby, and cannot be followed: spool %s has what it had "
-            "not received",
-            run->config->spool_dir);
-    return err_remedy(err, "a new backfill is needed: run `slackwater cleanup`, empty the target "
-                           "tables, then run again");
+    err_set(
+        err, ERR_SOURCE_LOST,
+        "the source is a promoted standby, and cannot be followed: spool %s has what it had "
+        "not received",
+        run->config->spool_dir);
+    return err_remedy(err,
+                      "a new backfill is needed: run `slackwater cleanup`, empty the target "
+                      "tables, then run again");
 }
 
 bool run_spool_ready(struct run *run, struct err *err)

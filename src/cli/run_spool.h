@@ -17,8 +17,8 @@ bool run_spool_ready(struct run *run, struct err *err);
 /* After binding: what the spool has that came as text cannot be told from what would come in
  * binary, so all comes as text then. */
 void run_spool_take_text(struct run *run);
-/* The migration follows a source that was promoted; or has before, and the spool has something of
- * its life before that. ERR_SOURCE_LOST when the new timeline lacks what the spool has. */
+/* The migration follows a source that was promoted; or has before, and the spool has something
+ * of its life before that. ERR_SOURCE_LOST when the new timeline lacks what the spool has. */
 bool run_spool_follow(struct run *run, struct err *err);
 /* NULL: there is none. */
 struct backlog *run_spool_backlog(const struct run *run);

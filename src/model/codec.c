@@ -142,7 +142,7 @@ void codec_encode(const struct batch *batch, struct buf *out)
 
 /* A relation: how it came, and what that means by the first change of it. */
 struct described {
-    struct relation *sent; /* owned */
+    struct relation *sent;       /* owned */
     const struct relation *kept; /* NULL: no change of it was met */
 };
 

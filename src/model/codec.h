@@ -16,8 +16,8 @@
  *   value         u8 kind, of TEXT and BINARY: u32 size, bytes
  *
  * Integers are big-endian. A batch is whole by itself: it can be read without those before it.
- * What only a target's batch has (notes, what rules found out) is not kept; nor is what a relation
- * was read as, for who reads the bytes may know better (schema/former.h). */
+ * What only a target's batch has (notes, what rules found out) is not kept; nor is what a
+ * relation was read as, for who reads the bytes may know better (schema/former.h). */
 #ifndef MODEL_CODEC_H
 #define MODEL_CODEC_H
 

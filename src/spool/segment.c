@@ -103,8 +103,8 @@ static void append_header(const struct spool_identity *identity, const struct se
     buf_append_u32(out, (uint32_t)segment->header);
     buf_append_u64(out, segment->number);
     buf_append_u64(out, segment->floor);
-    buf_append_char(out, (char)((segment->begins_open ? BEGINS_OPEN : 0) |
-                                (segment->text ? TEXT : 0)));
+    buf_append_char(
+        out, (char)((segment->begins_open ? BEGINS_OPEN : 0) | (segment->text ? TEXT : 0)));
     buf_append_u32(out, segment->timeline);
     buf_append_u64(out, segment->instance);
     buf_append_u64(out, (uint64_t)segment->created_at);

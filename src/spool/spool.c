@@ -483,9 +483,8 @@ static enum backlog_result unpack(struct spool *spool, const struct frame *frame
     uint32_t before = batch->change_count;
     if (!frame_unpack(spool->unpacker, frame, spool->bytes.data, &reading, batch, err))
         return BACKLOG_NONE;
-    return !makes_text(spool) ||
-                   spool->config.reading.to_text(spool->config.reading.context, batch, before,
-                                                 err)
+    return !makes_text(spool) || spool->config.reading.to_text(spool->config.reading.context,
+                                                               batch, before, err)
                ? BACKLOG_OK
                : BACKLOG_FAILED;
 }
