@@ -196,7 +196,9 @@ static const char WRITE_SQL[] =
     " commit_at, class, sqlstate, message, column_name, ended_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8::jsonb, $7::jsonb), $9, $10, $11, $12, $13,"
     " $14, $15, $16, $17, $18, $19, $20, $21, CASE WHEN $6 <> 'parked' THEN now() END)"
-    " ON CONFLICT (migration, id) DO UPDATE SET new_row = l.new_row || EXCLUDED.new_row";
+    " ON CONFLICT (migration, id) DO UPDATE SET new_row = l.new_row || EXCLUDED.new_row"
+    " WHERE l.source = EXCLUDED.source AND l.key = EXCLUDED.key AND l.operation = 'copy'"
+    "   AND l.state = 'parked'";
 
 static const char *optional(const char *text)
 {
@@ -233,8 +235,10 @@ static bool write_row(const struct dead_letters *d, struct session *session,
                             why == NULL ? NULL : why->message,
                             why == NULL ? NULL : optional(why->column)};
     PGresult *r = session_query(session, WRITE_SQL, sizeof values / sizeof values[0], values, err);
+    bool written = r != NULL && strcmp(PQcmdTuples(r), "1") == 0;
     PQclear(r);
-    return r != NULL;
+    return written ||
+           (r != NULL && err_set(err, ERR_BUG, "letter %s is another's already", w->id));
 }
 
 bool dead_letters_add(struct dead_letters *d, struct session *session,
@@ -278,21 +282,23 @@ static bool write_joins(const struct dead_letters *d, struct session *session,
     return true;
 }
 
+/* The batch's own come after that: those of before the truncation are moot already. */
 static bool write_emptied(const struct dead_letters *d, struct session *session,
                           const struct letters *news, struct err *err)
 {
-    char first[24];
-    snprintf(first, sizeof first, "%llu", (unsigned long long)news->first);
-    for (uint32_t i = 0; i < news->emptied_count; i++)
+    for (uint32_t i = 0; i < news->emptied_count; i++) {
+        char before[24];
+        snprintf(before, sizeof before, "%llu", (unsigned long long)news->emptied[i].before);
         if (!run_query(session,
                        "UPDATE slackwater.dead_letter SET state = 'moot', ended_at = now(),"
                        " ended_by = 'truncate' WHERE migration = $1 AND source = $2"
                        " AND id < $3 AND state = 'parked'",
                        3,
                        (const char *[]){d->config->migration,
-                                        d->config->sources[news->emptied[i]], first},
+                                        d->config->sources[news->emptied[i].table], before},
                        err))
             return err_wrap(err, "voiding dead letters");
+    }
     return true;
 }
 

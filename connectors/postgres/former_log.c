@@ -52,6 +52,32 @@
     " WHERE migration = $1 AND gone_at IS NULL AND table_oid IN (SELECT of FROM now)"            \
     "   AND NOT EXISTS (SELECT FROM now WHERE now.of = f.table_oid AND now.number = f.number)"
 
+/* What is parked goes by the names of today: by them its keys are known, and it is made again.
+ * Names may have been swapped, so all at once; and a column that is gone leaves its name to
+ * another. */
+#define RENAMED(object)                                                                          \
+    "(SELECT jsonb_object_agg(coalesce(m.new, e.key), e.value) FROM jsonb_each(" object ") e"    \
+    " LEFT JOIN map m ON m.source = l.source AND m.old = e.key"                                  \
+    " WHERE m.old IS NULL OR m.new IS NOT NULL)"
+#define LETTERS_SQL                                                                              \
+    "WITH now AS (SELECT * FROM jsonb_to_recordset($2::jsonb) AS now(of oid, number int,"        \
+    "                                                                name text)),"               \
+    " last AS (SELECT DISTINCT ON (table_oid, number) table_oid, number, name"                   \
+    "          FROM slackwater.former WHERE migration = $1 AND number > 0 AND gone_at IS NULL"   \
+    "          AND table_oid IN (SELECT of FROM now)"                                            \
+    "          ORDER BY table_oid, number, seen_at DESC),"                                       \
+    " map AS (SELECT own.name AS source, last.name AS old, now.name AS new FROM last"            \
+    "         JOIN now AS own ON own.of = last.table_oid AND own.number = 0"                     \
+    "         LEFT JOIN now ON now.of = last.table_oid AND now.number = last.number"             \
+    "         WHERE now.name IS DISTINCT FROM last.name)"                                        \
+    " UPDATE slackwater.dead_letter AS l SET key = coalesce(" RENAMED("l.key") ", '{}'),"        \
+    "  new_key = " RENAMED("l.new_key") ", old_row = " RENAMED("l.old_row") ","                  \
+    "  new_row = " RENAMED("l.new_row") ", not_sent = ARRAY("                                    \
+    "   SELECT coalesce(m.new, c.name) FROM unnest(l.not_sent) AS c(name)"                       \
+    "   LEFT JOIN map m ON m.source = l.source AND m.old = c.name"                               \
+    "   WHERE m.old IS NULL OR m.new IS NOT NULL)"                                               \
+    " WHERE migration = $1 AND state = 'parked' AND l.source IN (SELECT source FROM map)"
+
 static bool is_installed(struct session *session, bool *installed, struct err *err)
 {
     PGresult *r =
@@ -154,9 +180,11 @@ static bool note_tables(struct session *session, const char *const *values, stru
 {
     if (!session_run(session, "BEGIN", err))
         return false;
-    PGresult *noted = session_query(session, NOTE_SQL, 3, values, err);
+    PGresult *renamed = session_query(session, LETTERS_SQL, 2, values, err);
+    PGresult *noted = renamed == NULL ? NULL : session_query(session, NOTE_SQL, 3, values, err);
     PGresult *gone = noted == NULL ? NULL : session_query(session, GONE_SQL, 3, values, err);
     bool ok = gone != NULL && session_run(session, "COMMIT", err);
+    PQclear(renamed);
     PQclear(noted);
     PQclear(gone);
     if (!ok)
@@ -186,6 +214,8 @@ static const char *const RENAME_SQL[] = {
     "UPDATE slackwater.chunk SET source = $3 WHERE migration = $1 AND source = $2",
     "UPDATE slackwater.lane SET source = $3 WHERE migration = $1 AND source = $2",
     "UPDATE slackwater.deferred_index SET source = $3 WHERE migration = $1 AND source = $2",
+    "UPDATE slackwater.dead_letter SET source = $3 WHERE migration = $1 AND source = $2",
+    "UPDATE slackwater.breaker SET source = $3 WHERE migration = $1 AND source = $2",
     "DELETE FROM slackwater.copy WHERE migration = $1 AND source = $2 AND source <> $3",
 };
 

@@ -1,6 +1,7 @@
 /* Finding refused changes (picking.h). */
 #include "postgres/picking.h"
 
+#include "base/failpoint.h"
 #include "pipeline/refusal.h"
 
 #define BLOCK 256
@@ -94,6 +95,7 @@ static bool try_block(struct picking *p, const struct batch *batch, uint32_t *fi
     *limit = origin_begin(batch, index);
     /* Undone first: who decides may give up, and says why. */
     return undo_block(p, p->sender->prepared_count != prepared, err) &&
+           failpoint(DLQ_UNDONE, err) &&
            p->refusals->refused(p->refusals->context, index, &why, err) &&
            pipeline_begin(p->pipeline, p->session, err);
 }

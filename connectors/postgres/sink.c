@@ -322,6 +322,7 @@ static bool send_letters(struct pg_sink *s, const struct batch *batch, struct er
     return letters_are_none(batch->letters) ||
            (pipeline_end(&s->pipeline, err) &&
             dead_letters_write(&s->letters, &s->session, batch->letters, err) &&
+            failpoint(DLQ_WRITTEN, err) &&
             pipeline_begin(&s->pipeline, &s->session, err));
 }
 
@@ -632,7 +633,8 @@ static bool end_beside(struct pg_sink *s, const char *also, int count,
 {
     PGresult *r = session_query(&s->session, also, count, values, err);
     PQclear(r);
-    return r != NULL && session_run(&s->session, "COMMIT", err);
+    return r != NULL && failpoint(DLQ_MADE, err) && session_run(&s->session, "COMMIT", err) &&
+           failpoint(DLQ_RETRIED, err);
 }
 
 bool pg_sink_write_beside(struct sink *sink, const struct batch *batch, const char *also,

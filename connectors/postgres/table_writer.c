@@ -403,30 +403,60 @@ static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
         buf_append_text(sql, " DO NOTHING");
 }
 
+static bool is_partitioned(const struct pg_table_writer *w)
+{
+    return w->config.tables[w->relation->table].table->kind == 'p';
+}
+
+static bool say_repeated(const struct buf *keys, struct err *err)
+{
+    err_set(err, ERR_DATA, "two source rows have the same key %s at the target", buf_text(keys));
+    return err_remedy(err, "let the rules and the types of the key's columns keep them apart; "
+                           "`slackwater check` counts them");
+}
+
 /* Two rows of the copy with one key: the upsert would hide the first, or fail with words about
- * itself. Columns of the stage have the target's types and collations, so equal means the same.
- */
+ * itself. Columns of the stage have the target's types and collations, so equal means the same. */
+static void append_repeated(struct pg_table_writer *w, const struct buf *keys, struct buf *sql)
+{
+    buf_append_text(sql, "SELECT");
+    append_from_stage(w, sql);
+    buf_append_format(sql, " GROUP BY %s HAVING count(*) > 1 LIMIT 1", buf_text(keys));
+}
+
+/* The same of blocks that are merged one by one (backfill/sift.h): what this transaction has
+ * written is not over, and not older than its beginning. */
+static void append_repeated_of_blocks(struct pg_table_writer *w, const struct buf *keys,
+                                      struct buf *sql)
+{
+    buf_append_text(sql, "SELECT");
+    append_from_stage(w, sql);
+    buf_append_format(sql, " JOIN %s", is_partitioned(w) ? "" : "ONLY ");
+    ident_append_qualified(sql, w->relation->schema, w->relation->name);
+    buf_append_format(sql,
+                      " AS target USING %s WHERE age(target.xmin) <= 0 AND"
+                      " pg_xact_status((pg_current_xact_id()::text::bigint"
+                      " - age(target.xmin))::text::xid8) = 'in progress' LIMIT 1",
+                      buf_text(keys));
+}
+
 static bool refuse_repeated_keys(struct pg_table_writer *w, struct err *err)
 {
-    struct buf keys = {0}, sql = {0};
+    struct buf keys = {0};
+    bool ok = true;
     if (w->relation->match != MATCH_KEY)
         return true;
     append_keys(w, &keys);
-    buf_append_text(&sql, "SELECT");
-    append_from_stage(w, &sql);
-    buf_append_format(&sql, " GROUP BY %s HAVING count(*) > 1 LIMIT 1", buf_text(&keys));
-    PGresult *r = session_exec(&w->session, sql.data, err);
-    bool repeated = r != NULL && PQntuples(r) > 0;
-    if (repeated) {
-        err_set(err, ERR_DATA, "two source rows have the same key %s at the target",
-                buf_text(&keys));
-        err_remedy(err, "let the rules and the types of the key's columns keep them apart; "
-                        "`slackwater check` counts them");
+    for (int blocks = 0; ok && blocks <= w->saved; blocks++) {
+        struct buf sql = {0};
+        (blocks ? append_repeated_of_blocks : append_repeated)(w, &keys, &sql);
+        PGresult *r = session_exec(&w->session, sql.data, err);
+        ok = r != NULL && (PQntuples(r) == 0 || say_repeated(&keys, err));
+        PQclear(r);
+        buf_free(&sql);
     }
-    PQclear(r);
     buf_free(&keys);
-    buf_free(&sql);
-    return r != NULL && !repeated;
+    return ok;
 }
 
 /* True if the column's formula fails over the staged rows in the way of *err; what it writes is
@@ -462,11 +492,6 @@ static void blame_formula(struct pg_table_writer *w, struct err *err)
         err_wrap(err, "the sql of column %s", column->name);
         return;
     }
-}
-
-static bool is_partitioned(const struct pg_table_writer *w)
-{
-    return w->config.tables[w->relation->table].table->kind == 'p';
 }
 
 /* Rows that are not the copy's are at the target: from here on as if they had been before it. */

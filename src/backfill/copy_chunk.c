@@ -23,9 +23,6 @@
 #define AWAIT_MOST (60 * USEC_PER_SEC)
 #define ORPHANS_MOST 3 /* readings of one chunk that a foreign key refuses */
 
-static const char DUPLICATE_KEY[] = "23505";
-static const char NO_PARENT[] = "23503";
-
 /* A chunk in work. */
 struct chunk_work {
     const struct copy_task *task;
@@ -505,16 +502,28 @@ static bool resolve_orphan(struct worker *worker, struct chunk_work *work,
                       "copy is complete; then run again");
 }
 
+/* Of refusals that are given time: whether they had it. NULL: others. */
+static bool *had_its_time(struct worker *worker, const struct err *err)
+{
+    if (strcmp(err->sqlstate, REFUSAL_DUPLICATE_KEY) == 0)
+        return &worker->sift.parks_clashes;
+    return strcmp(err->sqlstate, REFUSAL_NO_PARENT) == 0 ? &worker->sift.parks_orphans : NULL;
+}
+
 /* What the target refuses for good is looked for, and parked. True to try again. */
-static bool may_sift(const struct worker *worker, struct chunk_work *work, const struct err *err)
+static bool may_sift(struct worker *worker, struct chunk_work *work, const struct err *err)
 {
     bool of_one_time = worker->copier->config.beside_stream || work->place.whole;
-    if (worker->sift.quarantine == NULL || work->sifts || !refusal_is_of_row(err) ||
-        (!of_one_time && strcmp(err->sqlstate, DUPLICATE_KEY) == 0))
+    bool *had = had_its_time(worker, err);
+    if (worker->sift.quarantine == NULL || !refusal_is_of_row(err) ||
+        (work->sifts && (had == NULL || *had)) ||
+        (!of_one_time && strcmp(err->sqlstate, REFUSAL_DUPLICATE_KEY) == 0))
         return false;
     log_event(LOG_WARN, "rows of a chunk are refused: it is sifted",
               log_text("error", err->message), log_text("sqlstate", err->sqlstate));
     work->sifts = true;
+    if (had != NULL)
+        *had = true;
     return true;
 }
 
@@ -525,9 +534,9 @@ static bool recover(struct worker *worker, struct chunk_work *work, struct backo
     struct copier *copier = worker->copier;
     if (err->class != ERR_STOPPED)
         progress_failed(copier->config.progress, err);
-    if (err->class == ERR_DATA && strcmp(err->sqlstate, DUPLICATE_KEY) == 0)
+    if (err->class == ERR_DATA && strcmp(err->sqlstate, REFUSAL_DUPLICATE_KEY) == 0)
         return resolve_clash(worker, work, err) || may_sift(worker, work, err);
-    if (err->class == ERR_DATA && strcmp(err->sqlstate, NO_PARENT) == 0)
+    if (err->class == ERR_DATA && strcmp(err->sqlstate, REFUSAL_NO_PARENT) == 0)
         return resolve_orphan(worker, work, backoff, err) || may_sift(worker, work, err);
     if (err->class != ERR_RETRY)
         return may_sift(worker, work, err);

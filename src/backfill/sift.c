@@ -1,10 +1,12 @@
 /* Sifting a chunk (sift.h). */
 #include "backfill/sift.h"
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "pipeline/refusal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define KEEP_BYTES (1U << 20)
 
@@ -39,6 +41,7 @@ void sift_chunk(struct sift *s, const struct copy_task *task)
     parked_keys_forget(s->excluded);
     arena_reset(&s->reasons);
     s->exclusion_count = 0;
+    s->parks_clashes = s->parks_orphans = false;
     sift_attempt(s);
 }
 
@@ -159,6 +162,12 @@ static bool write_rows(struct sift *s, size_t part, uint32_t from, uint32_t to, 
     return s->writer->ops->loaded(s->writer, &met, err);
 }
 
+static bool may_pass_with_time(const struct sift *s, const struct err *why)
+{
+    return (!s->parks_clashes && strcmp(why->sqlstate, REFUSAL_DUPLICATE_KEY) == 0) ||
+           (!s->parks_orphans && strcmp(why->sqlstate, REFUSAL_NO_PARENT) == 0);
+}
+
 /* In halves, as long as the target refuses some. */
 static bool load_rows(struct sift *s, size_t part, uint32_t from, uint32_t to, struct err *err)
 {
@@ -172,7 +181,8 @@ static bool load_rows(struct sift *s, size_t part, uint32_t from, uint32_t to, s
         return true;
     }
     const struct err why = *err;
-    if (!refusal_is_of_row(&why) || !s->writer->ops->undo(s->writer, err))
+    if (!refusal_is_of_row(&why) || may_pass_with_time(s, &why) ||
+        !s->writer->ops->undo(s->writer, err))
         return false;
     if (to - from == 1)
         return sift_refuse(s, part, &s->in[from], &why, err);
@@ -219,6 +229,8 @@ bool sift_settle(struct sift *s, struct err *err)
     for (size_t i = 0; i < s->letter_count; i++)
         if (!s->writer->ops->park(s->writer, &s->letters[i], err))
             return false;
+    if (s->letter_count > 0 && !failpoint(DLQ_COPIED, err))
+        return false;
     return s->quarantine == NULL ||
            quarantine_count(s->quarantine, s->task->table, s->uncounted, 0, NULL, err);
 }

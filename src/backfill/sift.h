@@ -33,6 +33,7 @@ struct sift {
 
     /* of a chunk's attempts */
     const struct copy_task *task;
+    bool parks_clashes, parks_orphans; /* duplicate keys and missing parents had their time */
     struct parked_keys *excluded; /* of a split: rows known to be bad, by key: letters' ids */
     struct exclusion *exclusions;
     size_t exclusion_count;
@@ -68,7 +69,8 @@ bool sift_leaves_out(struct sift *sift, size_t part, const struct row *row);
 /* The row is refused for *why. False (ERR_DATA) when it cannot be parked. */
 bool sift_refuse(struct sift *sift, size_t part, const struct row *row, const struct err *why,
                  struct err *err);
-/* A row for a part that is sifted, and the part's end. */
+/* A row for a part that is sifted, and the part's end. False too for what may be a matter of time,
+ * and had none yet. */
 bool sift_take(struct sift *sift, size_t part, const struct row *row, struct err *err);
 bool sift_end(struct sift *sift, size_t part, struct err *err);
 

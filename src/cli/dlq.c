@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/plain.h"
 #include "cli/command.h"
+#include "cli/enum_labels.h"
 #include "cli/errands.h"
 #include "cli/letter_facts.h"
 #include "postgres/control.h"
@@ -107,6 +108,27 @@ static int print_json(const struct invocation *invocation, struct session *sessi
     return 0;
 }
 
+/* What the label of an enum needs, of the first letter that lacks one. */
+static void show_advice(const struct invocation *invocation, const PGresult *r)
+{
+    struct err why = {0};
+    struct err ignored = {0};
+    struct migration m = {0};
+    for (int i = 0; i < PQntuples(r) && !enum_labels_may_lack(&why); i++) {
+        err_set(&why, ERR_DATA, "%s", PQgetvalue(r, i, PQfnumber(r, "message")));
+        snprintf(why.sqlstate, sizeof why.sqlstate, "%s",
+                 PQgetvalue(r, i, PQfnumber(r, "sqlstate")));
+    }
+    if (!enum_labels_may_lack(&why))
+        return;
+    if (migration_open(&m, invocation->config, invocation->stop, &ignored) &&
+        migration_bind(&m, false, &ignored) && m.chain != NULL)
+        enum_labels_advise(&m, &why);
+    migration_close(&m);
+    if (why.remedy[0] != '\0')
+        printf("\n%s\n", why.remedy);
+}
+
 /* All that is known of them, values too: it is asked for by number. */
 static int show(const struct invocation *invocation, struct session *session, struct err *err)
 {
@@ -127,6 +149,7 @@ static int show(const struct invocation *invocation, struct session *session, st
             putchar('\n');
         }
     bool found = PQntuples(r) > 0;
+    show_advice(invocation, r);
     PQclear(r);
     if (!found)
         err_set(err, ERR_CONFIG, "there is no such letter (see slackwater dlq list)");

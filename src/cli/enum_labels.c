@@ -48,8 +48,9 @@ static void advise(const struct catalog_enum *from, size_t missing,
         literal_append(&sql, from->labels[i], strlen(from->labels[i]));
         break;
     }
-    err_remedy(err, "the target's enum lacks a label that the source's has; add it, then run again: "
-                    "%s",
+    err_remedy(err,
+               "the target's enum lacks a label that the source's has; add it, then run again, or "
+               "retry what is parked: %s",
                buf_text(&sql));
     buf_free(&sql);
 }
@@ -90,12 +91,17 @@ static bool read_side(const struct migration *migration, const char *side, const
     return ok;
 }
 
+bool enum_labels_may_lack(const struct err *err)
+{
+    return err->class == ERR_DATA && strstr(err->message, "enum") != NULL &&
+           (strcmp(err->sqlstate, INVALID_TEXT) == 0 || strcmp(err->sqlstate, INVALID_BINARY) == 0);
+}
+
 void enum_labels_advise(const struct migration *migration, struct err *err)
 {
     struct catalog *source = NULL;
     struct catalog *target = NULL;
-    if (err->class != ERR_DATA || strstr(err->message, "enum") == NULL ||
-        (strcmp(err->sqlstate, INVALID_TEXT) != 0 && strcmp(err->sqlstate, INVALID_BINARY) != 0))
+    if (!enum_labels_may_lack(err))
         return;
     if (read_side(migration, "source", migration->config->source_dsn, &source) &&
         read_side(migration, "target", migration->config->target_dsn, &target))

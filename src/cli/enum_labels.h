@@ -5,8 +5,10 @@
 #include "base/err.h"
 #include "cli/migration.h"
 
-/* Where a value was refused that may be such a label: asks both sides anew, and the remedy names the
- * statement that adds the first one that is missing. */
+/* Whether a value was refused that may be such a label. */
+bool enum_labels_may_lack(const struct err *err);
+/* Then: asks both sides anew, and the remedy names the statement that adds the first one that is
+ * missing. */
 void enum_labels_advise(const struct migration *migration, struct err *err);
 
 #endif

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_EVERY (500 * USEC_PER_MS)
 #define ASK_EVERY (100 * USEC_PER_MS)
 #define ERRORS_MOST 20
 
@@ -170,13 +169,23 @@ static bool do_asked(const struct errands *errands, const PGresult *r, int row, 
     return ok;
 }
 
+bool errands_wait(struct session *session, const char *migration, bool *wait, struct err *err)
+{
+    PGresult *r = session_query(session,
+                                "SELECT EXISTS (SELECT FROM slackwater.errand"
+                                " WHERE migration = $1 AND answer IS NULL)",
+                                1, &migration, err);
+    if (r != NULL)
+        *wait = PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
+    return r != NULL || err_wrap(err, "looking for what is asked of dead letters");
+}
+
 bool errands_look(struct errands *errands, struct err *err)
 {
-    usec_t now = clock_monotonic();
     const char *migration = migration_of(errands);
-    if (now - errands->looked_at < LOOK_EVERY)
+    if (!atomic_exchange(&errands->wait, false))
         return true;
-    errands->looked_at = now;
     PGresult *r = query(errands,
                         "SELECT id, action, letters, asked_by FROM slackwater.errand"
                         " WHERE migration = $1 AND answer IS NULL ORDER BY id",

@@ -7,6 +7,7 @@
 #include "postgres/redelivery.h"
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 struct errand {
     const char *action;  /* "retry" or "skip" */
@@ -19,7 +20,7 @@ struct errands { /* borrowed */
     const struct redelivery *redelivery;
     struct letter_store *store; /* and the quarantine: told afterwards; NULL: nobody is */
     struct quarantine *quarantine;
-    usec_t looked_at; /* its own */
+    atomic_bool wait; /* some may be asked for: set by who looks (the governor) */
 };
 
 /* Does one. *answer: {"action", "letters": how many are dealt with, "refused": how many are parked
@@ -27,7 +28,9 @@ struct errands { /* borrowed */
  * could not be done to its end, and is to be done again. */
 bool errand_do(const struct errands *errands, const struct errand *errand, json_t **answer,
                struct err *err);
-/* Looks, twice a second at most, for what is asked, and does it. */
+/* Whether any is asked for. On whatever session: the applying one is not to pay for it. */
+bool errands_wait(struct session *session, const char *migration, bool *wait, struct err *err);
+/* Does what is asked, if anything may be. */
 bool errands_look(struct errands *errands, struct err *err);
 
 /* For a command: asks the run that has the migration. *answer NULL: it has ended, or there is

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "cli/errands.h"
 #include "observe/lag.h"
 #include "postgres/control.h"
 #include "postgres/probe.h"
@@ -199,12 +200,22 @@ static bool read_latency(struct governor *g, struct err *err)
     return true;
 }
 
+static bool look_for_errands(struct governor *g, struct err *err)
+{
+    bool wait = false;
+    if (!errands_wait(&g->target.session, g->config.config->migration, &wait, err))
+        return false;
+    if (wait)
+        atomic_store(g->config.errands_wait, true);
+    return true;
+}
+
 static void look_at_target(struct governor *g, usec_t now, bool copying)
 {
     struct err err = {0};
     bool latency = copying && is_limited(g, BRAKE_TARGET_LATENCY);
     if (connected(g, &g->target, now, &err) && share_pause(g, &err) &&
-        (!latency || read_latency(g, &err)))
+        look_for_errands(g, &err) && (!latency || read_latency(g, &err)))
         return;
     session_close(&g->target.session);
     if (!latency)

@@ -2,8 +2,9 @@
  * servers suffers, and lets it go on afterwards (backfill/brake.h).
  *
  * Once a second it reads
- *   at the target  whether somebody paused the migration (slackwater.migration.paused), and how
- *                  long a small durable commit takes
+ *   at the target  whether somebody paused the migration (slackwater.migration.paused), whether
+ *                  the apply thread is asked for something (cli/errands.h), and how long a small
+ *                  durable commit takes
  *   at the source  how far its standbys are behind, and how many sessions are at work
  * the last three only where a limit is set and the backfill is not complete. A limit that is set
  * and cannot be measured holds the backfill back, and says why: a probe that cannot run is no
@@ -27,6 +28,7 @@ struct governor;
 struct governor_config { /* borrowed; outlive the governor */
     const struct config *config;
     _Atomic int *wish; /* enum pause_wish; taken */
+    atomic_bool *errands_wait; /* set when some do */
     bool paused;       /* as kept at the target when the run began */
     struct table_handoff *handoff;
     struct brake *brake;

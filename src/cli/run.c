@@ -176,6 +176,7 @@ static bool start_governor(struct run *run, struct err *err)
     const struct governor_config config = {
         .config = run->config,
         .wish = run->invocation->pause_wish,
+        .errands_wait = &run->errands.wait,
         .paused = run->migration.control.paused,
         .handoff = run->handoff,
         .brake = &run->brake,
@@ -212,6 +213,10 @@ static bool start_copier(struct run *run, struct err *err)
     };
     if (handoff_all_copied(run->handoff) && !config.beside_stream)
         return true;
+    /* Workers may park rows before the stream loads it again: letters need numbers of their own. */
+    if (!handoff_all_copied(run->handoff) &&
+        !run->letters->ops->load(run->letters, run->quarantine, err))
+        return false;
     log_event(LOG_INFO, "backfill begins", log_uint("tables", run->tasks.count),
               log_uint("workers", (uint64_t)config.workers));
     return copier_start(&config, &run->copier, err);

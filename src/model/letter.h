@@ -26,14 +26,20 @@ struct letter_join {
     uint64_t from, into;
 };
 
-/* All that a batch has to say of dead letters. Earlier letters have ids below `first`. */
+/* A truncated table: earlier letters of it are moot. Those of a copy that comes later have ids of
+ * `before` and up. */
+struct letter_emptying {
+    uint32_t table;
+    uint64_t before;
+};
+
+/* All that a batch has to say of dead letters. */
 struct letters {
-    uint64_t first;
     struct letter *items;
     uint32_t count, capacity;
     struct letter_join *joins;
     uint32_t join_count, join_capacity;
-    uint32_t *emptied; /* tables, truncated: earlier letters of theirs are moot */
+    struct letter_emptying *emptied;
     uint32_t emptied_count, emptied_capacity;
 };
 

@@ -361,6 +361,28 @@ static void show_apply(struct pen *pen, const json_t *status)
     pen_end(pen);
 }
 
+/* Only where something is parked. */
+static void show_parked(struct pen *pen, const json_t *status)
+{
+    char text[2][SHORT_TEXT];
+    double letters = 0;
+    double keys = 0;
+    size_t i;
+    const json_t *table;
+    json_array_foreach(at(status, "tables"), i, table) {
+        letters += number_at(table, "quarantine.dead_letters");
+        keys += number_at(table, "quarantine.parked_keys");
+    }
+    if (!(letters > 0))
+        return;
+    pen_label(pen, "parked");
+    pen_format(pen, WARN, "%s changes of %s keys", count_text(letters, text[0]),
+               count_text(keys, text[1]));
+    pen_gap(pen);
+    pen_put(pen, PLAIN, "slackwater dlq list");
+    pen_end(pen);
+}
+
 static void show_errors(struct pen *pen, const json_t *status)
 {
     const char *message = text_at(status, "last_error.message");
@@ -705,6 +727,7 @@ void view_status(const json_t *status, struct view_style style, struct buf *out)
     show_slot(&pen, status);
     show_spool(&pen, status);
     show_apply(&pen, status);
+    show_parked(&pen, status);
     show_errors(&pen, status);
     show_tables(&pen, status);
     pen_end(&pen);

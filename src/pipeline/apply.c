@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipeline/backoff.h"
+#include "pipeline/refusal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -271,7 +272,7 @@ static void untally(struct applier *applier, uint32_t table, enum change_kind ki
 static bool is_clash(const struct applier *applier, uint32_t table, const struct err *why)
 {
     struct handoff *handoff = applier->stream->handoff;
-    return handoff != NULL && strcmp(why->sqlstate, "23505") == 0 &&
+    return handoff != NULL && strcmp(why->sqlstate, REFUSAL_DUPLICATE_KEY) == 0 &&
            handoff->ops->refused(handoff, table);
 }
 
@@ -538,14 +539,18 @@ static bool write_batch(struct applier *applier, const struct batch *batch,
 static bool apply_whole(struct applier *applier, const struct batch *batch, struct err *err)
 {
     struct sink_result result = {0};
+    applier->written = false;
     if (!transform_batch(applier, batch, err) || !failpoint(APPLY_TRANSFORMED, err) ||
-        !write_batch(applier, batch, &result, err) || !failpoint(APPLY_WRITTEN, err))
+        !write_batch(applier, batch, &result, err))
+        return false;
+    applier->written = true;
+    if (!failpoint(APPLY_WRITTEN, err))
         return false;
     applier->open = batch->ends_open;
     if (!check_ledger(applier, batch, &result, err))
         return false;
     publish(applier, batch);
-    return parking_done(&applier->parking, !batch->ends_open, err);
+    return parking_done(&applier->parking, err);
 }
 
 /* Some transactions of the batch, of which it has more or none before, as a batch of their own over
@@ -595,7 +600,8 @@ static void consider_clash(const struct applier *applier, struct err *err)
 {
     const struct stream *stream = applier->stream;
     bool anew = false;
-    if (err->class != ERR_DATA || strcmp(err->sqlstate, "23505") != 0 || stream->handoff == NULL)
+    if (err->class != ERR_DATA || strcmp(err->sqlstate, REFUSAL_DUPLICATE_KEY) != 0 ||
+        stream->handoff == NULL)
         return;
     for (uint32_t i = 0; i < stream->progress->table_count; i++)
         if (counter_get(&applier->tally[i].received) > 0)
@@ -608,7 +614,7 @@ static bool apply_batch(struct applier *applier, struct batch *batch, struct err
 {
     if (apply_whole(applier, batch, err))
         return true;
-    if (applier->later > 0)
+    if (applier->later > 0 || applier->written)
         return false;
     if ((err->class != ERR_DATA && err->class != ERR_SHAPE) || batch->begins_open ||
         batch->transaction_count < 2) {

@@ -14,6 +14,7 @@ struct applier {
     struct refusals refusals; /* the sink's way to it */
     lsn_t durable;
     bool open; /* the sink's target transaction is open: the next batch continues it */
+    bool written; /* the batch in work is at the target: whatever fails now, it is not made again */
     uint32_t later; /* the batch's transaction that those before must be committed for; 0: none */
 };
 

@@ -80,14 +80,13 @@ static void tell(const struct letters *letters)
               log_text("error", first->why == NULL ? "its key is parked" : first->why->message));
 }
 
-bool parking_done(struct parking *p, bool committed, struct err *err)
+bool parking_done(struct parking *p, struct err *err)
 {
     if (p->quarantine == NULL)
         return true;
     p->begun = false;
     tell(&p->letters);
-    if (committed)
-        quarantine_keep(p->quarantine, &p->letters);
+    quarantine_keep(p->quarantine, &p->letters);
     return count_rest(p, err);
 }
 
@@ -216,8 +215,6 @@ static void park(struct parking *p, uint32_t index, uint32_t table, const struct
         quarantine_park(p->quarantine, table, &p->old_key, chain);
         quarantine_park(p->quarantine, table, &p->new_key, chain);
     }
-    if (letters_are_none(&p->letters))
-        p->letters.first = id;
     *add_letter(p) = (struct letter){.id = id,
                                      .chain = chain,
                                      .change = change,
@@ -299,7 +296,7 @@ static void note_truncation(struct parking *p, uint32_t index, uint32_t table)
     p->truncations[p->truncation_count++] = (struct parking_truncation){table, index};
 }
 
-static void add_emptied(struct letters *letters, uint32_t table)
+static void add_emptied(struct letters *letters, uint32_t table, uint64_t before)
 {
     if (letters->emptied_count == letters->emptied_capacity) {
         letters->emptied_capacity =
@@ -307,7 +304,7 @@ static void add_emptied(struct letters *letters, uint32_t table)
         letters->emptied =
             mem_grow(letters->emptied, letters->emptied_capacity, sizeof *letters->emptied);
     }
-    letters->emptied[letters->emptied_count++] = table;
+    letters->emptied[letters->emptied_count++] = (struct letter_emptying){table, before};
 }
 
 void parking_truncate(struct parking *p, uint32_t index, uint32_t table)
@@ -321,8 +318,6 @@ void parking_truncate(struct parking *p, uint32_t index, uint32_t table)
     quarantine_empty(p->quarantine, table);
     for (uint32_t i = 0; i < letters->count; i++)
         letters->items[i].moot = letters->items[i].moot || letters->items[i].table == table;
-    if (letters_are_none(letters))
-        letters->first = quarantine_next_id(p->quarantine);
-    add_emptied(letters, table);
+    add_emptied(letters, table, quarantine_next_id(p->quarantine));
     p->writes->letters = letters;
 }

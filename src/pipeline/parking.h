@@ -50,9 +50,10 @@ void parking_free(struct parking *parking);
 
 void parking_begin(struct parking *parking, const struct batch *batch, struct batch *writes,
                    struct table_counters *tally);
-/* The batch is at the target; `committed`: and its transaction. False (ERR_DATA) when a breaker
- * opens on it, too late for the batch: there is no next. */
-bool parking_done(struct parking *parking, bool committed, struct err *err);
+/* The batch is at the target, if perhaps not committed yet: when such a transaction is lost, the
+ * quarantine is loaded again. False (ERR_DATA) when a breaker opens on it, too late for the batch:
+ * there is no next. */
+bool parking_done(struct parking *parking, struct err *err);
 
 /* `change` is what the target is to get of the batch's change `index`. True: its key is parked,
  * so it is too. */

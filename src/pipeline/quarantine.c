@@ -232,7 +232,7 @@ void quarantine_keep(struct quarantine *q, const struct letters *letters)
     parked_keys_keep(q->keys);
     pthread_mutex_unlock(&q->lock);
     for (uint32_t i = 0; i < letters->emptied_count; i++)
-        counter_set(&q->config.counters[letters->emptied[i]].dead_letters, 0);
+        counter_set(&q->config.counters[letters->emptied[i].table].dead_letters, 0);
     for (uint32_t i = 0; i < letters->count; i++)
         if (!letters->items[i].moot)
             quarantine_note_letters(q, letters->items[i].table, 1);

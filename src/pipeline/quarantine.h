@@ -4,7 +4,7 @@
  *
  * What is parked is kept at the target, in the transaction of what goes beside it. So what is here
  * is an image of that: it is loaded when the stream starts, the apply thread's part of it can be
- * undone until its transaction is committed, and a worker's part comes in when its chunk is.
+ * undone until its batch is at the target, and a worker's part comes in when its chunk is.
  *
  *     quarantine_create -> letter_store.load -> (parking.h, copy) ... -> quarantine_free */
 #ifndef PIPELINE_QUARANTINE_H
@@ -68,7 +68,7 @@ bool quarantine_append_key(const struct quarantine *quarantine, uint32_t table,
                            const struct relation *relation, const struct row *image,
                            const struct row *other, struct buf *key);
 uint64_t quarantine_find(struct quarantine *quarantine, uint32_t table, const struct buf *key);
-/* The apply thread's; undone to a mark, or kept with the commit. */
+/* The apply thread's; undone to a mark, or kept when the batch is at the target. */
 void quarantine_park(struct quarantine *quarantine, uint32_t table, const struct buf *key,
                      uint64_t chain);
 void quarantine_join(struct quarantine *quarantine, uint64_t from, uint64_t into);

@@ -6,6 +6,10 @@
 
 #include "base/err.h"
 
+/* These two may be a matter of time while tables are copied. */
+#define REFUSAL_DUPLICATE_KEY "23505"
+#define REFUSAL_NO_PARENT "23503"
+
 bool refusal_is_of_row(const struct err *err);
 
 #endif

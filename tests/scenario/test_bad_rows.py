@@ -46,12 +46,17 @@ def test_a_column_added_at_the_source_stops_it_and_is_never_dropped_in_silence(w
 
 
 def test_a_column_dropped_and_added_again_never_puts_a_value_in_the_wrong_place(world):
+    """A name that went to another column stops it; what the newest one was then, nobody can tell."""
+    swap = ["ALTER TABLE t RENAME a TO x", "ALTER TABLE t RENAME b TO a", "ALTER TABLE t RENAME x TO b"]
+    anew = ["ALTER TABLE t DROP a", "ALTER TABLE t ADD a int"]
     world.both("CREATE TABLE t (id int PRIMARY KEY, a int, b int)")
     product = world.product().start_streaming()
-    world.source.run("INSERT INTO t VALUES (1, 1, 2)",
-                     "ALTER TABLE t RENAME a TO x", "ALTER TABLE t RENAME b TO a",
-                     "ALTER TABLE t RENAME x TO b", "INSERT INTO t (id, a, b) VALUES (2, 1, 2)",
-                     "ALTER TABLE t DROP a", "ALTER TABLE t ADD a int",
-                     "INSERT INTO t (id, a, b) VALUES (3, 1, 2)")
+    world.source.run("INSERT INTO t VALUES (1, 1, 2)", *swap, "INSERT INTO t (id, a, b) VALUES (2, 1, 2)",
+                     *anew, "INSERT INTO t (id, a, b) VALUES (3, 1, 2)")
+    assert product.wait_end() == 3
+    assert "was called" in product.log_text() or "cannot be told" in product.log_text(), product.log_text()
+    assert world.target.rows("SELECT id, a, b FROM t") in ([(1, 1, 2)], [])
+    world.target.run(*swap, *anew)
+    product.start_streaming("--redo", "public.t")
     product.wait_caught_up()
-    assert world.target.rows("SELECT id, a, b FROM t WHERE id > 1 ORDER BY 1") == [(2, 1, 2), (3, 1, 2)]
+    world.assert_equal()

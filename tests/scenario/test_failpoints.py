@@ -280,6 +280,57 @@ def test_errors_and_delays_at_the_spool(make_world, source_cluster, make_cluster
         struck.assert_whole()
 
 
+@pytest.mark.limit(1200)
+def test_killed_as_rows_are_parked_and_made_again(world, times):
+    """Each letter is there once, and each row in the end."""
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, v text)",
+                     "INSERT INTO t VALUES (1, 'x'), (2, 'bad'), (3, 'x')")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, v text CONSTRAINT no_bad CHECK (v <> 'bad'))")
+    product = world.product_from(world.config(), binary=DEBUG_BINARY)
+    made_again = ("dlq.made", "dlq.retried")
+    number = 100
+
+    def launch(points):
+        product.env["SLACKWATER_FAILPOINTS"] = points
+        product.launch()
+        product.env["SLACKWATER_FAILPOINTS"] = ""  # of the commands
+
+    def parked():
+        return [row[0] for row in world.target.rows(
+            "SELECT key->>'id' FROM slackwater.dead_letter WHERE state = 'parked' "
+            "ORDER BY (key->>'id')::int")]
+
+    launch("dlq.copied=kill")
+    assert product.wait_end(30 * wait.PATIENCE) == -9
+    product.start_streaming()
+    assert parked() == ["2"]
+    for point in [point for point in of("dlq") if point not in ("dlq.copied", *made_again)] * times:
+        product.stop()
+        launch(f"{point}=kill")
+        product.wait_listening()
+        product.wait_streaming()
+        number += 1
+        world.source.run(f"INSERT INTO t VALUES ({number}, 'bad'), ({number + 1000}, 'x')")
+        assert product.wait_end(30 * wait.PATIENCE) == -9, point
+        product.start_streaming()
+        product.wait_caught_up()
+        assert parked() == ["2", *(str(i) for i in range(101, number + 1))]
+    world.target.run("ALTER TABLE t DROP CONSTRAINT no_bad")
+    for point in made_again:
+        product.stop()
+        launch(f"{point}=kill")
+        product.wait_listening()
+        product.wait_streaming()
+        retried = product.command("dlq", "retry", "--key", f"id={parked()[0]}")  # by itself, when the run is dead
+        assert product.wait_end(30 * wait.PATIENCE) == -9, point
+        assert retried.status in (0, 2), retried.text
+        product.start_streaming()
+    assert product.command("dlq", "retry", "--all").status == 0
+    product.wait_caught_up()
+    world.assert_equal()
+    assert parked() == []
+
+
 @pytest.mark.harness
 def test_a_release_has_nothing_of_them():
     release = (ROOT / "build" / "release" / "slackwater").read_bytes()

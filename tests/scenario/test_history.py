@@ -18,6 +18,7 @@ from world.history import Image, Recorder, Transaction
 ROUNDS, NIGHTLY_ROUNDS = 3, 100
 KILLS, NIGHTLY_KILLS = 5, 8
 ITEMS = 40
+LOOKS = 40  # at least, at the end of a round
 SOURCE = {"public.journal": ["writer", "number"], "public.item": ["id"]}
 TARGET = {"app.history": ["tenant", "writer", "number"], "app.thing": ["tenant", "id"]}
 RULES = [
@@ -153,10 +154,11 @@ def test_every_commit_is_the_image_of_a_prefix(make_world, make_cluster, nightly
             writers.wait_commits(dice.randint(5, 60))
             print("killed:", killer.strike())
         writers.wait_commits(100)
+        product.wait_status(lambda status: status["totals"]["batches"] > LOOKS, "enough commits")
         writers.stop()
     product.wait_caught_up()
     looks = check(source.transactions(*SOURCE), target.transactions(*TARGET), since)
-    assert looks > 20, f"{looks} commits of the target prove little"
+    assert looks > LOOKS / 2, f"{looks} commits of the target prove little"
 
 
 def transaction(position, *changes):

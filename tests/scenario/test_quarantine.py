@@ -231,6 +231,67 @@ def test_stop_stops_before_a_bad_row_and_still_parks_behind_an_older_one(world):
     assert product.wait_end() == 3
 
 
+def test_what_is_parked_goes_by_the_names_of_today(world):
+    """Table and columns are renamed while changes wait: they wait on, in order, and come as they were meant."""
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, v text, w text)")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, v text CONSTRAINT no_bad CHECK (v <> 'bad'), w text)")
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t VALUES (1, 'bad', 'w'), (2, 'x', 'w')", "UPDATE t SET w = 'w2' WHERE id = 1")
+    product.wait_caught_up()
+    product.stop()
+    world.both("ALTER TABLE t RENAME v TO x", "ALTER TABLE t RENAME w TO v", "ALTER TABLE t RENAME x TO w",
+               "ALTER TABLE t RENAME id TO pk", "ALTER TABLE t RENAME TO u")
+    product.start_streaming()
+    assert product.table("public.u")["quarantine"]["dead_letters"] == 2
+    world.source.run("UPDATE u SET v = 'w3' WHERE pk = 1")
+    product.wait_caught_up()
+    assert letters(world, "operation, key->>'pk', new_row->>'v', new_row->>'w'") == [
+        ("insert", "1", "w", "bad"), ("update", "1", "w2", "bad"), ("update", "1", "w3", "bad")]
+    world.target.run("ALTER TABLE u DROP CONSTRAINT no_bad")
+    retried = product.command("dlq", "retry", "--all")
+    assert retried.status == 0, retried.text
+    world.assert_equal("u")
+
+
+def test_a_label_that_the_target_lacks_is_told_of_the_letter(world):
+    world.source.run("CREATE TYPE mood AS ENUM ('sad', 'ok')", "CREATE TABLE t (id int PRIMARY KEY, m mood)")
+    world.target.run("CREATE TYPE mood AS ENUM ('sad')", "CREATE TABLE t (id int PRIMARY KEY, m mood)")
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t VALUES (1, 'sad'), (2, 'ok')")
+    product.wait_caught_up()
+    shown = product.command("dlq", "show", "1")
+    assert shown.status == 0 and "ALTER TYPE" in shown.out and "ADD VALUE 'ok'" in shown.out, shown.text
+
+
+def test_a_chunk_with_a_bad_row_hides_no_row_behind_another_of_its_key(world):
+    """xxh64 has no SQL, so that nobody counts before."""
+    world.source.run("CREATE TABLE t (a text, b text, v text, PRIMARY KEY (a, b))",
+                     "INSERT INTO t SELECT CASE i WHEN 900 THEN 'x' ELSE 'xy' END, "
+                     "CASE i WHEN 900 THEN 'yz' WHEN 1 THEN 'z' ELSE 'q' || i END, "
+                     "CASE i WHEN 5 THEN 'bad' ELSE 'v' END FROM generate_series(1, 1000) i")
+    world.target.run("CREATE TABLE t (pk text PRIMARY KEY, v text CHECK (v <> 'bad'))")
+    result = world.product(tables=[{"source": "t", "key": ["pk"], "drop": ["a", "b"],
+                                    "columns": {"pk": {"template": "{a}{b}", "hash": "xxh64"}}}]
+                           ).run_to_end("--until-caught-up")
+    assert result.status == 3 and "two source rows have the same key" in result.text, result.text
+    assert world.target.value("SELECT count(*) FROM t") == 0
+
+
+def test_a_copy_without_the_stream_parks_its_rows_behind_earlier_ones(world):
+    world.source.run(T)
+    world.target.run(CHECKED)
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t VALUES (1, 'bad')")
+    product.wait_caught_up()
+    product.stop()
+    world.source.run("CREATE TABLE u (id int PRIMARY KEY, v text)", "INSERT INTO u VALUES (7, 'bad'), (8, 'x')")
+    world.target.run("CREATE TABLE u (id int PRIMARY KEY, v text CHECK (v <> 'bad'))")
+    result = product.run_to_end("--no-stream")
+    assert result.status == 0, result.text
+    assert letters(world, "id::int, operation, key->>'id', new_row->>'v'") == [
+        (2, "copy", "7", "bad"), (1, "insert", "1", "bad")]
+
+
 def test_random_streams_with_kills_lose_no_row_but_the_parked_and_then_none(world, nightly):
     """One row in a hundred is refused; all the others are equal. Mended and retried, all are."""
     seed = int(os.environ.get("SLACKWATER_SEED") or random.randrange(10 ** 6))
@@ -255,8 +316,7 @@ def test_random_streams_with_kills_lose_no_row_but_the_parked_and_then_none(worl
 
     with Writers(world.source, 2, work, seed=seed) as writers:
         for round_ in range(10 if nightly else 2):
-            writers.wait_commits(100 * (round_ + 1))
-            writers.wait_commits(100 * (round_ + 1) + dice.randrange(50))
+            writers.wait_commits(60 * (round_ + 1) + dice.randrange(50))
             product.kill9()
             product.start()
     product.wait_caught_up()

@@ -1064,6 +1064,72 @@ START_TEST(what_is_durable_is_what_the_sink_says)
 }
 END_TEST
 
+/* ---- the quarantine ---- */
+
+static const char *const KEY_COLUMNS[] = {"id"};
+
+/* Of the one table, with a breaker at this share. */
+static struct quarantine *open_quarantine(struct bench *bench, double max_bad_share)
+{
+    static const struct parked_identity IDENTITY = {.count = 1, .columns = KEY_COLUMNS};
+    static const char *const SOURCE = "ours";
+    open_bench(bench, &(struct world_config){0});
+    applier_free(&bench->applier);
+    bench->world.stream.quarantine = quarantine_create(&(struct quarantine_config){
+        .table_count = 1,
+        .identities = &IDENTITY,
+        .sources = &SOURCE,
+        .counters = bench->world.progress.tables,
+        .limits = {.max_bad_share = max_bad_share, .min_rows = 10}});
+    applier_init(&bench->applier, &bench->world.stream);
+    return bench->world.stream.quarantine;
+}
+
+START_TEST(what_is_parked_of_any_part_of_a_transaction_is_counted)
+{
+    struct bench bench;
+    struct quarantine *quarantine = open_quarantine(&bench, 1);
+    begin(&bench, 700);
+    add(&bench, CHANGE_INSERT, 0, "!a");
+    add(&bench, CHANGE_INSERT, 0, "b");
+    bench.batch->ends_open = true;
+    expect_applied(&bench);
+    batch_reset(bench.batch);
+    bench.batch->begins_open = true;
+    begin(&bench, 700);
+    add(&bench, CHANGE_INSERT, 0, "c");
+    end(&bench, 5000);
+    expect_applied(&bench);
+    const struct table_counters *table = &bench.world.progress.tables[0];
+    ck_assert_uint_eq(count_of(&table->parked_keys), 1);
+    ck_assert_uint_eq(count_of(&table->dead_letters), 1);
+    close_bench(&bench);
+    quarantine_free(quarantine);
+}
+END_TEST
+
+START_TEST(a_breaker_that_opens_on_a_batch_at_the_target_has_none_of_it_made_again)
+{
+    struct bench bench;
+    struct quarantine *quarantine = open_quarantine(&bench, 0.05);
+    begin(&bench, 700);
+    add(&bench, CHANGE_INSERT, 0, "!a");
+    end(&bench, 5000);
+    begin(&bench, 701);
+    for (int i = 0; i < 10; i++)
+        add(&bench, CHANGE_INSERT, 0, (const char *[]){"b", "c", "d", "e", "f", "g", "h", "i", "j",
+                                                       "k"}[i]);
+    end(&bench, 6000);
+    expect_failure(&bench, ERR_DATA);
+    expect_message(&bench, "circuit breaker");
+    expect_written(&bench, "b c d e f g h i j k ");
+    ck_assert_uint_eq(memory_sink_tally(bench.world.sink).checkpoint, 6000);
+    ck_assert_uint_eq(memory_sink_tally(bench.world.sink).applies, 1);
+    close_bench(&bench);
+    quarantine_free(quarantine);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -1102,6 +1168,8 @@ int main(void)
         a_stop_ends_the_trying,
         a_sink_that_cannot_tell_what_is_durable_fails,
         what_is_durable_is_what_the_sink_says,
+        what_is_parked_of_any_part_of_a_transaction_is_counted,
+        a_breaker_that_opens_on_a_batch_at_the_target_has_none_of_it_made_again,
     };
     return unit_run("apply", tests, UNIT_COUNT(tests));
 }

@@ -61,6 +61,19 @@ START_TEST(the_picture_of_health_says_go)
 }
 END_TEST
 
+START_TEST(what_is_parked_has_a_line)
+{
+    struct status status = picture_of_health();
+    status.tables[0].dead_letters = 3;
+    status.tables[0].parked_keys = 2;
+    char *text = draw(&status, plain);
+    ck_assert_ptr_nonnull(strstr(text, "parked"));
+    ck_assert_ptr_nonnull(strstr(text, "3 changes of 2 keys  ·  slackwater dlq list"));
+    free(text);
+    status_free(&status);
+}
+END_TEST
+
 START_TEST(a_closed_gate_says_why_and_what_to_do)
 {
     struct status status = picture_of_health();
@@ -204,6 +217,7 @@ int main(void)
 {
     const TTest *tests[] = {
         the_picture_of_health_says_go,
+        what_is_parked_has_a_line,
         a_closed_gate_says_why_and_what_to_do,
         no_line_is_wider_than_the_terminal,
         many_tables_are_capped_with_the_unfinished_first,
