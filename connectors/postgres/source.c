@@ -76,15 +76,22 @@ static lsn_t commit_of_relation(const struct pg_source *s)
     return s->filling != NULL ? s->filling->prepare_lsn : LSN_NONE;
 }
 
-/* As it was when its transaction had ended before the catalog was read: else as it is there. */
+/* As it was when its transaction had ended before the catalog was read: else as it is there. How it
+ * came is kept beside that, for a backlog: who reads it there may have another catalog. */
 static struct relation *read_relation(const struct pg_source *s,
                                       const struct pgoutput_message *message)
 {
     struct relation *made = make_relation(message);
     lsn_t commit = commit_of_relation(s);
-    if (s->config.catalog != NULL)
-        former_read(s->config.former, s->config.catalog, commit,
-                    commit != LSN_NONE && commit < s->config.catalog_at, made);
+    if (s->config.catalog == NULL)
+        return made;
+    struct relation *sent = relation_copy_sent(made);
+    former_read(s->config.former, s->config.catalog, commit,
+                commit != LSN_NONE && commit < s->config.catalog_at, made);
+    if (relation_equal(made, sent))
+        relation_free(sent);
+    else
+        made->sent = sent;
     return made;
 }
 

@@ -94,19 +94,21 @@ static bool give_back_indexes(const struct invocation *invocation, struct sessio
 }
 
 /* Of this machine, if it is the one; nothing in it is of use without the slot. */
-static bool remove_spool(const struct invocation *invocation, struct err *err)
+static bool remove_spool(const struct invocation *invocation, const char *slot, struct err *err)
 {
     const char *folder = invocation->config->spool_dir;
-    return folder == NULL || spool_remove(folder, err);
+    const struct spool_identity ours = {.migration = invocation->config->migration,
+                                        .slot = slot};
+    return folder == NULL || spool_remove(folder, &ours, err);
 }
 
 static bool remove_all(const struct invocation *invocation, const char *slot,
                        struct session *source, struct session *target, struct err *err)
 {
     return take(invocation, target, err) && give_back_indexes(invocation, target, err) &&
-           slot_drop(source, slot, err) &&
+           remove_spool(invocation, slot, err) && slot_drop(source, slot, err) &&
            slot_drop_publications(source, slot, err) &&
-           control_drop_origin(target, slot, err) && remove_spool(invocation, err) &&
+           control_drop_origin(target, slot, err) &&
            control_remove(target, invocation->config->migration, err);
 }
 

@@ -440,6 +440,7 @@ static bool run_bound(struct run *run, struct err *err)
         .table_oids = run->table_oids,
         .spool = run->config->spool_dir,
     };
+    run_spool_take_text(run);
     name_instance(run);
     make_connectors(run);
     prepare_errands(run);

@@ -5,6 +5,7 @@
 #include "cli/run_state.h"
 
 #include "base/log.h"
+#include "cli/run_spool.h"
 #include "postgres/control.h"
 #include "postgres/failover.h"
 
@@ -59,9 +60,11 @@ bool run_follow_failover(struct run *run, struct err *err)
 {
     struct migration *m = &run->migration;
     uint32_t now = m->source_catalog->timeline;
-    if (!run->config->failover || now <= m->control.timeline)
-        return true; /* continuity says what is wrong with it, if anything is */
-    if (!check_branch(run, now, err) ||
+    bool promoted = run->config->failover && now > m->control.timeline;
+    if (!promoted)
+        return now != m->control.timeline /* continuity says what is wrong with it */ ||
+               run_spool_follow(run, err);
+    if (!check_branch(run, now, err) || !run_spool_follow(run, err) ||
         !control_set_timeline(&m->target, run->config->migration, now, err))
         return false;
     log_event(LOG_WARN,

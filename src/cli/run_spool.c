@@ -2,6 +2,8 @@
 #include "cli/run_spool.h"
 
 #include "base/log.h"
+#include "postgres/failover.h"
+#include "schema/types.h"
 
 #include <stdlib.h>
 
@@ -21,6 +23,78 @@ static struct spool_identity identity_of(const struct run *run)
         .timeline = started ? control->timeline : m->source_catalog->timeline,
     };
 }
+
+/* ---- what is read back ---- */
+
+static const struct type_codec *codec_of(const struct run *run, const struct column *column)
+{
+    const struct type_codec *codec =
+        type_codec_of(catalog_find_type(run->migration.source_catalog, column->type_oid));
+    return codec != NULL && type_has_text(codec) ? codec : NULL;
+}
+
+/* Binary values of a type of which we can make no text: rather none of the table than a wrong
+ * one. */
+static void mark_textless(const struct run *run, struct relation *relation)
+{
+    for (uint16_t i = 0; i < relation->column_count; i++) {
+        if (codec_of(run, &relation->columns[i]) != NULL)
+            continue;
+        relation->strange = relation->columns[i].unclear = true;
+        log_event(LOG_WARN, "the spool has values in binary, which are to be read as text",
+                  log_text("table", relation->name),
+                  log_text("column", relation->columns[i].name));
+    }
+}
+
+/* By the catalog that the rules are bound to, as the source reads what comes now. */
+static void read_relation(void *context, lsn_t commit, bool to_text, struct relation *relation)
+{
+    const struct run *run = context;
+    const struct migration *m = &run->migration;
+    former_read(&m->former, m->source_catalog, commit, commit < m->catalog_at, relation);
+    if (to_text)
+        mark_textless(run, relation);
+}
+
+static bool row_to_text(const struct run *run, const struct relation *relation, struct row *row,
+                        struct arena *arena, struct err *err)
+{
+    for (uint16_t i = 0; i < row->count; i++) {
+        const struct column *column = &relation->columns[i];
+        const struct value binary = row->values[i];
+        const struct type_codec *codec =
+            binary.kind == VALUE_BINARY ? codec_of(run, column) : NULL;
+        if (codec != NULL && !type_to_text(codec, &binary, arena, &row->values[i]))
+            return err_set(err, ERR_CORRUPT,
+                           "spool: %s.%s: column \"%s\": no value of its type",
+                           relation->schema, relation->name, column->name);
+    }
+    return true;
+}
+
+static bool make_text(void *context, struct batch *batch, uint32_t from, struct err *err)
+{
+    for (uint32_t i = from; i < batch->change_count; i++) {
+        struct change *change = &batch->changes[i];
+        if (!row_to_text(context, change->relation, &change->old, &batch->arena, err) ||
+            !row_to_text(context, change->relation, &change->new, &batch->arena, err))
+            return false;
+    }
+    return true;
+}
+
+void run_spool_take_text(struct run *run)
+{
+    static const char WHY[] = "the spool has values that came as text";
+    if (run->config->spool_dir == NULL || !run->migration.chain->stream_binary ||
+        !spool_holds_text(run->config->spool_dir))
+        return;
+    migration_take_text(&run->migration, WHY);
+    log_event(LOG_INFO, "the stream comes as text until the next start", log_text("why", WHY));
+}
+
+/* ---- beginning ---- */
 
 static void tell(const struct run *run, uint64_t cut)
 {
@@ -47,12 +121,40 @@ bool run_spool_open(struct run *run, struct err *err)
         .max_bytes = (uint64_t)run->config->spool_max_bytes,
         .min_free = (uint64_t)run->config->spool_min_free,
         .applied = run->migration.control.applied,
+        .text = !run->migration.chain->stream_binary,
+        .reading = {.relation = read_relation, .to_text = make_text, .context = run},
     };
     if (!spool_open(&config, &run->spool, &cut, err))
         return false;
     tell(run, cut);
     monitor_set_spool(run->monitor, run->spool);
     return true;
+}
+
+bool run_spool_follow(struct run *run, struct err *err)
+{
+    struct migration *m = &run->migration;
+    struct spool_picture picture;
+    lsn_t end = LSN_NONE;
+    if (run->spool == NULL)
+        return true;
+    spool_follow(run->spool, m->source_catalog->timeline);
+    spool_look(run->spool, &picture);
+    if (picture.older == 0)
+        return true;
+    if (!failover_branch(run->config->source_dsn, m->stop, picture.older,
+                         m->source_catalog->timeline, &end, err))
+        return false;
+    if (picture.older_end <= end)
+        return true;
+    err_set(
+        err, ERR_SOURCE_LOST,
+        "the source is a promoted standby, and cannot be followed: spool %s has what it had "
+        "not received",
+        run->config->spool_dir);
+    return err_remedy(err,
+                      "a new backfill is needed: run `slackwater cleanup`, empty the target "
+                      "tables, then run again");
 }
 
 bool run_spool_ready(struct run *run, struct err *err)

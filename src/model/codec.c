@@ -13,9 +13,7 @@
 #define ENDS_OPEN 2
 #define MAX_COLUMNS 1664 /* the server's own bound */
 #define KEY 1
-#define GONE 2
-#define UNCLEAR 4
-#define SMALLEST_RELATION 11
+#define SMALLEST_RELATION 10
 #define SMALLEST_TRANSACTION 40
 #define SMALLEST_CHANGE 14
 
@@ -56,10 +54,11 @@ static void encode_text(const char *text, struct buf *out)
 
 static void encode_relation(const struct relation *relation, struct buf *out)
 {
+    if (relation->sent != NULL)
+        relation = relation->sent;
     buf_append_u32(out, relation->oid);
     buf_append_char(out, relation->replica_identity);
     buf_append_char(out, (char)relation->match);
-    buf_append_char(out, relation->strange);
     encode_text(relation->schema, out);
     encode_text(relation->name, out);
     buf_append_u16(out, relation->column_count);
@@ -67,8 +66,7 @@ static void encode_relation(const struct relation *relation, struct buf *out)
         const struct column *column = &relation->columns[i];
         buf_append_u32(out, column->type_oid);
         buf_append_u32(out, (uint32_t)column->type_modifier);
-        buf_append_char(out, (char)((column->key ? KEY : 0) | (column->gone ? GONE : 0) |
-                                    (column->unclear ? UNCLEAR : 0)));
+        buf_append_char(out, (char)(column->key ? KEY : 0));
         encode_text(column->name, out);
     }
 }
@@ -142,12 +140,17 @@ void codec_encode(const struct batch *batch, struct buf *out)
 
 /* ---- decoding ---- */
 
+/* A relation: how it came, and what that means by the first change of it. */
+struct described {
+    struct relation *sent;       /* owned */
+    const struct relation *kept; /* NULL: no change of it was met */
+};
+
 struct decoding {
     struct reader reader;
     struct batch *batch;
-    struct interner *interner;
-    bool keep_heartbeats;
-    const struct relation **relations; /* in the batch's arena */
+    const struct codec_reading *reading;
+    struct described *relations;
     uint32_t relation_count;
     const char *complaint; /* what is wrong though the bytes sufficed; NULL: nothing */
 };
@@ -187,20 +190,16 @@ static void decode_column(struct decoding *d, struct column *column)
 {
     column->type_oid = reader_u32(&d->reader);
     column->type_modifier = (int32_t)reader_u32(&d->reader);
-    uint8_t flags = decode_choice(d, (KEY | GONE | UNCLEAR) + 1, "unknown flags of a column");
-    column->key = (flags & KEY) != 0;
-    column->gone = (flags & GONE) != 0;
-    column->unclear = (flags & UNCLEAR) != 0;
+    column->key = decode_choice(d, KEY + 1, "unknown flags of a column") == KEY;
     /* relation_create copies; it does not write through name. */
     column->name = (char *)(uintptr_t)reader_string(&d->reader);
 }
 
-static const struct relation *decode_relation(struct decoding *d)
+static struct relation *decode_relation(struct decoding *d)
 {
     uint32_t oid = reader_u32(&d->reader);
     char replica_identity = (char)reader_u8(&d->reader);
     enum match match = (enum match)decode_choice(d, MATCH_NONE + 1, "unknown way to match");
-    bool strange = decode_choice(d, 2, "unknown flags of a relation") == 1;
     const char *schema = reader_string(&d->reader);
     const char *name = reader_string(&d->reader);
     uint16_t count = reader_u16(&d->reader);
@@ -215,26 +214,47 @@ static const struct relation *decode_relation(struct decoding *d)
         relation->oid = oid;
         relation->replica_identity = replica_identity;
         relation->match = match;
-        relation->strange = strange;
     }
     free(columns);
-    return relation == NULL ? NULL : interner_keep(d->interner, relation);
+    return relation;
 }
 
 static void decode_relations(struct decoding *d)
 {
     uint32_t count = decode_count(d, SMALLEST_RELATION);
-    d->relations = arena_alloc(&d->batch->arena, (count + 1U) * sizeof(*d->relations));
-    for (uint32_t i = 0; i < count && is_fine(d); i++)
-        d->relations[i] = decode_relation(d);
+    d->relations = mem_zero(count, sizeof(*d->relations));
     d->relation_count = count;
+    for (uint32_t i = 0; i < count && is_fine(d); i++)
+        d->relations[i].sent = decode_relation(d);
 }
 
-static const struct relation *decode_relation_number(struct decoding *d)
+static void free_relations(struct decoding *d)
+{
+    for (uint32_t i = 0; i < d->relation_count; i++)
+        relation_free(d->relations[i].sent);
+    free(d->relations);
+}
+
+/* What it means to its first change it means to all: one of another shape is described anew. */
+static const struct relation *keep_relation(const struct decoding *d,
+                                            struct described *described, lsn_t commit)
+{
+    if (described->kept != NULL)
+        return described->kept;
+    struct relation *relation = relation_copy_sent(described->sent);
+    if (d->reading->read != NULL)
+        d->reading->read(d->reading->context, commit, relation);
+    described->kept = interner_keep(d->reading->interner, relation);
+    return described->kept;
+}
+
+/* transaction: that of the change which names it. */
+static const struct relation *decode_relation_number(struct decoding *d, uint32_t transaction)
 {
     uint32_t number = reader_u32(&d->reader);
     if (number < d->relation_count && is_fine(d))
-        return d->relations[number];
+        return keep_relation(d, &d->relations[number],
+                             d->batch->transactions[transaction].commit_lsn);
     complain(d, "a relation that is not described");
     return NULL;
 }
@@ -270,7 +290,7 @@ static void decode_truncate(struct decoding *d, struct change *change)
     }
     change->relations = arena_alloc(&d->batch->arena, count * sizeof(*change->relations));
     for (uint16_t i = 0; i < count; i++)
-        change->relations[i] = decode_relation_number(d);
+        change->relations[i] = decode_relation_number(d, change->transaction);
     change->relation_count = count;
 }
 
@@ -281,7 +301,7 @@ static void decode_change(struct decoding *d, uint32_t transaction)
     change.kind = (enum change_kind)decode_choice(d, CHANGE_TRUNCATE + 1, "unknown change");
     change.old_image = (enum old_image)decode_choice(d, OLD_FULL + 1, "unknown old image");
     change.lsn = reader_u64(&d->reader);
-    change.relation = decode_relation_number(d);
+    change.relation = decode_relation_number(d, transaction);
     if (change.kind == CHANGE_DELETE && change.old_image == OLD_NONE)
         complain(d, "DELETE without an old row");
     if (change.relation != NULL && change.kind == CHANGE_TRUNCATE) {
@@ -304,7 +324,7 @@ static struct transaction decode_transaction(struct decoding *d)
     transaction.commit_time = (usec_t)reader_u64(&d->reader);
     transaction.heartbeat = (usec_t)reader_u64(&d->reader);
     transaction.first_change = reader_u32(&d->reader);
-    if (!d->keep_heartbeats)
+    if (!d->reading->keep_heartbeats)
         transaction.heartbeat = 0;
     return transaction;
 }
@@ -398,13 +418,13 @@ static void decode_batch(struct decoding *d)
         batch->end_lsn = end_lsn;
 }
 
-bool codec_decode(const void *bytes, size_t size, bool keep_heartbeats,
-                  struct interner *interner, struct batch *batch, struct err *err)
+bool codec_decode(const void *bytes, size_t size, const struct codec_reading *reading,
+                  struct batch *batch, struct err *err)
 {
-    struct decoding d = {
-        .batch = batch, .interner = interner, .keep_heartbeats = keep_heartbeats};
+    struct decoding d = {.batch = batch, .reading = reading};
     reader_init(&d.reader, bytes, size);
     decode_batch(&d);
+    free_relations(&d);
     if (d.complaint != NULL)
         return err_set(err, ERR_CORRUPT, "stored batch: %s", d.complaint);
     if (!reader_done(&d.reader))

@@ -5,8 +5,8 @@
  *                 u64 end LSN
  *                 u32 transactions, transaction*
  *                 u32 changes, change*
- *   relation      u32 oid, u8 replica identity, u8 match, u8 strange, schema\0, name\0,
- *                 u16 columns, (u32 type, u32 modifier, u8 1: key, 2: gone, 4: unclear, name\0)*
+ *   relation      u32 oid, u8 replica identity, u8 match, schema\0, name\0, u16 columns,
+ *                 (u32 type, u32 modifier, u8 1: key, name\0)*       as the source described it
  *   transaction   u32 xid, u64 commit LSN, u64 end LSN, u64 commit time, u64 heartbeat,
  *                 u32 first change
  *   change        u8 kind, u8 old image, u64 LSN, u32 relation,
@@ -16,7 +16,8 @@
  *   value         u8 kind, of TEXT and BINARY: u32 size, bytes
  *
  * Integers are big-endian. A batch is whole by itself: it can be read without those before it.
- * What only a target's batch has (notes, what rules found out) is not kept. */
+ * What only a target's batch has (notes, what rules found out) is not kept; nor is what a
+ * relation was read as, for who reads the bytes may know better (schema/former.h). */
 #ifndef MODEL_CODEC_H
 #define MODEL_CODEC_H
 
@@ -25,15 +26,24 @@
 #include "model/batch.h"
 #include "model/interner.h"
 
+/* How bytes are read. */
+struct codec_reading {
+    bool keep_heartbeats;      /* they were emitted by this process */
+    struct interner *interner; /* whose the relations are */
+    /* What a relation means that a transaction brought which is committed there. NULL: what it
+     * says. */
+    void (*read)(void *context, lsn_t commit, struct relation *relation);
+    void *context;
+};
+
 /* Appends the bytes of a batch that came from a source. */
 void codec_encode(const struct batch *batch, struct buf *out);
 
 /* Appends to the batch what the bytes, which may be anything, are of: the first of them to what
  * the batch left open, if they go on with it. The bytes must live as long as the batch's
- * content (its arena is the place); relations are the interner's.. keep_heartbeats: they were
- * emitted by this process. ERR_CORRUPT when the bytes break the format; the batch then holds a
- * part. */
-bool codec_decode(const void *bytes, size_t size, bool keep_heartbeats,
-                  struct interner *interner, struct batch *batch, struct err *err);
+ * content (its arena is the place). ERR_CORRUPT when the bytes break the format; the batch then
+ * holds a part. */
+bool codec_decode(const void *bytes, size_t size, const struct codec_reading *reading,
+                  struct batch *batch, struct err *err);
 
 #endif

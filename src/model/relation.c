@@ -27,10 +27,23 @@ struct relation *relation_create(const char *schema, const char *name, uint16_t 
     return relation;
 }
 
+struct relation *relation_copy_sent(const struct relation *relation)
+{
+    if (relation->sent)
+        relation = relation->sent;
+    struct relation *copy = relation_create(relation->schema, relation->name,
+                                            relation->column_count, relation->columns);
+    copy->oid = relation->oid;
+    copy->replica_identity = relation->replica_identity;
+    copy->match = relation->match;
+    return copy;
+}
+
 void relation_free(struct relation *relation)
 {
     if (!relation)
         return;
+    relation_free(relation->sent);
     for (uint16_t i = 0; relation->columns && i < relation->column_count; i++) {
         free(relation->columns[i].name);
         free(relation->columns[i].formula);
@@ -49,6 +62,11 @@ static bool column_equal(const struct column *a, const struct column *b)
            strcmp(a->name, b->name) == 0;
 }
 
+static bool sent_equal(const struct relation *a, const struct relation *b)
+{
+    return a == NULL || b == NULL ? a == b : relation_equal(a, b);
+}
+
 bool relation_equal(const struct relation *a, const struct relation *b)
 {
     if (a->oid != b->oid || a->replica_identity != b->replica_identity ||
@@ -58,7 +76,7 @@ bool relation_equal(const struct relation *a, const struct relation *b)
     for (uint16_t i = 0; i < a->column_count; i++)
         if (!column_equal(&a->columns[i], &b->columns[i]))
             return false;
-    return true;
+    return sent_equal(a->sent, b->sent);
 }
 
 bool relation_has_formula(const struct relation *relation)

@@ -35,6 +35,7 @@ struct relation {
     char replica_identity; /* source: d n f i, as in pg_class; target: 0 */
     enum match match;      /* target: how rows are found; source: as the identity allows */
     bool strange;          /* source: which columns these are cannot be told (schema/former.h) */
+    struct relation *sent; /* source: as it came, if it was read otherwise; owned */
     uint16_t column_count;
     struct column *columns;
     uint32_t table;  /* target: index into the sink's tables */
@@ -44,8 +45,10 @@ struct relation {
 struct relation *relation_create(const char *schema, const char *name, uint16_t column_count,
                                  const struct column *columns);
 void relation_free(struct relation *relation); /* NULL is accepted */
+/* Of one of the source, as it came. */
+struct relation *relation_copy_sent(const struct relation *relation);
 
-/* Same oid, names, identity, match and columns, in order. */
+/* Same oid, names, identity, match and columns, in order; and came so too. */
 bool relation_equal(const struct relation *a, const struct relation *b);
 /* Target: the server makes one of its columns. */
 bool relation_has_formula(const struct relation *relation);

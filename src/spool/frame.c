@@ -143,12 +143,11 @@ void frame_unpacker_destroy(struct frame_unpacker *unpacker)
 }
 
 bool frame_unpack(struct frame_unpacker *unpacker, const struct frame *frame, const void *bytes,
-                  bool keep_heartbeats, struct interner *interner, struct batch *batch,
-                  struct err *err)
+                  const struct codec_reading *reading, struct batch *batch, struct err *err)
 {
     void *raw = arena_alloc(&batch->arena, frame->raw + 1U);
     size_t size = ZSTD_decompressDCtx(unpacker->context, raw, frame->raw, bytes, frame->stored);
     if (ZSTD_isError(size) || size != frame->raw)
         return err_set(err, ERR_CORRUPT, "spool: a frame that cannot be decompressed");
-    return codec_decode(raw, size, keep_heartbeats, interner, batch, err);
+    return codec_decode(raw, size, reading, batch, err);
 }

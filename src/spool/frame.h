@@ -19,7 +19,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "model/batch.h"
-#include "model/interner.h"
+#include "model/codec.h"
 
 #define FRAME_HEADER 48
 /* One row of 1 GB, the most that a server sends, and what may come before it in its batch. */
@@ -56,7 +56,6 @@ void frame_unpacker_destroy(struct frame_unpacker *unpacker); /* NULL is accepte
 
 /* Appends the batch of a frame whose bytes fit (codec_decode()). ERR_CORRUPT. */
 bool frame_unpack(struct frame_unpacker *unpacker, const struct frame *frame, const void *bytes,
-                  bool keep_heartbeats, struct interner *interner, struct batch *batch,
-                  struct err *err);
+                  const struct codec_reading *reading, struct batch *batch, struct err *err);
 
 #endif

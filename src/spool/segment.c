@@ -17,6 +17,8 @@
 #define VERSION 1
 #define HEADER_MOST 4096
 #define CHECKSUM_SIZE 8
+#define BEGINS_OPEN 1
+#define TEXT 2
 
 uint64_t segment_seed(uint64_t number, uint64_t offset)
 {
@@ -101,8 +103,9 @@ static void append_header(const struct spool_identity *identity, const struct se
     buf_append_u32(out, (uint32_t)segment->header);
     buf_append_u64(out, segment->number);
     buf_append_u64(out, segment->floor);
-    buf_append_char(out, segment->begins_open);
-    buf_append_u32(out, identity->timeline);
+    buf_append_char(
+        out, (char)((segment->begins_open ? BEGINS_OPEN : 0) | (segment->text ? TEXT : 0)));
+    buf_append_u32(out, segment->timeline);
     buf_append_u64(out, segment->instance);
     buf_append_u64(out, (uint64_t)segment->created_at);
     append_texts(identity, out);
@@ -147,6 +150,7 @@ static bool same_text(struct reader *reader, const char *wanted)
     return strcmp(reader_string(reader), wanted) == 0;
 }
 
+/* A source that was promoted goes on with what came from it before (segment.h). */
 static bool is_ours(struct reader *reader, const struct spool_identity *identity,
                     uint32_t timeline)
 {
@@ -154,7 +158,7 @@ static bool is_ours(struct reader *reader, const struct spool_identity *identity
     same &= same_text(reader, identity->database);
     same &= same_text(reader, identity->slot);
     same &= same_text(reader, identity->migration);
-    return same && timeline == identity->timeline;
+    return same && timeline <= identity->timeline;
 }
 
 static bool refuse(const struct folder *folder, const char *why, struct err *err)
@@ -164,34 +168,68 @@ static bool refuse(const struct folder *folder, const char *why, struct err *err
                            "files in this one if nobody needs them any more");
 }
 
+/* What a header has. The reader stands before its texts. False when it is none. */
+static bool parse_header(const uint8_t *bytes, size_t size, struct reader *reader,
+                         struct segment *segment, uint32_t *version)
+{
+    struct reader sum;
+    reader_init(reader, bytes, size);
+    const uint8_t *magic = reader_bytes(reader, MAGIC_SIZE);
+    *version = reader_u32(reader);
+    segment->header = reader_u32(reader);
+    if (magic == NULL || memcmp(magic, MAGIC, MAGIC_SIZE) != 0 ||
+        segment->header <= CHECKSUM_SIZE || segment->header > size)
+        return false;
+    reader_init(&sum, bytes + segment->header - CHECKSUM_SIZE, CHECKSUM_SIZE);
+    if (reader_u64(&sum) != XXH64(bytes, segment->header - CHECKSUM_SIZE, 0))
+        return false;
+    uint64_t number = reader_u64(reader);
+    segment->floor = reader_u64(reader);
+    uint8_t flags = reader_u8(reader);
+    segment->begins_open = (flags & BEGINS_OPEN) != 0;
+    segment->text = (flags & TEXT) != 0;
+    segment->timeline = reader_u32(reader);
+    segment->instance = reader_u64(reader);
+    segment->created_at = (usec_t)reader_u64(reader);
+    return number == segment->number || *version != VERSION;
+}
+
 /* *valid: it has a header of ours; else the file does not count. */
 static bool read_header(const struct folder *folder, const struct spool_identity *identity,
                         const uint8_t *bytes, size_t size, struct segment *segment, bool *valid,
                         struct err *err)
 {
     struct reader reader;
-    reader_init(&reader, bytes, size);
-    const uint8_t *magic = reader_bytes(&reader, MAGIC_SIZE);
-    uint32_t version = reader_u32(&reader);
-    segment->header = reader_u32(&reader);
-    *valid = magic != NULL && memcmp(magic, MAGIC, MAGIC_SIZE) == 0 &&
-             segment->header > CHECKSUM_SIZE && segment->header <= size;
+    uint32_t version;
+    *valid = parse_header(bytes, size, &reader, segment, &version);
     if (!*valid)
         return true;
-    struct reader sum;
-    reader_init(&sum, bytes + segment->header - CHECKSUM_SIZE, CHECKSUM_SIZE);
-    *valid = reader_u64(&sum) == XXH64(bytes, segment->header - CHECKSUM_SIZE, 0);
-    if (*valid && version != VERSION)
+    if (version != VERSION)
         return refuse(folder, "of another version of slackwater", err);
-    *valid &= reader_u64(&reader) == segment->number;
-    segment->floor = reader_u64(&reader);
-    segment->begins_open = reader_u8(&reader) == 1;
-    uint32_t timeline = reader_u32(&reader);
-    segment->instance = reader_u64(&reader);
-    segment->created_at = (usec_t)reader_u64(&reader);
     begin_frames(segment);
-    return !*valid || is_ours(&reader, identity, timeline) ||
+    return is_ours(&reader, identity, segment->timeline) ||
            refuse(folder, "of another migration, source, slot or timeline", err);
+}
+
+bool segment_look(const struct folder *folder, uint64_t number,
+                  const struct spool_identity *identity, struct segment_label *label)
+{
+    uint8_t header[HEADER_MOST];
+    struct segment segment = {.number = number};
+    struct reader reader;
+    uint32_t version;
+    int fd = folder_file(folder, number, O_RDONLY);
+    ssize_t size = fd < 0 ? -1 : pread(fd, header, sizeof(header), 0);
+    if (fd >= 0)
+        close(fd);
+    if (size < 0 || !parse_header(header, (size_t)size, &reader, &segment, &version))
+        return false;
+    (void)reader_string(&reader); /* system identifier */
+    (void)reader_string(&reader); /* database */
+    label->text = segment.text;
+    label->foreign = !same_text(&reader, identity->slot);
+    label->foreign |= !same_text(&reader, identity->migration);
+    return true;
 }
 
 /* ---- scanning ---- */

@@ -2,7 +2,8 @@
  *
  *     header          "SLWSPOOL", u32 version, u32 bytes of the header, u64 number,
  *                     u64 position before its first frame, u8 1: that begins in an open
- *                     transaction, u32 timeline, u64 instance, u64 time of its making,
+ *                     transaction, 2: values came as text, u32 timeline, u64 instance,
+ *                     u64 time of its making,
  *                     system identifier\0, database\0, slot\0, migration\0,
  *                     u64 xxh64 of all before
  *     frame*          frame.h
@@ -27,7 +28,7 @@ struct spool_identity {
     const char *slot;
     const char *system_identifier; /* of the source */
     const char *database;
-    uint32_t timeline;
+    uint32_t timeline; /* older ones are the spool's too */
 };
 
 /* Where a reader may stop: no transaction is open there. */
@@ -43,6 +44,8 @@ struct segment {
     usec_t created_at; /* wall */
     uint64_t header;   /* bytes */
     bool begins_open;
+    bool text; /* values came as text, not in binary */
+    uint32_t timeline;
     lsn_t floor; /* position before the first frame */
 
     /* after the last frame: */
@@ -65,6 +68,15 @@ bool segment_make(const struct folder *folder, const struct spool_identity *iden
 bool segment_scan(const struct folder *folder, const struct spool_identity *identity,
                   uint64_t number, lsn_t applied, uint64_t limit, struct segment *segment,
                   bool *whole, struct err *err);
+
+/* What a file's header says, without looking further. */
+struct segment_label {
+    bool text;
+    bool foreign; /* it is another migration's */
+};
+/* False when it has no header that is right. */
+bool segment_look(const struct folder *folder, uint64_t number,
+                  const struct spool_identity *identity, struct segment_label *label);
 
 /* A frame was added. */
 void segment_grew(struct segment *segment, const struct frame *frame);

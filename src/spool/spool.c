@@ -7,6 +7,7 @@
  */
 #include "spool/spool.h"
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "spool/recovery.h"
 
@@ -53,6 +54,7 @@ struct spool {
     int take_fd;
     uint64_t take_number; /* of that file */
     uint64_t take_instance;
+    bool take_text;
     lsn_t applied; /* what ends at or before it need not be given */
 
     pthread_mutex_t lock;
@@ -208,7 +210,7 @@ static bool spool_sync(struct backlog *backlog, lsn_t *synced, struct err *err)
     if (!sync_file(spool, err))
         return false;
     *synced = last_commit(spool);
-    return true;
+    return failpoint(SPOOL_SYNCED, err);
 }
 
 /* ---- putting ---- */
@@ -242,6 +244,8 @@ static bool begin_segment(struct spool *spool, bool *room, struct err *err)
         .instance = spool->config.instance,
         .created_at = clock_wall(),
         .begins_open = last && last->ends_open,
+        .text = spool->config.text,
+        .timeline = spool->config.identity.timeline,
         .floor = last ? last->end : spool->next_floor,
     };
     if (!sync_file(spool, err))
@@ -251,9 +255,17 @@ static bool begin_segment(struct spool *spool, bool *room, struct err *err)
         return false;
     *room = spool->put_fd >= 0;
     spool->synced_bytes = segment.bytes;
-    if (*room)
-        add_segment(spool, &segment);
-    return true;
+    if (!*room)
+        return true;
+    add_segment(spool, &segment);
+    return failpoint(SPOOL_SEGMENT, err);
+}
+
+/* Whether what comes may be added to the segment. */
+static bool has_place(const struct spool *spool, const struct segment *segment)
+{
+    return segment->bytes < spool->segment_bytes && segment->text == spool->config.text &&
+           segment->timeline == spool->config.identity.timeline;
 }
 
 /* The last segment's file, to be added to. */
@@ -261,7 +273,7 @@ static bool open_put(struct spool *spool, bool *room, struct err *err)
 {
     const struct segment *last = last_of(spool);
     *room = true;
-    if (last == NULL || last->bytes >= spool->segment_bytes)
+    if (last == NULL || !has_place(spool, last))
         return begin_segment(spool, room, err);
     if (spool->put_fd >= 0)
         return true;
@@ -312,7 +324,7 @@ static bool put(struct spool *spool, const struct batch *batch, bool *room, stru
     pthread_mutex_lock(&spool->lock);
     segment_grew(last, &frame);
     pthread_mutex_unlock(&spool->lock);
-    return true;
+    return failpoint(SPOOL_WRITTEN, err);
 }
 
 static enum backlog_result spool_put(struct backlog *backlog, const struct batch *batch,
@@ -366,7 +378,7 @@ static bool spool_trim(struct backlog *backlog, lsn_t durable, struct err *err)
         stand_at_end(spool);
     }
     pthread_mutex_unlock(&spool->lock);
-    return true;
+    return failpoint(SPOOL_TRIMMED, err);
 }
 
 /* ---- taking ---- */
@@ -385,6 +397,7 @@ static bool find_next(struct spool *spool, struct place *at, uint64_t *left)
         found = spool->at.offset < segment->bytes;
         *left = segment->bytes - spool->at.offset;
         spool->take_instance = segment->instance;
+        spool->take_text = segment->text;
     }
     *at = spool->at;
     pthread_mutex_unlock(&spool->lock);
@@ -444,6 +457,38 @@ static bool read_bytes(struct spool *spool, const struct place *at, const struct
            frame_fits(frame, spool->bytes.data);
 }
 
+static bool makes_text(const struct spool *spool)
+{
+    return spool->config.text && !spool->take_text && spool->config.reading.to_text != NULL;
+}
+
+static void read_relation(void *context, lsn_t commit, struct relation *relation)
+{
+    const struct spool *spool = context;
+    const struct spool_reading *reading = &spool->config.reading;
+    if (reading->relation != NULL)
+        reading->relation(reading->context, commit, makes_text(spool), relation);
+}
+
+/* What the frame holds, as it is understood now. BACKLOG_NONE: it is damaged. */
+static enum backlog_result unpack(struct spool *spool, const struct frame *frame,
+                                  struct batch *batch, struct err *err)
+{
+    const struct codec_reading reading = {
+        .keep_heartbeats = spool->take_instance == spool->config.instance,
+        .interner = &spool->interner,
+        .read = read_relation,
+        .context = spool,
+    };
+    uint32_t before = batch->change_count;
+    if (!frame_unpack(spool->unpacker, frame, spool->bytes.data, &reading, batch, err))
+        return BACKLOG_NONE;
+    return !makes_text(spool) || spool->config.reading.to_text(spool->config.reading.context,
+                                                               batch, before, err)
+               ? BACKLOG_OK
+               : BACKLOG_FAILED;
+}
+
 static enum backlog_result take_frame(struct spool *spool, const struct place *at,
                                       uint64_t left, struct batch *batch, struct err *err)
 {
@@ -456,13 +501,13 @@ static enum backlog_result take_frame(struct spool *spool, const struct place *a
         pass(spool, at, &frame);
         return BACKLOG_NONE;
     }
-    if (!read_bytes(spool, at, &frame) ||
-        !frame_unpack(spool->unpacker, &frame, spool->bytes.data,
-                      spool->take_instance == spool->config.instance, &spool->interner, batch,
-                      err))
+    if (!read_bytes(spool, at, &frame))
+        return damage(spool, at, err);
+    enum backlog_result result = unpack(spool, &frame, batch, err);
+    if (result == BACKLOG_NONE)
         return damage(spool, at, err);
     pass(spool, at, &frame);
-    return BACKLOG_OK;
+    return failpoint(SPOOL_TAKEN, err) ? result : BACKLOG_FAILED;
 }
 
 static enum backlog_result spool_take(struct backlog *backlog, struct batch *batch,
@@ -670,6 +715,23 @@ struct backlog *spool_backlog(struct spool *spool)
     return &spool->backlog;
 }
 
+void spool_follow(struct spool *spool, uint32_t timeline)
+{
+    spool->config.identity.timeline = timeline;
+}
+
+static void look_at_segments(const struct spool *spool, struct spool_picture *picture)
+{
+    for (size_t i = 0; i < spool->segments.count; i++) {
+        const struct segment *segment = &spool->segments.items[i];
+        picture->text |= segment->text;
+        if (segment->timeline == spool->config.identity.timeline)
+            continue;
+        picture->older = segment->timeline;
+        picture->older_end = segment->end;
+    }
+}
+
 void spool_look(struct spool *spool, struct spool_picture *picture)
 {
     *picture = (struct spool_picture){0};
@@ -685,20 +747,58 @@ void spool_look(struct spool *spool, struct spool_picture *picture)
             .end = segments->items[segments->count - 1].end,
             .oldest_at = segments->items[0].created_at,
         };
+        look_at_segments(spool, picture);
     } else if (spool->full) {
         picture->state = SPOOL_FULL;
     }
     pthread_mutex_unlock(&spool->lock);
 }
 
-bool spool_remove(const char *path, struct err *err)
+static bool open_to_look(const char *path, struct folder *folder)
+{
+    *folder = (struct folder){.path = mem_string(path)};
+    folder->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return folder->fd >= 0;
+}
+
+bool spool_holds_text(const char *path)
+{
+    static const struct spool_identity ANY = {.migration = "", .slot = ""};
+    struct folder folder;
+    struct err ignored = {0};
+    uint64_t *numbers = NULL;
+    size_t count = 0;
+    struct segment_label label = {0};
+    if (open_to_look(path, &folder) && folder_list(&folder, &numbers, &count, &ignored))
+        for (size_t i = 0; i < count && !label.text; i++)
+            (void)segment_look(&folder, numbers[i], &ANY, &label);
+    free(numbers);
+    folder_close(&folder);
+    return label.text;
+}
+
+/* The slot of the other one may be beyond what is in there. */
+static bool refuse_foreign(const struct folder *folder, const uint64_t *numbers, size_t count,
+                           const struct spool_identity *identity, struct err *err)
+{
+    struct segment_label label = {0};
+    for (size_t i = 0; i < count && !label.foreign; i++)
+        (void)segment_look(folder, numbers[i], identity, &label);
+    if (!label.foreign)
+        return true;
+    err_set(err, ERR_CONFIG, "spool %s: it is of another migration", folder->path);
+    return err_remedy(err, "nothing in it was removed: mend spool.dir");
+}
+
+bool spool_remove(const char *path, const struct spool_identity *identity, struct err *err)
 {
     struct folder folder;
     uint64_t *numbers = NULL;
     size_t count = 0;
     if (access(path, F_OK) != 0 && errno == ENOENT)
         return true;
-    bool ok = folder_open(&folder, path, err) && folder_list(&folder, &numbers, &count, err);
+    bool ok = folder_open(&folder, path, err) && folder_list(&folder, &numbers, &count, err) &&
+              refuse_foreign(&folder, numbers, count, identity, err);
     for (size_t i = count; ok && i > 0; i--)
         ok = folder_remove(&folder, numbers[i - 1], err);
     free(numbers);

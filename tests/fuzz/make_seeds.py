@@ -28,6 +28,24 @@ def pgoutput():
         yield from messages
 
 
+def hex_lines(name):
+    return [bytes.fromhex(line) for line in (ROOT / "tests/golden/spool" / name).read_text().split()]
+
+
+def batches():
+    """Stored ones, together and one by one, each with its length before it."""
+    stored = [len(batch).to_bytes(2, "big") + batch for batch in hex_lines("batches.hex")]
+    yield b"".join(stored)
+    yield from stored
+
+
+def segments():
+    """One as it is, and with the checksums put right that fuzzing breaks."""
+    for segment in hex_lines("segment.hex"):
+        for how in range(16):
+            yield bytes([how]) + segment
+
+
 def configurations():
     for path in sorted((ROOT / "docs").rglob("*.md")):
         for block in re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL):
@@ -49,8 +67,8 @@ def lines(target):
             yield codecs.escape_decode(line.encode())[0]
 
 
-SOURCES = {"pgoutput": pgoutput, "config": configurations, "rules": configurations,
-           "schema": schema, "values": None, "view": None, "http": None}
+SOURCES = {"pgoutput": pgoutput, "batch": batches, "spool": segments, "config": configurations,
+           "rules": configurations, "schema": schema, "values": None, "view": None, "http": None}
 
 
 def main():

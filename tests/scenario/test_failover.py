@@ -114,3 +114,79 @@ def test_a_standby_that_lacks_what_was_applied_is_refused(world, primary, standb
     assert "the target has what the standby had not received" in result.err
     assert "new backfill" in result.err
     assert world.target.value("SELECT count(*) FROM t WHERE id >= 2000") == 0
+
+
+# -- with a spool -----------------------------------------------------------------------------
+
+@pytest.fixture
+def away(make_world, primary, make_cluster):
+    """A target of its own, which may go away."""
+    world = make_world(primary, make_cluster())
+    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    return world
+
+
+def spooling(world):
+    source = {"dsn": world.source.url(), "heartbeat": "10s", "failover": True}
+    spool = {"dir": str(world.folder / "failover_spool"), "min_free": "1MB"}
+    product = world.product(source=source, spool=spool).start_streaming()
+    world.source.run("INSERT INTO t VALUES (1001, 'streamed')")
+    product.wait_caught_up()
+    return product
+
+
+def into_the_spool(world, product):
+    """A row that the spool has, and the target has not; both the program and the target are stopped."""
+    world.target.cluster.stop("immediate")
+    product.wait_status(lambda status: status["phase"] == "waiting", "the target to be missed")
+    world.source.run("INSERT INTO t VALUES (1002, 'in the spool')")
+    position = world.source.value("SELECT pg_current_wal_insert_lsn()")
+    wait.until(lambda: lsn(product.status()["lsn"]["acknowledged"]) >= lsn(position), "the spool to have it")
+    product.stop()
+
+
+@pytest.fixture
+def away_standby(away, primary, folder):
+    primary.database("postgres").run("SELECT pg_create_physical_replication_slot('standby')")
+    standby = Standby(folder / "failover_away_standby", primary, primary_slot_name="standby",
+                      hot_standby_feedback="on")
+    try:
+        yield standby.create()
+    finally:
+        standby.destroy()
+
+
+@pytest.mark.limit(180)
+def test_a_spool_goes_on_behind_a_promoted_standby(away, primary, away_standby):
+    product = spooling(away)
+    wait_for_the_slot(away, away_standby)
+    into_the_spool(away, product)
+    wait_for_the_rows(away, away_standby)
+    primary.stop("immediate")
+    source = promoted(away, away_standby, product)
+    source.run("INSERT INTO t VALUES (1003, 'on the new primary')")
+    away.target.cluster.start()
+    for _ in range(2):  # the second finds a spool of the timeline before, or none
+        product.start()
+        product.event("streaming", 30)
+        product.kill9()
+    product.run_until_caught_up()
+    assert away.target.rows("SELECT * FROM t ORDER BY id") == source.rows("SELECT * FROM t ORDER BY id")
+    followed = [event for event in product.all_events() if "was promoted: followed" in event["event"]]
+    assert len(followed) == 1
+
+
+@pytest.mark.limit(180)
+def test_a_standby_that_lacks_what_the_spool_has_is_refused(away, primary, away_standby):
+    product = spooling(away)
+    wait_for_the_slot(away, away_standby)
+    away_standby.stop()
+    into_the_spool(away, product)
+    primary.stop("immediate")
+    away_standby.start()
+    source = promoted(away, away_standby, product)
+    source.run("INSERT INTO t SELECT i, 'new' FROM generate_series(2000, 2100) i")
+    away.target.cluster.start()
+    result = product.run_to_end("--until-caught-up")
+    assert result.status == 4 and "has what it had not received" in result.err, result.text
+    assert away.target.value("SELECT max(id) FROM t") == 1001

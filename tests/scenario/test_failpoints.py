@@ -227,6 +227,59 @@ def test_struck_while_transactions_are_open(world, times, seed, action):
         struck.assert_whole()
 
 
+# -- the spool --------------------------------------------------------------------------------
+
+class Spooling(Struck):
+    """Its target goes away in every run, so that there is something in the spool."""
+
+    def __init__(self, world):
+        super().__init__(world, tables=2,
+                         spool={"dir": str(world.folder / "spool_struck"), "min_free": "1MB"})
+        self.product.run_until_caught_up()
+
+    def run_away(self, points, done):
+        """One run, whose target is away until the spool is in use or it has ended, then back."""
+        target = self.world.target.cluster
+        self.launch(points)
+        ended = lambda: not self.product.alive() or done()
+        wait.until(lambda: ended() or '"streaming"' in self.product.log_text(), "the stream", 60)
+        target.stop("immediate")
+        try:
+            wait.until(lambda: ended() or self.holds(), "a spool", 60)
+        finally:
+            target.start()
+        wait.until(ended, points, 90)
+
+    def holds(self):
+        folder = self.world.folder / "spool_struck"
+        return sum(file.stat().st_size for file in folder.glob("*.spool")) > 20000
+
+
+@pytest.mark.limit(2400)
+def test_killed_at_the_spool(make_world, source_cluster, make_cluster, times):
+    struck = Spooling(make_world(source_cluster, make_cluster()))
+    with struck.writers:
+        for _ in range(times):
+            for point in of("spool"):
+                struck.run_away(f"{point}=kill", lambda: False)
+                assert struck.product.wait_end() == -9, point
+        struck.assert_whole()
+
+
+@pytest.mark.limit(2400)
+@pytest.mark.parametrize("action", ["error", "delay(100ms)"])
+def test_errors_and_delays_at_the_spool(make_world, source_cluster, make_cluster, times, action):
+    struck = Spooling(make_world(source_cluster, make_cluster()))
+    points, kind = of("spool"), action.split("(")[0]
+    with struck.writers:
+        for number in range(1, times + 1):
+            struck.run_away(",".join(f"{point}={action}@1" for point in points),
+                            lambda number=number: due(struck.hits(), points, kind, number) == [])
+            assert due(struck.hits(), points, kind, number) == []
+            struck.product.kill9()
+        struck.assert_whole()
+
+
 @pytest.mark.limit(1200)
 def test_killed_as_rows_are_parked_and_made_again(world, times):
     """Each letter is there once, and each row in the end."""

@@ -65,7 +65,7 @@ def test_a_target_that_is_away_does_not_hold_the_source_back(away):
     build(away)
     product = spooling(away).start_streaming()
     away.target.cluster.stop("immediate")
-    write(away, 60)
+    write(away, 20)
     away.source.run("UPDATE t SET v = 'u' || id WHERE id % 7 = 0", "DELETE FROM t WHERE id % 11 = 0")
     wait_acked(away)
     status = product.status()
@@ -113,7 +113,7 @@ def test_without_a_spool_nothing_is_acknowledged_before_the_target_has_it(away):
     assert "config.no_spool" in product.command("check", "--json").out
 
 
-@pytest.mark.parametrize("round", range(2))
+@pytest.mark.parametrize("round", [0, *(pytest.param(n, marks=pytest.mark.nightly) for n in range(1, 5))])
 def test_killed_while_it_spools_and_while_it_drains(away, round):
     dice = random.Random(round)
     away.both(*load.ACCOUNTS.split(";"))
@@ -138,7 +138,7 @@ def test_killed_while_it_spools_and_while_it_drains(away, round):
     wait_empty(product)
 
 
-def spool_and_stop(away, megabytes=20):
+def spool_and_stop(away, megabytes=4):
     """A program that has stopped with a spool which the slot has gone beyond, and the target's
     server away."""
     build(away)
@@ -153,6 +153,7 @@ def spool_and_stop(away, megabytes=20):
     return product
 
 
+@pytest.mark.nightly
 def test_resumes_from_the_spool_alone(away):
     product = spool_and_stop(away)
     product.start_streaming()
@@ -199,6 +200,7 @@ def test_a_deleted_spool_is_a_gap(away):
     assert away.target.value("SELECT count(*) FROM t") == 100
 
 
+@pytest.mark.nightly
 def test_a_spool_that_is_not_given_any_more_is_a_gap(away):
     product = spool_and_stop(away)
     spool = product.config.pop("spool")
@@ -210,7 +212,7 @@ def test_a_spool_that_is_not_given_any_more_is_a_gap(away):
     away.assert_equal()
 
 
-@pytest.mark.parametrize("damage", ["flipped", "torn"])
+@pytest.mark.parametrize("damage", ["flipped", pytest.param("torn", marks=pytest.mark.nightly)])
 def test_what_the_slot_still_has_is_fetched_again(away, damage):
     """The last frames are synced and acknowledged once a second: what is newer the slot has."""
     build(away)
@@ -237,6 +239,7 @@ def test_what_the_slot_still_has_is_fetched_again(away, damage):
     away.assert_equal()
 
 
+@pytest.mark.nightly
 def test_a_spool_deleted_after_all_was_applied_is_no_gap(world):
     build(world)
     product = spooling(world).start_streaming()
@@ -257,7 +260,7 @@ def test_max_bytes_has_the_source_wait_and_goes_on_by_itself(away):
     build(away)
     product = spooling(away, max_bytes="16MB").start_streaming()
     away.target.cluster.stop("immediate")
-    write(away, 60)
+    write(away, 45)
     product.wait_status(lambda status: status["spool"]["state"] == "full", "a full spool")
     full = lsn(away.source.value(SLOT_AT))
     assert sum(file.stat().st_size for file in segments(product)) <= 16 * MB
@@ -288,6 +291,7 @@ def test_a_disk_without_room_has_the_source_wait(away, tmp_path):
         subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
+@pytest.mark.nightly
 def test_min_free_has_the_source_wait(away):
     build(away)
     disk = os.statvfs(away.folder)
@@ -397,6 +401,7 @@ def test_the_source_goes_while_the_target_is_away(make_world, make_cluster):
     world.assert_equal()
 
 
+@pytest.mark.nightly
 def test_the_copy_and_the_spool(away):
     """The target goes away in mid-copy; what the stream brings meanwhile is judged when it comes
     out of the spool, by the chunks that are loaded then."""

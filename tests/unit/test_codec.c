@@ -1,9 +1,11 @@
 /* Batches as bytes and back: random ones, cut ones, damaged ones. */
+#include "base/mem.h"
 #include "dice.h"
 #include "model/codec.h"
 #include "unit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- random batches ---- */
@@ -18,15 +20,12 @@ static struct relation *draw_relation(uint64_t *dice, uint32_t oid)
         columns[i] = (struct column){.name = names[i],
                                      .type_oid = dice_below(dice, 4000),
                                      .type_modifier = (int32_t)dice_below(dice, 100) - 50,
-                                     .key = dice_one_in(dice, 2),
-                                     .gone = dice_one_in(dice, 4),
-                                     .unclear = dice_one_in(dice, 4)};
+                                     .key = dice_one_in(dice, 2)};
     }
     struct relation *relation = relation_create("public", "tab\"le", count, columns);
     relation->oid = oid;
     relation->replica_identity = "dfni"[dice_below(dice, 4)];
     relation->match = (enum match)dice_below(dice, 3);
-    relation->strange = dice_one_in(dice, 4);
     return relation;
 }
 
@@ -148,6 +147,7 @@ struct bench {
     uint64_t dice;
     struct interner relations;
     struct interner interner;
+    struct codec_reading reading;
     struct batch *in;
     struct batch *out;
     struct buf bytes;
@@ -157,6 +157,7 @@ struct bench {
 static void bench_open(struct bench *bench)
 {
     *bench = (struct bench){.dice = dice_seed(), .in = batch_create(), .out = batch_create()};
+    bench->reading = (struct codec_reading){.keep_heartbeats = true, .interner = &bench->interner};
     draw_relations(&bench->dice, &bench->relations);
 }
 
@@ -180,8 +181,7 @@ static void encode_another(struct bench *bench, bool begins_open, bool ends_open
 
 static bool decode(struct bench *bench, size_t size)
 {
-    return codec_decode(bench->bytes.data, size, true, &bench->interner, bench->out,
-                        &bench->err);
+    return codec_decode(bench->bytes.data, size, &bench->reading, bench->out, &bench->err);
 }
 
 /* ---- stories ---- */
@@ -259,7 +259,7 @@ START_TEST(pieces_of_a_transaction_are_put_together)
         codec_encode(bench.in, &bench.bytes);
         char *bytes = arena_copy(&bench.out->arena, bench.bytes.data, bench.bytes.size);
         ck_assert_msg(
-            codec_decode(bytes, bench.bytes.size, true, &bench.interner, bench.out, &bench.err),
+            codec_decode(bytes, bench.bytes.size, &bench.reading, bench.out, &bench.err),
             "%s", bench.err.message);
     }
     ck_assert_uint_eq(bench.out->transaction_count, 1);
@@ -296,9 +296,51 @@ START_TEST(heartbeats_of_others_are_forgotten)
     *batch_add_transaction(bench.in) =
         (struct transaction){.xid = 1, .end_lsn = 5, .heartbeat = 77};
     codec_encode(bench.in, &bench.bytes);
-    ck_assert(codec_decode(bench.bytes.data, bench.bytes.size, false, &bench.interner,
-                           bench.out, &bench.err));
+    bench.reading.keep_heartbeats = false;
+    ck_assert(decode(&bench, bench.bytes.size));
     ck_assert_int_eq(bench.out->transactions[0].heartbeat, 0);
+    bench_close(&bench);
+}
+END_TEST
+
+static void rename_by_commit(void *context, lsn_t commit, struct relation *relation)
+{
+    (void)context;
+    free(relation->columns[0].name);
+    relation->columns[0].name = mem_string(commit < 500 ? "older" : "newer");
+}
+
+/* Not as it was read by who stored it. */
+START_TEST(a_relation_is_read_anew_as_it_came)
+{
+    struct bench bench;
+    char sent_name[] = "sent";
+    char read_name[] = "read";
+    bench_open(&bench);
+    bench.reading.read = rename_by_commit;
+    struct relation *relation =
+        relation_create("public", "t", 1, &(struct column){.name = read_name, .gone = true});
+    relation->strange = true;
+    relation->sent = relation_create("public", "t", 1, &(struct column){.name = sent_name});
+    for (lsn_t commit = 400; commit <= 600; commit += 200) {
+        batch_reset(bench.in);
+        batch_reset(bench.out);
+        buf_clear(&bench.bytes);
+        *batch_add_transaction(bench.in) =
+            (struct transaction){.commit_lsn = commit, .end_lsn = commit + 10};
+        *batch_add_change(bench.in) = (struct change){
+            .relation = relation, .new = batch_row(bench.in, 1)};
+        codec_encode(bench.in, &bench.bytes);
+        ck_assert_msg(decode(&bench, bench.bytes.size), "%s", bench.err.message);
+        const struct relation *got = bench.out->changes[0].relation;
+        ck_assert_str_eq(got->columns[0].name, commit < 500 ? "older" : "newer");
+        ck_assert(!got->strange && !got->columns[0].gone);
+    }
+    bench.reading.read = NULL;
+    batch_reset(bench.out);
+    ck_assert(decode(&bench, bench.bytes.size));
+    ck_assert(relation_equal(bench.out->changes[0].relation, relation->sent));
+    relation_free(relation);
     bench_close(&bench);
 }
 END_TEST
@@ -345,6 +387,7 @@ int main(void)
         pieces_of_a_transaction_are_put_together,
         a_piece_that_does_not_go_on_is_refused,
         heartbeats_of_others_are_forgotten,
+        a_relation_is_read_anew_as_it_came,
         what_is_applied_is_left_out,
     };
     return unit_run("codec", tests, UNIT_COUNT(tests));

@@ -63,7 +63,7 @@ static void bench_open(struct bench *bench)
 static void bench_close(struct bench *bench)
 {
     spool_close(bench->spool);
-    ck_assert(spool_remove(bench->folder, &bench->err));
+    ck_assert(spool_remove(bench->folder, &bench->config.identity, &bench->err));
     ck_assert_int_eq(rmdir(bench->folder), 0);
     relation_free(bench->relation);
 }
@@ -491,10 +491,12 @@ START_TEST(another_s_spool_is_refused_and_kept)
         {"shop", "slackwater_x", "7000", "db", 1},
         {"shop", "slackwater_shop", "7001", "db", 1},
         {"shop", "slackwater_shop", "7000", "d", 1},
-        {"shop", "slackwater_shop", "7000", "db", 2},
+        {"shop", "slackwater_shop", "7000", "db", 1},
     };
     struct bench bench;
     bench_open(&bench);
+    bench.config.identity.timeline = 2;
+    must_reopen(&bench, LSN_NONE);
     struct spool_identity ours = bench.config.identity;
     extend(&bench, 1000, 1000);
     put_all(&bench, 1100, 1500, 10);
@@ -502,6 +504,7 @@ START_TEST(another_s_spool_is_refused_and_kept)
         bench.config.identity = others[i];
         ck_assert(!reopen(&bench, 1000));
         ck_assert_int_eq(bench.err.class, ERR_CONFIG);
+        ck_assert(i > 1 || !spool_remove(bench.folder, &others[i], &bench.err));
     }
     bench.config.identity = ours;
     must_reopen(&bench, 1000);
@@ -542,6 +545,32 @@ START_TEST(a_segment_of_another_version_is_refused_and_kept)
     change_version(&bench);
     must_reopen(&bench, 1000);
     expect_taken(&bench, 1000, 1100, 1500);
+    bench_close(&bench);
+}
+END_TEST
+
+/* A promoted source goes on with it; where what came before ends is told. */
+START_TEST(what_is_of_an_older_timeline_is_told_and_not_added_to)
+{
+    struct bench bench;
+    struct spool_picture picture;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 1500, 10);
+    must_reopen(&bench, 1000);
+    spool_follow(bench.spool, 2);
+    spool_look(bench.spool, &picture);
+    ck_assert_uint_eq(picture.older, 1);
+    ck_assert_uint_eq(picture.older_end, 1500);
+    put_all(&bench, 1600, 1900, 10);
+    bench.config.identity.timeline = 2;
+    must_reopen(&bench, 1000);
+    spool_look(bench.spool, &picture);
+    ck_assert_uint_eq(picture.older, 1);
+    ck_assert_uint_eq(picture.older_end, 1500);
+    ck_assert_uint_eq(picture.end, 1900);
+    ck_assert_uint_eq(picture.segments, 2);
+    expect_taken(&bench, 1000, 1100, 1900);
     bench_close(&bench);
 }
 END_TEST
@@ -605,6 +634,26 @@ START_TEST(a_write_that_fails_leaves_what_was_before_it)
 }
 END_TEST
 
+START_TEST(what_came_as_text_is_told_and_not_added_to_in_binary)
+{
+    struct bench bench;
+    struct spool_picture picture;
+    bench_open(&bench);
+    extend(&bench, 1000, 1000);
+    put_all(&bench, 1100, 1500, 10);
+    ck_assert(!spool_holds_text(bench.folder));
+    bench.config.text = true;
+    must_reopen(&bench, 1000);
+    put_all(&bench, 1600, 1900, 10);
+    spool_look(bench.spool, &picture);
+    ck_assert(picture.text);
+    ck_assert_uint_eq(picture.segments, 2);
+    ck_assert(spool_holds_text(bench.folder));
+    ck_assert(!spool_holds_text("/nowhere"));
+    bench_close(&bench);
+}
+END_TEST
+
 START_TEST(a_folder_has_one_user)
 {
     struct bench bench;
@@ -612,7 +661,7 @@ START_TEST(a_folder_has_one_user)
     bench_open(&bench);
     ck_assert(!spool_open(&bench.config, &second, &bench.cut, &bench.err));
     ck_assert_int_eq(bench.err.class, ERR_CONFIG);
-    ck_assert(!spool_remove(bench.folder, &bench.err));
+    ck_assert(!spool_remove(bench.folder, &bench.config.identity, &bench.err));
     bench_close(&bench);
 }
 END_TEST
@@ -644,7 +693,7 @@ START_TEST(files_of_others_in_the_folder_are_left_alone)
     must_reopen(&bench, LSN_NONE);
     spool_close(bench.spool);
     bench.spool = NULL;
-    ck_assert(spool_remove(bench.folder, &bench.err));
+    ck_assert(spool_remove(bench.folder, &bench.config.identity, &bench.err));
     ck_assert_int_eq(access(path, F_OK), 0);
     ck_assert_int_eq(unlink(path), 0);
     bench_close(&bench);
@@ -672,6 +721,8 @@ int main(void)
         a_segment_of_another_version_is_refused_and_kept,
         a_folder_that_cannot_be_had_is_named,
         a_write_that_fails_leaves_what_was_before_it,
+        what_is_of_an_older_timeline_is_told_and_not_added_to,
+        what_came_as_text_is_told_and_not_added_to_in_binary,
         a_folder_has_one_user,
         a_file_that_is_removed_while_in_use_is_not_relied_on,
         files_of_others_in_the_folder_are_left_alone,

@@ -43,9 +43,10 @@ static void bench_open(struct bench *bench, const struct world_config *config)
 
 static void bench_close(struct bench *bench)
 {
+    const struct spool_identity ours = {.migration = "shop", .slot = "slackwater_shop"};
     struct err err = {0};
     spool_close(bench->spool);
-    ck_assert(spool_remove(bench->folder, &err));
+    ck_assert(spool_remove(bench->folder, &ours, &err));
     ck_assert_int_eq(rmdir(bench->folder), 0);
     world_close(&bench->world);
 }
