@@ -208,6 +208,7 @@ bool former_log_note(struct session *session, const char *migration, lsn_t at,
 
 /* Rows of other control tables refer to the copy's: a second one until they follow. */
 static const char *const RENAME_SQL[] = {
+    /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one statement, in three lines */
     "INSERT INTO slackwater.copy"
     " SELECT (jsonb_populate_record(c, jsonb_build_object('source', $3::text))).*"
     " FROM slackwater.copy c WHERE migration = $1 AND source = $2",

@@ -242,12 +242,21 @@ bool parking_follow(struct parking *p, uint32_t index, uint32_t table)
     return true;
 }
 
+/* The handoff may have left something of it out. */
+static bool is_as_it_came(const struct change *change, const struct change *came)
+{
+    return change->kind == came->kind && change->old_image == came->old_image &&
+           change->unsure == came->unsure && change->old.values == came->old.values &&
+           change->new.values == came->new.values && change->relations == came->relations &&
+           change->relation_count == came->relation_count;
+}
+
 bool parking_consider(struct parking *p, uint32_t index, uint32_t table,
                       const struct change *change)
 {
     if (p->quarantine == NULL || table == UINT32_MAX)
         return false;
-    if (memcmp(change, &p->batch->changes[index], sizeof *change) != 0)
+    if (!is_as_it_came(change, &p->batch->changes[index]))
         note_rest(p, index, change);
     return parking_follow(p, index, table);
 }

@@ -87,10 +87,15 @@ static bool write_failed(const struct spool *spool, const char *what, int error,
 
 /* ---- the row of segments ---- */
 
+/* There is one. */
 static struct segment *last_of(struct spool *spool)
 {
-    return spool->segments.count == 0 ? NULL
-                                      : &spool->segments.items[spool->segments.count - 1];
+    return &spool->segments.items[spool->segments.count - 1];
+}
+
+static struct segment *last_or_null(struct spool *spool)
+{
+    return spool->segments.count == 0 ? NULL : last_of(spool);
 }
 
 static uint64_t bytes_of(const struct spool *spool)
@@ -114,7 +119,7 @@ static void forget_first(struct spool *spool, size_t count)
 /* The reader stands behind all there is. */
 static void stand_at_end(struct spool *spool)
 {
-    const struct segment *last = last_of(spool);
+    const struct segment *last = last_or_null(spool);
     spool->at =
         last ? (struct place){last->number, last->bytes, last->frames} : (struct place){0};
 }
@@ -238,7 +243,7 @@ static void add_segment(struct spool *spool, const struct segment *segment)
 /* *room: there was some. */
 static bool begin_segment(struct spool *spool, bool *room, struct err *err)
 {
-    const struct segment *last = last_of(spool);
+    const struct segment *last = last_or_null(spool);
     struct segment segment = {
         .number = spool->next_number,
         .instance = spool->config.instance,
@@ -271,7 +276,7 @@ static bool has_place(const struct spool *spool, const struct segment *segment)
 /* The last segment's file, to be added to. */
 static bool open_put(struct spool *spool, bool *room, struct err *err)
 {
-    const struct segment *last = last_of(spool);
+    const struct segment *last = last_or_null(spool);
     *room = true;
     if (last == NULL || !has_place(spool, last))
         return begin_segment(spool, room, err);
@@ -550,7 +555,7 @@ static bool spool_settle(struct backlog *backlog, struct err *err)
                recover_cut(&spool->folder, &spool->config.identity, &spool->segments,
                            damaged.number, damaged.offset, err)) &&
               recover_close(&spool->folder, &spool->segments, err);
-    const struct segment *last = last_of(spool);
+    const struct segment *last = last_or_null(spool);
     if (last == NULL || spool->at.number > last->number ||
         (spool->at.number == last->number && spool->at.offset > last->bytes))
         stand_at_end(spool);
@@ -618,7 +623,7 @@ static bool spool_extend(struct backlog *backlog, lsn_t durable, lsn_t *from, st
 /* Whoever wrote it may have been killed before it was synced. */
 static bool sync_last(struct spool *spool, struct err *err)
 {
-    const struct segment *last = last_of(spool);
+    const struct segment *last = last_or_null(spool);
     if (last == NULL)
         return true;
     spool->put_fd = folder_file(&spool->folder, last->number, O_RDWR);

@@ -251,6 +251,12 @@ def world(make_world, source_cluster, target_cluster):
     return make_world(source_cluster, target_cluster)
 
 
+@pytest.fixture
+def away(make_world, source_cluster, make_cluster):
+    """A world whose target is a server of its own, which a test may stop."""
+    return make_world(source_cluster, make_cluster())
+
+
 @pytest.fixture(autouse=True)
 def time_limit(request):
     """A test that hangs fails, and the rest of the suite goes on."""

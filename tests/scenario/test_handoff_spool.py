@@ -7,7 +7,7 @@ import random
 import pytest
 
 from test_handoff import BACKFILL, SHAPES, Items, chunks
-from test_spool import away, segments, wait_empty  # noqa: F401: away is a fixture
+from test_spool import segments, wait_empty
 from world import load, wait
 
 NIGHTLY_ROUNDS = 22

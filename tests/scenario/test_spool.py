@@ -17,12 +17,6 @@ SLOT_AT = """SELECT confirmed_flush_lsn FROM pg_replication_slots
 ROW = "i, (SELECT string_agg(md5(i::text || g), '') FROM generate_series(1, 30) g)"
 
 
-@pytest.fixture
-def away(make_world, source_cluster, make_cluster):
-    """A world whose target is a server of its own."""
-    return make_world(source_cluster, make_cluster())
-
-
 def build(world, rows=100):
     world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
     world.source.run(f"INSERT INTO t SELECT {ROW} FROM generate_series(1, {rows}) i")

@@ -2,7 +2,7 @@
 by what its columns were called, or the run stops. Never is a value in the wrong column."""
 import pytest
 
-from test_spool import away, segments, wait_acked, wait_empty  # noqa: F401: away is a fixture
+from test_spool import segments, wait_acked, wait_empty
 
 T = "CREATE TABLE t (id int PRIMARY KEY, v text, n text)"
 SWAP = ("ALTER TABLE t RENAME COLUMN v TO x", "ALTER TABLE t RENAME COLUMN n TO v",
