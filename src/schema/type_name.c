@@ -189,8 +189,10 @@ static bool make_modifier(const struct alias *alias, const long numbers[2], int 
         *modifier = (int32_t)(count ? numbers[0] : 1) + 4;
         return count < 2 && (count == 0 || (numbers[0] > 0 && numbers[0] <= 10485760));
     case MODIFIER_NUMERIC:
+        if (numbers[0] <= 0 || numbers[0] > 1000)
+            return false;
         *modifier = (int32_t)((numbers[0] << 16) | (scale & 0x7ff)) + 4;
-        return numbers[0] > 0 && numbers[0] <= 1000;
+        return true;
     case MODIFIER_TIME:
         *modifier = (int32_t)numbers[0];
         return count == 1 && numbers[0] >= 0 && numbers[0] <= 6;

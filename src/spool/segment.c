@@ -158,7 +158,7 @@ static bool is_ours(struct reader *reader, const struct spool_identity *identity
     same &= same_text(reader, identity->database);
     same &= same_text(reader, identity->slot);
     same &= same_text(reader, identity->migration);
-    return same && timeline <= identity->timeline;
+    return same && reader_ok(reader) && timeline <= identity->timeline;
 }
 
 static bool refuse(const struct folder *folder, const char *why, struct err *err)
@@ -183,6 +183,8 @@ static bool parse_header(const uint8_t *bytes, size_t size, struct reader *reade
     reader_init(&sum, bytes + segment->header - CHECKSUM_SIZE, CHECKSUM_SIZE);
     if (reader_u64(&sum) != XXH64(bytes, segment->header - CHECKSUM_SIZE, 0))
         return false;
+    reader_init(reader, bytes, segment->header - CHECKSUM_SIZE); /* what follows is no header */
+    (void)reader_bytes(reader, MAGIC_SIZE + 8);
     uint64_t number = reader_u64(reader);
     segment->floor = reader_u64(reader);
     uint8_t flags = reader_u8(reader);

@@ -6,6 +6,7 @@
 #include "observe/http.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -53,13 +54,15 @@ static int dial(void)
     return fd;
 }
 
-/* How much was read of what the server has sent so far (MSG_DONTWAIT), or until it closes. */
+/* How much was read of what the server has sent so far (MSG_DONTWAIT), or until it closes.
+ * libFuzzer's own timer interrupts a wait. */
 static size_t receive(int fd, char *reply, size_t most, int flags)
 {
     size_t total = 0;
     ssize_t got;
-    while (total < most && (got = recv(fd, reply + total, most - total, flags)) > 0)
-        total += (size_t)got;
+    while (total < most && ((got = recv(fd, reply + total, most - total, flags)) > 0 ||
+                            (got < 0 && errno == EINTR)))
+        total += got > 0 ? (size_t)got : 0;
     return total;
 }
 
