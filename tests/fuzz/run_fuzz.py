@@ -2,9 +2,10 @@
 """Runs the fuzz targets of build/fuzz, each from its seeds, its regressions and what it had found
 of interest before (build/fuzz/corpus):
 
-    tests/fuzz/run_fuzz.py [--seconds N] [--nightly] [--only TARGET] [--jobs N] [--build DIR]
+    tests/fuzz/run_fuzz.py [--seconds N] [--nightly] [--only TARGET] [--jobs N] [--build DIR] [--seed N]
 
-Says what each has run and reached. An input that breaks a target is kept and its path printed,
+The seed is 1, so that from the same inputs every run goes the same way; nightly each run has its own, which
+a failure prints. Says what each has run and reached. An input that breaks a target is kept and its path printed,
 with the end of what the sanitizer said; copied to tests/fuzz/regressions/TARGET, every build
 runs it from then on. The last line is "N passed, N failed, N skipped", in targets.
 """
@@ -12,6 +13,7 @@ import argparse
 import concurrent.futures
 import os
 import pathlib
+import random
 import re
 import shutil
 import subprocess
@@ -33,14 +35,14 @@ def environment():
             "UBSAN_OPTIONS": f"print_stacktrace=1:external_symbolizer_path={symbolizer}"}
 
 
-def fuzz(build, target, seconds):
+def fuzz(build, target, seconds, seed):
     """(ended well, what it has to say)"""
     corpus, crashes = build / "corpus" / target, build / "crashes" / target
     folders = [corpus, crashes, build / "seeds" / target, HERE / "regressions" / target]
     for folder in folders[:2]:
         folder.mkdir(parents=True, exist_ok=True)
     words = [build / "tests/fuzz" / f"fuzz_{target}", f"-max_total_time={seconds}",
-             f"-timeout={MOST_TIME}", f"-rss_limit_mb={MOST_MEMORY}", "-print_final_stats=1",
+             f"-seed={seed}", f"-timeout={MOST_TIME}", f"-rss_limit_mb={MOST_MEMORY}", "-print_final_stats=1",
              f"-artifact_prefix={crashes}/"]
     if target in DICTIONARIES:
         words.append(f"-dict={HERE / DICTIONARIES[target]}")
@@ -50,7 +52,7 @@ def fuzz(build, target, seconds):
     if done.returncode == 0:
         return True, said(done.stdout)
     kept = re.findall(r"Test unit written to (\S+)", done.stdout)
-    return False, "\n".join([*done.stdout.splitlines()[-TAIL:], *(
+    return False, "\n".join([f"seed {seed}", *done.stdout.splitlines()[-TAIL:], *(
         f"\nthe input: {path}\nagain:     {words[0]} {path}\nfor ever:  cp {path} "
         f"{HERE.relative_to(ROOT)}/regressions/{target}/" for path in kept)])
 
@@ -67,16 +69,18 @@ def main():
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--nightly", action="store_true")
     parser.add_argument("--only", action="append")
+    parser.add_argument("--seed", type=int)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "fuzz")
     asked = parser.parse_args()
     seconds = asked.seconds or (NIGHTLY_SECONDS if asked.nightly else SECONDS)
+    seed = asked.seed or (random.randrange(1, 1 << 31) if asked.nightly else 1)
     targets = asked.only or sorted(path.name.removeprefix("fuzz_")
                                    for path in (asked.build / "tests/fuzz").glob("fuzz_*")
                                    if path.is_file() and os.access(path, os.X_OK))
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:
-        running = {pool.submit(fuzz, asked.build.resolve(), target, seconds): target
+        running = {pool.submit(fuzz, asked.build.resolve(), target, seconds, seed): target
                    for target in targets}
         for run in concurrent.futures.as_completed(running):
             well, text = run.result()
