@@ -201,21 +201,12 @@ static bool stand_in(const struct invocation *invocation, struct standing_in *in
     in->counters = mem_zero(m->source_count + 1, sizeof *in->counters);
     in->lookups = migration_lookups(m);
     in->reader = pg_row_reader_create(invocation->config->source_dsn, m->source_catalog, m->stop);
-    in->sink = pg_sink_create(&(struct pg_sink_config){
-        .dsn = invocation->config->target_dsn,
-        .migration = invocation->config->migration,
-        .origin = m->slot,
-        .use_origin = m->target_catalog->can_use_origins,
-        .use_replica_role = m->target_catalog->can_set_replica_role,
-        .catalog = m->target_catalog,
-        .tables = m->targets,
-        .table_count = m->table_count,
-        .counters = in->counters,
-        .apply = &in->apply,
-        .engine = ENGINE_ORDERED,
-        .letters = &in->facts.config,
-        .stop = m->stop,
-    });
+    struct pg_sink_config sink = migration_sink_config(m);
+    sink.counters = in->counters;
+    sink.apply = &in->apply;
+    sink.engine = ENGINE_ORDERED;
+    sink.letters = &in->facts.config;
+    in->sink = pg_sink_create(&sink);
     return in->sink->ops->connect(in->sink, err);
 }
 

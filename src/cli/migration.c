@@ -401,6 +401,21 @@ struct lookup_maker migration_lookups(struct migration *migration)
     return (struct lookup_maker){.make = make_lookup, .context = migration};
 }
 
+struct pg_sink_config migration_sink_config(const struct migration *m)
+{
+    return (struct pg_sink_config){
+        .dsn = m->config->target_dsn,
+        .migration = m->config->migration,
+        .origin = m->slot,
+        .use_origin = m->target_catalog->can_use_origins,
+        .use_replica_role = m->target_catalog->can_set_replica_role,
+        .catalog = m->target_catalog,
+        .tables = m->targets,
+        .table_count = m->table_count,
+        .stop = m->stop,
+    };
+}
+
 void migration_close(struct migration *migration)
 {
     free_texts(migration->owner_conditions, migration->table_count);

@@ -73,6 +73,10 @@ bool migration_is_fresh(const struct migration *migration);
 /* Makes the lookups of the chain's rules, over sessions of their own. */
 struct lookup_maker migration_lookups(struct migration *migration);
 
+/* What a sink of this migration needs to know of it; counters, apply, engine and letters are the
+ * caller's. Borrows from the migration. */
+struct pg_sink_config migration_sink_config(const struct migration *migration);
+
 void migration_close(struct migration *migration);
 
 #endif

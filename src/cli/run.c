@@ -339,21 +339,12 @@ static void make_connectors(struct run *run)
     run->transform->row_reader = run->row_reader;
     run->key_places = pg_key_places_create(run->config->source_dsn, m->source_count, m->stop);
     make_quarantine(run);
-    run->sink = pg_sink_create(&(struct pg_sink_config){
-        .dsn = run->config->target_dsn,
-        .migration = run->config->migration,
-        .origin = m->slot,
-        .use_origin = m->target_catalog->can_use_origins,
-        .use_replica_role = m->target_catalog->can_set_replica_role,
-        .catalog = m->target_catalog,
-        .tables = m->targets,
-        .table_count = m->table_count,
-        .counters = run->progress.tables,
-        .apply = &run->progress.apply,
-        .engine = ENGINES[run->config->engine],
-        .letters = &run->letter_facts.config,
-        .stop = m->stop,
-    });
+    struct pg_sink_config sink = migration_sink_config(m);
+    sink.counters = run->progress.tables;
+    sink.apply = &run->progress.apply;
+    sink.engine = ENGINES[run->config->engine];
+    sink.letters = &run->letter_facts.config;
+    run->sink = pg_sink_create(&sink);
     run->source = pg_source_create(&(struct pg_source_config){
         .dsn = run->config->source_dsn,
         .slot = m->slot,
