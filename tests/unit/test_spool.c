@@ -602,14 +602,21 @@ START_TEST(a_folder_that_cannot_be_had_is_named)
 }
 END_TEST
 
-/* No file of this process may grow beyond `bytes`: the disk's refusal that is no lack of room. */
-static void limit_files(rlim_t bytes)
+/* No file of this process may grow beyond `bytes`: the disk's refusal that is no lack of room.
+ * Nothing is asserted under the limit: an assertion writes a file of its own. */
+static enum backlog_result put_under_limit(struct bench *bench, const struct batch *batch, off_t bytes)
 {
-    struct rlimit limit;
-    signal(SIGXFSZ, bytes == RLIM_INFINITY ? SIG_DFL : SIG_IGN);
+    struct rlimit limit, low;
     ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = bytes == RLIM_INFINITY ? limit.rlim_max : bytes;
-    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    low = (struct rlimit){.rlim_cur = (rlim_t)bytes, .rlim_max = limit.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    int lowered = setrlimit(RLIMIT_FSIZE, &low);
+    enum backlog_result result = bench->backlog->ops->put(bench->backlog, batch, &bench->err);
+    int raised = setrlimit(RLIMIT_FSIZE, &limit);
+    signal(SIGXFSZ, SIG_DFL);
+    ck_assert_int_eq(lowered, 0);
+    ck_assert_int_eq(raised, 0);
+    return result;
 }
 
 START_TEST(a_write_that_fails_leaves_what_was_before_it)
@@ -620,10 +627,7 @@ START_TEST(a_write_that_fails_leaves_what_was_before_it)
     put_all(&bench, 1100, 1500, 10);
     off_t before = file_size(&bench, 1);
     struct batch *batch = make_batch(&bench, 1600, 100000, false, false);
-    limit_files((rlim_t)before + 100);
-    enum backlog_result result = bench.backlog->ops->put(bench.backlog, batch, &bench.err);
-    limit_files(RLIM_INFINITY);
-    ck_assert_int_eq(result, BACKLOG_FAILED);
+    ck_assert_int_eq(put_under_limit(&bench, batch, before + 100), BACKLOG_FAILED);
     ck_assert_int_eq(bench.err.class, ERR_DISK);
     ck_assert_ptr_nonnull(strstr(bench.err.message, "cannot write"));
     ck_assert_int_eq(file_size(&bench, 1), before);
