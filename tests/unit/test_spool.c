@@ -604,7 +604,8 @@ END_TEST
 
 /* No file of this process may grow beyond `bytes`: the disk's refusal that is no lack of room.
  * Nothing is asserted under the limit: an assertion writes a file of its own. */
-static enum backlog_result put_under_limit(struct bench *bench, const struct batch *batch, off_t bytes)
+static enum backlog_result put_under_limit(struct bench *bench, const struct batch *batch,
+                                           off_t bytes)
 {
     struct rlimit limit, low;
     ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
