@@ -25,10 +25,20 @@ static void stop_server(void)
     http_stop(server);
 }
 
+/* libFuzzer's own timer interrupts no connect: that one goes on. */
+static void restart_after_alarms(void)
+{
+    struct sigaction alarm;
+    fuzz_must(sigaction(SIGALRM, NULL, &alarm) == 0, "there is a timer's handler");
+    alarm.sa_flags |= SA_RESTART;
+    fuzz_must(sigaction(SIGALRM, &alarm, NULL) == 0, "it is set");
+}
+
 static void start_server(void)
 {
     struct err err = {0};
     signal(SIGPIPE, SIG_IGN);
+    restart_after_alarms();
     fuzz_must(http_start("127.0.0.1:0", collect, NULL, &server, &err), "it listens");
     atexit(stop_server);
 }
@@ -50,7 +60,10 @@ static int dial(void)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     bind_anew(fd);
-    fuzz_must(connect(fd, (struct sockaddr *)&to, sizeof to) == 0, "it accepts");
+    int refused = connect(fd, (struct sockaddr *)&to, sizeof to);
+    if (refused != 0)
+        fprintf(stderr, "fuzz: connecting: %m\n");
+    fuzz_must(refused == 0, "it accepts");
     return fd;
 }
 
