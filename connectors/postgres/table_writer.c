@@ -7,10 +7,10 @@
 #include "base/mem.h"
 #include "postgres/control.h"
 #include "postgres/copy_in.h"
+#include "postgres/copy_record.h"
 #include "postgres/dead_letter.h"
 #include "postgres/deferred_index.h"
 #include "postgres/ghost.h"
-#include "postgres/text_array.h"
 #include "postgres/truncation.h"
 #include "schema/formula.h"
 #include "postgres/target_types.h"
@@ -84,28 +84,6 @@ bool pg_table_has_rows(struct session *session, const struct pg_target_table *ta
     return r != NULL;
 }
 
-static bool run_query(struct pg_table_writer *w, const char *sql, int count,
-                      const char *const *values, struct err *err)
-{
-    PGresult *r = session_query(&w->session, sql, count, values, err);
-    PQclear(r);
-    return r != NULL;
-}
-
-/* An UPDATE of the copy's row; $1 and $2 name it. */
-static bool update_copy(struct pg_table_writer *w, const char *sql, int count,
-                        const char *const *values, struct err *err)
-{
-    PGresult *r = session_query(&w->session, sql, count, values, err);
-    bool found = r != NULL && strcmp(PQcmdTuples(r), "1") == 0;
-    PQclear(r);
-    if (found || r == NULL)
-        return found;
-    err_set(err, ERR_CONFIG, "target: the copy record of %s is gone", values[1]);
-    return err_remedy(err, "somebody removed rows of schema slackwater: run `slackwater "
-                           "cleanup`, empty the target tables, and start again");
-}
-
 /* ---- the plan ---- */
 
 /* The source's next target table from *at on; NULL after the last. */
@@ -144,40 +122,6 @@ static bool must_stage(struct pg_table_writer *w, uint32_t source, bool *staged,
     return true;
 }
 
-/* An array of arrays as text: they are of different sizes. */
-static void append_bounds(struct buf *arrays, const struct copy_plan *plan)
-{
-    struct buf bound = {0};
-    buf_append_char(arrays, '{');
-    for (size_t i = 0; i < plan->bound_count; i++) {
-        const char *const *values = (const char *const *)plan->bounds[i];
-        buf_clear(&bound);
-        text_array_append(&bound, values, copy_bound_size(values));
-        if (i > 0)
-            buf_append_char(arrays, ',');
-        text_array_append_item(arrays, bound.data, bound.size);
-    }
-    buf_append_char(arrays, '}');
-    buf_free(&bound);
-}
-
-static bool keep_plan(struct pg_table_writer *w, uint32_t source, const struct copy_plan *plan,
-                      struct err *err)
-{
-    struct buf bounds = {0};
-    append_bounds(&bounds, plan);
-    const char *values[] = {w->config.migration, w->config.sources[source],
-                            plan->whole ? "t" : "f", plan->staged ? "t" : "f", bounds.data,
-                            plan->key};
-    bool ok = update_copy(w,
-                          "UPDATE slackwater.copy SET plan_made = true, whole = $3,"
-                          " staged = $4, bounds = $5, key = $6"
-                          " WHERE migration = $1 AND source = $2",
-                          6, values, err);
-    buf_free(&bounds);
-    return ok;
-}
-
 /* Of a target that several sources go to none is the one whose end is that of all. */
 static bool has_other_sources(const struct pg_table_writer *w,
                               const struct pg_target_table *table)
@@ -208,7 +152,8 @@ static bool pg_writer_plan(struct table_writer *writer, uint32_t source, struct 
     struct copy_plan made = *plan;
     made.made = true;
     if (!drop_indexes(w, source, err) || !must_stage(w, source, &made.staged, err) ||
-        !keep_plan(w, source, &made, err))
+        !copy_record_keep_plan(&w->session, w->config.migration, w->config.sources[source],
+                               &made, err))
         return err_wrap(err, "planning the copy of %s", w->config.sources[source]);
     *plan = made;
     return true;
@@ -494,14 +439,11 @@ static void blame_formula(struct pg_table_writer *w, struct err *err)
     }
 }
 
-/* Rows that are not the copy's are at the target: from here on as if they had been before it. */
-static bool keep_staging(struct pg_table_writer *w, struct err *err)
+/* From here on as if its rows had been there before the copy. */
+static bool keep_staged(struct pg_table_writer *w, struct err *err)
 {
-    return run_query(w,
-                     "UPDATE slackwater.copy SET staged = true"
-                     " WHERE migration = $1 AND source = $2 AND NOT staged",
-                     2, (const char *[]){w->config.migration, w->config.sources[w->source]},
-                     err);
+    return copy_record_keep_staged(&w->session, w->config.migration,
+                                   w->config.sources[w->source], err);
 }
 
 /* Another unique key than that of the copy has refused the staged rows. *met grows if some of them
@@ -527,7 +469,7 @@ static void find_met(struct pg_table_writer *w, const struct err *err, uint64_t 
     if (!found)
         return;
     *met += 1;
-    (void)(session_run(&w->session, "ROLLBACK", &ignored) && keep_staging(w, &ignored));
+    (void)(session_run(&w->session, "ROLLBACK", &ignored) && keep_staged(w, &ignored));
 }
 
 /* RETURNING cannot read xmax through a partitioned table. */
@@ -622,76 +564,16 @@ static bool pg_writer_parked(struct table_writer *writer, const struct letter *l
 
 /* ---- the end of a chunk ---- */
 
-/* Only behind the chunks that are known here, and what the stream had applied when the chunk was
- * let in: a target that has come back without some, or with those of a copy that had begun anew,
- * takes no more until resume() has seen to it. The copy's row is locked against that, but not by
- * one lane against another: a COMMIT may take long. Nor is the stream's: what it lost and brings
- * again waits for the chunk's rows, whose parents are locked. */
-static const char RECORD_SQL[] =
-    "WITH copy AS (SELECT FROM slackwater.copy"
-    "              WHERE migration = $1::text AND source = $2::text AND plan_made"
-    "                AND begun = $10::int"
-    "                AND ($11::pg_lsn = '0/0' OR EXISTS (SELECT FROM slackwater.progress"
-    "                     WHERE migration = $1::text AND lsn >= $11::pg_lsn)) FOR SHARE),"
-    " counted AS (INSERT INTO slackwater.lane AS l (migration, source, lane, chunks)"
-    "             SELECT $1::text, $2::text, $3::int, 1 FROM copy"
-    "             ON CONFLICT (migration, source, lane) DO UPDATE SET chunks = l.chunks + 1"
-    "             RETURNING chunks)"
-    " INSERT INTO slackwater.chunk (migration, source, lane, number, upto, snapshot, lsn, rows,"
-    "                               bytes)"
-    " SELECT $1::text, $2::text, $3::int, $4::int, $5::text[], $6::text, $7::pg_lsn, "
-    "$8::bigint,"
-    "        $9::bigint"
-    " FROM counted WHERE chunks = $4::int + 1";
-
-static bool say_lost(const struct pg_table_writer *w, const struct chunk_record *record,
-                     struct err *err)
-{
-    err_set(err, w->config.alone ? ERR_CONFIG : ERR_RETRY,
-            "target: it lacks what was copied or applied before chunk %u of lane %u",
-            record->number, record->lane);
-    return w->config.alone &&
-           err_remedy(err, "it has come back without that, as after a failover: run again, and "
-                           "what it lacks is copied again");
-}
-
-static bool insert_record(struct pg_table_writer *w, const struct chunk_record *record,
-                          const char *upto, struct err *err)
-{
-    char lsn[LSN_TEXT_SIZE];
-    char lane[16];
-    char number[16];
-    char rows[24];
-    char bytes[24];
-    char begun[16];
-    char stands_on[LSN_TEXT_SIZE];
-    snprintf(lane, sizeof lane, "%u", record->lane);
-    snprintf(number, sizeof number, "%u", record->number);
-    snprintf(rows, sizeof rows, "%llu", (unsigned long long)record->rows);
-    snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)record->bytes);
-    snprintf(begun, sizeof begun, "%u", record->begun);
-    const char *values[] = {
-        w->config.migration, w->config.sources[w->source], lane, number, upto,
-        record->snapshot,    lsn_format(record->lsn, lsn), rows, bytes,
-        begun,               lsn_format(record->stands_on, stands_on)};
-    PGresult *r = session_query(&w->session, RECORD_SQL, 11, values, err);
-    bool inserted = r != NULL && strcmp(PQcmdTuples(r), "1") == 0;
-    PQclear(r);
-    return inserted || (r != NULL && say_lost(w, record, err));
-}
-
 static bool pg_writer_commit(struct table_writer *writer, const struct chunk_record *record,
                              uint16_t key_count, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    struct buf upto = {0};
-    if (record->upto != NULL)
-        text_array_append(&upto, (const char *const *)record->upto, key_count);
-    bool ok = (record->met == 0 || keep_staging(w, err)) &&
-              insert_record(w, record, upto.data, err) && failpoint(COPY_RECORDED, err) &&
-              session_run(&w->session, "COMMIT", err);
-    buf_free(&upto);
-    return ok || err_wrap(err, "committing a chunk of %s", w->config.sources[w->source]);
+    return ((record->met == 0 || keep_staged(w, err)) &&
+            copy_record_add_chunk(&w->session, w->config.migration,
+                                  w->config.sources[w->source], record, key_count,
+                                  w->config.alone, err) &&
+            failpoint(COPY_RECORDED, err) && session_run(&w->session, "COMMIT", err)) ||
+           err_wrap(err, "committing a chunk of %s", w->config.sources[w->source]);
 }
 
 /* open() has ended the process that was sent the COMMIT. */
@@ -700,22 +582,8 @@ static bool pg_writer_outcome(struct table_writer *writer, uint32_t source,
                               struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    char texts[3][16];
-    snprintf(texts[0], sizeof texts[0], "%u", record->lane);
-    snprintf(texts[1], sizeof texts[1], "%u", record->number);
-    snprintf(texts[2], sizeof texts[2], "%u", record->begun);
-    const char *values[] = {w->config.migration, w->config.sources[source], texts[0], texts[1],
-                            texts[2]};
-    PGresult *r = session_query(&w->session,
-                                "SELECT FROM slackwater.chunk JOIN slackwater.copy"
-                                " USING (migration, source) WHERE migration = $1"
-                                " AND source = $2 AND lane = $3 AND number = $4 AND begun = $5",
-                                5, values, err);
-    if (r == NULL)
-        return err_wrap(err, "looking for a chunk of %s", values[1]);
-    *committed = PQntuples(r) == 1;
-    PQclear(r);
-    return true;
+    return copy_record_has_chunk(&w->session, w->config.migration, w->config.sources[source],
+                                 record, committed, err);
 }
 
 /* ---- the end of a copy, and its beginning anew ---- */
@@ -753,14 +621,10 @@ static bool pg_writer_build_index(struct table_writer *writer, bool beside, stru
 static bool pg_writer_finish(struct table_writer *writer, uint32_t source, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    const char *values[] = {w->config.migration, w->config.sources[source]};
     const struct pg_target_table *table;
     size_t at = 0;
-    if (!update_copy(w,
-                     "UPDATE slackwater.copy SET finished_at = now()"
-                     " WHERE migration = $1 AND source = $2",
-                     2, values, err))
-        return err_wrap(err, "finishing the copy of %s", values[1]);
+    if (!copy_record_finish(&w->session, w->config.migration, w->config.sources[source], err))
+        return err_wrap(err, "finishing the copy of %s", w->config.sources[source]);
     while ((table = next_target(w, source, &at)) != NULL)
         analyze(w, table->relation);
     return true;
@@ -797,64 +661,22 @@ static bool empty_targets(struct pg_table_writer *w, uint32_t source, enum trunc
     return ok;
 }
 
-static bool forget_chunks(struct pg_table_writer *w, uint32_t source, bool whole,
-                          struct err *err)
-{
-    const char *values[] = {w->config.migration, w->config.sources[source], whole ? "t" : "f"};
-    return run_query(w, "DELETE FROM slackwater.chunk WHERE migration = $1 AND source = $2", 2,
-                     values, err) &&
-           run_query(w, "DELETE FROM slackwater.lane WHERE migration = $1 AND source = $2", 2,
-                     values, err) &&
-           update_copy(w,
-                       "UPDATE slackwater.copy SET needed = true, plan_made = false, whole = $3,"
-                       " staged = false, bounds = NULL, begun = begun + 1, finished_at = NULL"
-                       " WHERE migration = $1 AND source = $2",
-                       3, values, err);
-}
-
-static bool keep_renewal(struct pg_table_writer *w, uint32_t source,
-                         const struct copy_renewal *renewal, struct err *err)
-{
-    char changed[32];
-    if (renewal == NULL)
-        return true;
-    snprintf(changed, sizeof changed, "%lld", (long long)renewal->updates_deletes);
-    const char *values[] = {w->config.migration, w->config.sources[source], renewal->covers,
-                            renewal->partitions, renewal->stats_reset,      changed};
-    return update_copy(w,
-                       "UPDATE slackwater.copy SET covers = $3, partitions = $4,"
-                       " stats_reset = $5, updates_deletes = $6::bigint"
-                       " WHERE migration = $1 AND source = $2",
-                       6, values, err);
-}
-
-/* Without a chunk no row there is of the copy, nor of the stream, which drops what is to come. */
-static bool has_chunks(struct pg_table_writer *w, uint32_t source, bool *has, struct err *err)
-{
-    const char *values[] = {w->config.migration, w->config.sources[source]};
-    PGresult *r = session_query(&w->session,
-                                "SELECT EXISTS (SELECT FROM slackwater.chunk"
-                                "               WHERE migration = $1 AND source = $2)",
-                                2, values, err);
-    if (r != NULL)
-        *has = PQgetvalue(r, 0, 0)[0] == 't';
-    PQclear(r);
-    return r != NULL;
-}
-
 static bool try_reset(struct pg_table_writer *w, uint32_t source, bool whole,
                       const struct copy_renewal *renewal, enum truncation_way way,
                       struct err *err)
 {
+    const char *migration = w->config.migration;
+    const char *name = w->config.sources[source];
     bool ours = false;
     return begin_transaction(w, err) &&
            (way == TRUNCATION_DELETES ||
             session_run(&w->session, "SET LOCAL lock_timeout = '" TRUNCATE_PATIENCE "'", err)) &&
-           has_chunks(w, source, &ours, err) &&
+           copy_record_has_chunks(&w->session, migration, name, &ours, err) &&
            (!(ours || renewal != NULL) || empty_targets(w, source, way, err)) &&
-           forget_chunks(w, source, whole, err) &&
-           dead_letters_void(&w->session, w->config.migration, w->config.sources[source], err) &&
-           keep_renewal(w, source, renewal, err) &&
+           copy_record_begin_anew(&w->session, migration, name, whole, err) &&
+           dead_letters_void(&w->session, migration, name, err) &&
+           (renewal == NULL ||
+            copy_record_renew(&w->session, migration, name, renewal, err)) &&
            session_run(&w->session, "COMMIT", err);
 }
 
