@@ -8,12 +8,12 @@
 #include "postgres/control.h"
 #include "postgres/copy_in.h"
 #include "postgres/copy_record.h"
+#include "postgres/copy_stage.h"
 #include "postgres/dead_letter.h"
 #include "postgres/deferred_index.h"
 #include "postgres/ghost.h"
-#include "postgres/truncation.h"
-#include "schema/formula.h"
 #include "postgres/target_types.h"
+#include "postgres/truncation.h"
 #include "schema/ident.h"
 
 #include <assert.h>
@@ -28,15 +28,16 @@
 static const char LOCK_NOT_AVAILABLE[] = "55P03";
 static const char DUPLICATE_KEY[] = "23505";
 
+#define BACK_TO_MERGE "ROLLBACK TO SAVEPOINT merge; "
+
 struct pg_table_writer {
     struct table_writer writer;
     struct pg_writer_config config;
     struct session session;
-    struct ghost ghost;              /* the server process of this or the last connection */
-    uint32_t source;                 /* whose chunk the transaction holds */
-    bool staged;                     /* the chunk */
-    const struct relation *relation; /* being loaded */
-    bool saved;                      /* rows go in parts that may be undone */
+    struct ghost ghost;      /* the server process of this or the last connection */
+    uint32_t source;         /* whose chunk the transaction holds */
+    struct copy_stage stage; /* of the table being loaded */
+    bool saved;              /* rows go in parts that may be undone */
     struct copy_in copy;
     struct dead_letters letters;
     struct deferred_index index; /* that next_index() found */
@@ -161,61 +162,12 @@ static bool pg_writer_plan(struct table_writer *writer, uint32_t source, struct 
 
 /* ---- loading ---- */
 
-static void append_columns(const struct pg_table_writer *w, struct buf *sql)
-{
-    for (uint16_t i = 0; i < w->relation->column_count; i++) {
-        buf_append_text(sql, i == 0 ? "" : ", ");
-        ident_append(sql, w->relation->columns[i].name);
-    }
-}
-
-/* A column made by a formula is staged as what the formula reads. */
-static void append_stage_columns(const struct pg_table_writer *w, struct buf *sql)
-{
-    for (uint16_t i = 0; i < w->relation->column_count; i++) {
-        const struct column *column = &w->relation->columns[i];
-        buf_append_text(sql, i == 0 ? "" : ", ");
-        if (column->formula != NULL)
-            buf_append_text(sql, "NULL::text[] AS ");
-        ident_append(sql, column->name);
-    }
-}
-
-static void append_stage(const struct pg_table_writer *w, struct buf *sql)
-{
-    buf_append_format(sql, "pg_temp.slackwater_stage_%u", w->relation->table);
-}
-
-/* Under the name that formulas read it by. */
-static void append_from_stage(const struct pg_table_writer *w, struct buf *sql)
-{
-    buf_append_text(sql, " FROM ");
-    append_stage(w, sql);
-    buf_append_text(sql, " AS slackwater_stage");
-}
-
-/* Made once for the session, and emptied by each commit. */
-static bool create_stage(struct pg_table_writer *w, struct err *err)
+static bool run_stage_sql(struct pg_table_writer *w,
+                          void (*append)(struct buf *sql, const struct copy_stage *stage),
+                          struct err *err)
 {
     struct buf sql = {0};
-    buf_append_text(&sql, "CREATE TEMPORARY TABLE IF NOT EXISTS ");
-    append_stage(w, &sql);
-    buf_append_text(&sql, " ON COMMIT DELETE ROWS AS SELECT ");
-    append_stage_columns(w, &sql);
-    buf_append_text(&sql, " FROM ");
-    ident_append_qualified(&sql, w->relation->schema, w->relation->name);
-    buf_append_text(&sql, " WITH NO DATA");
-    bool ok = session_run(&w->session, sql.data, err);
-    buf_free(&sql);
-    return ok;
-}
-
-/* Of what was saved before. */
-static bool empty_stage(struct pg_table_writer *w, struct err *err)
-{
-    struct buf sql = {0};
-    buf_append_text(&sql, "DELETE FROM ");
-    append_stage(w, &sql);
+    append(&sql, &w->stage);
     bool ok = session_run(&w->session, sql.data, err);
     buf_free(&sql);
     return ok;
@@ -224,30 +176,23 @@ static bool empty_stage(struct pg_table_writer *w, struct err *err)
 /* COPY takes values, not expressions. */
 static bool goes_by_stage(const struct pg_table_writer *w)
 {
-    return w->staged || relation_has_formula(w->relation);
+    return w->stage.overwrites || relation_has_formula(w->stage.relation);
 }
 
 static bool prepare_stage(struct pg_table_writer *w, struct err *err)
 {
-    if (w->staged && w->relation->match != MATCH_KEY)
-        return refuse_doubling(w->relation, err);
-    return !goes_by_stage(w) || (create_stage(w, err) && (!w->saved || empty_stage(w, err)));
+    if (w->stage.overwrites && w->stage.relation->match != MATCH_KEY)
+        return refuse_doubling(w->stage.relation, err);
+    if (!goes_by_stage(w))
+        return true;
+    return run_stage_sql(w, copy_stage_create_sql, err) &&
+           (!w->saved || run_stage_sql(w, copy_stage_empty_sql, err)); /* of what was saved */
 }
 
 static bool start_copy(struct pg_table_writer *w, bool binary, struct err *err)
 {
     struct buf sql = {0};
-    buf_append_text(&sql, "COPY ");
-    if (goes_by_stage(w))
-        append_stage(w, &sql);
-    else
-        ident_append_qualified(&sql, w->relation->schema, w->relation->name);
-    if (w->relation->column_count > 0) {
-        buf_append_text(&sql, " (");
-        append_columns(w, &sql);
-        buf_append_text(&sql, ")");
-    }
-    buf_append_format(&sql, " FROM STDIN (FORMAT %s)", binary ? "binary" : "text");
+    copy_stage_load_sql(&sql, &w->stage, !goes_by_stage(w), binary);
     bool ok = copy_in_begin(&w->copy, sql.data, binary, err);
     buf_free(&sql);
     return ok;
@@ -255,7 +200,8 @@ static bool start_copy(struct pg_table_writer *w, bool binary, struct err *err)
 
 static bool wrap_table(struct pg_table_writer *w, struct err *err)
 {
-    return err_wrap(err, "loading table %s.%s", w->relation->schema, w->relation->name);
+    return err_wrap(err, "loading table %s.%s", w->stage.relation->schema,
+                    w->stage.relation->name);
 }
 
 static bool begin_transaction(struct pg_table_writer *w, struct err *err)
@@ -275,7 +221,7 @@ static bool pg_writer_begin(struct table_writer *writer, uint32_t source, bool s
 {
     struct pg_table_writer *w = self(writer);
     w->source = source;
-    w->staged = staged;
+    w->stage.overwrites = staged;
     w->saved = false;
     return begin_transaction(w, err) ||
            err_wrap(err, "beginning a chunk of %s", w->config.sources[source]);
@@ -285,7 +231,8 @@ static bool pg_writer_load(struct table_writer *writer, const struct relation *r
                            bool binary, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    w->relation = relation;
+    w->stage.relation = relation;
+    w->stage.partitioned = w->config.tables[relation->table].table->kind == 'p';
     return ((!binary || target_types_check(&w->session, relation, err)) &&
             prepare_stage(w, err) && start_copy(w, binary, err)) ||
            wrap_table(w, err);
@@ -297,110 +244,30 @@ static bool pg_writer_write(struct table_writer *writer, const struct row *row, 
     return copy_in_row(&w->copy, row, err) || wrap_table(w, err);
 }
 
-/* What the staged columns are to be written as. */
-static void append_staged(const struct pg_table_writer *w, struct buf *sql)
+static bool say_repeated(const struct pg_table_writer *w, struct err *err)
 {
-    for (uint16_t i = 0; i < w->relation->column_count; i++) {
-        const struct column *column = &w->relation->columns[i];
-        struct buf name = {0};
-        buf_append_text(&name, "slackwater_stage.");
-        ident_append(&name, column->name);
-        buf_append_text(sql, i == 0 ? "" : ", ");
-        if (column->formula != NULL)
-            formula_append(sql, column->formula, buf_text(&name));
-        else
-            buf_append_text(sql, buf_text(&name));
-        buf_free(&name);
-    }
-}
-
-static void append_keys(const struct pg_table_writer *w, struct buf *sql)
-{
-    const char *separator = "(";
-    for (uint16_t i = 0; i < w->relation->column_count; i++) {
-        if (!w->relation->columns[i].key)
-            continue;
-        buf_append_text(sql, separator);
-        ident_append(sql, w->relation->columns[i].name);
-        separator = ", ";
-    }
-    buf_append_text(sql, ")");
-}
-
-static void append_overwrite(const struct pg_table_writer *w, struct buf *sql)
-{
-    if (!w->staged)
-        return; /* a row that is there already is the copier's to resolve */
-    buf_append_text(sql, " ON CONFLICT ");
-    append_keys(w, sql);
-    const char *separator = " DO UPDATE SET ";
-    for (uint16_t i = 0; i < w->relation->column_count; i++) {
-        const struct column *column = &w->relation->columns[i];
-        if (column->key || column->identity_always)
-            continue;
-        buf_append_text(sql, separator);
-        ident_append(sql, column->name);
-        buf_append_text(sql, " = EXCLUDED.");
-        ident_append(sql, column->name);
-        separator = ", ";
-    }
-    if (separator[0] == ' ')
-        buf_append_text(sql, " DO NOTHING");
-}
-
-static bool is_partitioned(const struct pg_table_writer *w)
-{
-    return w->config.tables[w->relation->table].table->kind == 'p';
-}
-
-static bool say_repeated(const struct buf *keys, struct err *err)
-{
-    err_set(err, ERR_DATA, "two source rows have the same key %s at the target", buf_text(keys));
+    struct buf keys = {0};
+    copy_stage_keys(&keys, &w->stage);
+    err_set(err, ERR_DATA, "two source rows have the same key %s at the target",
+            buf_text(&keys));
+    buf_free(&keys);
     return err_remedy(err, "let the rules and the types of the key's columns keep them apart; "
                            "`slackwater check` counts them");
 }
 
-/* Two rows of the copy with one key: the upsert would hide the first, or fail with words about
- * itself. Columns of the stage have the target's types and collations, so equal means the same. */
-static void append_repeated(struct pg_table_writer *w, const struct buf *keys, struct buf *sql)
-{
-    buf_append_text(sql, "SELECT");
-    append_from_stage(w, sql);
-    buf_append_format(sql, " GROUP BY %s HAVING count(*) > 1 LIMIT 1", buf_text(keys));
-}
-
-/* The same of blocks that are merged one by one (backfill/sift.h): what this transaction has
- * written is not over, and not older than its beginning. */
-static void append_repeated_of_blocks(struct pg_table_writer *w, const struct buf *keys,
-                                      struct buf *sql)
-{
-    buf_append_text(sql, "SELECT");
-    append_from_stage(w, sql);
-    buf_append_format(sql, " JOIN %s", is_partitioned(w) ? "" : "ONLY ");
-    ident_append_qualified(sql, w->relation->schema, w->relation->name);
-    buf_append_format(sql,
-                      " AS target USING %s WHERE age(target.xmin) <= 0 AND"
-                      " pg_xact_status((pg_current_xact_id()::text::bigint"
-                      " - age(target.xmin))::text::xid8) = 'in progress' LIMIT 1",
-                      buf_text(keys));
-}
-
 static bool refuse_repeated_keys(struct pg_table_writer *w, struct err *err)
 {
-    struct buf keys = {0};
     bool ok = true;
-    if (w->relation->match != MATCH_KEY)
+    if (w->stage.relation->match != MATCH_KEY)
         return true;
-    append_keys(w, &keys);
     for (int blocks = 0; ok && blocks <= w->saved; blocks++) {
         struct buf sql = {0};
-        (blocks ? append_repeated_of_blocks : append_repeated)(w, &keys, &sql);
+        (blocks ? copy_stage_repeated_of_blocks_sql : copy_stage_repeated_sql)(&sql, &w->stage);
         PGresult *r = session_exec(&w->session, sql.data, err);
-        ok = r != NULL && (PQntuples(r) == 0 || say_repeated(&keys, err));
+        ok = r != NULL && (PQntuples(r) == 0 || say_repeated(w, err));
         PQclear(r);
         buf_free(&sql);
     }
-    buf_free(&keys);
     return ok;
 }
 
@@ -409,18 +276,12 @@ static bool refuse_repeated_keys(struct pg_table_writer *w, struct err *err)
 static bool formula_fails(struct pg_table_writer *w, const struct column *column,
                           const struct err *err)
 {
-    struct buf sql = {0}, name = {0};
+    struct buf sql = {0};
     struct err again = {0};
-    buf_append_text(&name, "slackwater_stage.");
-    ident_append(&name, column->name);
-    buf_append_text(&sql, "ROLLBACK TO SAVEPOINT merge; SELECT count(x) FROM (SELECT ");
-    formula_append(&sql, column->formula, buf_text(&name));
-    buf_append_text(&sql, " AS x");
-    append_from_stage(w, &sql);
-    buf_append_text(&sql, " OFFSET 0) AS rows");
+    buf_append_text(&sql, BACK_TO_MERGE);
+    copy_stage_formula_sql(&sql, &w->stage, column);
     bool failed = !session_run(&w->session, buf_text(&sql), &again) &&
                   strcmp(again.sqlstate, err->sqlstate) == 0;
-    buf_free(&name);
     buf_free(&sql);
     return failed;
 }
@@ -430,8 +291,8 @@ static void blame_formula(struct pg_table_writer *w, struct err *err)
 {
     if (err->class != ERR_DATA)
         return;
-    for (uint16_t i = 0; i < w->relation->column_count; i++) {
-        const struct column *column = &w->relation->columns[i];
+    for (uint16_t i = 0; i < w->stage.relation->column_count; i++) {
+        const struct column *column = &w->stage.relation->columns[i];
         if (column->formula == NULL || !formula_fails(w, column, err))
             continue;
         err_wrap(err, "the sql of column %s", column->name);
@@ -453,15 +314,10 @@ static void find_met(struct pg_table_writer *w, const struct err *err, uint64_t 
 {
     struct buf sql = {0};
     struct err ignored = {0};
-    if (!w->staged || w->saved || strcmp(err->sqlstate, DUPLICATE_KEY) != 0)
+    if (!w->stage.overwrites || w->saved || strcmp(err->sqlstate, DUPLICATE_KEY) != 0)
         return;
-    buf_append_text(&sql, "ROLLBACK TO SAVEPOINT merge; SELECT EXISTS (SELECT");
-    append_from_stage(w, &sql);
-    buf_append_format(&sql, " JOIN %s", is_partitioned(w) ? "" : "ONLY ");
-    ident_append_qualified(&sql, w->relation->schema, w->relation->name);
-    buf_append_text(&sql, " AS target USING ");
-    append_keys(w, &sql);
-    buf_append_text(&sql, ")");
+    buf_append_text(&sql, BACK_TO_MERGE);
+    copy_stage_met_sql(&sql, &w->stage);
     PGresult *r = session_exec(&w->session, sql.data, &ignored);
     bool found = r != NULL && PQgetvalue(r, 0, 0)[0] == 't';
     PQclear(r);
@@ -472,37 +328,10 @@ static void find_met(struct pg_table_writer *w, const struct err *err, uint64_t 
     (void)(session_run(&w->session, "ROLLBACK", &ignored) && keep_staged(w, &ignored));
 }
 
-/* RETURNING cannot read xmax through a partitioned table. */
-static bool tells_overwritten(const struct pg_table_writer *w)
-{
-    bool any = false;
-    for (uint16_t i = 0; i < w->relation->column_count; i++)
-        any = any || !(w->relation->columns[i].key || w->relation->columns[i].identity_always);
-    return w->staged && any && !is_partitioned(w);
-}
-
-static void append_merge(const struct pg_table_writer *w, struct buf *sql)
-{
-    bool tells = tells_overwritten(w);
-    buf_append_text(sql, tells ? "WITH merged AS (INSERT INTO " : "INSERT INTO ");
-    ident_append_qualified(sql, w->relation->schema, w->relation->name);
-    buf_append_text(sql, " (");
-    append_columns(w, sql);
-    buf_append_text(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
-    append_staged(w, sql);
-    append_from_stage(w, sql);
-    append_overwrite(w, sql);
-    if (tells)
-        buf_append_text(sql, " RETURNING xmax <> 0 AS existed)"
-                             " SELECT count(*) FROM merged WHERE existed");
-}
-
-/* The source wins over what the application wrote to the target before the copy; what it wrote
- * since then is on its way in the stream. */
 static bool merge_stage(struct pg_table_writer *w, uint64_t *met, struct err *err)
 {
     struct buf sql = {0};
-    append_merge(w, &sql);
+    copy_stage_merge_sql(&sql, &w->stage);
     PGresult *r = session_run(&w->session, "SAVEPOINT merge", err)
                       ? session_exec(&w->session, sql.data, err)
                       : NULL;
