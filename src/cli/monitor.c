@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/alarm.h"
+#include "cli/conflicts.h"
 #include "cli/schema_probe.h"
 #include "observe/forecast.h"
 #include "observe/gates.h"
@@ -44,6 +45,7 @@ struct monitor {
     char *seen;       /* the snapshot before, which counts when the source cannot lose it */
     lsn_t seen_at;    /* no commit that it sees is behind this */
     struct alarms alarms;
+    struct conflicts *conflicts;
 
     /* guarded by lock */
     pthread_mutex_t lock;
@@ -347,6 +349,7 @@ static void *monitor_thread(void *argument)
         }
         watch_lag(m);
         raise_alarms(m);
+        conflicts_look(m->conflicts);
         if (stop_wait(&m->stop, now + TICK))
             break;
     }
@@ -497,6 +500,7 @@ static void fill_spool(const struct monitor *m, struct status *status)
         .bytes = picture.bytes,
         .segments = picture.segments,
         .unread = picture.unread,
+        .cut = picture.cut,
         .from = picture.floor,
         .to = picture.end,
         .oldest = picture.segments == 0              ? -1
@@ -527,6 +531,7 @@ static void fill_counts(const struct monitor *m, struct status *status)
     status->reconnects = counter_get(&p->reconnects);
     status->errors = counter_get(&p->errors);
     status->queue_bytes = counter_get(&p->queue_bytes);
+    status->resident_bytes = mem_resident();
     status->error_rate = progress_error_rate(p);
 }
 
@@ -705,8 +710,11 @@ bool monitor_start(const struct monitor_config *config, struct monitor **monitor
     pthread_mutex_init(&m->lock, NULL);
     stop_init(&m->stop);
     m->schema = schema_probe_create(config->config, config->migration, &m->stop);
+    m->conflicts = conflicts_create((const char *const *)config->migration->source_names,
+                                    config->progress->tables, tables);
     if (pthread_create(&m->thread, NULL, monitor_thread, m) != 0) {
         schema_probe_destroy(m->schema);
+        conflicts_free(m->conflicts);
         stop_free(&m->stop);
         free(m->unseen);
         free(m->paces);
@@ -750,6 +758,7 @@ void monitor_stop(struct monitor *monitor)
     stop_request(&monitor->stop);
     pthread_join(monitor->thread, NULL);
     schema_probe_destroy(monitor->schema);
+    conflicts_free(monitor->conflicts);
     stop_free(&monitor->stop);
     pthread_mutex_destroy(&monitor->lock);
     free(monitor->seen);
