@@ -6,6 +6,7 @@
     product.py   the program under test, driven as a user drives it
     compare.py   are both sides equal, by the servers' own text output
     load.py      writers that keep the source busy, and ways to hold the target up
+    marks.py     what a run shows of a fault: log, metric, status (tests/FAULTS.md)
     wait.py      conditions with deadlines (nothing here sleeps and hopes)
     process.py   child processes that end with the test run, whatever happens
 
