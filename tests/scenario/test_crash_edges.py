@@ -40,7 +40,7 @@ def kill_at(proxy, product, number, after):
             left -= 1
             if left == 0:
                 product.child.kill()
-            return left > 0 or (after and left == 0)
+            return left > 0 or bool(after and left == 0)
 
     proxy.on_request = on_request
 

@@ -101,7 +101,7 @@ def test_a_black_hole_is_noticed_by_the_connections_own_limits(relayed, side):
     product.start_streaming()
     product.wait_caught_up()
     proxy.freeze()
-    write_and_wait(world, product, "after the hole", 15)
+    write_and_wait(world, product, "after the hole", NOTICED_SECONDS)
     marks.assert_lost_and_back(product)
 
 
@@ -151,6 +151,32 @@ def test_a_commit_whose_reply_is_lost_is_looked_up_and_not_repeated(world):
         product.wait_caught_up()
         world.assert_equal()
         marks.assert_lost_and_back(product)
+
+
+def test_a_message_that_makes_no_sense_ends_the_run_before_it(world):
+    """A byte changed on the way: nothing is guessed, and nothing behind it is applied."""
+    world.both("CREATE TABLE t (id int PRIMARY KEY, line text)")
+
+    def spoil(data):
+        at = data.find(b"spoil me")
+        new_row = data.rfind(b"N\x00\x02", 0, at)  # of two columns
+        return data[:new_row] + b"?" + data[new_row + 1:] if at >= 0 and new_row >= 0 else True
+
+    with Proxy(world.source) as proxy:
+        source = {"dsn": proxy.url(), "heartbeat": "200ms"}
+        product = world.product(source=source).start_streaming()
+        world.source.run("INSERT INTO t VALUES (1, 'before')")
+        product.wait_caught_up()
+        proxy.on_reply = spoil
+        world.source.run("INSERT INTO t VALUES (2, 'spoil me')", "INSERT INTO t VALUES (3, 'behind it')")
+        end = marks.assert_ended(product, 4)
+        assert end["class"] == "corrupt", end
+        assert world.target.rows("SELECT id FROM t") == [(1,)]
+        proxy.on_reply = None
+        product.start_streaming()
+        product.wait_caught_up()
+        world.assert_equal()
+        marks.assert_undisturbed(product)
 
 
 # ---- TLS ----

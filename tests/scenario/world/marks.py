@@ -93,6 +93,15 @@ def assert_gate(product, name, verdict):
                and product.metric("gate", gate=name) == value, f"gate {name} {verdict}", SHOWN_SECONDS)
 
 
+def assert_bounded(product, size):
+    """M: the process has not needed more memory than this, and says what it has."""
+    if wait.PATIENCE > 1:
+        return  # the sanitizers' own memory is in the way
+    peak = product.peak_memory()
+    assert peak < size, f"{peak >> 20} MiB resident"
+    assert 0 < product.metric("resident_memory_bytes") <= peak
+
+
 def assert_nothing_twice(product):
     """M: nothing was applied a second time, or to a row that was not there."""
     assert_shown(product, **dict.fromkeys(CONFLICTS, 0))
