@@ -301,6 +301,7 @@ static void *monitor_thread(void *argument)
         }
         monitor_watch_lag(m);
         monitor_raise_alarms(m);
+        conflicts_look(m->conflicts);
         if (stop_wait(&m->stop, now + TICK))
             break;
     }
@@ -327,8 +328,11 @@ bool monitor_start(const struct monitor_config *config, struct monitor **monitor
     pthread_mutex_init(&m->lock, NULL);
     stop_init(&m->stop);
     m->schema = schema_probe_create(config->config, config->migration, &m->stop);
+    m->conflicts = conflicts_create((const char *const *)config->migration->source_names,
+                                    config->progress->tables, tables);
     if (pthread_create(&m->thread, NULL, monitor_thread, m) != 0) {
         schema_probe_destroy(m->schema);
+        conflicts_free(m->conflicts);
         stop_free(&m->stop);
         free(m->unseen);
         free(m->paces);
@@ -372,6 +376,7 @@ void monitor_stop(struct monitor *monitor)
     stop_request(&monitor->stop);
     pthread_join(monitor->thread, NULL);
     schema_probe_destroy(monitor->schema);
+    conflicts_free(monitor->conflicts);
     stop_free(&monitor->stop);
     pthread_mutex_destroy(&monitor->lock);
     free(monitor->seen);

@@ -154,6 +154,7 @@ static void fill_spool(const struct monitor *m, struct status *status)
         .bytes = picture.bytes,
         .segments = picture.segments,
         .unread = picture.unread,
+        .cut = picture.cut,
         .from = picture.floor,
         .to = picture.end,
         .oldest = picture.segments == 0              ? -1
@@ -184,6 +185,7 @@ static void fill_counts(const struct monitor *m, struct status *status)
     status->reconnects = counter_get(&p->reconnects);
     status->errors = counter_get(&p->errors);
     status->queue_bytes = counter_get(&p->queue_bytes);
+    status->resident_bytes = mem_resident();
     status->error_rate = progress_error_rate(p);
 }
 

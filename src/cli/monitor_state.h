@@ -4,6 +4,7 @@
 #define CLI_MONITOR_STATE_H
 
 #include "cli/alarm.h"
+#include "cli/conflicts.h"
 #include "cli/monitor.h"
 #include "cli/schema_probe.h"
 #include "observe/lag.h"
@@ -27,6 +28,7 @@ struct monitor {
     char *seen;       /* the snapshot before, which counts when the source cannot lose it */
     lsn_t seen_at;    /* no commit that it sees is behind this */
     struct alarms alarms;
+    struct conflicts *conflicts;
 
     /* guarded by lock */
     pthread_mutex_t lock;

@@ -463,6 +463,7 @@ bool spool_open(const struct spool_config *config, struct spool **spool, uint64_
     if (folder_open(&s->folder, s->config.folder, err) &&
         recover(&s->folder, &s->config.identity, config->applied, &s->segments, cut, err) &&
         sync_last(s, err)) {
+        s->cut = *cut;
         stand_at_end(s);
         s->next_number = s->segments.count > 0 ? last_of(s)->number + 1 : 1;
         *spool = s;
@@ -530,5 +531,6 @@ void spool_look(struct spool *spool, struct spool_picture *picture)
     } else if (spool->full) {
         picture->state = SPOOL_FULL;
     }
+    picture->cut = spool->cut;
     pthread_mutex_unlock(&spool->lock);
 }

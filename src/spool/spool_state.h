@@ -26,6 +26,7 @@ struct spool {
     struct spool_config config; /* its texts are owned */
     struct folder folder;
     uint64_t segment_bytes;
+    uint64_t cut; /* bytes that did not count */
 
     /* the putting thread's */
     struct frame_packer *packer;
