@@ -33,19 +33,6 @@ class AtLeast:
         return f"{self.least} or more"
 
 
-class Below:
-    """A value that must be less."""
-
-    def __init__(self, limit):
-        self.limit = limit
-
-    def __eq__(self, value):
-        return value is not None and value < self.limit
-
-    def __repr__(self):
-        return f"less than {self.limit}"
-
-
 SOME = AtLeast(1)
 
 
@@ -146,8 +133,8 @@ def assert_resumed(product, since):
 
 
 def assert_ended(product, status, *words):
-    """L, M, S of a run that ended by itself: its last line is the error, with these words (small
-    letters), a class and what to do; and the verdict of readiness is none."""
+    """L, M, S of a run that ended by itself, or ends now: its last line is the error, with these words
+    (in large or small letters), a class and what to do; and the verdict of readiness is none."""
     if product.child is not None:
         assert product.wait_end() == status
     ends = [event for event in product.all_events() if event.get("level") == "error" and event.get("class")]
