@@ -49,13 +49,13 @@ static const char INSTALL_SQL[] =
     "  needed boolean NOT NULL,"
     "  updates_deletes bigint NOT NULL DEFAULT 0,"
     "  stats_reset text NOT NULL,"
-    "  partitions text NOT NULL,"
-    "  covers text," /* NULL: nothing besides the slot's start */
+    "  partitions text NOT NULL," /* and of the publication: continuity.h */
+    "  covers text,"              /* NULL: nothing besides the slot's start */
     "  plan_made boolean NOT NULL DEFAULT false,"
     "  whole boolean NOT NULL DEFAULT false,"
     "  staged boolean NOT NULL DEFAULT false,"
-    "  bounds text[]," /* arrays of texts, as text */
-    "  begun int NOT NULL DEFAULT 0,"  /* anew, so often */
+    "  bounds text[],"                /* arrays of texts, as text */
+    "  begun int NOT NULL DEFAULT 0," /* anew, so often */
     "  key text NOT NULL DEFAULT ''," /* columns that bounds and chunks are of */
     "  finished_at timestamptz,"
     "  PRIMARY KEY (migration, source));"
@@ -316,10 +316,9 @@ static bool insert_copy(struct session *session, const char *migration,
 {
     char changed[32];
     snprintf(changed, sizeof changed, "%lld", (long long)copy->updates_deletes);
-    const char *values[] = {migration,        copy->source,
-                            changed,          copy->copy.needed ? "t" : "f",
-                            copy->partitions, copy->copy.covers,
-                            copy->stats_reset};
+    const char *values[] = {
+        migration,         copy->source,      changed,          copy->copy.needed ? "t" : "f",
+        copy->fingerprint, copy->copy.covers, copy->stats_reset};
     return run_query(session,
                      "INSERT INTO slackwater.copy (migration, source, updates_deletes, needed,"
                      "                             partitions, covers, stats_reset)"
@@ -476,7 +475,7 @@ static bool read_copy(const PGresult *r, int row, struct control_copy *found, st
     struct copy_plan *plan = &found->copy.plan;
     found->source = optional_text(r, row, 0);
     found->updates_deletes = strtoll(PQgetvalue(r, row, 1), NULL, 10);
-    found->partitions = optional_text(r, row, 2);
+    found->fingerprint = optional_text(r, row, 2);
     found->copy.needed = flag(r, row, 3);
     found->copy.finished = flag(r, row, 4);
     plan->made = flag(r, row, 5);
@@ -607,7 +606,7 @@ void control_copies_free(struct control_copy *copies, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         free(copies[i].source);
-        free(copies[i].partitions);
+        free(copies[i].fingerprint);
         free(copies[i].stats_reset);
         table_copy_free(&copies[i].copy);
     }

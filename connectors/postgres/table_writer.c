@@ -819,8 +819,8 @@ static bool keep_renewal(struct pg_table_writer *w, uint32_t source,
     if (renewal == NULL)
         return true;
     snprintf(changed, sizeof changed, "%lld", (long long)renewal->updates_deletes);
-    const char *values[] = {w->config.migration, w->config.sources[source], renewal->covers,
-                            renewal->partitions, renewal->stats_reset,      changed};
+    const char *values[] = {w->config.migration,  w->config.sources[source], renewal->covers,
+                            renewal->fingerprint, renewal->stats_reset,      changed};
     return update_copy(w,
                        "UPDATE slackwater.copy SET covers = $3, partitions = $4,"
                        " stats_reset = $5, updates_deletes = $6::bigint"

@@ -237,7 +237,7 @@ static bool probe_continuity(struct monitor *m, usec_t now, struct err *err)
     const struct continuity *known = m->config.continuity;
     struct err difference = {0};
     bool whole = continuity_check(&m->session, known, LSN_NONE, &difference) &&
-                 continuity_check_partitions(&m->session, known, &difference);
+                 continuity_check_tables(&m->session, known, &difference);
     if (!whole && difference.class != ERR_SOURCE_LOST && difference.class != ERR_CONFIG) {
         *err = difference;
         return false;

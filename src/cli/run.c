@@ -418,7 +418,7 @@ static bool run_bound(struct run *run, struct err *err)
     run->copy_states = mem_zero(tables + 1, sizeof *run->copy_states);
     run->baselines = mem_zero(tables + 1, sizeof *run->baselines);
     run->stats_resets = mem_zero(tables + 1, sizeof *run->stats_resets);
-    run->partitions = mem_zero(tables + 1, sizeof *run->partitions);
+    run->fingerprints = mem_zero(tables + 1, sizeof *run->fingerprints);
     run->table_oids = mem_zero(tables + 1, sizeof *run->table_oids);
     for (size_t i = 0; i < tables; i++)
         run->table_oids[i] = run->migration.chain->sources[i].table->oid;
@@ -427,7 +427,7 @@ static bool run_bound(struct run *run, struct err *err)
         .failover = run->config->failover,
         .table_count = tables,
         .tables = run->migration.slot_tables,
-        .partitions = (const char *const *)run->partitions,
+        .fingerprints = (const char *const *)run->fingerprints,
         .table_oids = run->table_oids,
         .spool = run->config->spool_dir,
     };
@@ -464,11 +464,11 @@ static void destroy_run(struct run *run)
     spool_close(run->spool); /* its relations were the rules' */
     for (size_t i = 0; i < run->migration.source_count; i++) {
         table_copy_free(&run->copies[i]);
-        free(run->partitions[i]);
+        free(run->fingerprints[i]);
         free(run->stats_resets[i]);
     }
     free(run->stats_resets);
-    free(run->partitions);
+    free(run->fingerprints);
     free(run->table_oids);
     free(run->copies);
     copy_tasks_free(&run->tasks);

@@ -31,7 +31,7 @@ struct run {
     _Atomic int *copy_states;
     int64_t *baselines;
     char **stats_resets;
-    char **partitions;
+    char **fingerprints;
     uint32_t *table_oids;
     struct continuity continuity;
     struct snapshot initial;

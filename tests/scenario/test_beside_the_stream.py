@@ -62,6 +62,61 @@ def test_a_partition_truncated_by_itself_closes_a_gate(world):
     assert "k" in product.gates()["source"]["reason"]
 
 
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_a_table_that_was_out_of_the_publication_for_a_moment_closes_a_gate(world, running):
+    """What was written meanwhile is nowhere in the stream, and the publication looks as ever."""
+    world.both(T)
+    product = world.product().start_streaming()
+    wait.until(lambda: verdict(product, "source") == "GO", "the gate to open", 20)
+    world.source.run("VACUUM FREEZE pg_publication", "VACUUM FULL pg_publication",
+                     "VACUUM FULL pg_publication_rel")  # no news
+    if not running:
+        product.stop()
+    world.source.run(f"ALTER PUBLICATION {world.object_name} DROP TABLE t",
+                     "INSERT INTO t VALUES (1, 'unseen')",
+                     f"ALTER PUBLICATION {world.object_name} ADD TABLE ONLY t",
+                     "INSERT INTO t VALUES (2, 'seen')")
+    if not running:
+        product.start_streaming()
+    product.wait_caught_up()
+    wait.until(lambda: verdict(product, "source") == "NO-GO", "the gate to close", 20)
+    assert "left the table out" in product.gates()["source"]["reason"]
+    product.stop()
+    product.start_streaming("--redo", "public.t")
+    product.wait_caught_up()
+    wait.until(lambda: verdict(product, "source") == "GO", "the gate to open again", 20)
+    world.assert_equal()
+
+
+def test_a_publication_that_left_out_updates_for_a_moment_closes_a_gate(world):
+    world.both(T)
+    product = world.product().start_streaming()
+    wait.until(lambda: verdict(product, "source") == "GO", "the gate to open", 20)
+    world.source.run(f"ALTER PUBLICATION {world.object_name} SET (publish = 'insert')",
+                     f"ALTER PUBLICATION {world.object_name} "
+                     "SET (publish = 'insert, update, delete, truncate')")
+    wait.until(lambda: verdict(product, "source") == "NO-GO", "the gate to close", 20)
+    assert "altered" in product.gates()["source"]["reason"]
+
+
+@pytest.mark.parametrize("part", ["k1", "k1a"])
+def test_a_partition_that_was_written_while_it_was_detached_closes_a_gate(world, part):
+    world.both("CREATE TABLE k (id int PRIMARY KEY) PARTITION BY RANGE (id)",
+               "CREATE TABLE k1 PARTITION OF k FOR VALUES FROM (0) TO (100) "
+               "PARTITION BY RANGE (id)",
+               "CREATE TABLE k1a PARTITION OF k1 FOR VALUES FROM (0) TO (50)")
+    product = world.product().start_streaming()
+    wait.until(lambda: verdict(product, "source") == "GO", "the gate to open", 20)
+    world.source.run("VACUUM FULL pg_inherits")
+    root, upper = ("k", 100) if part == "k1" else ("k1", 50)
+    world.source.run(f"BEGIN; ALTER TABLE {root} DETACH PARTITION {part};"
+                     f"INSERT INTO {part} VALUES (1);"
+                     f"ALTER TABLE {root} ATTACH PARTITION {part} FOR VALUES FROM (0) TO ({upper});"
+                     "COMMIT")
+    wait.until(lambda: verdict(product, "source") == "NO-GO", "the gate to close", 20)
+    assert "detached" in product.gates()["source"]["reason"]
+
+
 def test_large_messages_of_the_application_move_nothing(world):
     """They are in the stream, and none of our business: no progress, no cut transaction."""
     world.both(T)
