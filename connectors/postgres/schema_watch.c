@@ -9,20 +9,19 @@
 #include <string.h>
 
 /* One text a table, which describe() makes of the catalog. A domain's NOT NULL is its own. */
-#define TABLES_SQL                                                                               \
-    "SELECT c.oid, concat_ws('/', n.nspname, c.relname, c.relreplident,"                         \
-    "  coalesce((SELECT string_agg(k.number::text, ' ' ORDER BY k.place) FROM pg_index i,"       \
-    "              unnest(i.indkey) WITH ORDINALITY AS k (number, place)"                        \
-    "            WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts), ''),"\
-    "  string_agg(concat_ws(':', a.attnum, a.attname, a.atttypid, a.atttypmod,"                  \
-    "    CASE WHEN t.typtype = 'd' THEN '' WHEN a.attnotnull THEN 't' ELSE 'f' END,"             \
-    "    a.attidentity, CASE WHEN a.attgenerated = '' THEN 'f' ELSE 't' END),"                   \
-    "    ',' ORDER BY a.attnum))"                                                                \
-    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"                             \
-    " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"    \
-    " LEFT JOIN pg_type t ON t.oid = a.atttypid"                                                 \
-    " WHERE c.oid = ANY ($1::oid[]) GROUP BY c.oid, n.nspname, c.relname, c.relreplident"        \
-    " ORDER BY c.oid"
+#define TABLES_SQL                                                                                \
+    "SELECT c.oid, concat_ws('/', n.nspname, c.relname, c.relpersistence, c.relreplident,"        \
+    "  coalesce((SELECT string_agg(k.number::text, ' ' ORDER BY k.place) FROM pg_index i,"        \
+    "              unnest(i.indkey) WITH ORDINALITY AS k (number, place)"                         \
+    "            WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts), '')," \
+    "  string_agg(concat_ws(':', a.attnum, a.attname, a.atttypid, a.atttypmod,"                   \
+    "    CASE WHEN t.typtype = 'd' THEN '' WHEN a.attnotnull THEN 't' ELSE 'f' END,"              \
+    "    a.attidentity, CASE WHEN a.attgenerated = '' THEN 'f' ELSE 't' END),"                    \
+    "    ',' ORDER BY a.attnum))"                                                                 \
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"                              \
+    " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"     \
+    " LEFT JOIN pg_type t ON t.oid = a.atttypid"                                                  \
+    " WHERE c.oid = ANY ($1::oid[]) GROUP BY c.oid, n.nspname ORDER BY c.oid"
 
 #define ENUMS_SQL                                                                                \
     "SELECT n.nspname, t.typname, string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder)"         \
@@ -53,7 +52,8 @@ static void describe_column(const struct catalog_column *column, struct buf *tex
 
 static void describe(const struct catalog_table *table, struct buf *text)
 {
-    buf_append_format(text, "%s/%s/%c/", table->schema, table->name, table->replica_identity);
+    buf_append_format(text, "%s/%s/%c/%c/", table->schema, table->name, table->persistence,
+                      table->replica_identity);
     describe_key(table, text);
     for (uint16_t i = 0; i < table->column_count; i++) {
         buf_append_text(text, i == 0 ? "/" : ",");
