@@ -211,25 +211,42 @@ static bool is_named(const struct binding *binding, const struct catalog_table *
     return false;
 }
 
-static bool is_excluded(struct binding *binding, const struct table_spec *spec,
-                        const struct catalog_table *table)
+static bool is_excluded(const struct table_spec *spec, const char *schema, const char *name,
+                        struct arena *arena)
 {
     struct captures ignored;
 
     for (size_t i = 0; i < spec->exclude_count; i++)
-        if (name_matches(&spec->excludes[i], table->schema, table->name,
-                         &binding->chain->arena, &ignored))
+        if (name_matches(&spec->excludes[i], schema, name, arena, &ignored))
             return true;
     return false;
+}
+
+static bool pattern_takes(const struct table_spec *spec, const char *schema, const char *name,
+                          struct arena *arena, struct captures *captures)
+{
+    return spec->source.is_pattern &&
+           name_matches(&spec->source, schema, name, arena, captures) &&
+           !is_excluded(spec, schema, name, arena);
 }
 
 static bool takes(struct binding *binding, const struct table_spec *spec,
                   const struct catalog_table *table, struct captures *captures)
 {
-    return spec->source.is_pattern &&
-           name_matches(&spec->source, table->schema, table->name, &binding->chain->arena,
-                        captures) &&
-           !is_excluded(binding, spec, table);
+    return pattern_takes(spec, table->schema, table->name, &binding->chain->arena, captures);
+}
+
+bool rules_take(const struct rules *rules, const char *schema, const char *name)
+{
+    struct arena arena;
+    struct captures ignored;
+    bool taken = rules->all_tables;
+
+    arena_init(&arena, 0);
+    for (size_t i = 0; !taken && i < rules->table_count; i++)
+        taken = pattern_takes(&rules->tables[i], schema, name, &arena, &ignored);
+    arena_free(&arena);
+    return taken;
 }
 
 /* Two patterns for one table would be a split that nobody asked for. */

@@ -10,14 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Tables that can take part: ours to see, not temporary, not an extension's. */
-#define OF_INTEREST                                                                            \
-    " c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"                                     \
-    " AND n.nspname NOT IN ('information_schema', 'slackwater')"                               \
-    " AND n.nspname !~ '^pg_'"                                                                 \
-    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"                                      \
-    "                 WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"            \
-    "                   AND d.objid = c.oid AND d.deptype = 'e')"
+#define OF_INTEREST INTROSPECT_OF_INTEREST
 
 static const char SERVER_SQL[] =
     "SELECT current_setting('server_version_num'), current_database(),"
