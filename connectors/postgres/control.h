@@ -60,7 +60,8 @@ struct control_copy {
     /* of the source table when its copy was first asked for, or last made again */
     char *fingerprint;       /* continuity.h */
     int64_t updates_deletes; /* of an insert-only table */
-    char *stats_reset;       /* when the statistics that say so were last reset; "" never */
+    char
+        *stats_reset; /* probe_stats_reset(): when the statistics that say so were last reset */
 };
 
 /* Creates the schema and tables where missing. Refuses (ERR_CONFIG) another layout. */

@@ -204,6 +204,25 @@ def test_an_unseen_write_is_not_forgotten_when_the_statistics_are_reset(world):
                20)
 
 
+def test_an_unseen_write_is_not_forgotten_when_the_source_crashes(make_world, make_cluster,
+                                                                  target_cluster):
+    """A crash throws the statistics away; an ordinary restart keeps them."""
+    world = make_world(make_cluster(), target_cluster)
+    world.both("CREATE TABLE n (a int)")
+    world.source.run("INSERT INTO n VALUES (1)")
+    product = world.product().start_streaming()
+    product.stop()
+    world.source.cluster.restart("fast")
+    product.start_streaming()
+    wait.until(lambda: verdict(product, "replica_identity") == "GO", "the gate to open", 20)
+    product.stop()
+    world.source.run("UPDATE n SET a = 2")
+    world.source.cluster.restart("immediate")
+    product.start_streaming()
+    wait.until(lambda: verdict(product, "source") == "GO", "the look behind the statistics", 20)
+    assert verdict(product, "replica_identity") == "UNKNOWN"
+
+
 def test_a_role_that_may_not_look_cannot_say_that_nothing_is_open(world):
     world.both(T)
     user = world.role(world.source, "reader", "REPLICATION")
