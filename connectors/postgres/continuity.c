@@ -87,6 +87,23 @@ static bool slot_invalidated(const struct continuity *known, const struct slot_s
     return slot_lost(known, what, err);
 }
 
+/* Storage can be put back in time without a new timeline, and written on beyond what we applied. */
+static bool check_not_restored(const struct continuity *known, const struct slot_state *state,
+                               struct err *err)
+{
+    lsn_t restart = counter_get(known->slot_restart);
+    char was[LSN_TEXT_SIZE];
+    char now[LSN_TEXT_SIZE];
+    if (state->restart == LSN_NONE || state->restart >= restart)
+        return true;
+    err_set(
+        err, ERR_SOURCE_LOST,
+        "replication slot %s needs WAL from %s on, and had needed it from %s on: the source was "
+        "put back to an older state, and may lack what we applied",
+        known->slot, lsn_format(state->restart, now), lsn_format(restart, was));
+    return begin_again(err);
+}
+
 static bool check_slot(struct session *session, const struct continuity *known, lsn_t applied,
                        struct err *err)
 {
@@ -101,6 +118,8 @@ static bool check_slot(struct session *session, const struct continuity *known, 
         return slot_lost(known, "is not pgoutput's for this database", err);
     if (strcmp(state.wal_status, "lost") == 0)
         return slot_invalidated(known, &state, err);
+    if (!check_not_restored(known, &state, err))
+        return false;
     if (applied == LSN_NONE || state.confirmed_flush <= applied)
         return true;
     return gap(known, lsn_format(state.confirmed_flush, slot_at),

@@ -6,6 +6,7 @@
 #define POSTGRES_CONTINUITY_H
 
 #include "model/lsn.h"
+#include "pipeline/progress.h"
 #include "postgres/session.h"
 #include "postgres/slot.h"
 
@@ -21,6 +22,9 @@ struct continuity { /* all borrowed; as recorded when the migration began */
     const char *database;
     bool failover; /* a start may follow it to a promoted standby */
     const char *slot;
+    /* Where the slot's restart_lsn was, on the source's disk; LSN_NONE: not known. It never goes
+     * back, unless the whole server does. */
+    const counter_t *slot_restart;
     size_t table_count;
     const struct slot_table *tables;
     const char *const *fingerprints; /* by table; NULL or "": none was taken */

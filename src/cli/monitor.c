@@ -41,6 +41,7 @@ struct monitor {
     struct schema_probe *schema; /* any thread may fill from it */
     usec_t probed_at, seldom_at, emitted_at, connect_after;
     bool emit_failed; /* said once */
+    lsn_t slot_restart; /* read last */
     char *seen;       /* the snapshot before, which counts when the source cannot lose it */
     lsn_t seen_at;    /* no commit that it sees is behind this */
     struct alarms alarms;
@@ -151,11 +152,22 @@ static void note_idleness(struct slot_status *slot, int64_t idle_left)
         slot->seconds_to_loss = idle_left;
 }
 
+/* A slot's restart_lsn is shown before it is on the disk; the one before is there by then. */
+static void note_restart(struct monitor *m, lsn_t restart)
+{
+    if (restart <= m->slot_restart)
+        return;
+    if (m->slot_restart > counter_get(&m->config.progress->slot_restart))
+        counter_set(&m->config.progress->slot_restart, m->slot_restart);
+    m->slot_restart = restart;
+}
+
 static bool probe_slot(struct monitor *m, usec_t now, struct err *err)
 {
     struct slot_state state;
     if (!slot_state(&m->session, m->config.migration->slot, &state, err))
         return false;
+    note_restart(m, state.restart);
     pthread_mutex_lock(&m->lock);
     m->slot_at = now;
     m->slot = (struct slot_status){.known = state.exists,

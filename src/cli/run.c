@@ -253,11 +253,21 @@ static bool backfill(struct run *run, struct err *err)
     return copy_alone(run, err);
 }
 
+/* It moves every quarter of a minute at most. */
+static bool note_slot(struct run *run, struct err *err)
+{
+    lsn_t restart = counter_get(&run->progress.slot_restart);
+    if (restart <= run->slot_noted)
+        return true;
+    run->slot_noted = restart;
+    return control_note_slot(pg_sink_session(run->sink), run->config->migration, restart, err);
+}
+
 /* On the apply thread, between target transactions. Lookups are asked anew. */
 static bool do_errands(void *context, struct err *err)
 {
     struct run *run = context;
-    return errands_look(&run->errands, err);
+    return errands_look(&run->errands, err) && note_slot(run, err);
 }
 
 static bool copy_has_failed(void *context, struct err *err)
@@ -424,6 +434,7 @@ static bool run_bound(struct run *run, struct err *err)
         run->table_oids[i] = run->migration.chain->sources[i].table->oid;
     run->continuity = (struct continuity){
         .slot = run->migration.slot,
+        .slot_restart = &run->progress.slot_restart,
         .failover = run->config->failover,
         .table_count = tables,
         .tables = run->migration.slot_tables,

@@ -205,6 +205,8 @@ static void know_source(struct run *run)
     run->continuity.system_identifier = control->system_identifier;
     run->continuity.timeline = control->timeline;
     run->continuity.database = control->source_database;
+    counter_set(&run->progress.slot_restart, control->slot_restart);
+    run->slot_noted = control->slot_restart;
 }
 
 struct table_writer *run_make_writer(struct run *run, const struct stop *stop)

@@ -72,5 +72,6 @@ bool run_follow_failover(struct run *run, struct err *err)
               log_uint("timeline", now), log_uint("before", m->control.timeline),
               log_lsn("applied", m->control.applied));
     m->control.timeline = now;
+    m->control.slot_restart = LSN_NONE;
     return true;
 }
