@@ -78,6 +78,20 @@ def test_a_copied_row_is_parked_whole_whichever_of_its_targets_refuses_it(world)
         ("copy", "a5", "bad"), ("update", "new", "bad"), ("update", "newer", "bad")]
 
 
+def test_a_row_of_several_targets_is_one_letter_however_often_its_chunk_is_read(world):
+    world.source.run("CREATE TABLE s (id int PRIMARY KEY, a text, b text)",
+                     "INSERT INTO s SELECT i, CASE i WHEN 9 THEN 'bad' ELSE 'a' END, "
+                     "CASE WHEN i IN (3, 5, 7) THEN 'bad' ELSE 'b' END FROM generate_series(1, 50) i")
+    world.target.run("CREATE TABLE ta (id int PRIMARY KEY, a text CHECK (a <> 'bad'))",
+                     "CREATE TABLE tb (id int PRIMARY KEY, b text CHECK (b <> 'bad'))")
+    product = world.product(tables=[
+        {"source": "public.s", "target": "public.ta", "drop": ["b"]},
+        {"source": "public.s", "target": "public.tb", "drop": ["a"]}]).start_streaming()
+    assert sorted(letters(world, "key->>'id'")) == [("3",), ("5",), ("7",), ("9",)]
+    assert product.table("public.s")["quarantine"] == {"dead_letters": 4, "parked_keys": 4, "copied": 4,
+                                                        "breaker": "closed"}
+
+
 MEND = "ALTER TABLE t DROP CONSTRAINT no_bad"
 
 
