@@ -101,8 +101,8 @@ static bool is_split(const struct sift *s)
 static void find_key(struct sift *s, size_t part, const struct row *row)
 {
     buf_clear(&s->key);
-    quarantine_append_key(s->quarantine, s->task->table, s->task->parts[part].source, row, NULL,
-                          &s->key);
+    quarantine_append_written(s->quarantine, s->task->table, s->task->parts[part].source, row,
+                              &s->key);
 }
 
 static struct exclusion *find_exclusion(struct sift *s, uint64_t id)

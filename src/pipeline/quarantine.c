@@ -293,12 +293,10 @@ bool quarantine_holds_any(const struct quarantine *q, uint32_t table)
     return counter_get(&q->config.counters[table].parked_keys) > 0;
 }
 
-bool quarantine_append_key(const struct quarantine *q, uint32_t table,
-                           const struct relation *relation, const struct row *image,
-                           const struct row *other, struct buf *key)
+static bool append_key(const struct parked_identity *identity, const struct relation *relation,
+                       const struct row *image, const struct row *other, struct buf *key)
 {
     static const struct value ABSENT = {.kind = VALUE_ABSENT};
-    const struct parked_identity *identity = &q->config.identities[table];
     bool known = true;
     for (uint16_t i = 0; i < identity->count; i++) {
         int column = relation_column(relation, identity->columns[i]);
@@ -309,6 +307,22 @@ bool quarantine_append_key(const struct quarantine *q, uint32_t table,
         known = known && value_is_known(value);
     }
     return known;
+}
+
+bool quarantine_append_key(const struct quarantine *q, uint32_t table,
+                           const struct relation *relation, const struct row *image,
+                           const struct row *other, struct buf *key)
+{
+    return append_key(&q->config.identities[table], relation, image, other, key);
+}
+
+bool quarantine_append_written(const struct quarantine *q, uint32_t table,
+                               const struct relation *relation, const struct row *image,
+                               struct buf *key)
+{
+    struct parked_identity identity = q->config.identities[table];
+    identity.compares = NULL;
+    return append_key(&identity, relation, image, NULL, key);
 }
 
 uint64_t quarantine_find(struct quarantine *q, uint32_t table, const struct buf *key)

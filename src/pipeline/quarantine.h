@@ -106,6 +106,10 @@ bool quarantine_holds_any(const struct quarantine *quarantine, uint32_t table);
 bool quarantine_append_key(const struct quarantine *quarantine, uint32_t table,
                            const struct relation *relation, const struct row *image,
                            const struct row *other, struct buf *key);
+/* The same of a row image of a snapshot: it is another row if its key is written otherwise. */
+bool quarantine_append_written(const struct quarantine *quarantine, uint32_t table,
+                               const struct relation *relation, const struct row *image,
+                               struct buf *key);
 uint64_t quarantine_find(struct quarantine *quarantine, uint32_t table, const struct buf *key);
 /* The apply thread's; undone to a mark, or kept when the batch is at the target. */
 void quarantine_park(struct quarantine *quarantine, uint32_t table, const struct buf *key,

@@ -1,7 +1,9 @@
 """A bad row is parked with all that follows of its key, and the rest of its transaction goes on."""
 import os
 import random
+import threading
 
+from world import wait
 from world.load import Writers
 
 T = "CREATE TABLE t (id int PRIMARY KEY, v text)"
@@ -117,6 +119,33 @@ def test_a_retry_makes_the_changes_of_a_key_again_in_order_while_the_run_goes_on
     world.source.run("UPDATE t SET v = 'after' WHERE id = 11")  # the key is free again
     product.wait_caught_up()
     world.assert_equal("t")
+
+
+def test_a_retry_of_many_lets_the_stream_have_its_turn(world):
+    """Each takes 20 ms, all of them some seconds: what else is written comes in between, also to their keys."""
+    world.source.run(T, "CREATE TABLE u (id int PRIMARY KEY)")
+    world.target.run(CHECKED, "CREATE TABLE u (id int PRIMARY KEY)",
+                     "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+                     "$$ BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END $$",
+                     "CREATE TRIGGER slow BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION slow()",
+                     "ALTER TABLE t ENABLE ALWAYS TRIGGER slow")
+    product = world.product(apply={"breaker": {"max_bad_share": 1}}).start_streaming()
+    world.source.run("INSERT INTO t SELECT i, 'bad' FROM generate_series(1, 120) i")
+    product.wait_caught_up()
+    world.target.run(MEND)
+    answers = []
+    retry = threading.Thread(target=lambda: answers.append(product.command("dlq", "retry", "--all")))
+    retry.start()
+    wait.until(lambda: 0 < world.target.value("SELECT count(*) FROM t"), "the first ones made again", 20)
+    world.source.run("INSERT INTO u VALUES (1)", "UPDATE t SET v = 'newer'", "DELETE FROM t WHERE id % 2 = 0")
+    wait.until(lambda: world.target.value("SELECT count(*) FROM u") == 1, "the stream's own", 20)
+    assert 0 < world.target.value("SELECT count(*) FROM slackwater.dead_letter WHERE state = 'parked'")
+    assert answers == []
+    retry.join()
+    assert answers[0].status == 0 and "0 parked in all" in answers[0].out, answers[0].text
+    product.wait_caught_up()
+    world.assert_equal("t", "u")
+    assert product.table("public.t")["quarantine"]["dead_letters"] == 0
 
 
 def test_without_a_run_the_command_does_it_itself(world):
