@@ -94,6 +94,19 @@ def test_a_row_of_several_targets_is_one_letter_however_often_its_chunk_is_read(
                                                         "breaker": "closed"}
 
 
+def test_a_bad_row_of_a_large_batch_is_parked_though_none_of_it_goes_in_sets(world):
+    """What a trigger looks at goes in source order from the first."""
+    world.source.run(T)
+    world.target.run(CHECKED, "CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+                     "CREATE TRIGGER same BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION same()",
+                     "ALTER TABLE t ENABLE ALWAYS TRIGGER same")
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t SELECT i, CASE i WHEN 77 THEN 'bad' ELSE 'v' END FROM generate_series(1, 200) i")
+    product.wait_caught_up()
+    assert world.target.value("SELECT count(*) FROM t") == 199
+    assert letters(world, "key->>'id', sqlstate") == [("77", "23514")]
+
+
 MEND = "ALTER TABLE t DROP CONSTRAINT no_bad"
 
 
@@ -129,14 +142,15 @@ def test_a_retry_of_many_lets_the_stream_have_its_turn(world):
                      "$$ BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END $$",
                      "CREATE TRIGGER slow BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION slow()",
                      "ALTER TABLE t ENABLE ALWAYS TRIGGER slow")
-    product = world.product(apply={"breaker": {"max_bad_share": 1}}).start_streaming()
-    world.source.run("INSERT INTO t SELECT i, 'bad' FROM generate_series(1, 120) i")
+    product = world.product(apply={"breaker": {"max_bad_share": 0.9}}).start_streaming()
+    world.source.run("INSERT INTO t SELECT i, 'good' FROM generate_series(1001, 1030) i",
+                     "INSERT INTO t SELECT i, 'bad' FROM generate_series(1, 120) i")
     product.wait_caught_up()
     world.target.run(MEND)
     answers = []
     retry = threading.Thread(target=lambda: answers.append(product.command("dlq", "retry", "--all")))
     retry.start()
-    wait.until(lambda: 0 < world.target.value("SELECT count(*) FROM t"), "the first ones made again", 20)
+    wait.until(lambda: 30 < world.target.value("SELECT count(*) FROM t"), "the first ones made again", 20)
     world.source.run("INSERT INTO u VALUES (1)", "UPDATE t SET v = 'newer'", "DELETE FROM t WHERE id % 2 = 0")
     wait.until(lambda: world.target.value("SELECT count(*) FROM u") == 1, "the stream's own", 20)
     assert 0 < world.target.value("SELECT count(*) FROM slackwater.dead_letter WHERE state = 'parked'")
