@@ -53,7 +53,8 @@ struct bound_table {
     const struct relation *target_relation;
     uint16_t column_count;
     const struct bound_column *columns;
-    const bool *key_reads; /* by source_relation's columns: a column of the key is made of it, */
+    const bool
+        *key_reads; /* by source_relation's columns: a column of the key is made of it, */
     const bool *key_tells; /* and rows with different values of it have different keys */
     /* No usable replica identity: published for insert and truncate only. */
     bool insert_only;

@@ -4,23 +4,23 @@
 #include <stdlib.h>
 
 /* The control schema is there; migrations of before this table get it now. */
-#define INSTALL_SQL                                                                              \
-    "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('slackwater control', 0));"            \
-    "CREATE TABLE IF NOT EXISTS slackwater.accepted ("                                           \
-    "  migration text NOT NULL REFERENCES slackwater.migration ON DELETE CASCADE,"               \
-    "  table_oid oid NOT NULL,"                                                                  \
-    "  shape jsonb NOT NULL,"                                                                    \
-    "  accepted_at timestamptz NOT NULL DEFAULT now(),"                                          \
+#define INSTALL_SQL                                                                            \
+    "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('slackwater control', 0));"          \
+    "CREATE TABLE IF NOT EXISTS slackwater.accepted ("                                         \
+    "  migration text NOT NULL REFERENCES slackwater.migration ON DELETE CASCADE,"             \
+    "  table_oid oid NOT NULL,"                                                                \
+    "  shape jsonb NOT NULL,"                                                                  \
+    "  accepted_at timestamptz NOT NULL DEFAULT now(),"                                        \
     "  PRIMARY KEY (migration, table_oid)); COMMIT"
 
-#define LOAD_SQL                                                                                 \
-    "SELECT coalesce(jsonb_object_agg(table_oid, shape), '{}') FROM slackwater.accepted"         \
+#define LOAD_SQL                                                                               \
+    "SELECT coalesce(jsonb_object_agg(table_oid, shape), '{}') FROM slackwater.accepted"       \
     " WHERE migration = $1"
 
 /* What is the same is left alone: most starts change nothing. */
-#define KEEP_SQL                                                                                 \
-    "INSERT INTO slackwater.accepted AS a (migration, table_oid, shape)"                         \
-    " SELECT $1, key::oid, value FROM jsonb_each($2::jsonb)"                                     \
+#define KEEP_SQL                                                                                    \
+    "INSERT INTO slackwater.accepted AS a (migration, table_oid, shape)"                            \
+    " SELECT $1, key::oid, value FROM jsonb_each($2::jsonb)"                                        \
     " ON CONFLICT (migration, table_oid) DO UPDATE SET shape = excluded.shape, accepted_at = now()" \
     " WHERE a.shape <> excluded.shape"
 

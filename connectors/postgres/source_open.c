@@ -130,11 +130,12 @@ static bool no_room_for_prepared(const struct pg_source *s, const char *reason, 
             "prepared transaction \"%.200s\", which is held here until it is committed "
             "(source.two_phase), has no room: %.300s",
             s->filling->gid, reason);
-    return err_remedy(err,
-                      "make room in %s, or name another source.temporary_directory and restart; or end "
-                      "it at the source (ROLLBACK PREPARED, COMMIT PREPARED). Until then the stream "
-                      "begins again and again before it, and the slot holds the source's WAL",
-                      s->config.temporary_directory);
+    return err_remedy(
+        err,
+        "make room in %s, or name another source.temporary_directory and restart; or end "
+        "it at the source (ROLLBACK PREPARED, COMMIT PREPARED). Until then the stream "
+        "begins again and again before it, and the slot holds the source's WAL",
+        s->config.temporary_directory);
 }
 
 /* The next start leaves open transactions to the server. Prepared ones it sends all the same. */

@@ -90,9 +90,9 @@ static json_t *key_of(const struct bound_table *table)
 static json_t *target_of(const struct bound_table *table)
 {
     char *name = ident_display(table->target->schema, table->target->name);
-    json_t *target = json_pack("{s:I, s:s, s:i, s:o}", "oid", (json_int_t)table->target->oid, "name",
-                               name, "match", (int)table->target_relation->match, "key",
-                               key_of(table));
+    json_t *target =
+        json_pack("{s:I, s:s, s:i, s:o}", "oid", (json_int_t)table->target->oid, "name", name,
+                  "match", (int)table->target_relation->match, "key", key_of(table));
     free(name);
     return target;
 }
@@ -142,10 +142,11 @@ struct judgement {
 #define ACCEPT "let it go on as it is with `slackwater accept`"
 
 /* fix: what mends it, before the word that lets it be. */
-static void ask(const struct judgement *j, const char *fix, const char *sql, const char *what, ...)
-    __attribute__((format(printf, 4, 5)));
+static void ask(const struct judgement *j, const char *fix, const char *sql, const char *what,
+                ...) __attribute__((format(printf, 4, 5)));
 
-static void ask(const struct judgement *j, const char *fix, const char *sql, const char *what, ...)
+static void ask(const struct judgement *j, const char *fix, const char *sql, const char *what,
+                ...)
 {
     struct buf remedy = {0};
     char text[512];
@@ -190,8 +191,9 @@ static void judge_place(const struct judgement *j, const struct catalog_column *
         return;
     const char *there = name_of_number(table->target, number);
     if (there != NULL)
-        ask(j, "rename the columns at the target as they were at the source, or give them rules under "
-               "columns:",
+        ask(j,
+            "rename the columns at the target as they were at the source, or give them rules under "
+            "columns:",
             NULL,
             "source column %s.%s was called \"%s\": what was carried so far stands in target column "
             "\"%s\", and what comes would go to \"%s\"",
@@ -227,8 +229,9 @@ static void judge_type(const struct judgement *j, const struct catalog_column *c
         return;
     char *sql = alter_type(table, carried, column->type_name);
     ask(j, "alter the target column", sql,
-        "source column %s.%s was %s and is %s, target column \"%s\" is %s: %s", j->name, column->name,
-        type, column->type_name, carried->target->name, carried->target->type_name,
+        "source column %s.%s was %s and is %s, target column \"%s\" is %s: %s", j->name,
+        column->name, type, column->type_name, carried->target->name,
+        carried->target->type_name,
         reason[0] != '\0' ? reason : "a value that does not fit stops it");
     free(sql);
 }
@@ -256,8 +259,9 @@ static void judge_target(const struct judgement *j, const json_t *before, const 
         ask(j,
             "name the target in the file (tables: source and target), rename the table at the target, "
             "or copy it anew (run --redo)",
-            NULL, "the rows of source table %s went to %s and would go to %s, which is another table", j->name,
-            json_string_value(json_object_get(before, "name")),
+            NULL,
+            "the rows of source table %s went to %s and would go to %s, which is another table",
+            j->name, json_string_value(json_object_get(before, "name")),
             json_string_value(json_object_get(now, "name")));
     else if (!json_equal(json_object_get(before, "match"), json_object_get(now, "match")) ||
              !json_equal(json_object_get(before, "key"), json_object_get(now, "key")))

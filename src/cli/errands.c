@@ -29,8 +29,8 @@ static PGresult *query(const struct errands *errands, const char *sql, int count
 /* An errand that is begun. */
 struct errand_work {
     char *id, *action, *letters, *by; /* letters NULL: all */
-    PGresult *chains;                 /* of a retry: those that its letters are of, in their order */
-    bool *done;                       /* by chain */
+    PGresult *chains; /* of a retry: those that its letters are of, in their order */
+    bool *done;       /* by chain */
     int next;
     bool progress; /* some were made in this round */
     uint64_t dealt, refused;
@@ -62,14 +62,14 @@ static bool is_retry(const struct errand_work *work)
     return strcmp(work->action, "retry") == 0;
 }
 
-static bool find_chains(const struct errands *errands, struct errand_work *work, struct err *err)
+static bool find_chains(const struct errands *errands, struct errand_work *work,
+                        struct err *err)
 {
-    work->chains =
-        query(errands,
-              "SELECT chain FROM slackwater.dead_letter WHERE migration = $1"
-              " AND state = 'parked' AND ($2::bigint[] IS NULL OR id = ANY ($2))"
-              " GROUP BY chain ORDER BY chain",
-              2, (const char *[]){migration_of(errands), work->letters}, err);
+    work->chains = query(errands,
+                         "SELECT chain FROM slackwater.dead_letter WHERE migration = $1"
+                         " AND state = 'parked' AND ($2::bigint[] IS NULL OR id = ANY ($2))"
+                         " GROUP BY chain ORDER BY chain",
+                         2, (const char *[]){migration_of(errands), work->letters}, err);
     if (work->chains != NULL)
         work->done = mem_zero((size_t)PQntuples(work->chains) + 1, sizeof *work->done);
     return work->chains != NULL;
@@ -96,8 +96,8 @@ static void note_refused(struct errand_work *work, const char *chain, uint64_t l
 {
     work->refused += letters;
     if (json_array_size(work->errors) < ERRORS_MOST)
-        json_array_append_new(work->errors, json_pack("{s:s, s:s}", "letter", chain, "error",
-                                                      why->message));
+        json_array_append_new(work->errors,
+                              json_pack("{s:s, s:s}", "letter", chain, "error", why->message));
 }
 
 static bool retry_chain(const struct errands *errands, struct errand_work *work, int index,
@@ -134,8 +134,8 @@ static bool begin_round(struct errand_work *work)
     return true;
 }
 
-static bool retry(const struct errands *errands, struct errand_work *work, usec_t until, bool *over,
-                  struct err *err)
+static bool retry(const struct errands *errands, struct errand_work *work, usec_t until,
+                  bool *over, struct err *err)
 {
     do {
         for (; work->next < PQntuples(work->chains); work->next++) {
@@ -151,11 +151,12 @@ static bool retry(const struct errands *errands, struct errand_work *work, usec_
 
 static bool skip(const struct errands *errands, struct errand_work *work, struct err *err)
 {
-    PGresult *r = query(errands,
-                        "UPDATE slackwater.dead_letter SET state = 'skipped', ended_at = now(),"
-                        " ended_by = $3 WHERE migration = $1 AND state = 'parked'"
-                        " AND ($2::bigint[] IS NULL OR id = ANY ($2))",
-                        3, (const char *[]){migration_of(errands), work->letters, work->by}, err);
+    PGresult *r =
+        query(errands,
+              "UPDATE slackwater.dead_letter SET state = 'skipped', ended_at = now(),"
+              " ended_by = $3 WHERE migration = $1 AND state = 'parked'"
+              " AND ($2::bigint[] IS NULL OR id = ANY ($2))",
+              3, (const char *[]){migration_of(errands), work->letters, work->by}, err);
     if (r != NULL)
         work->dealt = strtoull(PQcmdTuples(r), NULL, 10);
     PQclear(r);
@@ -176,8 +177,8 @@ static bool count_left(const struct errands *errands, json_int_t *left, struct e
 }
 
 /* Up to a time, and what has become of it. The stream's next change is judged by that. */
-static bool work_on(const struct errands *errands, struct errand_work *work, usec_t until, bool *over,
-                    struct err *err)
+static bool work_on(const struct errands *errands, struct errand_work *work, usec_t until,
+                    bool *over, struct err *err)
 {
     *over = !is_retry(work);
     return ((*over ? skip(errands, work, err) : retry(errands, work, until, over, err)) &&
@@ -186,15 +187,15 @@ static bool work_on(const struct errands *errands, struct errand_work *work, use
            err_wrap(err, "dlq %s", work->action);
 }
 
-static bool sum_up(const struct errands *errands, const struct errand_work *work, json_t **answer,
-                   struct err *err)
+static bool sum_up(const struct errands *errands, const struct errand_work *work,
+                   json_t **answer, struct err *err)
 {
     json_int_t left = 0;
     if (!count_left(errands, &left, err))
         return err_wrap(err, "dlq %s", work->action);
-    log_event(LOG_INFO, "dead letters", log_text("action", work->action), log_text("by", work->by),
-              log_uint("done", work->dealt), log_uint("refused", work->refused),
-              log_int("left", left));
+    log_event(LOG_INFO, "dead letters", log_text("action", work->action),
+              log_text("by", work->by), log_uint("done", work->dealt),
+              log_uint("refused", work->refused), log_int("left", left));
     *answer = json_pack("{s:s, s:I, s:I, s:I, s:O}", "action", work->action, "letters",
                         (json_int_t)work->dealt, "refused", (json_int_t)work->refused, "left",
                         left, "errors", work->errors);
@@ -283,9 +284,11 @@ static bool do_some(struct errands *errands, struct err *err)
 
 bool errands_look(struct errands *errands, struct err *err)
 {
-    if (errands->work == NULL && atomic_exchange(&errands->wait, false) && !take_next(errands, err))
+    if (errands->work == NULL && atomic_exchange(&errands->wait, false) &&
+        !take_next(errands, err))
         return false;
-    return errands->work == NULL || clock_monotonic() < errands->rests_until || do_some(errands, err);
+    return errands->work == NULL || clock_monotonic() < errands->rests_until ||
+           do_some(errands, err);
 }
 
 /* ---- asking ---- */

@@ -35,7 +35,7 @@ struct migration {
     struct former former; /* what the source's columns were called */
     json_t *accepted;     /* cli/accepted.h */
     lsn_t catalog_at;     /* the source's catalog was read after this */
-    const struct chain *kept_to; /* rules_keep_to(); set before binding, as the next */
+    const struct chain *kept_to;         /* rules_keep_to(); set before binding, as the next */
     const struct option_tables *renewed; /* these tables are copied anew; NULL: none */
     struct rules *rules;
     struct pg_type_reader *types; /* whom the rules ask */

@@ -9,7 +9,8 @@
 #include <string.h>
 
 static const char HELP[] =
-    "slackwater " SLACKWATER_VERSION " - keeps a new PostgreSQL database in step with an old one\n"
+    "slackwater " SLACKWATER_VERSION
+    " - keeps a new PostgreSQL database in step with an old one\n"
     "\n"
     "usage: slackwater COMMAND [-c FILE] [--source DSN] [--target DSN] [options]\n"
     "\n"

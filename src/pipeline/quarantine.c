@@ -30,7 +30,7 @@ struct quarantine {
     struct parked_keys *keys;
     struct guard *guards; /* by table */
     uint64_t last_id;
-    bool loaded; /* last_id is more than that of any letter at the target */
+    bool loaded;                   /* last_id is more than that of any letter at the target */
     struct copied_letters *copied; /* of each worker */
 };
 
@@ -133,10 +133,12 @@ static uint32_t size_without_blanks(const char *text, uint32_t size)
     return size;
 }
 
-#define NUMERIC_HEAD 8  /* numeric_send(): digits, weight, sign, and */
-#define NUMERIC_SCALE 6 /* how many digits of the fraction are shown, which is no part of the value */
+#define NUMERIC_HEAD 8 /* numeric_send(): digits, weight, sign, and */
+#define NUMERIC_SCALE                                                                          \
+    6 /* how many digits of the fraction are shown, which is no part of the value */
 
-static void append_known(struct buf *key, const struct value *value, enum parked_compare compare)
+static void append_known(struct buf *key, const struct value *value,
+                         enum parked_compare compare)
 {
     uint32_t size = value->size;
     if (compare == PARKED_NUMERIC && value->kind == VALUE_TEXT)
@@ -151,7 +153,8 @@ static void append_known(struct buf *key, const struct value *value, enum parked
 }
 
 /* The kind belongs to it: a NULL is no empty text, and text may look like another's binary. */
-static void append_value(struct buf *key, const struct value *value, enum parked_compare compare)
+static void append_value(struct buf *key, const struct value *value,
+                         enum parked_compare compare)
 {
     static const char KINDS[] = {[VALUE_ABSENT] = 'a',
                                  [VALUE_NULL] = 'n',

@@ -18,11 +18,11 @@ static void open_world(struct world *world, const enum parked_compare *compares)
 {
     static const char *const SOURCE = "ours";
     *world = (struct world){.identity = {.count = 2, .columns = COLUMNS, .compares = compares}};
-    world->quarantine = quarantine_create(&(struct quarantine_config){
-        .table_count = 1,
-        .identities = &world->identity,
-        .sources = &SOURCE,
-        .counters = &world->counters});
+    world->quarantine =
+        quarantine_create(&(struct quarantine_config){.table_count = 1,
+                                                      .identities = &world->identity,
+                                                      .sources = &SOURCE,
+                                                      .counters = &world->counters});
 }
 
 static void close_world(struct world *world)
@@ -37,8 +37,14 @@ struct key {
     struct value a, b;
 };
 
-#define TEXT(text) {text, sizeof text - 1, VALUE_TEXT}
-#define BINARY(bytes) {bytes, sizeof bytes - 1, VALUE_BINARY}
+#define TEXT(text)                                                                             \
+    {                                                                                          \
+        text, sizeof text - 1, VALUE_TEXT                                                      \
+    }
+#define BINARY(bytes)                                                                          \
+    {                                                                                          \
+        bytes, sizeof bytes - 1, VALUE_BINARY                                                  \
+    }
 
 static bool is_parked(struct world *world, const struct key *key)
 {
@@ -55,7 +61,8 @@ static bool is_parked(struct world *world, const struct key *key)
 }
 
 /* Whether the second waits behind the first. */
-static bool are_one(enum parked_compare compare, const struct key *first, const struct key *second)
+static bool are_one(enum parked_compare compare, const struct key *first,
+                    const struct key *second)
 {
     const enum parked_compare compares[] = {compare, PARKED_AS_WRITTEN};
     struct world world;
@@ -97,7 +104,8 @@ START_TEST(keys_are_one_where_their_values_are_equal)
         {PARKED_NOT, {TEXT("a"), TEXT("x")}, {TEXT("a"), TEXT("y")}, false},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++)
-        ck_assert_msg(are_one(CASES[i].compare, &CASES[i].first, &CASES[i].second) == CASES[i].one,
+        ck_assert_msg(are_one(CASES[i].compare, &CASES[i].first, &CASES[i].second) ==
+                          CASES[i].one,
                       "case %zu", i);
 }
 END_TEST
