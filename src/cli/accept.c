@@ -6,6 +6,7 @@
 #include "cli/accepted.h"
 #include "cli/choice.h"
 #include "cli/command.h"
+#include "schema/ident.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,23 +21,27 @@ static void print_waiting(const struct finding *finding)
     putchar('\n');
 }
 
+/* By the source's name alone, as the finding has it: another's target may be called so too. */
+static bool is_about(const struct finding *finding, const struct catalog_table *table)
+{
+    char *name = ident_display(table->schema, table->name);
+    bool about = strcmp(finding->id, WAITS) == 0 && strcmp(finding->object, name) == 0;
+    free(name);
+    return about;
+}
+
 /* The tables that a finding asks about, as far as they are meant. */
 static size_t choose(const struct migration *m, const struct option_tables *meant, bool *wanted)
 {
     size_t count = 0;
-    for (size_t i = 0; i < m->findings.count; i++) {
-        const struct finding *finding = &m->findings.items[i];
-        const struct option_tables object = {.names = {finding->object}, .count = 1};
-        if (strcmp(finding->id, WAITS) != 0)
-            continue;
+    for (size_t i = 0; i < m->findings.count; i++)
         for (size_t source = 0; source < m->source_count; source++)
-            if (choice_names(m, &object, source) &&
+            if (is_about(&m->findings.items[i], m->chain->sources[source].table) &&
                 (meant->count == 0 || choice_names(m, meant, source))) {
                 wanted[source] = true;
-                print_waiting(finding);
+                print_waiting(&m->findings.items[i]);
                 count++;
             }
-    }
     return count;
 }
 

@@ -167,7 +167,7 @@ def test_a_retry_of_many_lets_the_stream_have_its_turn(world):
                      "ALTER TABLE t ENABLE ALWAYS TRIGGER slow")
     product = world.product(apply={"breaker": {"max_bad_share": 0.9}}).start_streaming()
     world.source.run("INSERT INTO t SELECT i, 'good' FROM generate_series(1001, 1030) i",
-                     "INSERT INTO t SELECT i, 'bad' FROM generate_series(1, 120) i")
+                     "INSERT INTO t SELECT i, 'bad' FROM generate_series(1, 60) i")
     product.wait_caught_up()
     world.target.run(MEND)
     answers = []
