@@ -535,8 +535,16 @@ static bool is_shortage(const struct err *err)
 static bool may_be_the_way(const struct pg_sink *s, const struct err *err)
 {
     return (err->class == ERR_DATA || err->class == ERR_CONFIG || is_shortage(err)) &&
-           !s->committing &&
-           setwise_was_used(s->setwise) && PQstatus(s->session.conn) == CONNECTION_OK;
+           !s->committing && setwise_was_used(s->setwise);
+}
+
+/* The failure is of a row that is left out in source order. Inside a transaction the savepoint is there
+ * if it was no COMMIT that failed. */
+static bool may_leave_out(const struct pg_sink *s, const struct err *err)
+{
+    return s->sink.refusals != NULL && refusal_is_of_row(err) &&
+           (!s->in_transaction ||
+            (s->pipeline.failed && tag_index(s->pipeline.failed_tag) < s->batch->change_count));
 }
 
 /* As it was before the batch, but for statements that the failure kept from being prepared. */
@@ -564,7 +572,8 @@ static bool run_set(struct pg_sink *s, const struct batch *batch, struct err *er
         counter_add(used ? &s->config.apply->batches_set : &s->config.apply->batches_ordered, 1);
         return true;
     }
-    if (!may_be_the_way(s, &why)) {
+    if (PQstatus(s->session.conn) != CONNECTION_OK ||
+        !(may_be_the_way(s, &why) || may_leave_out(s, &why))) {
         *err = why;
         return describe_failure(s, err);
     }

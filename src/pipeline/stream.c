@@ -473,6 +473,12 @@ static bool look_around(struct stream *stream, struct applier *applier, struct e
     return !beside_failed(stream, err);
 }
 
+static bool is_at_rest(const struct stream *stream)
+{
+    return all_durable(stream) &&
+           (stream->between_goes_on == NULL || !stream->between_goes_on(stream->beside));
+}
+
 /* Applies what comes until the end. True when it ended in order, or for the source. The target
  * is never asked while the turn is ours: the answer may be long in coming. */
 static bool apply_until_end(struct run *run, struct applier *applier, struct err *err)
@@ -480,7 +486,7 @@ static bool apply_until_end(struct run *run, struct applier *applier, struct err
     struct stream *stream = run->stream;
     for (bool our_turn = false;;) {
         struct batch *batch = NULL;
-        usec_t until = clock_monotonic() + (all_durable(stream) ? FEEDBACK_EVERY : FLUSH_TICK);
+        usec_t until = clock_monotonic() + (is_at_rest(stream) ? FEEDBACK_EVERY : FLUSH_TICK);
         if (!next_batch(run, until, &batch, &our_turn))
             return true;
         if ((batch != NULL && !apply(run, applier, batch, err)) ||
@@ -759,7 +765,7 @@ bool stream_supervise(struct stream *stream, struct err *err)
         progress_failed(stream->progress, err);
         counter_add(&stream->progress->reconnects, 1);
         log_event(LOG_WARN, "stream ended, starting again", log_text("error", err->message),
-                  log_text("sqlstate", err->sqlstate));
+                  log_text("sqlstate", err->sqlstate), log_text("remedy", err->remedy));
         if (backoff_wait(&backoff, stream->stop))
             return true;
     }
