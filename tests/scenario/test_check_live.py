@@ -213,6 +213,7 @@ def test_what_is_not_replicated_is_named(world):
     assert "scratch" in one(found, "source.unlogged")["object"]
     assert one(found, "sequence.missing")["object"] == "public.numbers"
     one(found, "sequence.not_carried")
+    assert world.leftovers() == []
 
 
 def test_tables_that_a_crash_would_empty_are_refused(world):
