@@ -111,9 +111,11 @@ void ahead_work(struct ahead *ahead)
         return;
     ahead->change_count = ahead->batch->change_count;
     ahead->made = make(ahead, ahead->batch);
-    if (ahead->made && stream->sink->ops->prepare != NULL)
+    if (!ahead->made)
+        return;
+    if (stream->sink->ops->prepare != NULL)
         stream->sink->ops->prepare(stream->sink, ahead->making.writes);
-    (void)failpoint(APPLY_AHEAD, NULL);
+    (void)failpoint(AHEAD_MADE, NULL);
 }
 
 /* ---- taking ---- */
