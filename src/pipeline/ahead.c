@@ -100,17 +100,22 @@ static bool make(struct ahead *ahead, const struct batch *batch)
     return made;
 }
 
-void ahead_work(struct ahead *ahead)
+static bool is_piece(const struct batch *batch)
+{
+    return batch->begins_open || batch->ends_open;
+}
+
+void ahead_work(struct ahead *ahead, const struct batch *work)
 {
     const struct stream *stream = ahead->stream;
     if (ahead->batch != NULL || ahead->next == NULL || stream->transform->asks ||
-        is_copying(stream))
+        is_copying(stream) || is_piece(work))
         return;
     ahead->batch = ahead->next(ahead->context);
     if (ahead->batch == NULL)
         return;
     ahead->change_count = ahead->batch->change_count;
-    ahead->made = make(ahead, ahead->batch);
+    ahead->made = !is_piece(ahead->batch) && make(ahead, ahead->batch);
     if (!ahead->made)
         return;
     if (stream->sink->ops->prepare != NULL)

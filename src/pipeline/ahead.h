@@ -10,11 +10,12 @@
  *     tables is parked. The batch before may park keys, so that is asked again when its turn comes;
  *   - asks a database: a lookup may wait for a lock of the batch before, and reading a row again
  *     takes time that the batch before would not be committed in;
- *   - the rules refuse: then it is as if nothing had been tried.
+ *   - the rules refuse: then it is as if nothing had been tried;
+ *   - is a piece of a large transaction, or comes while one is written: pieces are larger, and two
+ *     batches are to take no more memory than one piece.
  * What is left is rules over rows: the same whenever they run, for rules are bound to the schemas
  * when no batch is under way.
- *
- * At most one batch more is in memory. */
+ */
 #ifndef PIPELINE_AHEAD_H
 #define PIPELINE_AHEAD_H
 
@@ -39,8 +40,8 @@ void ahead_init(struct ahead *ahead, const struct stream *stream, ahead_next nex
                 void *context);
 void ahead_free(struct ahead *ahead);
 
-/* The target is at work: makes the next batch, unless one is made. */
-void ahead_work(struct ahead *ahead);
+/* The target is at `work`, a batch of writes: makes the next one, unless one is made. */
+void ahead_work(struct ahead *ahead, const struct batch *work);
 /* It is the batch's turn, or that of a copy of it. True if it was made and is still right: *making
  * has it, in exchange for what it was. */
 bool ahead_take(struct ahead *ahead, const struct batch *batch, struct making *making);

@@ -584,7 +584,7 @@ static bool apply_batch(struct applier *applier, struct batch *batch, struct err
 static void work_ahead(void *context)
 {
     struct applier *applier = context;
-    ahead_work(&applier->ahead);
+    ahead_work(&applier->ahead, applier->making.writes);
 }
 
 void applier_init(struct applier *applier, const struct stream *stream, ahead_next next,

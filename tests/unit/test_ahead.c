@@ -177,6 +177,24 @@ START_TEST(a_truncation_is_left_to_its_turn)
 }
 END_TEST
 
+START_TEST(pieces_of_a_transaction_are_left_to_their_turn)
+{
+    struct bench bench;
+    for (int open = 0; open < 2; open++) { /* the first of two pieces is the one or the other */
+        open_bench(&bench, &(struct world_config){0});
+        add(&bench, bench.first, 6000, "a");
+        add(&bench, bench.second, 7000, "b");
+        (open ? bench.second : bench.first)->ends_open = true;
+        bench.second->begins_open = bench.first->ends_open;
+        expect_applied(&bench, bench.first);
+        expect_applied(&bench, bench.second);
+        ck_assert_int_eq(bench.asked, open ? 1 : 0);
+        expect_ahead(&bench, 0);
+        close_bench(&bench);
+    }
+}
+END_TEST
+
 START_TEST(rules_that_ask_a_database_run_in_their_turn)
 {
     struct bench bench;
@@ -472,6 +490,7 @@ int main(void)
         nothing_comes_and_nothing_is_made,
         what_the_rules_refuse_is_refused_in_its_turn,
         a_truncation_is_left_to_its_turn,
+        pieces_of_a_transaction_are_left_to_their_turn,
         rules_that_ask_a_database_run_in_their_turn,
         no_row_is_read_again_ahead,
         what_is_judged_is_judged_in_its_turn,
