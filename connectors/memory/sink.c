@@ -24,8 +24,8 @@ struct memory_sink {
     size_t capacity;
     size_t committed_writes;
     bool connected;
-    bool in_transaction; /* a batch ended open */
-    bool failed;         /* apply failed: only disconnect may follow */
+    bool in_transaction;          /* a batch ended open */
+    bool failed;                  /* apply failed: only disconnect may follow */
     const struct batch *prepared; /* the apply thread's; NULL: nothing */
     uint32_t prepared_changes;
     struct memory_sink_tally tally;

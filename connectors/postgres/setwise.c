@@ -283,7 +283,8 @@ static bool ready_stage(struct setwise *w, const struct group *group, struct err
 static bool fill_stages(struct setwise *w, struct err *err)
 {
     for (uint32_t i = 0; i < w->now.groups.count; i++)
-        if (w->now.groups.items[i].carrier == BY_STAGE && !ready_stage(w, &w->now.groups.items[i], err))
+        if (w->now.groups.items[i].carrier == BY_STAGE &&
+            !ready_stage(w, &w->now.groups.items[i], err))
             return false;
     for (uint32_t i = 0; i < w->now.groups.count; i++) {
         const struct group *group = &w->now.groups.items[i];
@@ -420,7 +421,8 @@ static bool send_later(struct setwise *w, struct err *err)
         return false;
     for (uint32_t i = 0; i < w->now.later_count; i++)
         if (!still_well(w, err) ||
-            !sender_change(w->sender, &w->batch->changes[w->now.later[i]], w->now.later[i], err))
+            !sender_change(w->sender, &w->batch->changes[w->now.later[i]], w->now.later[i],
+                           err))
             return false;
     return true;
 }

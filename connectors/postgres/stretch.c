@@ -30,7 +30,8 @@ void stretch_clear(struct stretch *stretch)
 void stretch_keep_for_later(struct stretch *stretch, uint32_t index)
 {
     if (stretch->later_count == stretch->later_capacity) {
-        stretch->later_capacity = stretch->later_capacity == 0 ? 256 : 2 * stretch->later_capacity;
+        stretch->later_capacity =
+            stretch->later_capacity == 0 ? 256 : 2 * stretch->later_capacity;
         stretch->later =
             mem_grow(stretch->later, stretch->later_capacity, sizeof *stretch->later);
     }

@@ -60,8 +60,7 @@ static void add(struct bench *bench, struct batch *batch, lsn_t end_lsn, const c
                                   .new = batch_row(batch, 1),
                                   .lsn = end_lsn - 50,
                                   .transaction = batch->transaction_count - 1};
-        change->new.values[0] =
-            (struct value){.kind = VALUE_TEXT, .data = key, .size = 1};
+        change->new.values[0] = (struct value){.kind = VALUE_TEXT, .data = key, .size = 1};
     }
     batch->end_lsn = end_lsn;
 }
@@ -343,8 +342,8 @@ END_TEST
 
 /* ---- the batch before fails ---- */
 
-static bool fails_once(struct world *world, enum memory_sink_call call, const struct batch *batch,
-                       struct err *err)
+static bool fails_once(struct world *world, enum memory_sink_call call,
+                       const struct batch *batch, struct err *err)
 {
     (void)batch;
     return call != MEMORY_SINK_APPLY || atomic_fetch_add(&world->counted, 1) != 0 ||
@@ -463,12 +462,12 @@ START_TEST(a_key_that_the_batch_before_parks_waits_for_it)
     static const char *const SOURCE = "ours";
     open_bench(&bench, &(struct world_config){.on_sink = has_one_parked});
     applier_free(&bench.applier);
-    bench.world.stream.quarantine = quarantine_create(&(struct quarantine_config){
-        .table_count = 1,
-        .identities = &IDENTITY,
-        .sources = &SOURCE,
-        .counters = bench.world.progress.tables,
-        .limits = {.max_bad_share = 1, .min_rows = 10}});
+    bench.world.stream.quarantine = quarantine_create(
+        &(struct quarantine_config){.table_count = 1,
+                                    .identities = &IDENTITY,
+                                    .sources = &SOURCE,
+                                    .counters = bench.world.progress.tables,
+                                    .limits = {.max_bad_share = 1, .min_rows = 10}});
     begin_applier(&bench);
     add(&bench, bench.first, 6000, "a");
     add(&bench, bench.second, 7000, "bac");
