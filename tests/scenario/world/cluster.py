@@ -138,6 +138,14 @@ class Cluster:
                 self.server.wait(timeout=30)
         self.server = None
 
+    @contextlib.contextmanager
+    def running(self):
+        """Created for the block, and gone behind it."""
+        try:
+            yield self.create()
+        finally:
+            self.destroy()
+
     def restart(self, mode="fast"):
         self.stop(mode)
         self.start()
@@ -168,8 +176,10 @@ class Cluster:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def complaints(self, database, lines=15):
-        """The last errors and warnings in this database, each shortened."""
-        found = [line[:500] for line in self.log.read_text(errors="replace").splitlines()
+        """The last errors and warnings in this database, each shortened; none of a server that
+        was taken down with its folder."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        found = [line[:500] for line in text.splitlines()
                  if f" {database} " in line and COMPLAINT.search(line)]
         return "\n".join(found[-lines:])
 
