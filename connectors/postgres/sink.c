@@ -270,6 +270,13 @@ static bool on_silence(void *context, struct err *err)
                                    "wait for it");
 }
 
+static void on_wait(void *context)
+{
+    const struct meanwhile *meanwhile = ((struct pg_sink *)context)->sink.meanwhile;
+    if (meanwhile != NULL)
+        meanwhile->work(meanwhile->context);
+}
+
 /* ---- a batch ---- */
 
 /* The newest ended transaction, or NULL. */
@@ -618,6 +625,13 @@ static bool pg_sink_apply(struct sink *sink, const struct batch *batch,
     return true;
 }
 
+static void pg_sink_prepare(struct sink *sink, const struct batch *batch)
+{
+    struct pg_sink *s = self(sink);
+    bool set = batch != NULL && strategy_set(s->config.engine, batch->change_count);
+    setwise_prepare(s->setwise, set ? batch : NULL);
+}
+
 /* ---- beside the stream ---- */
 
 struct session *pg_sink_session(struct sink *sink)
@@ -822,6 +836,7 @@ struct sink *pg_sink_create(const struct pg_sink_config *config)
         .connect = pg_sink_connect,
         .checkpoint = pg_sink_checkpoint,
         .apply = pg_sink_apply,
+        .prepare = pg_sink_prepare,
         .flushed = pg_sink_flushed,
         .disconnect = pg_sink_disconnect,
         .destroy = pg_sink_destroy,
@@ -839,7 +854,8 @@ struct sink *pg_sink_create(const struct pg_sink_config *config)
                                   .undone = block_undone,
                                   .context = s};
     sender_init(&s->sender, &s->config, &s->session, &s->pipeline);
-    s->setwise = setwise_create(&s->config, &s->session, &s->pipeline, &s->sender, on_silence, s);
+    s->setwise = setwise_create(&s->config, &s->session, &s->pipeline, &s->sender, on_silence,
+                                on_wait, s);
     pipeline_init(&s->pipeline, on_answer, on_silence, s);
     return &s->sink;
 }

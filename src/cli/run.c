@@ -37,12 +37,14 @@
  *     be filled, and the stream's spare    27       8 MiB of rows, 65536 changes of 88 bytes
  * each arrays, which grow by doubling       46       up to half of each may be unused: 6 MiB of
  * four batches, 11 of what was made, twice
+ *     kept empty for a batch made ahead    22       rows and merged rows 8 MiB each, net changes
  *     of transactions that are still open  16       OPEN_MEMORY of connectors/postgres/source.c
  *     of subtransactions of these          16       OPEN_PARTS_MOST of open_transactions.h
  *     -------------------------------------------
- *                                         217 MiB
+ *                                         239 MiB
  *
- * To that come some 10 MiB for all else. Each further table of a split adds 16 MiB of rows, or
+ * While a batch is made ahead (pipeline/ahead.h) neither that nor the one applied is such a piece, so
+ * that both take no more than one. To that come some 10 MiB for all else. Each further table of a split adds 16 MiB of rows, or
  * twice that. Not bounded are single rows: one of 100 MiB is held several times over. */
 #define BATCH_BYTES (8U << 20)
 #define BATCH_CHANGES 50000
