@@ -267,11 +267,24 @@ static bool note_slot(struct run *run, struct err *err)
     return control_note_slot(pg_sink_session(run->sink), run->config->migration, restart, err);
 }
 
+static bool note_changes(struct run *run, struct err *err)
+{
+    for (size_t i = 0; i < run->migration.source_count; i++) {
+        if (counter_get(&run->tables_changed[i]) != CONTINUITY_CHANGED)
+            continue;
+        if (!copy_record_note_change(pg_sink_session(run->sink), run->config->migration,
+                                     run->migration.source_names[i], err))
+            return false;
+        counter_set(&run->tables_changed[i], CONTINUITY_NOTED);
+    }
+    return true;
+}
+
 /* On the apply thread, between target transactions. Lookups are asked anew. */
 static bool do_errands(void *context, struct err *err)
 {
     struct run *run = context;
-    return errands_look(&run->errands, err) && note_slot(run, err);
+    return errands_look(&run->errands, err) && note_slot(run, err) && note_changes(run, err);
 }
 
 static bool errands_go_on(void *context)
@@ -441,6 +454,7 @@ static bool run_bound(struct run *run, struct err *err)
     run->stats_resets = mem_zero(tables + 1, sizeof *run->stats_resets);
     run->fingerprints = mem_zero(tables + 1, sizeof *run->fingerprints);
     run->table_oids = mem_zero(tables + 1, sizeof *run->table_oids);
+    run->tables_changed = mem_zero(tables + 1, sizeof *run->tables_changed);
     for (size_t i = 0; i < tables; i++)
         run->table_oids[i] = run->migration.chain->sources[i].table->oid;
     run->continuity = (struct continuity){
@@ -451,6 +465,7 @@ static bool run_bound(struct run *run, struct err *err)
         .tables = run->migration.slot_tables,
         .fingerprints = (const char *const *)run->fingerprints,
         .table_oids = run->table_oids,
+        .changed = run->tables_changed,
         .spool = run->config->spool_dir,
     };
     run_spool_take_text(run);
@@ -493,6 +508,7 @@ static void destroy_run(struct run *run)
     free(run->stats_resets);
     free(run->fingerprints);
     free(run->table_oids);
+    free(run->tables_changed);
     free(run->copies);
     copy_tasks_free(&run->tasks);
     stop_free(&run->copy_stop);
