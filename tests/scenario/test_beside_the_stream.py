@@ -125,6 +125,11 @@ def test_a_partition_that_came_and_went_keeps_a_gate_closed(world):
                      "CREATE TABLE k1 PARTITION OF k FOR VALUES FROM (0) TO (100)")
     world.target.run("CREATE TABLE k (id int PRIMARY KEY)")
     product = world.product().start_streaming()
+    product.stop()
+    world.source.run("INSERT INTO k VALUES (1)", "ANALYZE k", "VACUUM FREEZE k", "GRANT SELECT ON k1 TO PUBLIC",
+                     "CREATE INDEX ON k (id)", "ALTER TABLE k1 SET (fillfactor = 50)", "REINDEX TABLE k1",
+                     "ALTER TABLE k1 ALTER id SET STATISTICS 10", "VACUUM FULL pg_class")  # daily life
+    product.start_streaming()
     wait.until(lambda: verdict(product, "source") == "GO", "the gate to open", 20)
     world.source.run("CREATE TABLE k2 PARTITION OF k FOR VALUES FROM (100) TO (200)",
                      "INSERT INTO k VALUES (150)")
