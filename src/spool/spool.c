@@ -55,7 +55,8 @@ struct spool {
     uint64_t take_number; /* of that file */
     uint64_t take_instance;
     bool take_text;
-    lsn_t applied; /* what ends at or before it need not be given */
+    int take_error; /* errno of the read that failed; 0: none did */
+    lsn_t applied;  /* what ends at or before it need not be given */
 
     pthread_mutex_t lock;
     /* guarded by lock */
@@ -193,7 +194,9 @@ static bool sync_file(struct spool *spool, struct err *err)
         return true;
     if (fdatasync(spool->put_fd) != 0)
         return sync_failed(spool, errno, err);
-    if (fstat(spool->put_fd, &file) == 0 && file.st_nlink == 0)
+    if (fstat(spool->put_fd, &file) != 0)
+        return disk_failed(spool, "cannot look at a segment", errno, err);
+    if (file.st_nlink == 0)
         return disk_failed(spool, "a segment that is in use was removed", ENOENT, err);
     spool->synced_bytes = last_of(spool)->bytes;
     spool->unsynced = false;
@@ -443,12 +446,28 @@ static bool open_take(struct spool *spool, uint64_t number, struct err *err)
     return spool->take_fd >= 0 || disk_failed(spool, "cannot open a segment", errno, err);
 }
 
+/* What cannot be read may be read another time: it is not damaged, and not to be cut off. */
+static enum backlog_result misread(struct spool *spool, const struct place *at, struct err *err)
+{
+    if (spool->take_error == 0)
+        return damage(spool, at, err);
+    disk_failed(spool, "cannot read a segment", spool->take_error, err);
+    return BACKLOG_FAILED;
+}
+
+static bool take_bytes(struct spool *spool, uint64_t offset, void *bytes, size_t size)
+{
+    if (segment_read(spool->take_fd, offset, bytes, size))
+        return true;
+    spool->take_error = errno;
+    return false;
+}
+
 static bool read_header(struct spool *spool, const struct place *at, uint64_t left,
                         struct frame *frame)
 {
     uint8_t header[FRAME_HEADER];
-    return left >= FRAME_HEADER &&
-           segment_read(spool->take_fd, at->offset, header, FRAME_HEADER) &&
+    return left >= FRAME_HEADER && take_bytes(spool, at->offset, header, FRAME_HEADER) &&
            frame_read_header(header, segment_seed(at->number, at->offset), frame) &&
            frame->stored <= left - FRAME_HEADER;
 }
@@ -457,8 +476,7 @@ static bool read_bytes(struct spool *spool, const struct place *at, const struct
 {
     buf_clear(&spool->bytes);
     buf_reserve(&spool->bytes, frame->stored);
-    return segment_read(spool->take_fd, at->offset + FRAME_HEADER, spool->bytes.data,
-                        frame->stored) &&
+    return take_bytes(spool, at->offset + FRAME_HEADER, spool->bytes.data, frame->stored) &&
            frame_fits(frame, spool->bytes.data);
 }
 
@@ -500,14 +518,15 @@ static enum backlog_result take_frame(struct spool *spool, const struct place *a
     struct frame frame;
     if (!open_take(spool, at->number, err))
         return BACKLOG_FAILED;
+    spool->take_error = 0;
     if (!read_header(spool, at, left, &frame))
-        return damage(spool, at, err);
+        return misread(spool, at, err);
     if (frame.after <= spool->applied && !frame.begins_open && !frame.ends_open) {
         pass(spool, at, &frame);
         return BACKLOG_NONE;
     }
     if (!read_bytes(spool, at, &frame))
-        return damage(spool, at, err);
+        return misread(spool, at, err);
     enum backlog_result result = unpack(spool, &frame, batch, err);
     if (result == BACKLOG_NONE)
         return damage(spool, at, err);
@@ -776,7 +795,7 @@ bool spool_holds_text(const char *path)
     struct segment_label label = {0};
     if (open_to_look(path, &folder) && folder_list(&folder, &numbers, &count, &ignored))
         for (size_t i = 0; i < count && !label.text; i++)
-            (void)segment_look(&folder, numbers[i], &ANY, &label);
+            (void)segment_look(&folder, numbers[i], &ANY, &label, &ignored);
     free(numbers);
     folder_close(&folder);
     return label.text;
@@ -788,7 +807,8 @@ static bool refuse_foreign(const struct folder *folder, const uint64_t *numbers,
 {
     struct segment_label label = {0};
     for (size_t i = 0; i < count && !label.foreign; i++)
-        (void)segment_look(folder, numbers[i], identity, &label);
+        if (!segment_look(folder, numbers[i], identity, &label, err))
+            return false;
     if (!label.foreign)
         return true;
     err_set(err, ERR_CONFIG, "spool %s: it is of another migration", folder->path);
