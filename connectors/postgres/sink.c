@@ -406,6 +406,13 @@ static void blame_formula(struct pg_sink *s, const struct change *change, struct
         err_wrap(err, "the sql of column %s", column->name);
 }
 
+/* The failure is of one change's own statement. */
+static bool names_change(const struct pg_sink *s)
+{
+    return s->pipeline.failed && tag_question(s->pipeline.failed_tag) != Q_MERGE &&
+           tag_index(s->pipeline.failed_tag) < s->batch->change_count;
+}
+
 /* Says which change failed: table, operation and LSN; values stay out. */
 static bool describe_failure(struct pg_sink *s, struct err *err)
 {
@@ -415,11 +422,9 @@ static bool describe_failure(struct pg_sink *s, struct err *err)
         [CHANGE_DELETE] = "delete",
         [CHANGE_TRUNCATE] = "truncate",
     };
-    uint32_t index = tag_index(s->pipeline.failed_tag);
-    if (!s->pipeline.failed || tag_question(s->pipeline.failed_tag) == Q_MERGE ||
-        index >= s->batch->change_count)
+    if (!names_change(s))
         return false;
-    const struct change *change = &s->batch->changes[index];
+    const struct change *change = &s->batch->changes[tag_index(s->pipeline.failed_tag)];
     char lsn[LSN_TEXT_SIZE];
     blame_formula(s, change, err);
     err_wrap(err, "%s on %s.%s at LSN %s (xid %u)", NAMES[change->kind],
@@ -539,6 +544,25 @@ static bool may_be_the_way(const struct pg_sink *s, const struct err *err)
            setwise_was_used(s->setwise) && PQstatus(s->session.conn) == CONNECTION_OK;
 }
 
+/* What is refused as the connection is lost is tried again on the next one: there it may be
+ * picked, or pass another way. */
+static bool refused_and_lost(const struct pg_sink *s, struct err *err)
+{
+    if (PQstatus(s->session.conn) != CONNECTION_OK &&
+        (err->class == ERR_DATA || err->class == ERR_CONFIG))
+        err->class = ERR_RETRY;
+    return false;
+}
+
+/* A row was refused, whatever way it went: in source order it can be taken out. Inside a
+ * transaction that is so before its COMMIT, which leaves nothing to go back to. */
+static bool may_be_taken_out(const struct pg_sink *s, const struct err *err)
+{
+    return s->sink.refusals != NULL && refusal_is_of_row(err) &&
+           (!s->in_transaction || names_change(s)) &&
+           PQstatus(s->session.conn) == CONNECTION_OK;
+}
+
 /* As it was before the batch, but for statements that the failure kept from being prepared. */
 static bool undo(struct pg_sink *s, const struct err *why, struct err *err)
 {
@@ -549,7 +573,8 @@ static bool undo(struct pg_sink *s, const struct err *why, struct err *err)
     struct err ignored = {0};
     if (PQpipelineStatus(s->session.conn) != PQ_PIPELINE_OFF)
         (void)pipeline_end(&s->pipeline, &ignored);
-    setwise_failed(s->setwise, tag, why, s->in_transaction);
+    if (setwise_was_used(s->setwise))
+        setwise_failed(s->setwise, tag, why, s->in_transaction);
     return (session_run(&s->session, sql, err) && prepare_anew(s, err)) ||
            err_wrap(err, "undoing a batch");
 }
@@ -564,12 +589,14 @@ static bool run_set(struct pg_sink *s, const struct batch *batch, struct err *er
         counter_add(used ? &s->config.apply->batches_set : &s->config.apply->batches_ordered, 1);
         return true;
     }
-    if (!may_be_the_way(s, &why)) {
+    if (!may_be_the_way(s, &why) && !may_be_taken_out(s, &why)) {
         *err = why;
         return describe_failure(s, err);
     }
-    log_event(LOG_INFO, "a batch goes in source order", log_text("reason", why.message));
-    counter_add(&s->config.apply->fallbacks, 1);
+    if (setwise_was_used(s->setwise)) {
+        log_event(LOG_INFO, "a batch goes in source order", log_text("reason", why.message));
+        counter_add(&s->config.apply->fallbacks, 1);
+    }
     return undo(s, &why, err) && failpoint(SINK_FALLBACK, err) && run_ordered(s, batch, err);
 }
 
@@ -597,7 +624,7 @@ static bool pg_sink_apply(struct sink *sink, const struct batch *batch,
     if (!batch->ends_open && batch->end_lsn == LSN_NONE)
         return err_set(err, ERR_BUG, "a batch to commit that has no position");
     if (!tidy_up(s, err) || !(set ? run_set : run_ordered)(s, batch, err))
-        return false;
+        return refused_and_lost(s, err);
     publish_conflicts(s);
     s->in_transaction = batch->ends_open;
     if (!s->in_transaction) {

@@ -170,6 +170,37 @@ def test_sets_go_on_without_what_is_parked_whole_rows_and_long_values_too(world)
     world.assert_equal("t")
 
 
+def test_large_batches_go_on_without_what_is_refused_where_nothing_goes_by_sets(world):
+    """Keys that bytes do not tell apart; the last transaction is of two batches."""
+    world.source.run("CREATE TABLE t (id numeric PRIMARY KEY, v text)")
+    world.target.run("CREATE TABLE t (id numeric PRIMARY KEY, v text CHECK (v <> 'bad'))")
+    product = world.product().start_streaming()
+    for first, last, bad in ((1, 100, 7), (101, 200, 150), (1001, 53000, 52007)):
+        world.source.run(f"INSERT INTO t SELECT i, CASE WHEN i = {bad} THEN 'bad' ELSE 'x' END "
+                         f"FROM generate_series({first}, {last}) i")
+    product.wait_caught_up()
+    world.assert_equal_by({"t": "SELECT * FROM t WHERE v <> 'bad'"})
+    assert [row[3] for row in letters(world)] == ["7", "150", "52007"]
+    assert product.table("public.t")["stream"]["quarantined"] == 3
+    product.stop()
+
+
+def test_a_deferred_constraint_fails_at_the_commit_of_a_set_and_its_row_is_found(world):
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, v int)")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, v int)",
+                     "ALTER TABLE t ADD CONSTRAINT once UNIQUE (v) DEFERRABLE INITIALLY DEFERRED")
+    role = world.role(world.target, "plain")  # for whom constraints are checked
+    world.target.run(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}",
+                     f"GRANT CREATE, TEMPORARY ON DATABASE {world.target.name} TO {role}")
+    product = world.product(target={"dsn": world.target.keywords(user=role)}).start_streaming()
+    world.source.run("INSERT INTO t SELECT i, i FROM generate_series(1, 100) i",
+                     "INSERT INTO t SELECT i, CASE WHEN i = 150 THEN 7 ELSE i END FROM generate_series(101, 200) i")
+    product.wait_caught_up()
+    assert world.target.value("SELECT count(*) FROM t") == 199
+    assert letters(world)[0][2:4] == ("parked", "150")
+    product.stop()
+
+
 def test_a_deferred_constraint_fails_at_the_commit_and_its_row_is_found(world):
     world.source.run("CREATE TABLE parent (id int PRIMARY KEY)", "CREATE TABLE child (id int PRIMARY KEY, p int)")
     world.target.run("CREATE TABLE parent (id int PRIMARY KEY)",
