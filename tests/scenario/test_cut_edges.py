@@ -14,6 +14,8 @@ from world.proxy import Proxy
 
 TABLES = ["CREATE TABLE t (id int PRIMARY KEY, v text)",
           "CREATE TABLE log (line text)"]  # no key: a row twice would stay
+LETTERS = 120
+COPY_DATA = b"d"  # what the program tells a walsender; all else it asks of it comes at its start
 NO_BAD = "ALTER TABLE t ADD CONSTRAINT no_bad CHECK (v <> 'bad')"
 
 
@@ -46,10 +48,11 @@ def relayed(side, world):
 
 
 class Cut:
-    """The `number`-th message from now on is dropped, and its connection; 0: all are counted."""
+    """The `number`-th message from now on is dropped, and its connection; 0: all are counted.
+    `of`: what begins with it counts."""
 
-    def __init__(self, proxy, way, number=0):
-        self.proxy, self.way, self.number = proxy, way, number
+    def __init__(self, proxy, way, number=0, of=b""):
+        self.proxy, self.way, self.number, self.of = proxy, way, number, of
         self.passed = 0
 
     def __enter__(self):
@@ -59,7 +62,9 @@ class Cut:
     def __exit__(self, *failure):
         setattr(self.proxy, self.way, None)
 
-    def _pass(self, _):
+    def _pass(self, data):
+        if not data.startswith(self.of):
+            return True
         with self.proxy.lock:
             self.passed += 1
             return self.passed != self.number
@@ -98,21 +103,119 @@ def assert_whole(world, numbers):
 
 
 @pytest.mark.limit(600)
-def test_in_the_stream(relayed, way, nightly, dice):
+def test_in_the_stream(relayed, side, way, nightly, dice):
     world, proxy, product = relayed
     product.start_streaming()
-    with Cut(proxy, way) as cut:
+    of = COPY_DATA if (side, way) == ("source", "on_request") else b""
+    with Cut(proxy, way, of=of) as cut:
         change(world, 1)
         product.wait_caught_up()
     numbers = [1]
     for edge in edges(cut.passed, dice, nightly):
-        with Cut(proxy, way, edge) as cut:
+        with Cut(proxy, way, edge, of) as cut:
             numbers.append(numbers[-1] + 1)
             change(world, numbers[-1])
             wait.until(cut.struck, f"message {edge}", 20)
             product.wait_caught_up()
     assert_whole(world, numbers)
     totals = product.status()["totals"]
-    print(totals, len(numbers))
     assert totals["reconnects"] + totals["retries"] >= 1
     product.stop()
+
+
+def fill(world):
+    world.source.run("INSERT INTO t SELECT i, CASE WHEN i = 1100 THEN 'bad' ELSE 'x' END "
+                     "FROM generate_series(1001, 1300) i",
+                     "INSERT INTO log SELECT 'line ' || i FROM generate_series(1, 300) i")
+
+
+def run_cut(product, world):
+    """It comes to its end by itself; or has not begun, and says so, and leaves nothing."""
+    product.launch("--until-caught-up")
+    status = product.wait_end(60)
+    if status != 0:
+        assert status == 4, product.log_text()
+        assert "backfill begins" not in product.log_text()
+        assert "connection lost" in product.log_text()
+        assert product.command("cleanup", "--yes").status == 0
+        assert world.leftovers() == []
+        product.run_until_caught_up()
+
+
+@pytest.mark.limit(1200)
+def test_from_nothing_to_the_end_of_the_copy(relayed, way, nightly, dice):
+    """A new migration each time."""
+    world, proxy, product = relayed
+    fill(world)
+    product.config["backfill"] = {"workers": 2, "chunk_rows": 100, "chunk_time": "1ms"}
+    with Cut(proxy, way) as cut:
+        product.run_until_caught_up()
+    for edge in edges(cut.passed, dice, nightly, 6):
+        assert product.command("cleanup", "--yes").status == 0
+        product.config["migration"] = f"{world.migration}_{edge}"
+        world.target.run("TRUNCATE t, log")
+        with Cut(proxy, way, edge):
+            run_cut(product, world)
+        assert_whole(world, [1])
+
+
+# -- commands ---------------------------------------------------------------------------------
+
+def assert_told(result, edge):
+    """2 while it connects, 4 after that."""
+    told = any(line in result.err for line in ("cannot connect to the target", "connection lost"))
+    assert told and result.status in (2, 4), f"message {edge}: {result.status} {result.text}"
+
+
+@pytest.fixture
+def with_letters(world):
+    """(proxy to the target, program behind it), with letters and no run."""
+    world.both(*TABLES)
+    world.target.run(NO_BAD)
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t SELECT CASE WHEN i % 100 = 0 THEN i / 100 ELSE i + 1000 END, "
+                     "CASE WHEN i % 100 = 0 THEN 'bad' ELSE 'x' END FROM "
+                     f"generate_series(1, {100 * LETTERS}) i")
+    product.wait_caught_up()
+    product.stop()
+    with Proxy(world.target) as proxy:
+        product.config["target"]["dsn"] = proxy.url()
+        yield proxy, product
+
+
+@pytest.mark.limit(600)
+def test_dlq_that_changes_nothing(world, with_letters, way, nightly, dice):
+    proxy, product = with_letters
+    for words, status in ((["list"], 0), (["show", "3"], 0), (["retry", "3"], 1)):
+        with Cut(proxy, way) as cut:
+            whole = product.command("dlq", *words)
+        assert whole.status == status, whole.text
+        for edge in edges(cut.passed, dice, nightly, 5):
+            with Cut(proxy, way, edge):
+                found = product.command("dlq", *words)
+            if (found.status, found.out) != (status, whole.out):  # else all was said by then
+                assert_told(found, edge)
+    assert parked(world) == list(range(1, LETTERS + 1))
+
+
+@pytest.mark.limit(600)
+@pytest.mark.parametrize("word", ["retry", "skip"])
+def test_dlq_that_changes_something(world, with_letters, way, word, nightly, dice):
+    """A letter for each message: it is made again, or skipped, once, whoever heard of it."""
+    proxy, product = with_letters
+    world.target.run("ALTER TABLE t DROP CONSTRAINT no_bad")
+    with Cut(proxy, way) as cut:
+        assert product.command("dlq", word, "1").status == 0
+    for letter, edge in enumerate(edges(cut.passed, dice, nightly, 12), 2):
+        with Cut(proxy, way, edge):
+            first = product.command("dlq", word, str(letter))
+        still = letter in parked(world)
+        if first.status != 0:
+            assert_told(first, edge)
+        assert first.status != 0 or not still
+        if still:
+            again = product.command("dlq", word, str(letter))
+            assert again.status == 0, f"after message {edge}: {again.text}"
+    assert parked(world) == list(range(letter + 1, LETTERS + 1))
+    there = letter if word == "retry" else 0
+    assert world.target.value("SELECT count(*) FROM t WHERE v = 'bad'") == there

@@ -169,6 +169,8 @@ class Cluster:
 
     def complaints(self, database, lines=15):
         """The last errors and warnings in this database, each shortened."""
+        if not self.log.exists():  # it is destroyed by now
+            return ""
         found = [line[:500] for line in self.log.read_text(errors="replace").splitlines()
                  if f" {database} " in line and COMPLAINT.search(line)]
         return "\n".join(found[-lines:])
