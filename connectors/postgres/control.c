@@ -1,8 +1,8 @@
 /* The control tables at the target (control.h). */
 #include "postgres/control.h"
 
-#include "base/mem.h"
-#include "postgres/text_array.h"
+#include "postgres/copy_record.h"
+#include "postgres/field.h"
 #include "schema/ident.h"
 
 #include <stdio.h>
@@ -143,19 +143,6 @@ bool control_install(struct session *session, struct err *err)
     return err_wrap(err, "creating the control schema");
 }
 
-static char *optional_text(const PGresult *r, int row, int column)
-{
-    return PQgetisnull(r, row, column) ? NULL : mem_string(PQgetvalue(r, row, column));
-}
-
-static lsn_t optional_lsn(const PGresult *r, int row, int column)
-{
-    lsn_t lsn = LSN_NONE;
-    if (!PQgetisnull(r, row, column))
-        (void)lsn_parse(PQgetvalue(r, row, column), &lsn);
-    return lsn;
-}
-
 static enum control_state parse_state(const char *text)
 {
     for (size_t i = 0; i < sizeof STATES / sizeof STATES[0]; i++)
@@ -179,15 +166,15 @@ bool control_load(struct session *session, const char *migration,
     if (PQntuples(r) == 1)
         *found = (struct control_migration){
             .state = parse_state(PQgetvalue(r, 0, 0)),
-            .system_identifier = optional_text(r, 0, 1),
+            .system_identifier = field_text(r, 0, 1),
             .timeline = (uint32_t)strtoul(PQgetvalue(r, 0, 2), NULL, 10),
-            .source_database = optional_text(r, 0, 3),
-            .initial_snapshot = optional_text(r, 0, 4),
-            .consistent_lsn = optional_lsn(r, 0, 5),
-            .applied = optional_lsn(r, 0, 6),
-            .http_address = optional_text(r, 0, 7),
-            .note = optional_text(r, 0, 8),
-            .paused = PQgetvalue(r, 0, 9)[0] == 't',
+            .source_database = field_text(r, 0, 3),
+            .initial_snapshot = field_text(r, 0, 4),
+            .consistent_lsn = field_lsn(r, 0, 5),
+            .applied = field_lsn(r, 0, 6),
+            .http_address = field_text(r, 0, 7),
+            .note = field_text(r, 0, 8),
+            .paused = field_flag(r, 0, 9),
         };
     PQclear(r);
     return true;
@@ -311,22 +298,6 @@ bool control_set_timeline(struct session *session, const char *migration, uint32
            err_wrap(err, "noting the source's timeline");
 }
 
-static bool insert_copy(struct session *session, const char *migration,
-                        const struct control_copy *copy, struct err *err)
-{
-    char changed[32];
-    snprintf(changed, sizeof changed, "%lld", (long long)copy->updates_deletes);
-    const char *values[] = {migration,        copy->source,
-                            changed,          copy->copy.needed ? "t" : "f",
-                            copy->partitions, copy->copy.covers,
-                            copy->stats_reset};
-    return run_query(session,
-                     "INSERT INTO slackwater.copy (migration, source, updates_deletes, needed,"
-                     "                             partitions, covers, stats_reset)"
-                     " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
-                     7, values, err);
-}
-
 static bool record_start(struct session *session, const char *migration, const char *snapshot,
                          lsn_t consistent_lsn, struct err *err)
 {
@@ -344,38 +315,16 @@ static bool record_start(struct session *session, const char *migration, const c
 }
 
 bool control_started(struct session *session, const char *migration, const char *snapshot,
-                     lsn_t consistent_lsn, size_t copy_count, const struct control_copy *copies,
+                     lsn_t consistent_lsn, size_t copy_count, const struct copy_record *copies,
                      struct err *err)
 {
     bool ok = session_run(session, "BEGIN", err) &&
               record_start(session, migration, snapshot, consistent_lsn, err);
     for (size_t i = 0; ok && i < copy_count; i++)
-        ok = insert_copy(session, migration, &copies[i], err);
+        ok = copy_record_insert(session, migration, &copies[i], err);
     if (ok && session_run(session, "COMMIT", err))
         return true;
     return err_wrap(err, "recording the migration's start");
-}
-
-bool control_join(struct session *session, const char *migration, size_t copy_count,
-                  const struct control_copy *copies, struct err *err)
-{
-    bool ok = session_run(session, "BEGIN", err);
-    for (size_t i = 0; ok && i < copy_count; i++)
-        ok = insert_copy(session, migration, &copies[i], err);
-    return (ok && session_run(session, "COMMIT", err)) ||
-           err_wrap(err, "recording the tables that join");
-}
-
-bool control_sources(struct session *session, const char *migration, char ***names,
-                     size_t *count, struct err *err)
-{
-    PGresult *r = session_query(session,
-                                "SELECT coalesce(array_agg(source), '{}')"
-                                " FROM slackwater.copy WHERE migration = $1",
-                                1, &migration, err);
-    bool ok = r != NULL && text_array_parse(PQgetvalue(r, 0, 0), names, count, err);
-    PQclear(r);
-    return ok || err_wrap(err, "reading the migration's tables");
 }
 
 bool control_note_rules(struct session *session, const char *migration, const char *rules,
@@ -403,11 +352,6 @@ bool control_set_http_address(struct session *session, const char *migration,
                      (const char *[]){migration, address}, err);
 }
 
-static bool flag(const PGresult *r, int row, int column)
-{
-    return PQgetvalue(r, row, column)[0] == 't';
-}
-
 static bool no_migration(const char *migration, struct err *err)
 {
     err_set(err, ERR_CONFIG, "no migration \"%s\" was begun at this target", migration);
@@ -427,7 +371,7 @@ bool control_set_paused(struct session *session, const char *migration, bool pau
         return err_wrap(err, "recording the pause");
     bool found = PQntuples(r) == 1;
     if (found)
-        *changed = flag(r, 0, 0);
+        *changed = field_flag(r, 0, 0);
     PQclear(r);
     return found || no_migration(migration, err);
 }
@@ -441,177 +385,9 @@ bool control_read_paused(struct session *session, const char *migration, bool *p
         return err_wrap(err, "reading whether the backfill is paused");
     bool found = PQntuples(r) == 1;
     if (found)
-        *paused = flag(r, 0, 0);
+        *paused = field_flag(r, 0, 0);
     PQclear(r);
     return found || no_migration(migration, err);
-}
-
-/* With a NULL behind its values. */
-static bool read_bound(const char *text, char ***bound, struct err *err)
-{
-    size_t size = 0;
-    if (!text_array_parse(text, bound, &size, err))
-        return false;
-    *bound = mem_grow(*bound, size + 1, sizeof **bound);
-    (*bound)[size] = NULL;
-    return true;
-}
-
-static bool read_bounds(const char *text, struct copy_plan *plan, struct err *err)
-{
-    char **arrays = NULL;
-    size_t count = 0;
-    if (!text_array_parse(text, &arrays, &count, err))
-        return false;
-    plan->bounds = mem_zero(count + 1, sizeof *plan->bounds);
-    while (plan->bound_count < count &&
-           read_bound(arrays[plan->bound_count], &plan->bounds[plan->bound_count], err))
-        plan->bound_count++;
-    text_array_free(arrays, count);
-    return plan->bound_count == count;
-}
-
-static bool read_copy(const PGresult *r, int row, struct control_copy *found, struct err *err)
-{
-    struct copy_plan *plan = &found->copy.plan;
-    found->source = optional_text(r, row, 0);
-    found->updates_deletes = strtoll(PQgetvalue(r, row, 1), NULL, 10);
-    found->partitions = optional_text(r, row, 2);
-    found->copy.needed = flag(r, row, 3);
-    found->copy.finished = flag(r, row, 4);
-    plan->made = flag(r, row, 5);
-    plan->whole = flag(r, row, 6);
-    plan->staged = flag(r, row, 7);
-    found->copy.begun = (uint32_t)strtoul(PQgetvalue(r, row, 9), NULL, 10);
-    found->copy.covers = optional_text(r, row, 10);
-    found->chunks = strtoull(PQgetvalue(r, row, 11), NULL, 10);
-    plan->key = optional_text(r, row, 12);
-    found->stats_reset = optional_text(r, row, 13);
-    return PQgetisnull(r, row, 8) ||
-           read_bounds(PQgetvalue(r, row, 8), plan, err);
-}
-
-static bool read_copies(struct session *session, const char *migration,
-                        struct control_copy **copies, size_t *count, struct err *err)
-{
-    PGresult *r =
-        session_query(session,
-                      "SELECT source, updates_deletes, partitions, needed,"
-                      " finished_at IS NOT NULL, plan_made, whole, staged, bounds, begun,"
-                      " covers, (SELECT coalesce(sum(chunks), 0) FROM slackwater.lane l"
-                      "          WHERE l.migration = c.migration AND l.source = c.source),"
-                      " key, stats_reset"
-                      " FROM slackwater.copy c WHERE migration = $1"
-                      " ORDER BY source COLLATE \"C\"",
-                      1, &migration, err);
-    bool ok = r != NULL;
-    *count = ok ? (size_t)PQntuples(r) : 0;
-    *copies = mem_zero(*count + 1, sizeof **copies);
-    for (size_t i = 0; ok && i < *count; i++)
-        ok = read_copy(r, (int)i, &(*copies)[i], err);
-    PQclear(r);
-    return ok;
-}
-
-/* All chunks of a table end at keys of as many columns. */
-static bool read_upto(const PGresult *r, int row, struct control_copy *copy,
-                      struct chunk_record *chunk, struct err *err)
-{
-    size_t count = 0;
-    if (PQgetisnull(r, row, 3))
-        return true;
-    if (!text_array_parse(PQgetvalue(r, row, 3), &chunk->upto, &count, err))
-        return false;
-    if (copy->copy.key_count == 0)
-        copy->copy.key_count = (uint16_t)count;
-    if (count > 0 && copy->copy.key_count == count)
-        return true;
-    text_array_free(chunk->upto, count);
-    chunk->upto = NULL;
-    return err_set(err, ERR_CORRUPT, "chunks of %s end at keys of different columns",
-                   copy->source);
-}
-
-static bool read_chunk(const PGresult *r, int row, struct control_copy *copy, struct err *err)
-{
-    struct table_copy *table = &copy->copy;
-    struct chunk_record *chunk = &table->chunks[table->chunk_count++];
-    *chunk = (struct chunk_record){
-        .lane = (uint32_t)strtoul(PQgetvalue(r, row, 1), NULL, 10),
-        .number = (uint32_t)strtoul(PQgetvalue(r, row, 2), NULL, 10),
-        .snapshot = optional_text(r, row, 4),
-        .lsn = optional_lsn(r, row, 5),
-        .rows = strtoull(PQgetvalue(r, row, 6), NULL, 10),
-        .bytes = strtoull(PQgetvalue(r, row, 7), NULL, 10),
-    };
-    return read_upto(r, row, copy, chunk, err);
-}
-
-/* Chunks come in the order of the copies, of which each has its own one after another. */
-static bool read_chunks(struct session *session, const char *migration,
-                        struct control_copy *copies, size_t count, struct err *err)
-{
-    PGresult *r = session_query(session,
-                                "SELECT source, lane, number, upto, snapshot, lsn, rows, bytes"
-                                " FROM slackwater.chunk WHERE migration = $1"
-                                " ORDER BY source COLLATE \"C\", lane, number",
-                                1, &migration, err);
-    bool ok = r != NULL;
-    int row = 0;
-    for (size_t i = 0; ok && i < count; i++) {
-        int first = row;
-        while (row < PQntuples(r) && strcmp(PQgetvalue(r, row, 0), copies[i].source) == 0)
-            row++;
-        copies[i].copy.chunks =
-            mem_zero((size_t)(row - first) + 1, sizeof(struct chunk_record));
-        for (int at = first; ok && at < row; at++)
-            ok = read_chunk(r, at, &copies[i], err);
-    }
-    PQclear(r);
-    return ok;
-}
-
-/* Chunks are read after the copies, and more may have come between. Fewer: somebody has removed
- * their rows, and what was copied then is not known any more. */
-static bool check_chunks(const struct control_copy *copies, size_t count, struct err *err)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (copies[i].copy.chunk_count >= copies[i].chunks)
-            continue;
-        err_set(err, ERR_CONFIG,
-                "slackwater.chunk has %zu of the %zu chunks of %s that were copied",
-                copies[i].copy.chunk_count, copies[i].chunks, copies[i].source);
-        return err_remedy(err, "restore its rows, or copy the table again: run --redo %s",
-                          copies[i].source);
-    }
-    return true;
-}
-
-bool control_load_copies(struct session *session, const char *migration,
-                         struct control_copy **copies, size_t *count, struct err *err)
-{
-    struct control_copy *found = NULL;
-    size_t found_count = 0;
-    if (read_copies(session, migration, &found, &found_count, err) &&
-        read_chunks(session, migration, found, found_count, err) &&
-        check_chunks(found, found_count, err)) {
-        *copies = found;
-        *count = found_count;
-        return true;
-    }
-    control_copies_free(found, found_count);
-    return err_wrap(err, "reading the copy records");
-}
-
-void control_copies_free(struct control_copy *copies, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        free(copies[i].source);
-        free(copies[i].partitions);
-        free(copies[i].stats_reset);
-        table_copy_free(&copies[i].copy);
-    }
-    free(copies);
 }
 
 /* Two steps: the right to call the function is asked for even if it would not be called. */

@@ -11,12 +11,12 @@
  *              the same target transaction as the copied rows
  *   lane       one row a lane: how many chunks it has, which tells if some were removed; a row of
  *              its own, so that the commits of one lane do not wait for those of another
- *   deferred_index  one row an index that a copy dropped: how to make it again, and whether
- * that is done (postgres/deferred_index.h) claim      which rows of which target tables are the
- * migration's (claim.h)
+ *   deferred_index  one row an index that a copy dropped: how to make it again, and whether that
+ *              is done (deferred_index.h)
+ *   claim      which rows of which target tables are the migration's (claim.h)
  *   former     one row a name that a source column had (former_log.h)
  *
- * Tables of what is parked are dead_letter.h's.
+ * The rows of copy, chunk and lane are copy_record.h's, and tables of what is parked dead_letter.h's.
  *
  * Life of a migration row:
  *
@@ -29,7 +29,7 @@
 
 #include "base/buf.h"
 #include "model/lsn.h"
-#include "pipeline/table_copy.h"
+#include "postgres/copy_record.h"
 #include "postgres/session.h"
 
 #include <stdbool.h>
@@ -53,16 +53,6 @@ struct control_migration {
     bool paused;            /* the backfill begins no new chunk */
 };
 
-struct control_copy {
-    char *source; /* quoted, qualified name of the source table */
-    struct table_copy copy;
-    size_t chunks;           /* that were ever recorded since the copy began */
-    /* of the source table when its copy was first asked for, or last made again */
-    char *partitions;        /* continuity_fingerprint() */
-    int64_t updates_deletes; /* of an insert-only table */
-    char *stats_reset;       /* when the statistics that say so were last reset; "" never */
-};
-
 /* Creates the schema and tables where missing. Refuses (ERR_CONFIG) another layout. */
 bool control_install(struct session *session, struct err *err);
 
@@ -80,7 +70,7 @@ bool control_lock(struct session *session, const char *migration, bool *taken, s
 void control_append_copier_lock(struct buf *sql, const char *migration);
 /* After control_lock(): a predecessor that was killed may have sent a chunk's COMMIT which its
  * server process has not carried out. Ends such processes, where the role may, and waits until
- * none is left: only then are the chunks that control_load_copies() finds all there will be.
+ * none is left: only then are the chunks that copy_records_load() finds all there will be.
  * ERR_RETRY when one lives on for long. */
 bool control_end_copiers(struct session *session, const char *migration, struct err *err);
 
@@ -92,15 +82,8 @@ bool control_set_timeline(struct session *session, const char *migration, uint32
 /* In one transaction: state started, initial snapshot, progress at the slot's start, and a
  * copy row for each table, of which `copy.needed` is kept. */
 bool control_started(struct session *session, const char *migration, const char *snapshot,
-                     lsn_t consistent_lsn, size_t copy_count, const struct control_copy *copies,
+                     lsn_t consistent_lsn, size_t copy_count, const struct copy_record *copies,
                      struct err *err);
-/* The same rows for tables that join a migration that has started, with their `copy.covers`;
- * what is there already stays. */
-bool control_join(struct session *session, const char *migration, size_t copy_count,
-                  const struct control_copy *copies, struct err *err);
-/* The source tables of a migration: the copy rows' names. Free with text_array_free(). */
-bool control_sources(struct session *session, const char *migration, char ***names,
-                     size_t *count, struct err *err);
 /* Compares the rules (any text that says what they do) with those the migration began with, and
  * remembers the present ones. */
 bool control_note_rules(struct session *session, const char *migration, const char *rules,
@@ -115,12 +98,6 @@ bool control_set_paused(struct session *session, const char *migration, bool pau
                         bool *changed, struct err *err);
 bool control_read_paused(struct session *session, const char *migration, bool *paused,
                          struct err *err);
-
-/* The copy rows of a migration, with their chunks by lane and number. Caller frees with
- * control_copies_free(). */
-bool control_load_copies(struct session *session, const char *migration,
-                         struct control_copy **copies, size_t *count, struct err *err);
-void control_copies_free(struct control_copy *copies, size_t count);
 
 /* Drops the replication origin if it exists and the role may. Waits a little for a session of ours
  * that has it and is leaving. */

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "postgres/field.h"
 #include "schema/ident.h"
 
 #include <jansson.h>
@@ -88,15 +89,6 @@ static bool is_installed(struct session *session, bool *installed, struct err *e
     return r != NULL;
 }
 
-/* LSN_NONE where there is none. */
-static lsn_t lsn_of(const PGresult *r, int row, int column)
-{
-    lsn_t lsn = LSN_NONE;
-    if (!PQgetisnull(r, row, column))
-        (void)lsn_parse(PQgetvalue(r, row, column), &lsn);
-    return lsn;
-}
-
 static void take_names(const PGresult *r, struct former *former)
 {
     size_t count = (size_t)PQntuples(r);
@@ -107,8 +99,8 @@ static void take_names(const PGresult *r, struct former *former)
             .table_oid = (uint32_t)strtoul(PQgetvalue(r, (int)i, 0), NULL, 10),
             .number = (int16_t)strtol(PQgetvalue(r, (int)i, 1), NULL, 10),
             .name = mem_string(PQgetvalue(r, (int)i, 2)),
-            .there_at = lsn_of(r, (int)i, 3),
-            .gone_at = lsn_of(r, (int)i, 4),
+            .there_at = field_lsn(r, (int)i, 3),
+            .gone_at = field_lsn(r, (int)i, 4),
             .type_oid = (uint32_t)strtoul(PQgetvalue(r, (int)i, 5), NULL, 10),
             .type_modifier = (int32_t)strtol(PQgetvalue(r, (int)i, 6), NULL, 10),
             .target_oid = (uint32_t)strtoul(PQgetvalue(r, (int)i, 7), NULL, 10),

@@ -1,6 +1,6 @@
-/* The source's own things, as its two halves see them: source.c, which receives, decodes and fills
- * batches, and source_open.c, which keeps transactions that are not committed yet and brings them
- * when they are. For them alone. */
+/* The source's own things, as its parts see them: source.c, which has the connection and receives,
+ * source_message.c, which decodes and fills batches, and source_open.c, which keeps transactions
+ * that are not committed yet and brings them when they are. For them alone. */
 #ifndef POSTGRES_SOURCE_STATE_H
 #define POSTGRES_SOURCE_STATE_H
 
@@ -61,6 +61,10 @@ struct pg_source {
 
 /* ---- source.c ---- */
 
+bool pg_source_batch_full(const struct pg_source *s, const struct batch *batch);
+
+/* ---- source_message.c ---- */
+
 /* A transaction begins and ends, of which messages are taken. */
 bool pg_source_begin(struct pg_source *s, struct batch *batch,
                      const struct transaction *transaction, struct err *err);
@@ -68,7 +72,6 @@ void pg_source_end(struct pg_source *s, struct batch *batch, lsn_t end_lsn);
 /* A message as it stands in an ordinary transaction. tag: open_message's. */
 bool pg_source_take(struct pg_source *s, struct batch *batch, const void *bytes, size_t size,
                     lsn_t lsn, struct err *err);
-bool pg_source_batch_full(const struct pg_source *s, const struct batch *batch);
 /* The relation as described; numbered as the newest. */
 struct shape pg_source_shape(struct pg_source *s, const struct pgoutput_message *message);
 

@@ -77,3 +77,15 @@ char *mem_format(const char *format, ...)
     va_end(arguments);
     return checked(length < 0 ? NULL : text);
 }
+
+size_t mem_resident(void)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%*u %lu", &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}

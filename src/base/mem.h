@@ -14,4 +14,6 @@ char *mem_string(const char *text);          /* NULL gives NULL */
 char *mem_string_sized(const char *data, size_t size); /* adds a NUL */
 char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+size_t mem_resident(void); /* bytes that the process has in memory; 0: not known */
+
 #endif

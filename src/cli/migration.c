@@ -172,7 +172,7 @@ static bool find_joining(struct migration *m, struct err *err)
     m->known_as = mem_zero(m->source_count + 1, sizeof *m->known_as);
     if (migration_is_fresh(m))
         return true;
-    if (!control_sources(&m->target, m->config->migration, &names, &count, err))
+    if (!copy_record_sources(&m->target, m->config->migration, &names, &count, err))
         return false;
     for (size_t i = 0; i < m->source_count; i++) {
         m->joining[i] = !is_among(m->source_names[i], names, count) &&

@@ -26,7 +26,7 @@ struct monitor_config { /* borrowed; outlive the monitor */
     const struct migration *migration;
     struct progress *progress;
     _Atomic int *copy_states;  /* by source table: enum copier_state, or -1: not needed */
-    /* by source table, of control_copy: what updates and deletes are counted from */
+    /* by source table, of copy_record: what updates and deletes are counted from */
     const int64_t *baselines;
     const char *const *stats_resets;
     const struct continuity *continuity; /* as the baselines, read only after STAGE_STARTING */

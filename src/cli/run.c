@@ -111,12 +111,12 @@ static bool load_kept_copies(void *context, struct table_copy *copies, struct er
 {
     struct run *run = context;
     struct session session = {0};
-    struct control_copy *kept = NULL;
+    struct copy_record *kept = NULL;
     size_t count = 0;
     size_t known = 0;
     bool ok = session_reopen(&session, "target", run->config->target_dsn, SESSION_SQL,
                              run->migration.stop, err) &&
-              control_load_copies(&session, run->config->migration, &kept, &count, err);
+              copy_records_load(&session, run->config->migration, &kept, &count, err);
     session_close(&session);
     for (size_t i = 0; ok && i < count; i++) {
         int table = run_table_by_name(run, kept[i].source);
@@ -127,7 +127,7 @@ static bool load_kept_copies(void *context, struct table_copy *copies, struct er
         known++;
     }
     if (ok)
-        control_copies_free(kept, count);
+        copy_records_free(kept, count);
     return ok &&
            (known == run->migration.source_count ||
             err_set(err, ERR_CONFIG, "target: copy records are gone from schema slackwater"));

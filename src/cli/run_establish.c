@@ -25,7 +25,7 @@
 /* ---- beginning ---- */
 
 /* What a table is measured against later. Free the copy's texts. */
-static bool read_baseline(struct run *run, size_t i, struct control_copy *copy, struct err *err)
+static bool read_baseline(struct run *run, size_t i, struct copy_record *copy, struct err *err)
 {
     const struct bound_source *source = &run->migration.chain->sources[i];
     copy->source = run->migration.source_names[i];
@@ -39,7 +39,7 @@ static bool read_baseline(struct run *run, size_t i, struct control_copy *copy, 
 }
 
 /* The copies' texts are freed by forget_copies(). */
-static bool read_baselines(struct run *run, struct control_copy *copies, struct err *err)
+static bool read_baselines(struct run *run, struct copy_record *copies, struct err *err)
 {
     for (size_t i = 0; i < run->migration.source_count; i++)
         if (!read_baseline(run, i, &copies[i], err))
@@ -47,14 +47,14 @@ static bool read_baselines(struct run *run, struct control_copy *copies, struct 
     return true;
 }
 
-static void forget_baseline(struct control_copy *copy)
+static void forget_baseline(struct copy_record *copy)
 {
     free(copy->partitions);
     free(copy->stats_reset);
     free(copy->copy.covers);
 }
 
-static void forget_copies(struct control_copy *copies, size_t count)
+static void forget_copies(struct copy_record *copies, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         forget_baseline(&copies[i]);
@@ -82,7 +82,7 @@ static bool make_slot(struct run *run, char **snapshot, lsn_t *lsn, struct err *
 static bool record_start(struct run *run, struct err *err)
 {
     struct migration *m = &run->migration;
-    struct control_copy *copies = mem_zero(m->source_count + 1, sizeof *copies);
+    struct copy_record *copies = mem_zero(m->source_count + 1, sizeof *copies);
     char *snapshot = NULL;
     lsn_t lsn = LSN_NONE;
     /* Baselines first: an update between the two is counted as unseen rather than missed. */
@@ -143,19 +143,19 @@ static bool publish_joining(struct run *run, const struct slot_table *tables, ch
            probe_begun(&m->source, covers, err);
 }
 
-static bool record_joining(struct run *run, struct control_copy *copies, const char *covers,
+static bool record_joining(struct run *run, struct copy_record *copies, const char *covers,
                            struct err *err)
 {
     for (size_t i = 0; i < run->migration.joining_count; i++)
         copies[i].copy.covers = mem_string(covers);
-    return control_join(&run->migration.target, run->config->migration,
-                        run->migration.joining_count, copies, err);
+    return copy_records_join(&run->migration.target, run->config->migration,
+                             run->migration.joining_count, copies, err);
 }
 
 static bool join_tables(struct run *run, struct err *err)
 {
     struct migration *m = &run->migration;
-    struct control_copy *copies = mem_zero(m->joining_count + 1, sizeof *copies);
+    struct copy_record *copies = mem_zero(m->joining_count + 1, sizeof *copies);
     struct slot_table *tables = mem_zero(m->joining_count + 1, sizeof *tables);
     char *covers = NULL;
     bool ok = true;
@@ -245,7 +245,7 @@ void run_show_copy(struct run *run, int table, const struct table_copy *copy)
     atomic_store(&run->copy_states[table], state_of_copy(run, table, copy));
 }
 
-static void take_copy(struct run *run, int table, struct control_copy *copy)
+static void take_copy(struct run *run, int table, struct copy_record *copy)
 {
     run->baselines[table] = copy->updates_deletes;
     run->partitions[table] = copy->partitions;
@@ -260,11 +260,10 @@ static void take_copy(struct run *run, int table, struct control_copy *copy)
 
 static bool load_copies(struct run *run, struct err *err)
 {
-    struct control_copy *copies = NULL;
+    struct copy_record *copies = NULL;
     size_t count = 0;
     size_t known = 0;
-    if (!control_load_copies(&run->migration.target, run->config->migration, &copies, &count,
-                             err))
+    if (!copy_records_load(&run->migration.target, run->config->migration, &copies, &count, err))
         return false;
     for (size_t i = 0; i < count; i++) {
         int table = run_table_by_name(run, copies[i].source);
@@ -273,7 +272,7 @@ static bool load_copies(struct run *run, struct err *err)
         take_copy(run, table, &copies[i]);
         known++;
     }
-    control_copies_free(copies, count);
+    copy_records_free(copies, count);
     if (known == run->migration.source_count && count == known)
         return true;
     err_set(err, ERR_CONFIG, "another instance has begun the migration with other tables");
@@ -352,7 +351,7 @@ static bool reset_until_done(struct run *run, struct table_writer *writer, uint3
 static bool redo_table(struct run *run, struct table_writer *writer, uint32_t i,
                        const char *covers, struct err *err)
 {
-    struct control_copy baseline = {0};
+    struct copy_record baseline = {0};
     if (!read_baseline(run, i, &baseline, err)) {
         forget_baseline(&baseline);
         return false;

@@ -9,7 +9,7 @@
 #include "postgres/control.h"
 #include "postgres/failover.h"
 
-static bool copy_is_passed(const struct control_copy *copy, lsn_t applied)
+static bool copy_is_passed(const struct copy_record *copy, lsn_t applied)
 {
     for (size_t i = 0; i < copy->copy.chunk_count; i++)
         if (copy->copy.chunks[i].lsn > applied)
@@ -19,15 +19,14 @@ static bool copy_is_passed(const struct control_copy *copy, lsn_t applied)
 
 static bool backfill_is_complete(struct run *run, bool *complete, struct err *err)
 {
-    struct control_copy *copies = NULL;
+    struct copy_record *copies = NULL;
     size_t count = 0;
-    if (!control_load_copies(&run->migration.target, run->config->migration, &copies, &count,
-                             err))
+    if (!copy_records_load(&run->migration.target, run->config->migration, &copies, &count, err))
         return false;
     *complete = true;
     for (size_t i = 0; i < count; i++)
         *complete = *complete && copy_is_passed(&copies[i], run->migration.control.applied);
-    control_copies_free(copies, count);
+    copy_records_free(copies, count);
     return true;
 }
 

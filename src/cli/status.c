@@ -10,12 +10,12 @@
 
 #define CANNOT_TELL 2
 
-static struct view_style style_of_terminal(void)
+static struct pen_style style_of_terminal(void)
 {
     struct winsize size = {0};
     bool terminal = isatty(STDOUT_FILENO);
     const char *locale = getenv("LC_ALL") ? getenv("LC_ALL") : getenv("LANG");
-    struct view_style style = {.width = 100, .color = terminal && getenv("NO_COLOR") == NULL};
+    struct pen_style style = {.width = 100, .color = terminal && getenv("NO_COLOR") == NULL};
     if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
         style.width = size.ws_col;
     style.unicode = locale != NULL && (strstr(locale, "UTF-8") || strstr(locale, "utf8"));

@@ -51,6 +51,7 @@ extern const char _binary_page_html_start[], _binary_page_html_end[];
 struct visitor {
     struct MHD_Connection *connection;
     usec_t since; /* accepted, or last reply complete */
+    bool answered; /* a whole request of it was */
     struct visitor *next, **link;
 };
 
@@ -67,6 +68,7 @@ struct http_server {
     struct visitor *visitors;
     unsigned visitor_count;
     size_t in_flight; /* requests begun and not yet replied to in full */
+    uint64_t refused; /* see struct status */
 };
 
 /* --- documents --- */
@@ -75,6 +77,7 @@ static void take_picture(const struct http_server *server, struct status *status
 {
     memset(status, 0, sizeof *status);
     server->collect(server->context, status);
+    status->http_refused = server->refused;
     gates_evaluate(status);
 }
 
@@ -196,10 +199,11 @@ static enum MHD_Result reply(struct MHD_Connection *connection, unsigned code, c
     return result;
 }
 
-static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned code,
-                              const char *message, const char *allow)
+static enum MHD_Result refuse(struct http_server *server, struct MHD_Connection *connection,
+                              unsigned code, const char *message, const char *allow)
 {
     struct buf body = {0};
+    server->refused++;
     buf_append_text(&body, message);
     return reply(connection, code, TYPE_TEXT, &body, allow);
 }
@@ -223,7 +227,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection,
         server->in_flight++;
         /* A reply before the body is read also closes the connection: nobody uploads here. */
         return is_read(method) ? MHD_YES
-                               : refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
+                               : refuse(server, connection, MHD_HTTP_METHOD_NOT_ALLOWED,
                                         "only GET and HEAD are allowed\n", "GET, HEAD");
     }
     if (*upload_size) {
@@ -237,13 +241,12 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection,
         unsigned code = routes[i].answer(server, &body);
         return reply(connection, code, routes[i].type, &body, NULL);
     }
-    return refuse(connection, MHD_HTTP_NOT_FOUND, "not found\n", NULL);
+    return refuse(server, connection, MHD_HTTP_NOT_FOUND, "not found\n", NULL);
 }
 
 static void completed(void *context, struct MHD_Connection *connection, void **request,
                       enum MHD_RequestTerminationCode why)
 {
-    (void)why;
     struct http_server *server = context;
     if (*request)
         server->in_flight--;
@@ -251,8 +254,10 @@ static void completed(void *context, struct MHD_Connection *connection, void **r
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct visitor *visitor = info ? info->socket_context : NULL;
-    if (visitor)
-        visitor->since = clock_monotonic();
+    if (!visitor)
+        return;
+    visitor->since = clock_monotonic();
+    visitor->answered |= why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
 }
 
 /* --- connections --- */
@@ -266,6 +271,7 @@ static void came_or_left(void *context, struct MHD_Connection *connection,
         *visitor->link = visitor->next;
         if (visitor->next)
             visitor->next->link = visitor->link;
+        server->refused += !visitor->answered;
         free(visitor);
         server->visitor_count--;
         *socket_context = NULL;

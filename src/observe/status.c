@@ -316,6 +316,7 @@ static json_t *spool_json(const struct spool_status *spool)
                   {"bytes", count_value(spool->bytes)},
                   {"segments", count_value(spool->segments)},
                   {"unread_batches", count_value(spool->unread)},
+                  {"cut_bytes", count_value(spool->cut)},
                   {"from", lsn_value(spool->from)}, {"to", lsn_value(spool->to)},
                   {"oldest_seconds", seconds_value(spool->oldest)});
 }
@@ -472,7 +473,8 @@ json_t *status_to_json(const struct status *status)
         {"throughput", throughput_json(status)}, {"totals", totals_json(status)},
         {"apply", apply_json(status)},
         {"error_rate", real_value(status->error_rate)}, {"last_error", last_error_json(status)},
-        {"queue_bytes", count_value(status->queue_bytes)}, {"backfill", backfill_json(status)},
+        {"queue_bytes", count_value(status->queue_bytes)},
+        {"resident_bytes", count_value(status->resident_bytes)}, {"backfill", backfill_json(status)},
         {"spool", spool_json(&status->spool)}, {"slot", slot_json(&status->slot)},
         {"transactions", transactions_json(&status->transactions_open)},
         {"ignored_columns", ignored_json(status)},

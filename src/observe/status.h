@@ -135,6 +135,7 @@ struct spool_status {
     enum spool_use use;
     uint64_t bytes, segments;
     uint64_t unread; /* stored batches that are not read back yet */
+    uint64_t cut;    /* bytes that did not count when it was opened */
     lsn_t from, to;  /* what it holds; LSN_NONE: nothing */
     usec_t oldest;   /* age of its oldest segment; -1: there is none */
 };
@@ -211,6 +212,8 @@ struct status {
     char last_error[512];
     usec_t last_error_at;
     uint64_t queue_bytes; /* decoded and not yet applied */
+    uint64_t resident_bytes; /* of the process; 0 unknown */
+    uint64_t http_refused; /* requests, and connections that ended without a whole one */
 
     double rows_per_second; /* stream and copy, over the last ten seconds */
     double transactions_per_second;

@@ -4,20 +4,14 @@
 #define OBSERVE_VIEW_H
 
 #include "base/buf.h"
+#include "observe/pen.h"
 
 #include <jansson.h>
-#include <stdbool.h>
-
-struct view_style {
-    int width;   /* columns; at least 40 */
-    bool color;  /* ANSI colours */
-    bool unicode; /* block characters for the bars, else # and . */
-};
 
 /* Appends lines that end with \n, none longer than the width. */
-void view_status(const json_t *status, struct view_style style, struct buf *out);
+void view_status(const json_t *status, struct pen_style style, struct buf *out);
 /* Every gate with value, threshold, reason and remedy, and the verdict; from /cutover or from
  * /status (both hold "gates"). */
-void view_gates(const json_t *document, struct view_style style, struct buf *out);
+void view_gates(const json_t *document, struct pen_style style, struct buf *out);
 
 #endif

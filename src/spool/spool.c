@@ -38,6 +38,7 @@ struct spool {
     struct spool_config config; /* its texts are owned */
     struct folder folder;
     uint64_t segment_bytes;
+    uint64_t cut; /* bytes that did not count */
 
     /* the putting thread's */
     struct frame_packer *packer;
@@ -708,6 +709,7 @@ bool spool_open(const struct spool_config *config, struct spool **spool, uint64_
     if (folder_open(&s->folder, s->config.folder, err) &&
         recover(&s->folder, &s->config.identity, config->applied, &s->segments, cut, err) &&
         sync_last(s, err)) {
+        s->cut = *cut;
         stand_at_end(s);
         s->next_number = s->segments.count > 0 ? last_of(s)->number + 1 : 1;
         *spool = s;
@@ -775,6 +777,7 @@ void spool_look(struct spool *spool, struct spool_picture *picture)
     } else if (spool->full) {
         picture->state = SPOOL_FULL;
     }
+    picture->cut = spool->cut;
     pthread_mutex_unlock(&spool->lock);
 }
 

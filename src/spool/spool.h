@@ -41,6 +41,7 @@ struct spool_picture {
     uint64_t bytes;
     uint64_t segments;
     uint64_t unread; /* batches */
+    uint64_t cut;    /* bytes that did not count when it was opened */
     lsn_t floor;     /* LSN_NONE while it is empty, as the next two */
     lsn_t end;
     usec_t oldest_at; /* wall; when the oldest segment was begun */

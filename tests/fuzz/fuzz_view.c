@@ -13,7 +13,7 @@ static void expect_plain(const struct buf *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct view_style style = {.width = 40 + fuzz_byte(&data, &size)};
+    struct pen_style style = {.width = 40 + fuzz_byte(&data, &size)};
     style.unicode = fuzz_byte(&data, &size) & 1;
     json_t *document = json_loadb((const char *)data, size, 0, NULL);
     if (!document)

@@ -1,5 +1,6 @@
 """Fixtures of the scenario suite (see world/__init__.py for what stands behind them)."""
 import concurrent.futures
+import contextlib
 import itertools
 import os
 import pathlib
@@ -76,45 +77,33 @@ def folder(request):
 
 @pytest.fixture(scope="session")
 def source_cluster(folder):
-    cluster = Cluster(folder / "s", servers.wanted("source"))
-    try:
-        yield cluster.create()
-    finally:
-        cluster.destroy()
+    with Cluster(folder / "s", servers.wanted("source")).running() as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
 def target_cluster(folder):
-    cluster = Cluster(folder / "t", servers.wanted("target"))
-    try:
-        yield cluster.create()
-    finally:
-        cluster.destroy()
+    with Cluster(folder / "t", servers.wanted("target")).running() as cluster:
+        yield cluster
 
 
 @pytest.fixture
 def make_cluster(folder):
     """make_cluster(side, setting=value, ...): a server of the test's own, for tests that break it,
-    of the version that the run has for that side."""
-    clusters = []
+    of the version that the run has for that side, or of another."""
+    with contextlib.ExitStack() as clusters:
+        def make(side="source", version=None, **settings):
+            return clusters.enter_context(Cluster(
+                folder / f"c{next(numbers)}", version or servers.wanted(side), **settings).running())
 
-    def make(side="source", **settings):
-        clusters.append(Cluster(folder / f"c{next(numbers)}", servers.wanted(side), **settings))
-        return clusters[-1].create()
-
-    yield make
-    for cluster in clusters:
-        cluster.destroy()
+        yield make
 
 
 @pytest.fixture
 def source_with_standby(make_cluster, folder):
     primary = make_cluster()
-    standby = Standby(folder / f"standby{primary.port}", primary)
-    try:
-        yield primary, standby.create()
-    finally:
-        standby.destroy()
+    with Standby(folder / f"standby{primary.port}", primary).running() as standby:
+        yield primary, standby
 
 
 def both_at_once(*calls):

@@ -1,14 +1,7 @@
 """What an operator hears of without asking: in the log once, as a gate, as a metric; the run goes on."""
-from world import load, wait
+from world import load, marks, wait
 
 T = "CREATE TABLE t (id int PRIMARY KEY, v text)"
-
-
-def metric(product, name):
-    for line in product.http("/metrics")[2].splitlines():
-        if line.startswith(f"slackwater_{name}{{") or line.startswith(f"slackwater_{name} "):
-            return float(line.rsplit(" ", 1)[1])
-    raise AssertionError(f"no metric {name}")
 
 
 def count(product, event):
@@ -30,7 +23,7 @@ def test_a_transaction_that_stays_open_is_warned_of_once(world):
         warning = product.event("transactions at the source hold back the slot's WAL")
         assert warning["level"] == "warn" and "pg_stat_activity" in warning["remedy"]
         assert product.gates()["open_transactions"]["verdict"] == "NO-GO"
-        assert metric(product, "source_long_transactions") == 1
+        assert product.metric("source_long_transactions") == 1
     product.event("no transaction holds back the slot's WAL any more")
     assert count(product, "transactions at the source hold back the slot's WAL") == 1
     assert_goes_on(world, product)
@@ -45,7 +38,7 @@ def test_an_orphaned_prepared_transaction_is_warned_of(world):
     warning = product.event("prepared transactions at the source hold back the slot's WAL")
     assert warning["level"] == "warn" and "ROLLBACK PREPARED" in warning["remedy"]
     assert product.gates()["prepared_transactions"]["verdict"] == "NO-GO"
-    assert metric(product, "source_prepared_transactions") == 1
+    assert product.metric("source_prepared_transactions") == 1
     world.source.run(f"ROLLBACK PREPARED '{gid}'")
     product.event("no prepared transaction holds back the slot's WAL any more")
     assert_goes_on(world, product)
@@ -63,7 +56,7 @@ def test_a_publication_that_others_alter_is_alerted_and_refused_at_the_next_star
         wait.until(lambda: any(words in event.get("what", "") for event in product.events()),
                    f"a warning of {words}", 20)
         assert product.gates()["source"]["verdict"] == "NO-GO"
-        assert metric(product, "ready") == 0
+        assert product.metric("ready") == 0
     product.stop()
     refused = product.run_to_end()
     assert refused.status == 2 and "column list" in refused.text, refused.text
@@ -96,8 +89,9 @@ def test_a_slot_that_comes_near_its_loss_is_warned_of_and_then_ends_the_run(
         write_until(warnings, "a warning", 1.2)
         assert warnings() == ["extended"]
         assert product.gates()["slot"]["verdict"] == "GO"
-        assert metric(product, "slot_retained_bytes") > 48 << 20
+        assert product.metric("slot_retained_bytes") > 48 << 20
         write_until(lambda: world.source.value(
             "SELECT wal_status FROM pg_replication_slots") == "lost", "the slot to be lost", 0.1)
     assert product.wait_end(60) == 4
-    assert "slot" in product.log_text() and "cleanup" in product.log_text()
+    marks.assert_ended(product, 4, "slot", "cleanup")
+    assert world.target.rows("SELECT id FROM t") in ([], [(1,)])  # whole, or nothing of it

@@ -4,8 +4,11 @@ A relay counts what the program sends and kills it there: before the message lea
 server has it (COMMIT among them: done, and nobody was told). Then it runs to the end without
 disturbance. n grows until a run has no n-th message.
 """
+import time
+
 import pytest
 
+from world import marks
 from world.proxy import Proxy
 
 TABLES = ["CREATE TABLE parent (id int PRIMARY KEY, v text)",
@@ -37,7 +40,7 @@ def kill_at(proxy, product, number, after):
             left -= 1
             if left == 0:
                 product.child.kill()
-            return left > 0 or (after and left == 0)
+            return left > 0 or bool(after and left == 0)
 
     proxy.on_request = on_request
 
@@ -77,6 +80,10 @@ def test_in_the_stream(relayed, nightly, after):
         world.assert_equal()
     assert number > 2 * step
     world.assert_equal()
+    since = time.time()
+    product.start_streaming()
+    product.wait_caught_up()
+    marks.assert_resumed(product, since)
 
 
 @pytest.mark.limit(600)

@@ -2,51 +2,66 @@
 a promoted one is followed, if it has all that the target has; else refused, status 4."""
 import pytest
 
-from world import servers, wait
+from world import marks, servers, wait
 from world.cluster import Cluster
 from world.product import lsn
 from world.standby import Standby
 
 VERSION = max(servers.wanted("source"), 17)
 SLOT = "SELECT failover, confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = %s"
+T = "CREATE TABLE t (id int PRIMARY KEY, v text)"
+ALL = "SELECT * FROM t ORDER BY id"
+FOLLOWED = "the source was promoted: followed, for nothing that was applied is lost"
 
 
 @pytest.fixture
 def primary(folder):
-    cluster = Cluster(folder / "failover_primary", VERSION, hot_standby_feedback="on")
-    try:
-        yield cluster.create()
-    finally:
-        cluster.destroy()
+    with Cluster(folder / "failover_primary", VERSION, hot_standby_feedback="on").running() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def standby(primary, folder):
+    """With the primary's slots in it, once the migration's is there."""
+    primary.database("postgres").run("SELECT pg_create_physical_replication_slot('standby')")
+    with Standby(folder / "failover_standby", primary, primary_slot_name="standby",
+                 hot_standby_feedback="on").running() as standby:
+        yield standby
 
 
 @pytest.fixture
 def world(make_world, primary, target_cluster):
     world = make_world(primary, target_cluster)
-    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    world.both(T)
     world.source.run("INSERT INTO t SELECT i, 'copied' FROM generate_series(1, 100) i")
     return world
 
 
 @pytest.fixture
-def standby(world, primary, folder):
-    """With the primary's slots in it, once the migration's is there."""
-    primary.database("postgres").run("SELECT pg_create_physical_replication_slot('standby')")
-    standby = Standby(folder / "failover_standby", primary, primary_slot_name="standby",
-                      hot_standby_feedback="on")
-    try:
-        yield standby.create()
-    finally:
-        standby.destroy()
+def away(make_world, primary, make_cluster):
+    """A target of its own, which may go away."""
+    world = make_world(primary, make_cluster())
+    world.both(T)
+    return world
 
 
-def migrate(world):
+def migrate(world, **config):
     # A heartbeat is a transaction, and the slot is copied only in a moment when it lacks none.
     source = {"dsn": world.source.url(), "heartbeat": "10s", "failover": True}
-    product = world.product(source=source).start_streaming()
+    product = world.product(source=source, **config).start_streaming()
     world.source.run("INSERT INTO t VALUES (1001, 'streamed')")
     product.wait_caught_up()
     return product
+
+
+def assert_followed(world, product, source):
+    """It goes on behind the promoted one, and says so once."""
+    product.run_until_caught_up()
+    assert world.target.rows(ALL) == source.rows(ALL)
+    assert len(marks.lines_of(product, FOLLOWED)) == 1, product.log_text()
+    product.start_streaming()
+    marks.assert_gate(product, "source", "GO")
+    marks.assert_undisturbed(product)
 
 
 def wait_for_the_slot(world, standby):
@@ -88,13 +103,10 @@ def test_a_promoted_standby_is_followed(world, primary, standby):
     source = promoted(world, standby, product)
     source.run("INSERT INTO t VALUES (1003, 'on the new primary')", "UPDATE t SET v = 'x' WHERE id = 1")
     product.config["source"]["failover"] = False
-    result = product.run_to_end("--until-caught-up")
-    assert result.status == 4 and "promoted or restored" in result.err
+    assert product.run_to_end("--until-caught-up").status == 4
+    marks.assert_ended(product, 4, "promoted or restored")
     product.config["source"]["failover"] = True
-    result = product.run_until_caught_up()
-    assert "the source was promoted: followed" in result.err
-    assert world.target.rows("SELECT * FROM t ORDER BY id") == source.rows("SELECT * FROM t ORDER BY id")
-    assert "was promoted" not in product.run_until_caught_up().err  # said once
+    assert_followed(world, product, source)
 
 
 @pytest.mark.limit(180)
@@ -109,30 +121,15 @@ def test_a_standby_that_lacks_what_was_applied_is_refused(world, primary, standb
     standby.start()
     source = promoted(world, standby, product)
     source.run("INSERT INTO t SELECT i, 'new' FROM generate_series(2000, 2100) i")
-    result = product.run_to_end("--until-caught-up")
-    assert result.status == 4
-    assert "the target has what the standby had not received" in result.err
-    assert "new backfill" in result.err
+    assert product.run_to_end("--until-caught-up").status == 4
+    marks.assert_ended(product, 4, "the target has what the standby had not received", "new backfill")
     assert world.target.value("SELECT count(*) FROM t WHERE id >= 2000") == 0
 
 
 # -- with a spool -----------------------------------------------------------------------------
 
-@pytest.fixture
-def away(make_world, primary, make_cluster):
-    """A target of its own, which may go away."""
-    world = make_world(primary, make_cluster())
-    world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
-    return world
-
-
 def spooling(world):
-    source = {"dsn": world.source.url(), "heartbeat": "10s", "failover": True}
-    spool = {"dir": str(world.folder / "failover_spool"), "min_free": "1MB"}
-    product = world.product(source=source, spool=spool).start_streaming()
-    world.source.run("INSERT INTO t VALUES (1001, 'streamed')")
-    product.wait_caught_up()
-    return product
+    return migrate(world, spool={"dir": str(world.folder / "failover_spool"), "min_free": "1MB"})
 
 
 def into_the_spool(world, product):
@@ -145,48 +142,34 @@ def into_the_spool(world, product):
     product.stop()
 
 
-@pytest.fixture
-def away_standby(away, primary, folder):
-    primary.database("postgres").run("SELECT pg_create_physical_replication_slot('standby')")
-    standby = Standby(folder / "failover_away_standby", primary, primary_slot_name="standby",
-                      hot_standby_feedback="on")
-    try:
-        yield standby.create()
-    finally:
-        standby.destroy()
-
-
 @pytest.mark.limit(180)
-def test_a_spool_goes_on_behind_a_promoted_standby(away, primary, away_standby):
+def test_a_spool_goes_on_behind_a_promoted_standby(away, primary, standby):
     product = spooling(away)
-    wait_for_the_slot(away, away_standby)
+    wait_for_the_slot(away, standby)
     into_the_spool(away, product)
-    wait_for_the_rows(away, away_standby)
+    wait_for_the_rows(away, standby)
     primary.stop("immediate")
-    source = promoted(away, away_standby, product)
+    source = promoted(away, standby, product)
     source.run("INSERT INTO t VALUES (1003, 'on the new primary')")
     away.target.cluster.start()
     for _ in range(2):  # the second finds a spool of the timeline before, or none
         product.start()
         product.event("streaming", 30)
         product.kill9()
-    product.run_until_caught_up()
-    assert away.target.rows("SELECT * FROM t ORDER BY id") == source.rows("SELECT * FROM t ORDER BY id")
-    followed = [event for event in product.all_events() if "was promoted: followed" in event["event"]]
-    assert len(followed) == 1
+    assert_followed(away, product, source)
 
 
 @pytest.mark.limit(180)
-def test_a_standby_that_lacks_what_the_spool_has_is_refused(away, primary, away_standby):
+def test_a_standby_that_lacks_what_the_spool_has_is_refused(away, primary, standby):
     product = spooling(away)
-    wait_for_the_slot(away, away_standby)
-    away_standby.stop()
+    wait_for_the_slot(away, standby)
+    standby.stop()
     into_the_spool(away, product)
     primary.stop("immediate")
-    away_standby.start()
-    source = promoted(away, away_standby, product)
+    standby.start()
+    source = promoted(away, standby, product)
     source.run("INSERT INTO t SELECT i, 'new' FROM generate_series(2000, 2100) i")
     away.target.cluster.start()
-    result = product.run_to_end("--until-caught-up")
-    assert result.status == 4 and "has what it had not received" in result.err, result.text
+    assert product.run_to_end("--until-caught-up").status == 4
+    marks.assert_ended(product, 4, "has what it had not received")
     assert away.target.value("SELECT max(id) FROM t") == 1001

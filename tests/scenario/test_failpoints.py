@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from world import load, wait
+from world import load, marks, wait
 from world.product import DEBUG_BINARY, ROOT
 
 TABLE = (ROOT / "src" / "base" / "failpoints.def").read_text()
@@ -98,9 +98,7 @@ class Struck:
         self.writers.stop()
         self.product.wait_caught_up(90)
         self.world.assert_equal()
-        totals = self.product.status()["totals"]
-        self.product.stop()
-        return totals
+        marks.assert_got_over(self.product, ready=1)
 
 
 @pytest.mark.limit(1200)
@@ -337,6 +335,9 @@ def test_killed_as_rows_are_parked_and_made_again(world, times):
     product.wait_caught_up()
     world.assert_equal()
     assert parked() == []
+    marks.assert_told(product, "failpoint", action="kill")
+    marks.assert_shown(product, table_dead_letters=0, table_parked_keys=0)
+    product.stop()
 
 
 @pytest.mark.harness

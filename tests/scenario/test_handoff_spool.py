@@ -7,8 +7,8 @@ import random
 import pytest
 
 from test_handoff import BACKFILL, SHAPES, Items, chunks
-from test_spool import segments, wait_empty
-from world import load, wait
+from test_spool import SPOOLING, segments, wait_empty
+from world import load, marks, wait
 
 NIGHTLY_ROUNDS = 22
 
@@ -39,7 +39,7 @@ def test_the_target_goes_away_under_writers_at_the_keys_being_copied(away, numbe
     dice = random.Random(seed)
     items = Items(away, list(SHAPES)[number % len(SHAPES)])
     product = away.product(spool={"dir": str(away.folder / "spool_handoff"), "min_free": "1MB"},
-                           backfill={**BACKFILL, "workers": 2, "max_rows_per_second": 1500})
+                           backfill={**BACKFILL, "workers": 2, "max_rows_per_second": 300})
     with load.Writers(away.source, 3, items.work, seed=dice.randrange(1 << 30)) as writers:
         product.start()
         product.event("streaming", 30)
@@ -47,9 +47,15 @@ def test_the_target_goes_away_under_writers_at_the_keys_being_copied(away, numbe
             writers.wait_commits(dice.randrange(5, 30))
             spell(away, product, writers, dice)
         amid = not product.status()["backfill"]["complete"]
+        product.stop()
+        product.config["backfill"].pop("max_rows_per_second")
+        product.start()
         product.wait_status(lambda status: status["backfill"]["complete"], "the backfill", 90)
     assert amid, "the copy was done before"
     assert chunks(away) > 4, "it was not copied in chunks"
     product.wait_caught_up(60)
     away.assert_equal("items")
     wait_empty(product)
+    marks.assert_told(product, SPOOLING)
+    marks.assert_shown(product, spool_bytes=0, backfill_complete=1)
+    product.stop()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from world import wait
+from world import marks, wait
 from world.load import Stall
 
 SAMPLE = re.compile(r'^[a-zA-Z_:][a-zA-Z0-9_:]*(\{([a-zA-Z_][a-zA-Z0-9_]*="(\\.|[^"\\])*",?)*\})? '
@@ -51,6 +51,7 @@ def test_other_paths_and_methods(product):
         assert product.http("/status", method)[0] == 405, method
     status, headers, body = product.http("/status", "HEAD")
     assert status == 200 and body == ""
+    marks.assert_shown(product, http_refused_total=9)
 
 
 def test_the_metrics_parse_and_count(product):
@@ -116,8 +117,9 @@ def test_who_holds_every_connection_keeps_no_probe_out(product):
         for _, client in clients:
             client.close()
     assert product.http("/status")[0] == 200
-    assert product.peak_memory() < (256 << 20) * wait.PATIENCE
-    product.stop()
+    marks.assert_bounded(product, 256 << 20)
+    marks.assert_shown(product, http_refused_total=marks.AtLeast(64))  # all that it admitted
+    marks.assert_undisturbed(product)
 
 
 def test_a_request_is_never_larger_than_it_may_be(product):
@@ -134,7 +136,8 @@ def test_a_request_is_never_larger_than_it_may_be(product):
                 assert reply == b"" or reply.split()[1] in (b"400", b"405", b"413", b"414", b"431"), \
                     (start[:40], reply)
         assert product.http("/healthz")[0] == 200
-    product.stop()
+    marks.assert_shown(product, http_refused_total=5)
+    marks.assert_undisturbed(product)
 
 
 def test_readyz_and_cutover_before_the_backfill_is_complete(world):

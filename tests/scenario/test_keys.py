@@ -1,4 +1,6 @@
 """Changes of keys, and values that trade places under unique indexes."""
+from world import marks
+
 DEFERRABLE = ("CREATE TABLE t (id int, v text, note text, "
               "PRIMARY KEY (id) DEFERRABLE INITIALLY IMMEDIATE)")
 
@@ -19,6 +21,7 @@ def test_a_key_change_moves_the_row(world):
                      "INSERT INTO t VALUES (12, 'again'); UPDATE t SET id = 302 WHERE id = 12; COMMIT")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_a_key_change_takes_the_columns_of_others_along(world):
@@ -48,6 +51,7 @@ def test_a_chain_of_key_changes_that_walks_over_the_places_just_left(world):
     world.source.run(f"BEGIN; {walk}; COMMIT")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_delete_and_insert_of_the_same_key_in_one_transaction(world):
@@ -58,6 +62,7 @@ def test_delete_and_insert_of_the_same_key_in_one_transaction(world):
                      "DELETE FROM t WHERE id > 25; COMMIT")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_keys_swapped_through_a_third_value(world):
@@ -69,6 +74,7 @@ def test_keys_swapped_through_a_third_value(world):
                          "UPDATE t SET id = 2 WHERE id = -1; COMMIT")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_keys_swapped_by_one_statement_under_a_deferrable_key(world):
@@ -83,6 +89,7 @@ def test_keys_swapped_by_one_statement_under_a_deferrable_key(world):
                      "DELETE FROM t WHERE id = 6")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_a_swap_that_the_targets_key_cannot_take_stops_before_it(world):
@@ -93,8 +100,7 @@ def test_a_swap_that_the_targets_key_cannot_take_stops_before_it(world):
     product = world.product(apply={"on_bad_row": "stop"}).start_streaming()
     world.source.run("BEGIN; UPDATE t SET note = 'first' WHERE id = 9;"
                      "UPDATE t SET id = 3 - id WHERE id IN (1, 2); COMMIT")
-    assert product.wait_end() == 3
-    assert "public.t" in product.log_text() and "t_pkey" in product.log_text()
+    marks.assert_ended(product, 3, "public.t", "t_pkey")
     assert world.target.value("SELECT count(*) FROM t WHERE note = 'first'") == 0
     world.target.run("ALTER TABLE t DROP CONSTRAINT t_pkey",
                      "ALTER TABLE t ADD PRIMARY KEY (id) DEFERRABLE")
@@ -118,6 +124,7 @@ def test_values_that_trade_places_under_a_secondary_unique_index(world):
         "UPDATE t SET v = 'v' || (21 - id) WHERE id BETWEEN 7 AND 14")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_a_unique_value_freed_and_taken_in_source_order(world):
@@ -133,6 +140,7 @@ def test_a_unique_value_freed_and_taken_in_source_order(world):
         "BEGIN; UPDATE t SET id = 50, v = 'v5!' WHERE id = 5; INSERT INTO t VALUES (5, 'v5'); COMMIT")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_foreign_keys_and_triggers_at_the_target_do_not_fire_again(world):
@@ -152,6 +160,7 @@ def test_foreign_keys_and_triggers_at_the_target_do_not_fire_again(world):
                      "BEGIN; DELETE FROM parent WHERE id = 3; INSERT INTO parent VALUES (3); COMMIT")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_updates_and_deletes_that_hit_nothing_are_counted(world):
@@ -165,3 +174,9 @@ def test_updates_and_deletes_that_hit_nothing_are_counted(world):
     world.assert_equal()
     assert product.table("public.t")["conflicts"] == {
         "update_missing": 1, "delete_missing": 1, "insert_exists": 1}
+    for kind, what in (("update_missing", "updates found no row"), ("delete_missing", "deletes found"),
+                       ("insert_exists", "inserts found their key")):
+        assert product.metric(f"table_conflict_{kind}_total", source="public.t") == 1
+        told = marks.assert_told(product, "changes met other rows at the target than the source had", what=what)
+        assert told["level"] == "warn" and "public" in told["table"], told
+    product.stop()

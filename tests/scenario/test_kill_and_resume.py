@@ -3,10 +3,11 @@ import contextlib
 import pathlib
 import re
 import resource
+import time
 
 import pytest
 
-from world import load, wait
+from world import load, marks, wait
 from world.product import SANITIZER
 
 ROWS = 20000
@@ -43,9 +44,11 @@ def test_killed_again_and_again_during_the_backfill(busy):
             product.launch()
             writers.wait_commits(20 + 30 * number)
             product.kill9()
+        since = time.time()
         product.start_streaming()
     product.wait_caught_up()
     busy.assert_equal()
+    marks.assert_resumed(product, since)
 
 
 def test_killed_again_and_again_while_it_streams(busy):
@@ -56,10 +59,12 @@ def test_killed_again_and_again_while_it_streams(busy):
                                 "some transactions to be applied")
             product.kill9()
             writers.wait_commits(50)
+            since = time.time()
             product.start()
         product.wait_streaming()
     product.wait_caught_up()
     busy.assert_equal()
+    marks.assert_resumed(product, since)
 
 
 def test_killed_with_a_target_transaction_open(busy):
@@ -130,10 +135,11 @@ def test_with_no_more_memory_it_says_so_and_goes_on_when_there_is_some(busy):
         product.kill9()
     else:
         assert product.wait_end() != 0
+    since = time.time()
     product.start_streaming()
     product.wait_caught_up()
     busy.assert_equal()
-    product.stop()
+    marks.assert_resumed(product, since)
 
 
 def test_a_short_run_after_a_kill_finishes_the_work(busy):

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from world import shapes
+from world import marks, shapes
 
 
 def oids(side, *names):
@@ -66,6 +66,8 @@ def test_a_table_of_all_types(world, stream, identity):
 
 
 # -- random types ---------------------------------------------------------------------------
+    marks.assert_undisturbed(product)
+
 
 LEAVES = [("int", ["1", "-2147483648", "0"]), ("text", ["''", "'a,b'", "'(\"x\"\\)'", "'NULL'"]),
           ("mood", ["'ok'", "'very happy'", "'O''Neil, \"q\" \\ {x}'"]),

@@ -1,5 +1,5 @@
 """Names that need quoting, in schemas, tables, columns, keys, types and in the migration."""
-from world import wait
+from world import marks, wait
 
 SCHEMAS = ["plain", "Upper Case", "with\"quote", "with'tick", "d.o.t", "back\\slash", "new\nline",
            "ünïcödé 中", "l" * 63, "select", "'; DROP TABLE t; --"]
@@ -42,7 +42,7 @@ def test_names_that_need_quoting(world):
                          f"""DELETE FROM {table} WHERE "ID" % 3 = 0""")
     product.wait_caught_up()
     world.assert_equal(*tables)
-    product.stop()
+    marks.assert_undisturbed(product)
     # Its sessions end a moment after it, and one of them holds the origin.
     wait.until(lambda: world.target.rows(
         "SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname = %s",
@@ -60,6 +60,7 @@ def test_two_columns_that_differ_in_case_only_and_two_tables_of_one_name(world):
                      "UPDATE a.t SET \"X\" = NULL WHERE id = 1; DELETE FROM b.t WHERE id = 1; COMMIT")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_columns_in_another_order_and_a_dropped_column(world):
@@ -73,3 +74,4 @@ def test_columns_in_another_order_and_a_dropped_column(world):
                      "UPDATE t SET b = a WHERE id % 2 = 0", "DELETE FROM t WHERE id % 3 = 0")
     product.wait_caught_up()
     world.assert_equal_by({"t": "SELECT b, id, a FROM t"})
+    marks.assert_undisturbed(product)

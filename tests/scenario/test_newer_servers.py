@@ -2,7 +2,7 @@
 are left out (16), generated columns that are not stored (18)."""
 import pytest
 
-from world import servers, wait
+from world import marks, servers, wait
 from world.cluster import Cluster
 
 pytestmark = pytest.mark.xdist_group("newer_servers")
@@ -12,11 +12,8 @@ VERSION = max(servers.wanted("source"), 18)
 
 @pytest.fixture(scope="module")
 def newer(folder):
-    cluster = Cluster(folder / "newer", VERSION)
-    try:
-        yield cluster.create()
-    finally:
-        cluster.destroy()
+    with Cluster(folder / "newer", VERSION).running() as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -58,9 +55,9 @@ def test_a_slot_that_was_idle_for_too_long(world, idle_timeout):
                                   "WHERE slot_name = %s", world.object_name) == "idle_timeout"
 
     wait.until(lose, "the slot to be given up")
-    result = product.run_to_end()
-    assert result.status == 4
-    assert "invalidated: nobody read from it for as long as idle_replication_slot_timeout" in result.err
+    assert product.run_to_end().status == 4
+    marks.assert_ended(product, 4, "invalidated: nobody read from it for as long as idle_replication_slot_timeout")
+    assert world.target.rows("SELECT id FROM t") == [(1,)]
 
 
 def test_the_gate_foresees_that_an_idle_slot_is_given_up(world, idle_timeout):
@@ -76,7 +73,9 @@ def test_the_gate_foresees_that_an_idle_slot_is_given_up(world, idle_timeout):
     assert product.status()["slot"]["seconds_to_loss"] is None
     assert 500 < wait.until(foreseen, "the loss to be foreseen", interval=0.1) <= 600
     wait.until(lambda: product.status()["slot"]["seconds_to_loss"] is None, "the stream to be back")
-    product.stop()
+    product.wait_caught_up()
+    world.assert_equal()
+    marks.assert_lost_and_back(product, reconnects_total=marks.SOME)
 
 
 def test_changes_with_an_origin_are_left_out(world):
@@ -93,20 +92,16 @@ def test_changes_with_an_origin_are_left_out(world):
     product.stop()
 
 
-def test_wishes_that_an_older_source_cannot_fulfil_are_refused(make_world, target_cluster, folder):
-    older = Cluster(folder / "older", 15)
-    try:
-        world = make_world(older.create(), target_cluster)
-        world.both("CREATE TABLE t (id int PRIMARY KEY)")
-        source = {"dsn": world.source.url(), "origin": "none", "failover": True}
-        result = world.product(source=source).command("check")
-        assert result.status == 2
-        assert "source.failover needs PostgreSQL 17" in result.out
-        assert "source.origin: none needs PostgreSQL 16" in result.out
-        assert world.product(source=source).run_to_end().status == 2
-        assert not world.leftovers()
-    finally:
-        older.destroy()
+def test_wishes_that_an_older_source_cannot_fulfil_are_refused(make_world, make_cluster, target_cluster):
+    world = make_world(make_cluster(version=15), target_cluster)
+    world.both("CREATE TABLE t (id int PRIMARY KEY)")
+    source = {"dsn": world.source.url(), "origin": "none", "failover": True}
+    result = world.product(source=source).command("check")
+    assert result.status == 2
+    assert "source.failover needs PostgreSQL 17" in result.out
+    assert "source.origin: none needs PostgreSQL 16" in result.out
+    assert world.product(source=source).run_to_end().status == 2
+    assert not world.leftovers()
 
 
 def test_columns_that_are_generated_and_not_stored(world):
@@ -126,20 +121,15 @@ def test_columns_that_are_generated_and_not_stored(world):
     product.stop()
 
 
-def test_infinite_intervals_to_a_server_that_knows_none(make_world, newer, folder):
+def test_infinite_intervals_to_a_server_that_knows_none(make_world, newer, make_cluster):
     """In binary they would arrive as numbers of years; as text they are refused, the row named."""
-    older = Cluster(folder / "finite", 15)
-    try:
-        world = make_world(newer, older.create())
-        world.both("CREATE TABLE t (id int PRIMARY KEY, i interval)")
-        world.source.run("INSERT INTO t VALUES (1, '1 mon -1 day')")
-        product = world.product(apply={"on_bad_row": "stop"})
-        formats = product.command("check", "--json").json["formats"]
-        assert formats["stream"]["format"] == "text"
-        product.start_streaming()
-        world.source.run("INSERT INTO t VALUES (2, 'infinity')")
-        assert product.wait_end() == 3
-        assert 'invalid input syntax for type interval: \\"infinity\\"' in product.log_text()
-        assert world.target.value("SELECT count(*) FROM t") == 1
-    finally:
-        older.destroy()
+    world = make_world(newer, make_cluster(version=15))
+    world.both("CREATE TABLE t (id int PRIMARY KEY, i interval)")
+    world.source.run("INSERT INTO t VALUES (1, '1 mon -1 day')")
+    product = world.product(apply={"on_bad_row": "stop"})
+    formats = product.command("check", "--json").json["formats"]
+    assert formats["stream"]["format"] == "text"
+    product.start_streaming()
+    world.source.run("INSERT INTO t VALUES (2, 'infinity')")
+    marks.assert_ended(product, 3, "invalid input syntax for type interval", "infinity")
+    assert world.target.value("SELECT count(*) FROM t") == 1

@@ -3,36 +3,14 @@
 The source may keep only 64 kB of a transaction (logical_decoding_work_mem), so that all but the
 smallest ones are streamed.
 """
-import contextlib
 import random
 import shutil
 
 import pytest
 
-from test_prefix import PICTURE, START, TABLES, Reader, assert_prefix, work
-from world import load
+from world import load, marks, prefix
 from world.load import Stall
-from world.product import SANITIZER
-
-ROWS = 3000  # of about 100 bytes: several blocks
-
-
-@contextlib.contextmanager
-def opened(database):
-    """A cursor whose transaction the test ends."""
-    with contextlib.closing(database.connect()) as connection:
-        connection.autocommit = False
-        with connection.cursor() as cursor:
-            yield cursor
-
-
-def small_memory(database):
-    database.run(f'ALTER DATABASE "{database.name}" SET logical_decoding_work_mem = \'64kB\'')
-
-
-def fill(first, rows=ROWS, table="a"):
-    return (f"INSERT INTO {table} SELECT i, md5(i::text) || repeat('x', 60) "
-            f"FROM generate_series({first}, {first + rows - 1}) i")
+from world.open_transactions import ROWS, fill, opened, small_memory, wait_kept
 
 
 @pytest.fixture
@@ -45,37 +23,40 @@ def product(world):
     return world.product()
 
 
-def wait_kept(product, count, **more):
-    return product.wait_status(
-        lambda status: status["kept"]["transactions"] == count
-        and all(status["kept"][name] == value for name, value in more.items()),
-        f"{count} transactions to be kept")["kept"]
+@pytest.fixture
+def running(product):
+    return product.start_streaming()
 
 
-def test_an_open_transaction_is_kept_and_arrives_when_it_is_committed(world, product):
-    product.start_streaming()
+def assert_arrived(world, product):
+    """All of it, and no connection was lost, nothing parked, nothing written twice."""
+    product.wait_caught_up()
+    world.assert_equal()
+    marks.assert_undisturbed(product)
+
+
+def test_an_open_transaction_is_kept_and_arrives_when_it_is_committed(world, running):
     with opened(world.source) as one, opened(world.source) as two, opened(world.source) as three:
         for cursor, first in ((one, 10_000), (two, 20_000), (three, 30_000)):
             cursor.execute(fill(first))
         world.source.run("INSERT INTO b VALUES (1, 'beside')")
-        kept = wait_kept(product, 3)
+        kept = wait_kept(running, 3)
         assert kept["memory_bytes"] + kept["file_bytes"] > 3 * 50_000
-        product.wait_caught_up()
+        running.wait_caught_up()
         assert world.target.value("SELECT count(*) FROM a WHERE id > 0") == 0
         two.connection.commit()
         one.connection.rollback()
-        wait_kept(product, 1)
+        wait_kept(running, 1)
         three.execute("UPDATE a SET v = 'three' WHERE id IN (SELECT id FROM a ORDER BY id LIMIT 5)")
         three.connection.commit()
-    wait_kept(product, 0, committed=2, memory_bytes=0, file_bytes=0)
-    product.wait_caught_up()
-    world.assert_equal()
+    wait_kept(running, 0, committed=2, memory_bytes=0, file_bytes=0)
+    marks.assert_shown(running, kept_transactions=0, kept_committed_total=2)
+    assert_arrived(world, running)
     assert world.target.value("SELECT count(*) FROM a") == 10 + 2 * ROWS
 
 
-def test_what_a_savepoint_takes_back_never_arrives(world, product):
+def test_what_a_savepoint_takes_back_never_arrives(world, running):
     """With the only description of a table in it, and a child that wrote before its parent."""
-    product.start_streaming()
     with opened(world.source) as run:
         run.execute(fill(10_000))
         run.execute("SAVEPOINT outer_one")
@@ -91,32 +72,28 @@ def test_what_a_savepoint_takes_back_never_arrives(world, product):
         run.execute("RELEASE kept")
         run.execute("SAVEPOINT last")
         run.execute(fill(1, table="c"))
-        wait_kept(product, 1)
+        wait_kept(running, 1)
         run.connection.commit()
-    product.wait_caught_up()
-    world.assert_equal()
-    assert product.status()["kept"]["committed"] == 1
+    marks.assert_shown(running, kept_committed_total=1)
+    assert_arrived(world, running)
 
 
-def test_a_shape_that_only_an_aborted_transaction_described_is_described_again(world, product):
-    product.start_streaming()
+def test_a_shape_that_only_an_aborted_transaction_described_is_described_again(world, running):
     with opened(world.source) as run:
         run.execute(fill(10_000, table="b"))
-        wait_kept(product, 1)
+        wait_kept(running, 1)
         run.connection.rollback()
-    wait_kept(product, 0)
+    wait_kept(running, 0)
     world.source.run("INSERT INTO b VALUES (1, 'small')")
     with opened(world.source) as run:  # known only from within, and then to all
         run.execute(fill(10_000, table="c"))
-        wait_kept(product, 1)
+        wait_kept(running, 1)
         run.connection.commit()
     world.source.run("INSERT INTO c VALUES (1, 'small')")
-    product.wait_caught_up()
-    world.assert_equal()
+    assert_arrived(world, running)
 
 
-def test_truncate_and_harmless_ddl_within(world, product):
-    product.start_streaming()
+def test_truncate_and_harmless_ddl_within(world, running):
     with opened(world.source) as run:
         run.execute(fill(10_000))
         run.execute("TRUNCATE a, b")
@@ -128,41 +105,36 @@ def test_truncate_and_harmless_ddl_within(world, product):
         run.execute("INSERT INTO other SELECT generate_series(1, 3000)")
         run.execute("DROP TABLE other")
         run.execute("DELETE FROM a WHERE id % 3 = 0")
-        wait_kept(product, 1)
+        wait_kept(running, 1)
         run.connection.commit()
-    product.wait_caught_up()
-    world.assert_equal()
+    assert_arrived(world, running)
 
 
-def test_a_shape_that_was_taken_back_was_never_there(world, product):
-    product.start_streaming()
+def test_a_shape_that_was_taken_back_was_never_there(world, running):
     with opened(world.source) as run:
         run.execute(fill(10_000))
         run.execute("SAVEPOINT s")
         run.execute("ALTER TABLE a ADD COLUMN w int NOT NULL DEFAULT 7; ALTER TABLE a DROP COLUMN v")
         run.execute("INSERT INTO a SELECT i, i FROM generate_series(30000, 33000) i")
-        wait_kept(product, 1)
+        wait_kept(running, 1)
         run.execute("ROLLBACK TO s")
         run.execute(fill(20_000))
         run.connection.commit()
     world.source.run("INSERT INTO a VALUES (1, 'behind')")
-    product.wait_caught_up()
-    world.assert_equal()
+    assert_arrived(world, running)
 
 
-def test_logical_messages_inside_and_outside(world, product):
-    product.start_streaming()
+def test_logical_messages_inside_and_outside(world, running):
     with opened(world.source) as run:
         run.execute(fill(10_000))
         run.execute(f"SELECT pg_logical_emit_message(true, '{world.object_name}', 'not ours 1')")
         run.execute("SELECT pg_logical_emit_message(true, 'stranger', repeat('x', 200000))")
         run.execute("SELECT pg_logical_emit_message(false, 'stranger', 'now')")
         run.execute(fill(20_000))
-        wait_kept(product, 1)
-        product.wait_status(lambda s: s["lag"]["end_to_end_seconds"] is not None, "a heartbeat")
+        wait_kept(running, 1)
+        running.wait_status(lambda s: s["lag"]["end_to_end_seconds"] is not None, "a heartbeat")
         run.connection.commit()
-    product.wait_caught_up()
-    world.assert_equal()
+    assert_arrived(world, running)
 
 
 def cut_off(world, product):
@@ -172,39 +144,39 @@ def cut_off(world, product):
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
-def test_ended_in_mid_stream(world, product, end):
+def test_ended_in_mid_stream(world, running, end):
     """The server sends it again from its beginning."""
-    product.start_streaming()
     with opened(world.source) as run:
         run.execute(fill(10_000))
-        wait_kept(product, 1)
+        wait_kept(running, 1)
         world.source.run("INSERT INTO b VALUES (1, 'between')")
-        product.kill9() if end == "kill" else product.stop()
-        product.start_streaming()
+        running.kill9() if end == "kill" else running.stop()
+        running.start_streaming()
         run.execute(fill(20_000))
-        wait_kept(product, 1)
+        wait_kept(running, 1)
         run.connection.commit()
-    product.wait_caught_up()
-    world.assert_equal()
+    assert_arrived(world, running)
 
 
 @pytest.mark.parametrize("end", ["kill", "stop", "cut"])
-def test_ended_in_mid_replay(world, product, end):
+def test_ended_in_mid_replay(world, running, end):
     """The target never had a part of it."""
-    product.start_streaming()
     with Stall(world.target, "a", "NEW.id = 12000") as stall:
         world.source.run(fill(10_000, 120_000))  # several pieces
         stall.wait_reached()
         world.source.run("INSERT INTO b VALUES (1, 'behind')")
         if end == "cut":
-            cut_off(world, product)
+            cut_off(world, running)
         else:
-            product.kill9() if end == "kill" else product.stop()
+            running.kill9() if end == "kill" else running.stop()
         assert world.target.value("SELECT count(*) FROM a WHERE id > 0") == 0
     if end != "cut":
-        product.start_streaming()
-    product.wait_caught_up()
+        running.start_streaming()
+        assert_arrived(world, running)
+        return
+    running.wait_caught_up()
     world.assert_equal()
+    marks.assert_lost_and_back(running)
 
 
 @pytest.mark.limit(1800)
@@ -225,7 +197,7 @@ def test_a_huge_transaction_in_bounded_memory(world, nightly):
 
     product.wait_status(arrived, "all rows", 900)
     assert product.status()["kept"]["committed"] == 1
-    assert SANITIZER or product.peak_memory() < 256 << 20
+    marks.assert_bounded(product, 256 << 20)
     product.wait_caught_up()
     assert seen <= {0, rows}
     digest = "SELECT count(*), sum(hashtextextended(t::text, 0)) FROM t"
@@ -247,7 +219,7 @@ def test_without_room_open_transactions_are_left_to_the_source(world, product):
         run.connection.commit()
     product.wait_caught_up()
     world.assert_equal()
-    assert product.status()["kept"]["committed"] == 0
+    marks.assert_lost_and_back(product, kept_committed_total=0, errors_total=marks.SOME)
 
 
 def insert_one(cursor, dice):
@@ -255,26 +227,21 @@ def insert_one(cursor, dice):
                    (dice.randrange(1 << 30),))
 
 
-def test_far_behind_they_are_left_to_the_source_until_the_backlog_is_done(world, product):
+def test_far_behind_they_are_left_to_the_source_until_the_backlog_is_done(world, running):
     """Then the stream begins again by itself, which is no failure, and nobody waits for it."""
-    product.start_streaming()
-    product.stop()
+    running.stop()
     world.source.run(fill(10_000, 400_000))
-    product.start_streaming()
+    running.start_streaming()
     with load.Writers(world.source, 1, insert_one) as writers:
-        product.wait_caught_up()
-        assert product.status()["kept"]["committed"] == 0
-        product.event("caught up: large transactions come while they are open from now on")
+        running.wait_caught_up()
+        assert running.status()["kept"]["committed"] == 0
+        running.event("caught up: large transactions come while they are open from now on")
         writers.stop()
     with opened(world.source) as run:
         run.execute(fill(1_000_000))
-        wait_kept(product, 1)
+        wait_kept(running, 1)
         run.connection.commit()
-    product.wait_caught_up()
-    world.assert_equal()
-    totals = product.status()["totals"]
-    assert totals["reconnects"] == totals["errors"] == 0
-    assert not any(product.status()["tables"][0]["conflicts"].values())
+    assert_arrived(world, running)
 
 
 def test_a_directory_that_is_none_is_refused(world, product):
@@ -292,8 +259,7 @@ def test_switched_off(world, product):
         product.wait_caught_up()
         assert product.status()["kept"]["transactions"] == 0
         run.connection.commit()
-    product.wait_caught_up()
-    world.assert_equal()
+    assert_arrived(world, product)
 
 
 def large_work(cursor, dice):
@@ -322,46 +288,40 @@ def large_work(cursor, dice):
         cursor.connection.rollback()
 
 
-def test_many_at_once_with_savepoints_and_kills(world, product, nightly):
-    product.start_streaming()
+def test_many_at_once_with_savepoints_and_kills(world, running, nightly):
     streamed = 0
     with load.Writers(world.source, 4, large_work, seed=random.randrange(1 << 20)) as writers:
         for _ in range(30 if nightly else 3):
             writers.wait_commits(15)
-            product.wait_status(lambda s: s["kept"]["committed"] > 0, "a streamed one")
+            running.wait_status(lambda s: s["kept"]["committed"] > 0, "a streamed one")
             streamed += 1
-            product.kill9()
+            running.kill9()
             writers.wait_commits(5)
-            product.start()
+            running.start()
         writers.stop()
-    product.wait_caught_up()
-    world.assert_equal()
+    assert_arrived(world, running)
 
 
 def wide_work(cursor, dice):
-    """test_prefix's transaction, most of the time with more than fits at the source."""
+    """The transaction of prefix.py, most of the time with more than fits at the source."""
     cursor.execute("INSERT INTO ballast SELECT random() * 1e9, repeat('x', 100) "
                    "FROM generate_series(1, %s) ON CONFLICT DO NOTHING", (dice.randrange(1500),))
     cursor.execute("SAVEPOINT s; DELETE FROM ballast WHERE id % 2 = 0")
     cursor.execute("ROLLBACK TO s" if dice.random() < 0.5 else "RELEASE s")
-    work(cursor, dice)
+    prefix.work(cursor, dice)
 
 
 @pytest.mark.limit(300)
 def test_the_target_is_always_a_prefix_while_transactions_are_streamed(world, nightly):
-    world.both(*TABLES, "CREATE TABLE ballast (id bigint PRIMARY KEY, v text)")
-    world.source.run(*START)
+    world.both(*prefix.TABLES, "CREATE TABLE ballast (id bigint PRIMARY KEY, v text)")
+    world.source.run(*prefix.START)
     small_memory(world.source)
     product = world.product().start_streaming()
-    reader = Reader(world.target)
     with load.Writers(world.source, 4, wide_work) as writers:
         writers.wait_commits(20)
-        reader.start()
-        try:
+        with prefix.Reader(world.target) as reader:
             for _ in range(20 if nightly else 2):
-                goal = reader.last + 20
-                product.wait_status(lambda _: reader.failure or reader.last > goal,
-                                    "the reader to see progress")
+                reader.see_more(20, product)
                 product.kill9()
                 writers.wait_commits(10)
                 product.start()
@@ -369,12 +329,7 @@ def test_the_target_is_always_a_prefix_while_transactions_are_streamed(world, ni
             product.wait_status(lambda s: s["kept"]["committed"] > 0, "a streamed one")
             writers.stop()
             product.wait_caught_up()
-        finally:
-            reader.finish()
-    world.assert_equal()
-    with world.target.session() as run:
-        run.execute(PICTURE)
-        assert assert_prefix(run.fetchone()) == world.source.value("SELECT n FROM counter")
+    prefix.assert_all(world)
 
 
 def test_in_the_copy_it_is_judged_by_the_whole_transaction(world):

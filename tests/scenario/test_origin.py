@@ -1,4 +1,5 @@
 """Our writes at the target are marked, so that a stream the other way can leave them out."""
+from world import marks
 from world.product import lsn
 
 LOCAL = "SELECT data FROM pg_logical_slot_get_changes('back', NULL, NULL, 'only-local', '1') " \
@@ -16,6 +17,9 @@ def test_only_the_applications_own_writes_are_local(world):
     world.target.run("INSERT INTO t VALUES (500, 'own')")
     rows = [row[0] for row in world.target.rows(LOCAL)]
     assert rows == ["table public.t: INSERT: id[integer]:500 v[text]:'own'"]
+    world.target.run("SELECT pg_drop_replication_slot('back')", "DELETE FROM t WHERE id = 500")
+    world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_the_origin_tells_how_far_the_target_is(world):

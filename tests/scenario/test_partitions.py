@@ -1,7 +1,7 @@
 """Partitioned tables at the source: published through the root."""
 import pytest
 
-from world import wait
+from world import marks, wait
 
 PARTITIONED = [
     "CREATE TABLE p (id int, region text, v text, PRIMARY KEY (id, region)) PARTITION BY LIST (region)",
@@ -37,6 +37,7 @@ def test_a_partitioned_table_with_rows_that_move(world, target):
                      "DELETE FROM p WHERE id % 11 = 0", "INSERT INTO p_a VALUES (1000, 'a', 'leaf')")
     product.wait_caught_up()
     world.assert_equal("p")
+    marks.assert_undisturbed(product)
 
 
 def test_a_partition_attached_and_detached_while_it_streams(world):
@@ -51,7 +52,7 @@ def test_a_partition_attached_and_detached_while_it_streams(world):
     world.assert_equal("p")
     # What a partition takes along when it goes is not in the stream: that is said, and counts.
     world.source.run("ALTER TABLE p DETACH PARTITION p_c")
-    wait.until(lambda: product.gates()["source"]["verdict"] == "NO-GO", "the gate to close", 20)
+    marks.assert_gate(product, "source", "NO-GO")
     assert "attached, detached" in product.gates()["source"]["reason"]
     warning = product.event("the source is not as the migration began with it")
     assert "public.p" in warning["what"]

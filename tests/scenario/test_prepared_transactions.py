@@ -4,8 +4,8 @@ between. Large ones are streamed besides.
 """
 import pytest
 
-from test_open_transactions import fill, opened, small_memory, wait_kept
-from world import wait
+from world import marks, wait
+from world.open_transactions import fill, opened, small_memory, wait_kept
 from world.product import lsn
 
 PREPARED = ["small", "large"]
@@ -51,7 +51,9 @@ def test_committed_or_rolled_back(world, product, size):
     wait_held(product, 3)
     product.wait_caught_up()
     assert world.target.value("SELECT count(*) FROM a") == 0
-    wait.until(lambda: product.gates()["prepared_transactions"]["verdict"] == "NO-GO", "NO-GO")
+    marks.assert_gate(product, "prepared_transactions", "NO-GO")
+    if product.two_phase:
+        marks.assert_shown(product, kept_prepared_transactions=3)
     world.source.run("COMMIT PREPARED 'two'", "INSERT INTO b VALUES (2, 'behind two')",
                      "ROLLBACK PREPARED 'one'", "COMMIT PREPARED 'three'")
     product.wait_caught_up()
@@ -59,6 +61,7 @@ def test_committed_or_rolled_back(world, product, size):
     world.assert_equal()
     position = lsn(world.source.value("SELECT pg_current_wal_lsn()"))
     wait.until(lambda: confirmed(world) >= position, "the slot to be told", 30)
+    marks.assert_undisturbed(product)
 
 
 @pytest.mark.parametrize("size", PREPARED)
@@ -91,8 +94,7 @@ def test_killed_between_prepare_and_commit(world, product, size):
     product.start_streaming()
     product.wait_caught_up()
     world.assert_equal()
-    conflicts = [table["conflicts"] for table in product.status()["tables"]]
-    assert not any(any(kinds.values()) for kinds in conflicts), conflicts
+    marks.assert_undisturbed(product)
 
 
 def test_prepared_in_mid_copy_and_committed_behind_it(world, product):
@@ -155,8 +157,7 @@ def test_a_slot_that_somebody_advanced_past_a_prepared_one_is_a_gap(world, produ
     product.launch()
     world.source.run("COMMIT PREPARED 'one'")
     if product.two_phase:
-        assert product.wait_end() == 4
-        assert "gap" in product.log_text() and "prepared transaction one" in product.log_text()
+        marks.assert_ended(product, 4, "gap", "prepared transaction one")
     else:
         product.wait_listening()
         product.wait_caught_up()

@@ -2,10 +2,24 @@
 import os
 import random
 
+import pytest
+
+from world import marks
 from world.load import Writers
 
 T = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 CHECKED = "CREATE TABLE t (id int PRIMARY KEY, v text CONSTRAINT no_bad CHECK (v <> 'bad'))"
+MEND = "ALTER TABLE t DROP CONSTRAINT no_bad"
+# What the log says of a row that is refused, in the stream and in the copy.
+PARKED, COPY_PARKED = "changes are parked", "rows of the copy are parked"
+
+
+@pytest.fixture
+def product(world):
+    """A program that streams a table of which the target refuses some rows."""
+    world.source.run(T)
+    world.target.run(CHECKED)
+    return world.product().start_streaming()
 
 
 def letters(world, columns="source, operation, state, key->>'id', sqlstate"):
@@ -13,24 +27,37 @@ def letters(world, columns="source, operation, state, key->>'id', sqlstate"):
                              "ORDER BY lsn NULLS FIRST, id")
 
 
-def test_a_refused_row_is_parked_and_the_rest_of_its_transaction_applied(world):
-    world.source.run(T)
-    world.target.run(CHECKED)
-    product = world.product().start_streaming()
+def assert_parked(product, *told, **metrics):
+    """L, M, S: it was said, counted, closes the gate, and the run lives on."""
+    marks.assert_told(product, *(told or (PARKED,)))
+    marks.assert_shown(product, **metrics)
+    marks.assert_gate(product, "bad_rows", "NO-GO")
+    product.stop()
+    assert marks.assert_told(product, "stopped")["dead_letters"] > 0
+
+
+def mend_and_retry(world, product, tables=("t",), mend=MEND):
+    """Mended, all that was parked is made, and both sides are equal."""
+    world.target.run(mend)
+    retried = product.command("dlq", "retry", "--all")
+    assert retried.status == 0, retried.text
+    world.assert_equal(*tables)
+    marks.assert_shown(product, table_dead_letters=0, table_parked_keys=0)
+    marks.assert_gate(product, "bad_rows", "GO")
+    product.stop()
+
+
+def test_a_refused_row_is_parked_and_the_rest_of_its_transaction_applied(world, product):
     world.source.script("BEGIN; INSERT INTO t VALUES (1, 'good'), (2, 'bad'), (3, 'good'); COMMIT;")
     product.wait_caught_up()
     assert world.target.rows("SELECT id FROM t ORDER BY 1") == [(1,), (3,)]
     assert letters(world) == [('"public"."t"', "insert", "parked", "2", "23514")]
-    table = product.table("public.t")
-    assert table["stream"]["quarantined"] == 1
     gate = product.gates()["bad_rows"]
     assert gate["verdict"] == "NO-GO" and "dlq list" in gate["remedy"], gate
+    assert_parked(product, table_quarantined_total=1, table_dead_letters=1, table_parked_keys=1)
 
 
-def test_later_changes_of_the_key_wait_behind_it_also_across_restarts(world):
-    world.source.run(T)
-    world.target.run(CHECKED)
-    product = world.product().start_streaming()
+def test_later_changes_of_the_key_wait_behind_it_also_across_restarts(world, product):
     world.source.run("INSERT INTO t VALUES (1, 'bad'), (2, 'x')", "UPDATE t SET v = 'fine' WHERE id = 1")
     product.wait_caught_up()
     product.kill9()
@@ -44,6 +71,7 @@ def test_later_changes_of_the_key_wait_behind_it_also_across_restarts(world):
         ("insert", "1", None, "23514"), ("update", "1", None, None), ("update", "1", "7", None),
         ("update", "7", None, None), ("insert", "1", None, None)], rows
     assert {row[4] for row in rows} == {1}
+    assert_parked(product, table_dead_letters=5, table_quarantined_total=3)
 
 
 def test_rows_of_the_copy_are_parked_and_the_rest_of_their_chunk_loaded(world):
@@ -58,6 +86,7 @@ def test_rows_of_the_copy_are_parked_and_the_rest_of_their_chunk_loaded(world):
     product.wait_caught_up()
     assert world.target.rows("SELECT id FROM t WHERE v = 'good now'") == [(8,)]
     assert letters(world, "operation, key->>'id', sqlstate")[-1] == ("update", "7", None)
+    assert_parked(product, COPY_PARKED, table_copy_quarantined_total=10, table_dead_letters=11)
 
 
 def test_a_copied_row_is_parked_whole_whichever_of_its_targets_refuses_it(world):
@@ -76,15 +105,10 @@ def test_a_copied_row_is_parked_whole_whichever_of_its_targets_refuses_it(world)
     assert world.target.rows("SELECT a FROM ta WHERE id = 6") == [("a6",)]
     assert letters(world, "operation, new_row->>'a', new_row->>'b'") == [
         ("copy", "a5", "bad"), ("update", "new", "bad"), ("update", "newer", "bad")]
+    assert_parked(product, table_dead_letters=3)
 
 
-MEND = "ALTER TABLE t DROP CONSTRAINT no_bad"
-
-
-def test_a_retry_makes_the_changes_of_a_key_again_in_order_while_the_run_goes_on(world):
-    world.source.run(T)
-    world.target.run(CHECKED)
-    product = world.product().start_streaming()
+def test_a_retry_makes_the_changes_of_a_key_again_in_order_while_the_run_goes_on(world, product):
     world.source.run("INSERT INTO t VALUES (1, 'bad'), (2, 'bad'), (3, 'x')",
                      "UPDATE t SET id = 11, v = 'fine' WHERE id = 1")
     product.wait_caught_up()
@@ -105,10 +129,7 @@ def test_a_retry_makes_the_changes_of_a_key_again_in_order_while_the_run_goes_on
     world.assert_equal("t")
 
 
-def test_without_a_run_the_command_does_it_itself(world):
-    world.source.run(T)
-    world.target.run(CHECKED)
-    product = world.product().start_streaming()
+def test_without_a_run_the_command_does_it_itself(world, product):
     world.source.run("INSERT INTO t VALUES (1, 'bad'), (2, 'bad'), (3, 'x')")
     product.wait_caught_up()
     product.stop()
@@ -133,17 +154,14 @@ def test_a_row_that_the_rules_cannot_make_is_parked_until_they_can(world):
     product.wait_caught_up()
     assert world.target.rows("SELECT * FROM t") == [(1, "active")]
     assert letters(world, "operation, class, column_name, sqlstate") == [("insert", "data", "state", None)]
-    product.stop()
+    assert_parked(product, table_dead_letters=1)
     rules["columns"]["state"]["map"]["z"] = "zombie"
     product.start_streaming()
     assert product.command("dlq", "retry", "--all").status == 0
     assert world.target.rows("SELECT * FROM t ORDER BY 1") == [(1, "active"), (2, "zombie")]
 
 
-def test_a_truncate_makes_what_waits_moot(world):
-    world.source.run(T)
-    world.target.run(CHECKED)
-    product = world.product().start_streaming()
+def test_a_truncate_makes_what_waits_moot(world, product):
     world.source.run("INSERT INTO t VALUES (1, 'bad'), (2, 'x')")
     product.wait_caught_up()
     world.source.script("BEGIN; INSERT INTO t VALUES (3, 'bad'); TRUNCATE t; "
@@ -151,7 +169,7 @@ def test_a_truncate_makes_what_waits_moot(world):
     product.wait_caught_up()
     assert world.target.rows("SELECT * FROM t") == [(1, "new")]
     assert letters(world, "key->>'id', state") == [("1", "moot"), ("3", "moot"), ("4", "parked")]
-    assert product.table("public.t")["quarantine"]["dead_letters"] == 1
+    assert_parked(product, table_dead_letters=1, table_quarantined_total=3, table_truncates_total=1)
 
 
 def test_sets_go_on_without_what_is_parked_whole_rows_and_long_values_too(world):
@@ -165,9 +183,7 @@ def test_sets_go_on_without_what_is_parked_whole_rows_and_long_values_too(world)
     product.wait_caught_up()
     parked = {int(row[0]) for row in letters(world, "DISTINCT key->>'id', lsn, id")}
     assert parked == {i for i in range(1, 501) if i % 97 == 3}
-    world.target.run("ALTER TABLE t DROP CONSTRAINT t_v_check")
-    assert product.command("dlq", "retry", "--all").status == 0
-    world.assert_equal("t")
+    mend_and_retry(world, product, mend="ALTER TABLE t DROP CONSTRAINT t_v_check")
 
 
 def test_large_batches_go_on_without_what_is_refused_where_nothing_goes_by_sets(world):
@@ -216,40 +232,36 @@ def test_a_deferred_constraint_fails_at_the_commit_and_its_row_is_found(world):
     assert world.target.rows("SELECT id FROM parent") == [(1,)]
     assert world.target.rows("SELECT id FROM child") == [(2,)]
     assert letters(world, "source, key->>'id', sqlstate") == [('"public"."child"', "1", "23503")]
+    assert_parked(product, table_dead_letters=1)
 
 
-def test_the_breaker_stops_a_run_that_would_park_a_whole_table(world):
-    world.source.run(T)
-    world.target.run(CHECKED)
-    product = world.product().start_streaming()
+def test_the_breaker_stops_a_run_that_would_park_a_whole_table(world, product):
     world.source.run("INSERT INTO t SELECT i, 'bad' FROM generate_series(1, 60) i")
-    assert product.wait_end() == 3
-    assert "circuit breaker of" in product.log_text() and "no_bad" in product.log_text()
+    marks.assert_ended(product, 3, "circuit breaker of", "no_bad")
     assert letters(world) == []  # nothing of the batch is kept
     product.start()
-    assert product.wait_end() == 3  # half-open: a handful is enough
-    assert "its last 5 rows are bad" in product.log_text()
+    marks.assert_ended(product, 3, "its last 5 rows are bad")  # half-open: a handful is enough
     world.target.run(MEND)
     product.start_streaming()
-    assert product.table("public.t")["quarantine"]["breaker"] == "half_open"
+    assert product.metric("table_breaker_state") == 2
     world.source.run("INSERT INTO t SELECT i, 'fine' FROM generate_series(100, 500) i")
     product.wait_status(lambda status: status["tables"][0]["quarantine"]["breaker"] == "closed", "closed")
     product.wait_caught_up()
     world.assert_equal("t")
+    marks.assert_shown(product, table_breaker_state=0)
+    product.stop()
 
 
 def test_the_breaker_stops_a_copy_of_bad_rows(world):
     world.source.run(T, "INSERT INTO t SELECT i, 'bad' FROM generate_series(1, 100) i")
     world.target.run(CHECKED)
-    result = world.product().run_to_end("--until-caught-up")
-    assert result.status == 3 and "circuit breaker of" in result.err, result.text
+    product = world.product()
+    assert product.run_to_end("--until-caught-up").status == 3
+    marks.assert_ended(product, 3, "circuit breaker of")
     assert letters(world) == []
 
 
-def test_stop_stops_before_a_bad_row_and_still_parks_behind_an_older_one(world):
-    world.source.run(T)
-    world.target.run(CHECKED)
-    product = world.product().start_streaming()
+def test_stop_stops_before_a_bad_row_and_still_parks_behind_an_older_one(world, product):
     world.source.run("INSERT INTO t VALUES (1, 'bad')")
     product.wait_caught_up()
     product.stop()
@@ -259,7 +271,7 @@ def test_stop_stops_before_a_bad_row_and_still_parks_behind_an_older_one(world):
     product.wait_caught_up()
     assert len(letters(world)) == 2
     world.source.run("INSERT INTO t VALUES (2, 'bad')")
-    assert product.wait_end() == 3
+    marks.assert_ended(product, 3, "no_bad")
 
 
 def test_what_is_parked_goes_by_the_names_of_today(world):
@@ -278,10 +290,7 @@ def test_what_is_parked_goes_by_the_names_of_today(world):
     product.wait_caught_up()
     assert letters(world, "operation, key->>'pk', new_row->>'v', new_row->>'w'") == [
         ("insert", "1", "w", "bad"), ("update", "1", "w2", "bad"), ("update", "1", "w3", "bad")]
-    world.target.run("ALTER TABLE u DROP CONSTRAINT no_bad")
-    retried = product.command("dlq", "retry", "--all")
-    assert retried.status == 0, retried.text
-    world.assert_equal("u")
+    mend_and_retry(world, product, ("u",), "ALTER TABLE u DROP CONSTRAINT no_bad")
 
 
 def test_a_label_that_the_target_lacks_is_told_of_the_letter(world):
@@ -308,10 +317,7 @@ def test_a_chunk_with_a_bad_row_hides_no_row_behind_another_of_its_key(world):
     assert world.target.value("SELECT count(*) FROM t") == 0
 
 
-def test_a_copy_without_the_stream_parks_its_rows_behind_earlier_ones(world):
-    world.source.run(T)
-    world.target.run(CHECKED)
-    product = world.product().start_streaming()
+def test_a_copy_without_the_stream_parks_its_rows_behind_earlier_ones(world, product):
     world.source.run("INSERT INTO t VALUES (1, 'bad')")
     product.wait_caught_up()
     product.stop()
@@ -358,7 +364,5 @@ def test_random_streams_with_kills_lose_no_row_but_the_parked_and_then_none(worl
     rows = [{row for row in side.rows("SELECT * FROM t") if row[0] not in keys}
             for side in (world.source, world.target)]
     assert rows[0] == rows[1]
-    world.target.run("ALTER TABLE t DROP CONSTRAINT odd")
-    retried = product.command("dlq", "retry", "--all")
-    assert retried.status == 0, retried.text
-    world.assert_equal("t")
+    marks.assert_told(product, "resuming")
+    mend_and_retry(world, product, mend="ALTER TABLE t DROP CONSTRAINT odd")

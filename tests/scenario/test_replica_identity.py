@@ -1,5 +1,5 @@
 """Tables whose rows are named by something else than a primary key, or by nothing."""
-from world import wait
+from world import marks, wait
 
 
 def test_full_identity_with_duplicate_rows_and_nulls(world):
@@ -24,6 +24,7 @@ def test_full_identity_with_duplicate_rows_and_nulls(world):
         "UPDATE t SET a = a + 1")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_full_identity_over_types_without_equality(world):
@@ -37,6 +38,7 @@ def test_full_identity_over_types_without_equality(world):
                      "UPDATE t SET x = NULL, p = NULL WHERE a = 3", "DELETE FROM t WHERE a = 3")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_full_identity_with_a_key(world):
@@ -48,6 +50,7 @@ def test_full_identity_with_a_key(world):
                      "DELETE FROM t WHERE id > 15")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_identity_by_an_index(world):
@@ -67,6 +70,7 @@ def test_identity_by_an_index(world):
     world.source.run("UPDATE t SET id = id + 100 WHERE id < 4")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 SWITCHED = ["CREATE TABLE t (id int PRIMARY KEY, code text NOT NULL, v text)",
@@ -101,7 +105,7 @@ def test_identity_switched_to_other_columns_stops_it_or_goes_on_but_never_guesse
         product.wait_caught_up()
         world.assert_equal()
     else:
-        assert product.wait_end() == 3 and "public.t" in product.log_text()
+        marks.assert_ended(product, 3, "public.t")
         assert world.target.rows("SELECT v FROM t WHERE id <= 3 ORDER BY id") == [
             ("before",), ("2",), ("3",)]
 
@@ -129,6 +133,8 @@ def test_tables_without_identity_take_inserts_and_truncates(world):
     world.assert_equal()
     published = dict(world.source.rows("SELECT pubname, pubupdate FROM pg_publication"))
     assert published == {world.object_name: True, world.object_name + "_insert_only": False}
+    assert product.metric("table_insert_only") == 2
+    marks.assert_undisturbed(product)
 
 
 def test_a_write_that_cannot_be_seen_works_at_the_source_and_closes_the_gate(world):
@@ -145,3 +151,4 @@ def test_a_write_that_cannot_be_seen_works_at_the_source_and_closes_the_gate(wor
     assert "no_key" in gate["reason"] or "nothing" in gate["reason"]
     assert gate["remedy"]
     assert product.http("/cutover")[0] == 503
+    marks.assert_shown(product, table_unseen_writes=marks.SOME, ready=0)

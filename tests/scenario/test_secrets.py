@@ -10,7 +10,7 @@ import signal
 
 import pytest
 
-from world import wait
+from world import marks, wait
 from world.cluster import SECRET
 from world.product import SANITIZER
 
@@ -53,7 +53,7 @@ def test_a_password_rotated_in_its_file_is_read_again(tables):
         tables.target.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                           f"WHERE usename = '{role}'")
         assert_streams(tables, product)
-        product.stop()
+        marks.assert_lost_and_back(product)
     finally:
         hba.write_text(before)
         tables.target.run("SELECT pg_reload_conf()", f"DROP OWNED BY {role}")

@@ -1,6 +1,7 @@
 """Very wide, very long, very large, and nothing at all."""
 import pytest
 
+from world import marks
 from world.product import SANITIZER
 
 MIB = 1 << 20
@@ -19,6 +20,7 @@ def test_sixteen_hundred_columns(world):
                      "DELETE FROM wide WHERE id % 3 = 0")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_a_table_without_columns(world):
@@ -28,6 +30,7 @@ def test_a_table_without_columns(world):
     world.source.run("INSERT INTO nothing DEFAULT VALUES", "INSERT INTO t VALUES (1)")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_a_key_of_all_columns(world):
@@ -39,6 +42,7 @@ def test_a_key_of_all_columns(world):
                      "DELETE FROM pairs WHERE a % 5 = 0")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_a_value_of_twenty_megabytes(world):
@@ -51,6 +55,7 @@ def test_a_value_of_twenty_megabytes(world):
                      "UPDATE long SET t = t || 'end' WHERE id = 1")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 @pytest.mark.skipif(bool(SANITIZER), reason="the sanitizers' own memory is in the way")
@@ -67,9 +72,9 @@ def test_a_transaction_of_300_000_rows_in_bounded_memory(world):
         INSERT INTO other VALUES (2);
         COMMIT""")
     product.wait_caught_up(seconds=80)
-    peak = product.peak_memory()
     world.assert_equal()
-    assert peak < 256 * MIB, f"{peak / MIB:.0f} MiB resident"
+    marks.assert_bounded(product, 256 * MIB)
+    marks.assert_undisturbed(product)
 
 
 @pytest.mark.skipif(bool(SANITIZER), reason="the sanitizers' own memory is in the way")
@@ -79,9 +84,9 @@ def test_a_backfill_of_300_000_rows_in_bounded_memory(world):
                      "FROM generate_series(1, 300000) i")
     product = world.product().start_streaming()
     product.wait_caught_up()
-    peak = product.peak_memory()
     world.assert_equal()
-    assert peak < 256 * MIB, f"{peak / MIB:.0f} MiB resident"
+    marks.assert_bounded(product, 256 * MIB)
+    marks.assert_undisturbed(product)
 
 
 @pytest.mark.nightly
@@ -101,9 +106,8 @@ def test_five_thousand_tables(world):
     product.wait_caught_up(300)
     world.assert_equal(*names[::50])
     assert world.target.value("SELECT sum(n_tup_ins) FROM pg_stat_user_tables") >= 10000
-    if not SANITIZER:
-        assert product.peak_memory() < 256 * MIB
-    product.stop()
+    marks.assert_bounded(product, 256 * MIB)
+    marks.assert_undisturbed(product)
 
 
 @pytest.mark.nightly
@@ -119,8 +123,8 @@ def test_a_value_of_two_hundred_megabytes(world):
     product.wait_caught_up(300)
     query = "SELECT id, length(b), md5(b), n FROM long"
     assert world.source.rows(query) == world.target.rows(query)
-    assert product.peak_memory() < 8 * 200 * MIB
-    product.stop()
+    marks.assert_bounded(product, 8 * 200 * MIB)
+    marks.assert_undisturbed(product)
 
 
 def test_three_hundred_tables(world):
@@ -132,3 +136,4 @@ def test_three_hundred_tables(world):
                      "; ".join(f"UPDATE {name} SET v = 'u' WHERE id = 1" for name in names[::2]))
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)

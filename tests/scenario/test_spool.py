@@ -1,16 +1,19 @@
 """The spool: what comes while the target is slow or away is on a disk of ours, and the source may
 forget it; then it is read back, and nothing is lost, doubled or out of order."""
+import contextlib
 import os
 import pathlib
 import random
 import subprocess
+import time
 
 import pytest
 
-from world import load, wait
-from world.product import SANITIZER, lsn
+from world import load, marks, wait
+from world.product import lsn
 
 MB = 1 << 20
+SPOOLING = "what is received goes to the spool"
 SLOT_AT = """SELECT confirmed_flush_lsn FROM pg_replication_slots
              WHERE database = current_database()"""
 # About 1 kB, which compresses to half.
@@ -55,6 +58,17 @@ def wait_empty(product, seconds=30):
     assert segments(product) == []
 
 
+def assert_full(product):
+    marks.assert_told(product, "the spool is full: the source has to wait")
+    marks.assert_shown(product, spool_full=1)
+
+
+def assert_spooled(product):
+    """It was used, is empty again, and nothing came of it twice."""
+    marks.assert_told(product, SPOOLING)
+    marks.assert_got_over(product, spool_bytes=0, spool_unread_batches=0, spool_full=0)
+
+
 def test_a_target_that_is_away_does_not_hold_the_source_back(away):
     build(away)
     product = spooling(away).start_streaming()
@@ -65,13 +79,13 @@ def test_a_target_that_is_away_does_not_hold_the_source_back(away):
     status = product.status()
     assert status["spool"]["state"] == "in_use" and status["spool"]["bytes"] > MB
     assert status["phase"] == "waiting"
-    assert "slackwater_spool_bytes{" in product.http("/metrics")[2]
+    marks.assert_shown(product, spool_bytes=marks.AtLeast(MB), spool_unread_batches=marks.SOME, spool_full=0)
     away.target.cluster.start()
     product.wait_caught_up()
     away.assert_equal()
     wait_empty(product)
-    if not SANITIZER:
-        assert product.peak_memory() < 128 * MB
+    marks.assert_bounded(product, 128 * MB)
+    assert_spooled(product)
 
 
 def test_a_target_that_stands_still_does_not_hold_the_source_back(world):
@@ -80,7 +94,7 @@ def test_a_target_that_stands_still_does_not_hold_the_source_back(world):
     product = spooling(world).start_streaming()
     with load.held(world.target, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE"):
         write(world, 60)
-        product.event("what is received goes to the spool")
+        product.event(SPOOLING)
         wait_acked(world)
         assert "spool" in product.command("status").out
     product.wait_caught_up()
@@ -90,6 +104,7 @@ def test_a_target_that_stands_still_does_not_hold_the_source_back(world):
     world.source.run("INSERT INTO t VALUES (-1, 'by the queue')")
     product.wait_caught_up()
     world.assert_equal()
+    assert_spooled(product)
 
 
 def test_without_a_spool_nothing_is_acknowledged_before_the_target_has_it(away):
@@ -126,10 +141,13 @@ def test_killed_while_it_spools_and_while_it_drains(away, round):
                 product.start()
                 writers.wait_commits(dice.randint(5, 100))
                 product.kill9()
+            since = time.time()
             product.start_streaming()
     product.wait_caught_up()
     away.assert_equal()
     wait_empty(product)
+    marks.assert_told(product, SPOOLING)
+    marks.assert_resumed(product, since)
 
 
 def spool_and_stop(away, megabytes=4):
@@ -165,6 +183,7 @@ def test_a_torn_tail_that_was_not_acknowledged_comes_again(away):
     assert product.event("the spool ended in what was not whole: cut off")["bytes"] == 5000
     product.wait_caught_up()
     away.assert_equal()
+    marks.assert_got_over(product, spool_cut_bytes=5000)
 
 
 def flip(path, where):
@@ -179,18 +198,17 @@ def test_a_flipped_bit_in_what_the_slot_has_no_more_is_a_gap(away):
     product = spool_and_stop(away)
     file = segments(product)[0]
     flip(file, file.stat().st_size // 2)
-    result = product.run_to_end()
-    assert result.status == 4, result.text
-    assert "gap" in result.text and str(folder_of(product)) in result.text
+    assert product.run_to_end().status == 4
+    marks.assert_ended(product, 4, "gap", str(folder_of(product)))
+    assert away.target.value("SELECT count(*) FROM t") == 100
 
 
 def test_a_deleted_spool_is_a_gap(away):
     product = spool_and_stop(away)
     for file in segments(product):
         file.unlink()
-    result = product.run_to_end()
-    assert result.status == 4, result.text
-    assert "gap" in result.text and "spool" in result.text
+    assert product.run_to_end().status == 4
+    marks.assert_ended(product, 4, "gap", "spool")
     assert away.target.value("SELECT count(*) FROM t") == 100
 
 
@@ -198,17 +216,32 @@ def test_a_deleted_spool_is_a_gap(away):
 def test_a_spool_that_is_not_given_any_more_is_a_gap(away):
     product = spool_and_stop(away)
     spool = product.config.pop("spool")
-    result = product.run_to_end()
-    assert result.status == 4 and "spool" in result.text, result.text
+    assert product.run_to_end().status == 4
+    marks.assert_ended(product, 4, "gap", "spool")
     product.config["spool"] = spool
     product.start_streaming()
     product.wait_caught_up()
     away.assert_equal()
 
 
+@contextlib.contextmanager
+def syncs_that(product, do):
+    """Every fdatasync of the program fails, or takes long, as strace's `inject` says."""
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-q", "-p", str(product.child.pid), "-o", "/dev/null",
+         "-e", "trace=fdatasync", "-e", f"inject=fdatasync:{do}"])
+    try:
+        wait.until(lambda: "TracerPid:\t0" not in pathlib.Path(
+            f"/proc/{product.child.pid}/status").read_text(), "strace")
+        yield
+    finally:
+        tracer.terminate()
+        tracer.wait()
+
+
 @pytest.mark.parametrize("damage", ["flipped", pytest.param("torn", marks=pytest.mark.nightly)])
 def test_what_the_slot_still_has_is_fetched_again(away, damage):
-    """The last frames are synced and acknowledged once a second: what is newer the slot has."""
+    """Only what is synced is acknowledged: what is newer the slot has. No sync comes to its end."""
     build(away)
     product = spooling(away).start_streaming()
     product.wait_caught_up()
@@ -217,20 +250,23 @@ def test_what_the_slot_still_has_is_fetched_again(away, damage):
     write(away, 1)
     wait.until(lambda: segments(product), "a spool")
     wait_acked(away)
-    size = segments(product)[-1].stat().st_size
-    write(away, 4, first=20000)
-    wait.until(lambda: segments(product)[-1].stat().st_size > size + MB // 4, "more of it",
-               interval=0)
-    product.kill9()
     file = segments(product)[-1]
+    with syncs_that(product, "delay_enter=60s"):
+        size = file.stat().st_size
+        write(away, 4, first=20000)
+        with contextlib.suppress(wait.Overdue):  # it waits in a sync of what was there before
+            wait.until(lambda: file.stat().st_size > size, "more of it", 10)
+        product.kill9()
     if damage == "flipped":
         flip(file, file.stat().st_size - 100)
     else:
         os.truncate(file, file.stat().st_size - 100)
     away.target.cluster.start()
-    result = product.run_to_end("--until-caught-up")
-    assert result.status == 0, result.text
+    product.start_streaming()
+    product.wait_caught_up()
     away.assert_equal()
+    marks.assert_got_over(product, "the spool ended in what was not whole: cut off",
+                          spool_cut_bytes=marks.SOME)
 
 
 @pytest.mark.nightly
@@ -239,7 +275,7 @@ def test_a_spool_deleted_after_all_was_applied_is_no_gap(world):
     product = spooling(world).start_streaming()
     with load.held(world.target, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE"):
         write(world, 50)
-        product.event("what is received goes to the spool")
+        product.event(SPOOLING)
     product.wait_caught_up()
     product.kill9()
     for file in segments(product):
@@ -248,6 +284,7 @@ def test_a_spool_deleted_after_all_was_applied_is_no_gap(world):
     product.start_streaming()
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_max_bytes_has_the_source_wait_and_goes_on_by_itself(away):
@@ -258,12 +295,13 @@ def test_max_bytes_has_the_source_wait_and_goes_on_by_itself(away):
     product.wait_status(lambda status: status["spool"]["state"] == "full", "a full spool")
     full = lsn(away.source.value(SLOT_AT))
     assert sum(file.stat().st_size for file in segments(product)) <= 16 * MB
-    assert product.status()["spool"]["state"] == "full"
+    assert_full(product)
     assert lsn(away.source.value("SELECT pg_current_wal_insert_lsn()")) > full + 10 * MB
     away.target.cluster.start()
     product.wait_caught_up()
     away.assert_equal()
     wait_empty(product)
+    assert_spooled(product)
 
 
 def test_a_disk_without_room_has_the_source_wait(away, tmp_path):
@@ -277,10 +315,11 @@ def test_a_disk_without_room_has_the_source_wait(away, tmp_path):
         away.target.cluster.stop("immediate")
         write(away, 40)
         product.wait_status(lambda status: status["spool"]["state"] == "full", "a full disk")
+        assert_full(product)
         away.target.cluster.start()
         product.wait_caught_up()
         away.assert_equal()
-        product.stop()
+        assert_spooled(product)
     finally:
         subprocess.run(["umount", "-l", tmp_path], check=True)
 
@@ -295,9 +334,11 @@ def test_min_free_has_the_source_wait(away):
     write(away, 2)
     product.wait_status(lambda status: status["spool"]["state"] == "full", "a full spool")
     assert segments(product) == []
+    assert_full(product)
     away.target.cluster.start()
     product.wait_caught_up()
     away.assert_equal()
+    assert_spooled(product)
 
 
 def test_a_transaction_larger_than_the_spool_passes(away):
@@ -323,19 +364,19 @@ def test_another_process_has_the_folder(world):
     build(world)
     product = spooling(world).start_streaming()
     other = other_migration(world, product)
-    result = other.run_to_end()
-    assert result.status == 2, result.text
-    assert "another process uses it" in result.text
+    assert other.run_to_end().status == 2
+    marks.assert_ended(other, 2, "another process uses it")
     world.source.run("INSERT INTO t VALUES (-1, 'x')")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_a_spool_of_another_migration_is_refused(away, make_world):
     product = spool_and_stop(away, 2)
     other = other_migration(away, product)
-    result = other.run_to_end()
-    assert result.status == 2 and "another migration" in result.text, result.text
+    assert other.run_to_end().status == 2
+    marks.assert_ended(other, 2, "another migration")
     assert segments(product)
     product.start_streaming()
     product.wait_caught_up()
@@ -344,24 +385,12 @@ def test_a_spool_of_another_migration_is_refused(away, make_world):
 
 def test_a_failing_fsync_stops_it_and_is_not_tried_again(away):
     build(away)
-    product = spooling(away)
-    product.launch()
-    product.wait_listening()
-    product.wait_streaming()
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-q", "-p", str(product.child.pid), "-o", "/dev/null",
-         "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO"])
-    try:
-        wait.until(lambda: "TracerPid:\t0" not in pathlib.Path(
-            f"/proc/{product.child.pid}/status").read_text(), "strace")
+    product = spooling(away).start_streaming()
+    with syncs_that(product, "error=EIO"):
         away.target.cluster.stop("immediate")
         write(away, 2)
-        assert product.wait_end() == 3
-    finally:
-        tracer.terminate()
-        tracer.wait()
-    text = product.log_text()
-    assert "fsync of a segment" in text and '"class":"disk"' in text.replace(" ", "")
+        end = marks.assert_ended(product, 3, "fsync of a segment")
+        assert end["class"] == "disk"
     away.target.cluster.start()
     product.start_streaming()
     product.wait_caught_up()
@@ -393,6 +422,8 @@ def test_the_source_goes_while_the_target_is_away(make_world, make_cluster):
     write(world, 1, next_id)
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_told(product, SPOOLING)
+    marks.assert_lost_and_back(product, reconnects_total=marks.SOME)
 
 
 @pytest.mark.nightly
@@ -438,4 +469,5 @@ def test_an_hour_away_under_load(away):
     product.wait_caught_up(900)
     away.assert_equal()
     wait_empty(product)
-    assert SANITIZER or product.peak_memory() < 128 * MB
+    marks.assert_bounded(product, 128 * MB)
+    assert_spooled(product)

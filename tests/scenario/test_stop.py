@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from world import load
+from world import load, marks
 
 ROWS = 20000
 
@@ -23,6 +23,7 @@ def test_stopped_in_the_backfill_and_resumed(busy):
     product.start_streaming()
     product.wait_caught_up()
     busy.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_stopped_while_it_streams_under_load_and_resumed(busy):
@@ -35,7 +36,7 @@ def test_stopped_while_it_streams_under_load_and_resumed(busy):
             product.start_streaming()
     product.wait_caught_up()
     busy.assert_equal()
-    product.stop()
+    marks.assert_undisturbed(product)
 
 
 def test_stopped_while_the_apply_is_stuck(busy):
@@ -49,6 +50,7 @@ def test_stopped_while_the_apply_is_stuck(busy):
     product.start_streaming()
     product.wait_caught_up()
     busy.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_stopped_while_the_target_is_away(make_world, source_cluster, make_cluster):
@@ -59,11 +61,14 @@ def test_stopped_while_the_target_is_away(make_world, source_cluster, make_clust
     target.stop("immediate")
     world.source.run("INSERT INTO t VALUES (1)")
     product.wait_status(lambda status: status["phase"] == "waiting", "phase 'waiting'")
+    assert product.metric("phase", phase="waiting") == 1
     product.stop()
+    marks.assert_told(product, *marks.LOST)
     target.start()
     product.start_streaming()
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_stopped_while_the_source_is_away(make_world, make_cluster, target_cluster):
@@ -73,7 +78,9 @@ def test_stopped_while_the_source_is_away(make_world, make_cluster, target_clust
     product = world.product().start_streaming()
     source.stop("immediate")
     product.wait_status(lambda status: status["phase"] == "waiting", "phase 'waiting'")
+    assert product.metric("phase", phase="waiting") == 1
     product.stop()
+    marks.assert_told(product, *marks.LOST)
     source.start()
     world.source.run("INSERT INTO t VALUES (1)")
     product.start_streaming()
@@ -109,3 +116,4 @@ def test_sigint_is_a_clean_stop_too(busy):
     product = busy.product().start_streaming()
     product.child.send_signal(signal.SIGINT)
     assert product.wait_end(5) == 0
+    marks.assert_told(product, "stopped")

@@ -1,7 +1,7 @@
 """A large value that an update does not touch is not sent, and must not get lost."""
 import pytest
 
-from world import wait
+from world import marks, wait
 
 # Random hex does not compress, so it is stored out of line.
 LARGE = "(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 400))"
@@ -44,6 +44,7 @@ def test_untouched_large_values_stay(world, identity):
         "UPDATE t SET id = 10 WHERE id = -1; COMMIT")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_untouched_large_values_of_a_table_without_a_key(world):
@@ -56,6 +57,7 @@ def test_untouched_large_values_of_a_table_without_a_key(world):
                      "UPDATE t SET a = NULL WHERE id = 4")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_a_large_value_in_the_key(world):
@@ -69,6 +71,7 @@ def test_a_large_value_in_the_key(world):
                      "DELETE FROM t WHERE n = -2")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_keys_of_extension_types_are_found_by_their_index_at_the_source(world):

@@ -1,7 +1,7 @@
 """Source transactions arrive whole, or not at all."""
 import pytest
 
-from world import wait
+from world import marks, wait
 from world.load import held
 from world.product import lsn
 
@@ -44,6 +44,7 @@ def test_rolled_back_work_never_arrives(world, product):
     product.wait_caught_up()
     world.assert_equal()
     assert world.target.value("SELECT count(*) FROM b") == 134
+    marks.assert_undisturbed(product)
 
 
 def test_a_prepared_transaction_arrives_when_it_is_committed(world, product):
@@ -59,6 +60,7 @@ def test_a_prepared_transaction_arrives_when_it_is_committed(world, product):
     product.wait_caught_up()
     world.assert_equal()
     assert world.target.value("SELECT count(*) FROM a WHERE id = 200") == 1
+    marks.assert_undisturbed(product)
 
 
 def test_a_prepared_transaction_survives_a_restart_of_the_program(world, product):
@@ -70,6 +72,7 @@ def test_a_prepared_transaction_survives_a_restart_of_the_program(world, product
     product.start_streaming()
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_an_open_transaction_from_before_the_start_is_not_lost(world):
@@ -101,6 +104,8 @@ def test_empty_transactions_and_other_databases_let_the_slot_move(world, product
         "WHERE database = current_database()")) >= end, "confirmed_flush to pass", 30)
     world.source.run("DROP TABLE elsewhere")
     world.assert_equal()
+    marks.assert_shown(product, table_received_total=0, applied_lsn_bytes=marks.AtLeast(end))
+    marks.assert_undisturbed(product)
 
 
 def test_the_slot_is_told_only_what_is_durable_at_the_target(world, product):

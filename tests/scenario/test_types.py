@@ -2,7 +2,7 @@
 import psycopg2
 import pytest
 
-from world import shapes
+from world import marks, shapes
 
 ODD_OUTPUT = {  # for values that travel as text: both sides write and read in ways of their own
     "source": ["DateStyle = 'SQL, DMY'", "IntervalStyle = 'sql_standard'",
@@ -26,7 +26,7 @@ def migrate(world, family, stream):
         world.source.run(f"DELETE FROM {table} WHERE id % 1000 = 1")
     product.wait_caught_up()
     world.assert_equal()
-    product.stop()
+    marks.assert_undisturbed(product)
 
 
 @pytest.mark.parametrize("family", shapes.FAMILIES)
@@ -133,6 +133,7 @@ def test_an_enum_value_added_while_it_streams(world):
     world.source.run("INSERT INTO t VALUES (3, 'b')", "UPDATE t SET m = 'b' WHERE id = 1")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_generated_and_identity_columns(world):
@@ -161,6 +162,7 @@ def test_generated_and_identity_columns(world):
                      "DELETE FROM default_ WHERE n = 8")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 def test_an_identity_always_column_beside_the_key(world):
@@ -173,6 +175,7 @@ def test_an_identity_always_column_beside_the_key(world):
                      "UPDATE t SET k = 'key ' || k WHERE n = 5", "DELETE FROM t WHERE n = 7")
     product.wait_caught_up()
     world.assert_equal()
+    marks.assert_undisturbed(product)
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
@@ -189,3 +192,4 @@ def test_a_source_in_another_encoding(world, source_cluster, encoding):
                      """DELETE FROM "größe" WHERE id % 9 = 0""")
     product.wait_caught_up()
     world.assert_equal('"größe"')
+    marks.assert_undisturbed(product)

@@ -51,6 +51,7 @@ static inline struct status picture_of_health(void)
                   .bytes = 5000000,
                   .segments = 2,
                   .unread = 7,
+                  .cut = 4096,
                   .from = 0x16B374D700,
                   .to = 0x16B374D848,
                   .oldest = 90 * USEC_PER_SEC},

@@ -104,6 +104,17 @@ START_TEST(a_formatted_string_is_as_long_as_it_needs)
 }
 END_TEST
 
+START_TEST(memory_that_is_in_use_is_told)
+{
+    size_t before = mem_resident();
+    char *more = mem_alloc(64 << 20);
+    memset(more, 7, 64 << 20);
+    ck_assert_uint_gt(before, 0);
+    ck_assert_uint_gt(mem_resident(), before + (32 << 20));
+    free(more);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -111,6 +122,7 @@ int main(void)
         nothing_still_gives_memory,
         zeroed_memory_is_zero_and_grown_memory_keeps_its_content,
         strings_are_copied_and_null_stays_null,
+        memory_that_is_in_use_is_told,
         a_formatted_string_is_as_long_as_it_needs,
     };
     return unit_run("mem", tests, UNIT_COUNT(tests));

@@ -138,6 +138,20 @@ START_TEST(only_get_and_head_are_allowed)
 }
 END_TEST
 
+/* Does the counter come to say so? */
+static bool refused(const struct http_server *server, size_t count)
+{
+    char *want = mem_format("slackwater_http_refused_total{migration=\"shop\"} %zu\n", count);
+    bool said = false;
+    for (int tries = 0; tries < 1000 && !said; tries++) { /* an end is seen a moment later */
+        char *reply = ask(server, "GET", "/metrics");
+        said = strstr(reply, want) != NULL;
+        free(reply);
+    }
+    free(want);
+    return said;
+}
+
 START_TEST(requests_that_make_no_sense_are_refused_and_the_next_is_served)
 {
     struct http_server *server = start(PHASE_STREAMING);
@@ -153,6 +167,7 @@ START_TEST(requests_that_make_no_sense_are_refused_and_the_next_is_served)
         "GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nab\r\n",
         "POST /status HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nab\r\n",
     };
+    ck_assert(refused(server, 0));
     for (size_t i = 0; i < UNIT_COUNT(requests); i++) {
         int fd = dial(server);
         send(fd, requests[i], strlen(requests[i]), MSG_NOSIGNAL);
@@ -164,6 +179,7 @@ START_TEST(requests_that_make_no_sense_are_refused_and_the_next_is_served)
             ck_assert_msg(code_of(first) >= 400, "request %zu: %s", i, first);
         close(fd);
     }
+    ck_assert(refused(server, UNIT_COUNT(requests)));
     buf_free(&huge);
     http_stop(server);
 }

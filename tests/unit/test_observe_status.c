@@ -39,6 +39,7 @@ START_TEST(members_carry_the_picture)
         {"lsn.flushed", "\"16/B374D700\""},
         {"spool.state", "\"in_use\""},
         {"spool.bytes", "5000000"},
+        {"spool.cut_bytes", "4096"},
         {"spool.to", "\"16/B374D848\""},
         {"spool.oldest_seconds", "90.0"},
         {"lag.bytes", "72"},

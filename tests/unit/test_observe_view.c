@@ -5,9 +5,9 @@
 #include "picture.h"
 #include "unit.h"
 
-static const struct view_style plain = {.width = 80, .color = false, .unicode = true};
+static const struct pen_style plain = {.width = 80, .color = false, .unicode = true};
 
-static char *draw(struct status *status, struct view_style style)
+static char *draw(struct status *status, struct pen_style style)
 {
     struct buf out = {0};
     gates_evaluate(status);
@@ -107,7 +107,7 @@ START_TEST(no_line_is_wider_than_the_terminal)
             status.tables[0].insert_only = true;
             status.tables[0].unseen_writes = 1;
             snprintf(status.last_error, sizeof status.last_error, "%s", names[i]);
-            struct view_style style = {.width = width, .unicode = i % 2};
+            struct pen_style style = {.width = width, .unicode = i % 2};
             char *text = draw(&status, style);
             assert_lines_fit(text, width < 40 ? 40 : width);
             free(text);
@@ -182,7 +182,7 @@ START_TEST(colours_come_only_when_asked_for)
     char *text = draw(&status, plain);
     ck_assert_ptr_null(strchr(text, '\033'));
     free(text);
-    text = draw(&status, (struct view_style){.width = 80, .color = true, .unicode = true});
+    text = draw(&status, (struct pen_style){.width = 80, .color = true, .unicode = true});
     ck_assert_ptr_nonnull(strstr(text, "\033[1;32mGO\033[0m"));
     free(text);
     status_free(&status);
@@ -192,7 +192,7 @@ END_TEST
 START_TEST(without_unicode_the_view_itself_is_ascii)
 {
     struct status status = picture_of_health();
-    char *text = draw(&status, (struct view_style){.width = 60});
+    char *text = draw(&status, (struct pen_style){.width = 60});
     for (const char *byte = text; *byte; byte++)
         ck_assert_msg((unsigned char)*byte < 0x80, "%s", byte);
     free(text);

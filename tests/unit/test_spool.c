@@ -73,6 +73,13 @@ static void file_path(const struct bench *bench, uint64_t number, char *path, si
     snprintf(path, size, "%s/%016llx.spool", bench->folder, (unsigned long long)number);
 }
 
+static void remove_file(const struct bench *bench, uint64_t number)
+{
+    char path[128];
+    file_path(bench, number, path, sizeof(path));
+    ck_assert_int_eq(unlink(path), 0);
+}
+
 static off_t file_size(const struct bench *bench, uint64_t number)
 {
     char path[128];
@@ -136,6 +143,31 @@ static void put_all(struct bench *bench, lsn_t from, lsn_t to, size_t filling)
         put(bench, end, filling);
 }
 
+/* A new spool, with the transactions 1100..to in it. */
+static void bench_filled(struct bench *bench, lsn_t to, size_t filling)
+{
+    bench_open(bench);
+    extend(bench, 1000, 1000);
+    put_all(bench, 1100, to, filling);
+}
+
+static lsn_t resume(const struct bench *bench, lsn_t applied)
+{
+    return bench->backlog->ops->resume(bench->backlog, applied);
+}
+
+static void begin(struct bench *bench, lsn_t applied)
+{
+    ck_assert_msg(bench->backlog->ops->begin(bench->backlog, applied, &bench->err), "%s",
+                  bench->err.message);
+}
+
+static void trim(struct bench *bench, lsn_t durable)
+{
+    ck_assert_msg(bench->backlog->ops->trim(bench->backlog, durable, &bench->err), "%s",
+                  bench->err.message);
+}
+
 static lsn_t sync_all(struct bench *bench)
 {
     lsn_t synced = 0;
@@ -154,7 +186,7 @@ static enum backlog_result take(struct bench *bench, struct batch *batch)
 static void expect_taken(struct bench *bench, lsn_t applied, lsn_t from, lsn_t to)
 {
     struct batch *batch = batch_create();
-    ck_assert(bench->backlog->ops->begin(bench->backlog, applied, &bench->err));
+    begin(bench, applied);
     for (lsn_t end = from; end <= to; end += 100) {
         ck_assert_msg(take(bench, batch) == BACKLOG_OK, "%llu: %s", (unsigned long long)end,
                       bench->err.message);
@@ -171,19 +203,16 @@ static void expect_taken(struct bench *bench, lsn_t applied, lsn_t from, lsn_t t
 START_TEST(what_is_put_is_taken_in_order)
 {
     struct bench bench;
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 9000, 100000); /* several segments */
+    bench_filled(&bench, 9000, 100000); /* several segments */
     ck_assert_uint_eq(sync_all(&bench), 9000);
     ck_assert_int_gt(file_size(&bench, 2), 0);
     expect_taken(&bench, 1000, 1100, 9000);
     expect_taken(&bench, 4000, 4100, 9000);
-    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 1000), 9000);
-    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 8999), 9000);
-    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 9000), 9000);
-    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 9500), 9500);
-    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 999),
-                      999); /* a gap before it */
+    ck_assert_uint_eq(resume(&bench, 1000), 9000);
+    ck_assert_uint_eq(resume(&bench, 8999), 9000);
+    ck_assert_uint_eq(resume(&bench, 9000), 9000);
+    ck_assert_uint_eq(resume(&bench, 9500), 9500);
+    ck_assert_uint_eq(resume(&bench, 999), 999); /* a gap before it */
     bench_close(&bench);
 }
 END_TEST
@@ -191,12 +220,10 @@ END_TEST
 START_TEST(it_is_there_after_a_restart)
 {
     struct bench bench;
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 6000, 100000);
+    bench_filled(&bench, 6000, 100000);
     must_reopen(&bench, 2000);
     ck_assert_uint_eq(bench.cut, 0);
-    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 2000), 6000);
+    ck_assert_uint_eq(resume(&bench, 2000), 6000);
     extend(&bench, 2000, 6000);
     put_all(&bench, 6100, 7000, 100000);
     expect_taken(&bench, 2000, 2100, 7000);
@@ -208,16 +235,14 @@ START_TEST(segments_go_when_the_target_has_them)
 {
     struct bench bench;
     struct spool_picture picture;
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 9000, 100000);
-    ck_assert(bench.backlog->ops->trim(bench.backlog, 8999, &bench.err));
+    bench_filled(&bench, 9000, 100000);
+    trim(&bench, 8999);
     ck_assert_int_lt(file_size(&bench, 1), 0);
     spool_look(bench.spool, &picture);
     ck_assert_int_eq(picture.state, SPOOL_IN_USE);
     ck_assert_uint_ge(picture.floor, 1100);
     expect_taken(&bench, 8900, 9000, 9000);
-    ck_assert(bench.backlog->ops->trim(bench.backlog, 9000, &bench.err));
+    trim(&bench, 9000);
     spool_look(bench.spool, &picture);
     ck_assert_int_eq(picture.state, SPOOL_EMPTY);
     put_all(&bench, 9100, 9200, 10); /* it goes on behind */
@@ -231,10 +256,8 @@ END_TEST
 START_TEST(one_who_has_less_than_it_begins_with_gets_nothing_of_it)
 {
     struct bench bench;
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 1500, 10);
-    ck_assert(bench.backlog->ops->begin(bench.backlog, 900, &bench.err));
+    bench_filled(&bench, 1500, 10);
+    begin(&bench, 900);
     ck_assert_uint_eq(bench.backlog->ops->unread(bench.backlog), 0);
     ck_assert_int_lt(file_size(&bench, 1), 0);
     extend(&bench, 900, 900);
@@ -248,11 +271,9 @@ END_TEST
 START_TEST(what_was_taken_can_be_taken_again)
 {
     struct bench bench;
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 3000, 10);
+    bench_filled(&bench, 3000, 10);
     expect_taken(&bench, 1000, 1100, 3000);
-    ck_assert(bench.backlog->ops->trim(bench.backlog, 2000, &bench.err));
+    trim(&bench, 2000);
     extend(&bench, 2000, 3000);
     put_all(&bench, 3100, 3500, 10);
     expect_taken(&bench, 2000, 2100, 3500);
@@ -263,9 +284,8 @@ END_TEST
 START_TEST(a_transaction_without_an_end_is_cut_off)
 {
     struct bench bench;
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 1500, 10);
+    struct spool_picture picture;
+    bench_filled(&bench, 1500, 10);
     put_piece(&bench, 1600, 900000, false, true); /* over several segments */
     for (int i = 0; i < 6; i++)
         put_piece(&bench, 1600, 900000, true, true);
@@ -273,8 +293,10 @@ START_TEST(a_transaction_without_an_end_is_cut_off)
     ck_assert_int_gt(file_size(&bench, 2), 0);
     must_reopen(&bench, 1000);
     ck_assert_uint_gt(bench.cut, MB);
+    spool_look(bench.spool, &picture);
+    ck_assert_uint_eq(picture.cut, bench.cut);
     ck_assert_int_lt(file_size(&bench, 2), 0);
-    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 1000), 1500);
+    ck_assert_uint_eq(resume(&bench, 1000), 1500);
     extend(&bench, 1000, 1500);
     put_all(&bench, 1600, 2000, 10);
     expect_taken(&bench, 1000, 1100, 2000);
@@ -292,7 +314,7 @@ START_TEST(pieces_over_segments_come_back_as_pieces)
     put_piece(&bench, 1600, 900000, true, true);
     put_piece(&bench, 1600, 900000, true, false);
     must_reopen(&bench, 1000);
-    ck_assert(bench.backlog->ops->begin(bench.backlog, 1000, &bench.err));
+    begin(&bench, 1000);
     for (int i = 0; i < 3; i++) { /* into one batch, which they make whole */
         ck_assert_int_eq(bench.backlog->ops->take(bench.backlog, batch, &bench.err),
                          BACKLOG_OK);
@@ -310,7 +332,7 @@ END_TEST
 static lsn_t expect_prefix(struct bench *bench)
 {
     must_reopen(bench, 1000);
-    lsn_t end = bench->backlog->ops->resume(bench->backlog, 1000);
+    lsn_t end = resume(bench, 1000);
     ck_assert(end % 100 == 0 && end >= 1000 && end <= 1500);
     expect_taken(bench, 1000, 1100, end);
     return end;
@@ -342,9 +364,7 @@ START_TEST(a_file_that_is_cut_anywhere_is_a_prefix)
     struct bench bench;
     size_t size;
     lsn_t before = 1500;
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 1500, 10);
+    bench_filled(&bench, 1500, 10);
     char *bytes = read_file(&bench, &size);
     for (size_t left = size; left > 0; left--) {
         write_file(&bench, bytes, left - 1);
@@ -362,9 +382,7 @@ START_TEST(a_file_with_any_bit_flipped_is_a_prefix)
 {
     struct bench bench;
     size_t size;
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 1500, 10);
+    bench_filled(&bench, 1500, 10);
     char *bytes = read_file(&bench, &size);
     for (size_t bit = 0; bit < size * 8; bit++) {
         bytes[bit / 8] ^= (char)(1 << bit % 8);
@@ -382,9 +400,7 @@ START_TEST(damage_in_what_is_applied_already_does_no_harm)
 {
     struct bench bench;
     size_t size;
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 1100, 1000);
+    bench_filled(&bench, 1100, 1000);
     char *first = read_file(&bench, &size);
     put_all(&bench, 1200, 1500, 1000);
     free(first);
@@ -397,7 +413,7 @@ START_TEST(damage_in_what_is_applied_already_does_no_harm)
     ck_assert_uint_eq(bench.cut, 0);
     write_file(&bench, bytes, size);
     must_reopen(&bench, 1000);
-    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 1000), 1000);
+    ck_assert_uint_eq(resume(&bench, 1000), 1000);
     free(bytes);
     bench_close(&bench);
 }
@@ -408,19 +424,17 @@ START_TEST(damage_that_is_found_while_reading_is_cut_off)
     struct bench bench;
     size_t size;
     struct batch *batch = batch_create();
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 1500, 1000);
+    bench_filled(&bench, 1500, 1000);
     char *bytes = read_file(&bench, &size);
     bytes[size - 10] ^= 1;
     write_file(&bench, bytes, size);
-    ck_assert(bench.backlog->ops->begin(bench.backlog, 1000, &bench.err));
+    begin(&bench, 1000);
     for (int i = 0; i < 4; i++)
         ck_assert_int_eq(take(&bench, batch), BACKLOG_OK);
     ck_assert_int_eq(take(&bench, batch), BACKLOG_FAILED);
     ck_assert_int_eq(bench.err.class, ERR_RETRY);
     ck_assert(bench.backlog->ops->settle(bench.backlog, &bench.err));
-    ck_assert_uint_eq(bench.backlog->ops->resume(bench.backlog, 1000), 1400);
+    ck_assert_uint_eq(resume(&bench, 1000), 1400);
     extend(&bench, 1000, 1400);
     put_all(&bench, 1500, 1700, 10);
     expect_taken(&bench, 1000, 1100, 1700);
@@ -433,15 +447,11 @@ END_TEST
 START_TEST(a_segment_that_is_missing_ends_it)
 {
     struct bench bench;
-    char path[128];
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 9000, 100000);
+    bench_filled(&bench, 9000, 100000);
     ck_assert_int_gt(file_size(&bench, 4), 0);
-    file_path(&bench, 2, path, sizeof(path));
-    ck_assert_int_eq(unlink(path), 0);
+    remove_file(&bench, 2);
     must_reopen(&bench, 1000);
-    lsn_t end = bench.backlog->ops->resume(bench.backlog, 1000);
+    lsn_t end = resume(&bench, 1000);
     ck_assert(end > 1000 && end < 9000);
     ck_assert_int_lt(file_size(&bench, 3), 0);
     expect_taken(&bench, 1000, 1100, end);
@@ -464,7 +474,7 @@ START_TEST(there_is_no_room_for_more_than_max_bytes)
     ck_assert_int_eq(picture.state, SPOOL_FULL);
     ck_assert_uint_le(picture.bytes, 4 * MB);
     ck_assert_uint_gt(picture.bytes, 3 * MB);
-    ck_assert(bench.backlog->ops->trim(bench.backlog, end - 300, &bench.err));
+    trim(&bench, end - 300);
     put_all(&bench, end, end, 500000);
     expect_taken(&bench, end - 300, end - 200, end);
     bench_close(&bench);
@@ -533,9 +543,7 @@ static void change_version(const struct bench *bench)
 START_TEST(a_segment_of_another_version_is_refused_and_kept)
 {
     struct bench bench;
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 1500, 10);
+    bench_filled(&bench, 1500, 10);
     change_version(&bench);
     off_t before = file_size(&bench, 1);
     ck_assert(!reopen(&bench, 1000));
@@ -554,9 +562,7 @@ START_TEST(what_is_of_an_older_timeline_is_told_and_not_added_to)
 {
     struct bench bench;
     struct spool_picture picture;
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 1500, 10);
+    bench_filled(&bench, 1500, 10);
     must_reopen(&bench, 1000);
     spool_follow(bench.spool, 2);
     spool_look(bench.spool, &picture);
@@ -623,9 +629,7 @@ static enum backlog_result put_under_limit(struct bench *bench, const struct bat
 START_TEST(a_write_that_fails_leaves_what_was_before_it)
 {
     struct bench bench;
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 1500, 10);
+    bench_filled(&bench, 1500, 10);
     off_t before = file_size(&bench, 1);
     struct batch *batch = make_batch(&bench, 1600, 100000, false, false);
     ck_assert_int_eq(put_under_limit(&bench, batch, before + 100), BACKLOG_FAILED);
@@ -643,9 +647,7 @@ START_TEST(what_came_as_text_is_told_and_not_added_to_in_binary)
 {
     struct bench bench;
     struct spool_picture picture;
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 1500, 10);
+    bench_filled(&bench, 1500, 10);
     ck_assert(!spool_holds_text(bench.folder));
     bench.config.text = true;
     must_reopen(&bench, 1000);
@@ -674,13 +676,9 @@ END_TEST
 START_TEST(a_file_that_is_removed_while_in_use_is_not_relied_on)
 {
     struct bench bench;
-    char path[128];
     lsn_t synced = 7;
-    bench_open(&bench);
-    extend(&bench, 1000, 1000);
-    put_all(&bench, 1100, 1500, 10);
-    file_path(&bench, 1, path, sizeof(path));
-    ck_assert_int_eq(unlink(path), 0);
+    bench_filled(&bench, 1500, 10);
+    remove_file(&bench, 1);
     ck_assert(!bench.backlog->ops->sync(bench.backlog, &synced, &bench.err));
     ck_assert_int_eq(bench.err.class, ERR_DISK);
     ck_assert_uint_eq(synced, 7);

@@ -138,6 +138,14 @@ class Cluster:
                 self.server.wait(timeout=30)
         self.server = None
 
+    @contextlib.contextmanager
+    def running(self):
+        """Created for the block, and gone behind it."""
+        try:
+            yield self.create()
+        finally:
+            self.destroy()
+
     def restart(self, mode="fast"):
         self.stop(mode)
         self.start()

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -22,6 +23,8 @@ BINARY = pathlib.Path(os.environ.get("SLACKWATER_BINARY")
 COUNTING = BINARY.parent.name == "coverage"
 DEBUG_BINARY = BINARY if COUNTING else ROOT / "build" / "asan" / "slackwater"  # with failpoints
 STOP_SECONDS = 5 * wait.PATIENCE
+SAMPLE = re.compile(r"^slackwater_(\w+)\{(.*)\} (\S+)$", re.M)
+LABEL = re.compile(r'(\w+)="((?:\\.|[^"\\])*)"')
 
 
 class PlainDumper(yaml.SafeDumper):
@@ -255,6 +258,12 @@ class Product:
         """A table's part of /status."""
         return next(table for table in self.status()["tables"]
                     if table["source"] == source_name)
+
+    def metric(self, name, **labels):
+        """The sum of a metric's samples that have these labels; None where there is none."""
+        values = [float(value) for found, named, value in SAMPLE.findall(self.http("/metrics")[2])
+                  if found == name and labels.items() <= dict(LABEL.findall(named)).items()]
+        return sum(values) if values else None
 
     def gates(self):
         """{name: gate} from /cutover."""

@@ -20,8 +20,8 @@ class Proxy:
 
     Attributes may be changed at any time: `piece` (bytes forwarded at once; None for all that
     came), `rate` (bytes a second in each direction; None for no limit), `on_request` and `on_reply`
-    (called with each chunk that the program, or the server, sends, before it is forwarded; what is
-    false drops it and its connection).
+    (called with each chunk that the program, or the server, sends, before it is forwarded: true for
+    as it is, bytes for these instead, and what is false drops it and its connection).
     """
 
     def __init__(self, database):
@@ -102,9 +102,10 @@ class Relay:
             while data := source.recv(65536):
                 self.flowing.wait()
                 hook = self.proxy.on_request if is_request else self.proxy.on_reply
-                if hook and not hook(data):
+                answer = hook(data) if hook else True
+                if not answer:
                     break
-                self._forward(data, sink)
+                self._forward(data if answer is True else answer, sink)
         except OSError:
             pass
         if not self.deaf:
