@@ -272,6 +272,8 @@ def pytest_runtest_makereport(item):
     make = getattr(item, "funcargs", {}).get("make_world")
     for world in make.worlds if make else ():
         for product in world.products:
+            if not product.log.exists():
+                continue
             lines = product.log.read_text(errors="replace").splitlines()
             report.sections.append((f"slackwater's log ({product.log})",
                                     "\n".join(line[:600] for line in lines[-60:])))

@@ -161,6 +161,34 @@ def test_a_row_that_the_rules_cannot_make_is_parked_until_they_can(world):
     assert world.target.rows("SELECT * FROM t ORDER BY 1") == [(1, "active"), (2, "zombie")]
 
 
+def test_a_copied_row_is_parked_once_where_the_rules_refuse_one_and_the_target_another(world):
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, state text, v text)",
+                     "INSERT INTO t SELECT i, CASE WHEN i IN (3, 40) THEN 'z' ELSE 'a' END, "
+                     "CASE WHEN i IN (7, 30) THEN 'bad' ELSE 'x' END FROM generate_series(1, 60) i")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, state text, v text CHECK (v <> 'bad'))")
+    product = world.product(tables=[{"source": "public.t", "columns": {
+        "state": {"from": "state", "map": {"a": "active"}}}}]).start_streaming()
+    assert world.target.value("SELECT count(*) FROM t WHERE state = 'active'") == 56
+    rows = letters(world, "operation, key->>'id', column_name, sqlstate")
+    assert sorted(rows, key=lambda row: int(row[1])) == [
+        ("copy", "3", "state", None), ("copy", "7", None, "23514"), ("copy", "30", None, "23514"),
+        ("copy", "40", "state", None)]
+    assert product.table("public.t")["copy"]["rows"] == 56
+
+
+def test_a_copied_row_without_a_key_cannot_be_kept_out_of_several_targets(world):
+    world.source.run("CREATE TABLE s (a text, b text)", "INSERT INTO s VALUES ('a', 'b'), ('a5', 'bad')")
+    world.target.run("CREATE TABLE ta (a text)", "CREATE TABLE tb (b text CHECK (b <> 'bad'))")
+    product = world.product(tables=[
+        {"source": "public.s", "target": "public.ta", "drop": ["b"]},
+        {"source": "public.s", "target": "public.tb", "drop": ["a"]}])
+    ended = product.run_to_end()
+    assert ended.status == 3, ended.text
+    assert "public.s, which has no key and goes to several targets, cannot be parked" in ended.text
+    assert world.target.rows("SELECT a FROM ta") == world.target.rows("SELECT b FROM tb") == []
+    assert letters(world) == []
+
+
 def test_a_truncate_makes_what_waits_moot(world, product):
     world.source.run("INSERT INTO t VALUES (1, 'bad'), (2, 'x')")
     product.wait_caught_up()

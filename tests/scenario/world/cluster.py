@@ -176,10 +176,10 @@ class Cluster:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def complaints(self, database, lines=15):
-        """The last errors and warnings in this database, each shortened."""
-        if not self.log.exists():  # it is destroyed by now
-            return ""
-        found = [line[:500] for line in self.log.read_text(errors="replace").splitlines()
+        """The last errors and warnings in this database, each shortened; none of a server that
+        was taken down with its folder."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        found = [line[:500] for line in text.splitlines()
                  if f" {database} " in line and COMPLAINT.search(line)]
         return "\n".join(found[-lines:])
 
