@@ -182,6 +182,16 @@ static bool resolve(struct worker *worker, struct chunk_work *work, struct backo
                : resolve_orphan(worker, work, backoff, err);
 }
 
+/* A row that is not parked stops the run: what to do, unless it was said already. */
+static bool advise(struct err *err)
+{
+    if (err->class != ERR_DATA || err->remedy[0] != '\0')
+        return false;
+    return err_remedy(err, "mend the row, its rule or the target's table, then run again: it goes on "
+                           "before this chunk; or have such rows parked: apply.on_bad_row: "
+                           "quarantine");
+}
+
 static void note_failure(struct copier *copier, const struct err *err)
 {
     if (err->class != ERR_STOPPED)
@@ -198,7 +208,7 @@ static bool recover(struct worker *worker, struct chunk_work *work, struct backo
         return true;
     note_failure(copier, err);
     if (of_its_time || err->class != ERR_RETRY)
-        return may_sift(worker, work, err);
+        return may_sift(worker, work, err) || advise(err);
     if (worker->sift.again) /* it has learnt of a row, and nothing is wrong */
         return !leaving(copier) || stopped(err);
     counter_add(&copier->config.progress->retries, 1);

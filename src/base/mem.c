@@ -80,12 +80,11 @@ char *mem_format(const char *format, ...)
 
 size_t mem_resident(void)
 {
-    unsigned long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
+    char line[128] = "";
+    FILE *file = fopen("/proc/self/statm", "re"); /* "size resident shared ...", in pages */
     if (file == NULL)
         return 0;
-    if (fscanf(file, "%*u %lu", &pages) != 1)
-        pages = 0;
+    const char *second = fgets(line, sizeof line, file) ? strchr(line, ' ') : NULL;
     fclose(file);
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
+    return second ? strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }

@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 static const struct {
@@ -18,11 +17,16 @@ static const struct {
 };
 #define KIND_COUNT (sizeof KINDS / sizeof *KINDS)
 
+struct kind_look {
+    uint64_t number; /* at the look before */
+    bool said;
+};
+
 struct conflicts {
     const char *const *names;
     const struct table_counters *tables;
     size_t count;
-    bool (*said)[KIND_COUNT];
+    struct kind_look (*looks)[KIND_COUNT];
 };
 
 struct conflicts *conflicts_create(const char *const *names,
@@ -32,7 +36,7 @@ struct conflicts *conflicts_create(const char *const *names,
     *conflicts = (struct conflicts){.names = names,
                                     .tables = tables,
                                     .count = count,
-                                    .said = mem_zero(count + 1, sizeof *conflicts->said)};
+                                    .looks = mem_zero(count + 1, sizeof *conflicts->looks)};
     return conflicts;
 }
 
@@ -41,12 +45,15 @@ static uint64_t number_of(const struct table_counters *table, size_t kind)
     return counter_get((const counter_t *)((const char *)table + KINDS[kind].counter));
 }
 
-static void look_at(struct conflicts *conflicts, size_t table)
+static void look_at(struct conflicts *conflicts, size_t table, bool backfill_complete)
 {
     for (size_t kind = 0; kind < KIND_COUNT; kind++) {
-        if (conflicts->said[table][kind] || number_of(&conflicts->tables[table], kind) == 0)
+        struct kind_look *look = &conflicts->looks[table][kind];
+        uint64_t before = look->number;
+        look->number = number_of(&conflicts->tables[table], kind);
+        if (look->said || !backfill_complete || look->number == before)
             continue;
-        conflicts->said[table][kind] = true;
+        look->said = true;
         log_event(LOG_WARN, "changes met other rows at the target than the source had",
                   log_text("table", conflicts->names[table]),
                   log_text("what", KINDS[kind].what),
@@ -55,16 +62,16 @@ static void look_at(struct conflicts *conflicts, size_t table)
     }
 }
 
-void conflicts_look(struct conflicts *conflicts)
+void conflicts_look(struct conflicts *conflicts, bool backfill_complete)
 {
     for (size_t i = 0; i < conflicts->count; i++)
-        look_at(conflicts, i);
+        look_at(conflicts, i, backfill_complete);
 }
 
 void conflicts_free(struct conflicts *conflicts)
 {
     if (conflicts == NULL)
         return;
-    free(conflicts->said);
+    free(conflicts->looks);
     free(conflicts);
 }

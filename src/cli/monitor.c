@@ -282,6 +282,14 @@ static bool probe_all(struct monitor *m, usec_t now, struct err *err)
            probe_seldom(m, now, err);
 }
 
+static bool is_complete(struct monitor *m)
+{
+    pthread_mutex_lock(&m->lock);
+    bool complete = m->handoff != NULL && handoff_is_complete(m->handoff);
+    pthread_mutex_unlock(&m->lock);
+    return complete;
+}
+
 static void *monitor_thread(void *argument)
 {
     struct monitor *m = argument;
@@ -301,7 +309,7 @@ static void *monitor_thread(void *argument)
         }
         monitor_watch_lag(m);
         monitor_raise_alarms(m);
-        conflicts_look(m->conflicts);
+        conflicts_look(m->conflicts, is_complete(m));
         if (stop_wait(&m->stop, now + TICK))
             break;
     }

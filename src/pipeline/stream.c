@@ -733,6 +733,16 @@ static bool run_from_checkpoint(struct stream *stream, bool connected, struct er
     return stream_run(stream, from, err);
 }
 
+/* What makes no sense is not guessed, and is not tried again by itself either. */
+static bool advise(struct err *err)
+{
+    if (err->class != ERR_CORRUPT || err->remedy[0] != '\0')
+        return false;
+    return err_remedy(err, "run again: it resumes exactly before this. If it comes again, something "
+                           "between slackwater and the servers alters what they say, or this is a "
+                           "bug: please report it, with the versions of all three");
+}
+
 bool stream_supervise(struct stream *stream, struct err *err)
 {
     struct backoff backoff = backoff_between(RECONNECT_FIRST, RECONNECT_MOST);
@@ -743,7 +753,7 @@ bool stream_supervise(struct stream *stream, struct err *err)
         if (err->class == ERR_STOPPED || stop_requested(stream->stop))
             return true;
         if (err->class != ERR_RETRY)
-            return false;
+            return advise(err);
         if (counter_get(&stream->progress->applied) > before)
             backoff_reset(&backoff);
         progress_failed(stream->progress, err);

@@ -1,20 +1,12 @@
-/* The spool (spool.h).
- *
- * The problem: one thread writes at the end while another reads further back, and what was
- * written may be on the disk, or not yet, or damaged. The invariants: `segments` tells what was
- * written whole, so a reader never looks at bytes in the making; files go only from the ends of
- * the row; what was told to be synced is never shortened but where a reader finds it damaged.
- */
-#include "spool/spool.h"
+/* The spool (spool.h): its row of segments, what is put at the end and trimmed at the front, and
+ * its life cycle. */
+#include "spool/spool_state.h"
 
 #include "base/failpoint.h"
 #include "base/mem.h"
-#include "spool/recovery.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,58 +14,10 @@
 
 #define SEGMENT_MOST ((uint64_t)64 << 20)
 #define SEGMENT_LEAST ((uint64_t)1 << 20)
-#define SEGMENTS_WANTED                                                                        \
-    16 /* of a spool that is as large as it may be: room is made by segments */
+/* Of a spool that is as large as it may be: room is made by segments. */
+#define SEGMENTS_WANTED 16
 
-struct place {
-    uint64_t number; /* of a segment; 0: none */
-    uint64_t offset;
-    uint64_t frames; /* of the segment, that are before it */
-};
-
-struct spool {
-    struct backlog backlog;
-
-    /* set at open */
-    struct spool_config config; /* its texts are owned */
-    struct folder folder;
-    uint64_t segment_bytes;
-    uint64_t cut; /* bytes that did not count */
-
-    /* the putting thread's */
-    struct frame_packer *packer;
-    int put_fd;            /* the last segment's; -1: none is open */
-    uint64_t synced_bytes; /* of that file */
-    bool unsynced;
-    int sync_error;   /* errno; 0: none failed */
-    lsn_t next_floor; /* of a spool that is empty */
-
-    /* the taking thread's */
-    struct frame_unpacker *unpacker;
-    struct interner interner;
-    struct buf bytes;
-    int take_fd;
-    uint64_t take_number; /* of that file */
-    uint64_t take_instance;
-    bool take_text;
-    int take_error; /* errno of the read that failed; 0: none did */
-    lsn_t applied;  /* what ends at or before it need not be given */
-
-    pthread_mutex_t lock;
-    /* guarded by lock */
-    struct segments segments;
-    struct place at;      /* of the next frame to be taken */
-    struct place damaged; /* number 0: none was found */
-    uint64_t next_number; /* none is used twice */
-    bool full;
-};
-
-static struct spool *self(struct backlog *backlog)
-{
-    return (struct spool *)(void *)backlog;
-}
-
-static bool disk_failed(const struct spool *spool, const char *what, int error, struct err *err)
+bool spool_disk_failed(const struct spool *spool, const char *what, int error, struct err *err)
 {
     return err_set(err, ERR_DISK, "spool %s: %s: %s", spool->folder.path, what,
                    strerror(error));
@@ -82,7 +26,7 @@ static bool disk_failed(const struct spool *spool, const char *what, int error, 
 static bool write_failed(const struct spool *spool, const char *what, int error,
                          struct err *err)
 {
-    disk_failed(spool, what, error, err);
+    spool_disk_failed(spool, what, error, err);
     return err_remedy(err, "look after the disk. The source was not told of what could not be "
                            "written, so slackwater may then just be started again");
 }
@@ -126,31 +70,11 @@ static void stand_at_end(struct spool *spool)
         last ? (struct place){last->number, last->bytes, last->frames} : (struct place){0};
 }
 
-static uint64_t count_unread(const struct spool *spool)
-{
-    uint64_t unread = 0;
-    for (size_t i = 0; i < spool->segments.count; i++) {
-        const struct segment *segment = &spool->segments.items[i];
-        if (segment->number >= spool->at.number)
-            unread += segment->frames;
-        if (segment->number == spool->at.number)
-            unread -= spool->at.frames;
-    }
-    return unread;
-}
-
 static void close_put(struct spool *spool)
 {
     if (spool->put_fd >= 0)
         close(spool->put_fd);
     spool->put_fd = -1;
-}
-
-static void close_take(struct spool *spool)
-{
-    if (spool->take_fd >= 0)
-        close(spool->take_fd);
-    spool->take_fd = -1;
 }
 
 /* Files go from the front, so that a kill leaves no hole; and are gone for good, so that a
@@ -167,7 +91,7 @@ static bool clear(struct spool *spool, struct err *err)
 {
     bool ok = remove_first(spool, spool->segments.count, err);
     close_put(spool);
-    close_take(spool);
+    spool_close_take(spool);
     forget_first(spool, spool->segments.count);
     stand_at_end(spool);
     spool->unsynced = false;
@@ -196,9 +120,9 @@ static bool sync_file(struct spool *spool, struct err *err)
     if (fdatasync(spool->put_fd) != 0)
         return sync_failed(spool, errno, err);
     if (fstat(spool->put_fd, &file) != 0)
-        return disk_failed(spool, "cannot look at a segment", errno, err);
+        return spool_disk_failed(spool, "cannot look at a segment", errno, err);
     if (file.st_nlink == 0)
-        return disk_failed(spool, "a segment that is in use was removed", ENOENT, err);
+        return spool_disk_failed(spool, "a segment that is in use was removed", ENOENT, err);
     spool->synced_bytes = last_of(spool)->bytes;
     spool->unsynced = false;
     return true;
@@ -215,7 +139,7 @@ static lsn_t last_commit(const struct spool *spool)
 
 static bool spool_sync(struct backlog *backlog, lsn_t *synced, struct err *err)
 {
-    struct spool *spool = self(backlog);
+    struct spool *spool = spool_self(backlog);
     if (!sync_file(spool, err))
         return false;
     *synced = last_commit(spool);
@@ -288,7 +212,7 @@ static bool open_put(struct spool *spool, bool *room, struct err *err)
         return true;
     spool->put_fd = folder_file(&spool->folder, last->number, O_RDWR);
     spool->synced_bytes = last->bytes;
-    return spool->put_fd >= 0 || disk_failed(spool, "cannot open a segment", errno, err);
+    return spool->put_fd >= 0 || spool_disk_failed(spool, "cannot open a segment", errno, err);
 }
 
 /* Nothing of it is left when it does not fit. */
@@ -339,7 +263,7 @@ static bool put(struct spool *spool, const struct batch *batch, bool *room, stru
 static enum backlog_result spool_put(struct backlog *backlog, const struct batch *batch,
                                      struct err *err)
 {
-    struct spool *spool = self(backlog);
+    struct spool *spool = spool_self(backlog);
     bool room = false;
     if (!put(spool, batch, &room, err))
         return BACKLOG_FAILED;
@@ -368,7 +292,7 @@ static size_t count_obsolete(const struct spool *spool, lsn_t durable)
 
 static bool spool_trim(struct backlog *backlog, lsn_t durable, struct err *err)
 {
-    struct spool *spool = self(backlog);
+    struct spool *spool = spool_self(backlog);
     size_t count = count_obsolete(spool, durable);
     if (count == 0)
         return true;
@@ -390,185 +314,17 @@ static bool spool_trim(struct backlog *backlog, lsn_t durable, struct err *err)
     return failpoint(SPOOL_TRIMMED, err);
 }
 
-/* ---- taking ---- */
-
-/* Where the next frame is, and of which segment; false when there is none. */
-static bool find_next(struct spool *spool, struct place *at, uint64_t *left)
-{
-    bool found = false;
-    pthread_mutex_lock(&spool->lock);
-    for (size_t i = 0; i < spool->segments.count && !found; i++) {
-        const struct segment *segment = &spool->segments.items[i];
-        if (segment->number < spool->at.number)
-            continue;
-        if (segment->number > spool->at.number)
-            spool->at = (struct place){segment->number, segment->header, 0};
-        found = spool->at.offset < segment->bytes;
-        *left = segment->bytes - spool->at.offset;
-        spool->take_instance = segment->instance;
-        spool->take_text = segment->text;
-    }
-    *at = spool->at;
-    pthread_mutex_unlock(&spool->lock);
-    return found;
-}
-
-/* Unless what was read is trimmed by now. */
-static void pass(struct spool *spool, const struct place *at, const struct frame *frame)
-{
-    pthread_mutex_lock(&spool->lock);
-    if (spool->at.number == at->number && spool->at.offset == at->offset) {
-        spool->at.offset += FRAME_HEADER + frame->stored;
-        spool->at.frames++;
-    }
-    pthread_mutex_unlock(&spool->lock);
-}
-
-static enum backlog_result damage(struct spool *spool, const struct place *at, struct err *err)
-{
-    pthread_mutex_lock(&spool->lock);
-    spool->damaged = *at;
-    pthread_mutex_unlock(&spool->lock);
-    err_set(
-        err, ERR_RETRY,
-        "spool %s: segment %016llx is damaged at byte %llu: what is from there on must come "
-        "from the slot again",
-        spool->folder.path, (unsigned long long)at->number, (unsigned long long)at->offset);
-    return BACKLOG_FAILED;
-}
-
-static bool open_take(struct spool *spool, uint64_t number, struct err *err)
-{
-    if (spool->take_fd >= 0 && spool->take_number == number)
-        return true;
-    close_take(spool);
-    spool->take_fd = folder_file(&spool->folder, number, O_RDONLY);
-    spool->take_number = number;
-    return spool->take_fd >= 0 || disk_failed(spool, "cannot open a segment", errno, err);
-}
-
-/* What cannot be read may be read another time: it is not damaged, and not to be cut off. */
-static enum backlog_result misread(struct spool *spool, const struct place *at, struct err *err)
-{
-    if (spool->take_error == 0)
-        return damage(spool, at, err);
-    disk_failed(spool, "cannot read a segment", spool->take_error, err);
-    return BACKLOG_FAILED;
-}
-
-static bool take_bytes(struct spool *spool, uint64_t offset, void *bytes, size_t size)
-{
-    if (segment_read(spool->take_fd, offset, bytes, size))
-        return true;
-    spool->take_error = errno;
-    return false;
-}
-
-static bool read_header(struct spool *spool, const struct place *at, uint64_t left,
-                        struct frame *frame)
-{
-    uint8_t header[FRAME_HEADER];
-    return left >= FRAME_HEADER && take_bytes(spool, at->offset, header, FRAME_HEADER) &&
-           frame_read_header(header, segment_seed(at->number, at->offset), frame) &&
-           frame->stored <= left - FRAME_HEADER;
-}
-
-static bool read_bytes(struct spool *spool, const struct place *at, const struct frame *frame)
-{
-    buf_clear(&spool->bytes);
-    buf_reserve(&spool->bytes, frame->stored);
-    return take_bytes(spool, at->offset + FRAME_HEADER, spool->bytes.data, frame->stored) &&
-           frame_fits(frame, spool->bytes.data);
-}
-
-static bool makes_text(const struct spool *spool)
-{
-    return spool->config.text && !spool->take_text && spool->config.reading.to_text != NULL;
-}
-
-static void read_relation(void *context, lsn_t commit, struct relation *relation)
-{
-    const struct spool *spool = context;
-    const struct spool_reading *reading = &spool->config.reading;
-    if (reading->relation != NULL)
-        reading->relation(reading->context, commit, makes_text(spool), relation);
-}
-
-/* What the frame holds, as it is understood now. BACKLOG_NONE: it is damaged. */
-static enum backlog_result unpack(struct spool *spool, const struct frame *frame,
-                                  struct batch *batch, struct err *err)
-{
-    const struct codec_reading reading = {
-        .keep_heartbeats = spool->take_instance == spool->config.instance,
-        .interner = &spool->interner,
-        .read = read_relation,
-        .context = spool,
-    };
-    uint32_t before = batch->change_count;
-    if (!frame_unpack(spool->unpacker, frame, spool->bytes.data, &reading, batch, err))
-        return BACKLOG_NONE;
-    return !makes_text(spool) || spool->config.reading.to_text(spool->config.reading.context,
-                                                               batch, before, err)
-               ? BACKLOG_OK
-               : BACKLOG_FAILED;
-}
-
-static enum backlog_result take_frame(struct spool *spool, const struct place *at,
-                                      uint64_t left, struct batch *batch, struct err *err)
-{
-    struct frame frame;
-    if (!open_take(spool, at->number, err))
-        return BACKLOG_FAILED;
-    spool->take_error = 0;
-    if (!read_header(spool, at, left, &frame))
-        return misread(spool, at, err);
-    if (frame.after <= spool->applied && !frame.begins_open && !frame.ends_open) {
-        pass(spool, at, &frame);
-        return BACKLOG_NONE;
-    }
-    if (!read_bytes(spool, at, &frame))
-        return misread(spool, at, err);
-    enum backlog_result result = unpack(spool, &frame, batch, err);
-    if (result == BACKLOG_NONE)
-        return damage(spool, at, err);
-    pass(spool, at, &frame);
-    return failpoint(SPOOL_TAKEN, err) ? result : BACKLOG_FAILED;
-}
-
-static enum backlog_result spool_take(struct backlog *backlog, struct batch *batch,
-                                      struct err *err)
-{
-    struct spool *spool = self(backlog);
-    struct place at;
-    uint64_t left;
-    while (find_next(spool, &at, &left)) {
-        enum backlog_result result = take_frame(spool, &at, left, batch, err);
-        if (result != BACKLOG_NONE)
-            return result;
-    }
-    return BACKLOG_NONE;
-}
-
-static uint64_t spool_unread(struct backlog *backlog)
-{
-    struct spool *spool = self(backlog);
-    pthread_mutex_lock(&spool->lock);
-    uint64_t unread = count_unread(spool);
-    pthread_mutex_unlock(&spool->lock);
-    return unread;
-}
-
 /* ---- beginning, while nobody else uses it ---- */
 
 static bool spool_settle(struct backlog *backlog, struct err *err)
 {
-    struct spool *spool = self(backlog);
+    struct spool *spool = spool_self(backlog);
     struct place damaged = spool->damaged;
     lsn_t synced;
     if (!spool_sync(backlog, &synced, err))
         return false;
     close_put(spool);
-    close_take(spool);
+    spool_close_take(spool);
     spool->damaged = (struct place){0};
     pthread_mutex_lock(&spool->lock);
     bool ok = (damaged.number == 0 ||
@@ -591,7 +347,7 @@ static bool is_helpful(struct spool *spool, lsn_t applied)
 
 static lsn_t spool_resume(struct backlog *backlog, lsn_t applied)
 {
-    struct spool *spool = self(backlog);
+    struct spool *spool = spool_self(backlog);
     return is_helpful(spool, applied) ? last_of(spool)->end : applied;
 }
 
@@ -609,7 +365,7 @@ static void stand_before(struct spool *spool, lsn_t applied)
 
 static bool spool_begin(struct backlog *backlog, lsn_t applied, struct err *err)
 {
-    struct spool *spool = self(backlog);
+    struct spool *spool = spool_self(backlog);
     bool ok = true;
     pthread_mutex_lock(&spool->lock);
     spool->applied = applied;
@@ -625,7 +381,7 @@ static bool spool_begin(struct backlog *backlog, lsn_t applied, struct err *err)
 
 static bool spool_extend(struct backlog *backlog, lsn_t durable, lsn_t *from, struct err *err)
 {
-    struct spool *spool = self(backlog);
+    struct spool *spool = spool_self(backlog);
     bool ok = spool_settle(backlog, err);
     pthread_mutex_lock(&spool->lock);
     if (ok && (spool->segments.count == 0 || last_of(spool)->end <= durable)) {
@@ -648,7 +404,7 @@ static bool sync_last(struct spool *spool, struct err *err)
         return true;
     spool->put_fd = folder_file(&spool->folder, last->number, O_RDWR);
     if (spool->put_fd < 0)
-        return disk_failed(spool, "cannot open a segment", errno, err);
+        return spool_disk_failed(spool, "cannot open a segment", errno, err);
     spool->synced_bytes = last->bytes;
     spool->unsynced = true;
     return sync_file(spool, err);
@@ -724,7 +480,7 @@ void spool_close(struct spool *spool)
     if (spool == NULL)
         return;
     close_put(spool);
-    close_take(spool);
+    spool_close_take(spool);
     frame_packer_destroy(spool->packer);
     frame_unpacker_destroy(spool->unpacker);
     interner_free(&spool->interner);
@@ -768,7 +524,7 @@ void spool_look(struct spool *spool, struct spool_picture *picture)
             .state = spool->full ? SPOOL_FULL : SPOOL_IN_USE,
             .bytes = bytes_of(spool),
             .segments = segments->count,
-            .unread = count_unread(spool),
+            .unread = spool_count_unread(spool),
             .floor = segments->items[0].floor,
             .end = segments->items[segments->count - 1].end,
             .oldest_at = segments->items[0].created_at,
@@ -779,57 +535,4 @@ void spool_look(struct spool *spool, struct spool_picture *picture)
     }
     picture->cut = spool->cut;
     pthread_mutex_unlock(&spool->lock);
-}
-
-static bool open_to_look(const char *path, struct folder *folder)
-{
-    *folder = (struct folder){.path = mem_string(path)};
-    folder->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return folder->fd >= 0;
-}
-
-bool spool_holds_text(const char *path)
-{
-    static const struct spool_identity ANY = {.migration = "", .slot = ""};
-    struct folder folder;
-    struct err ignored = {0};
-    uint64_t *numbers = NULL;
-    size_t count = 0;
-    struct segment_label label = {0};
-    if (open_to_look(path, &folder) && folder_list(&folder, &numbers, &count, &ignored))
-        for (size_t i = 0; i < count && !label.text; i++)
-            (void)segment_look(&folder, numbers[i], &ANY, &label, &ignored);
-    free(numbers);
-    folder_close(&folder);
-    return label.text;
-}
-
-/* The slot of the other one may be beyond what is in there. */
-static bool refuse_foreign(const struct folder *folder, const uint64_t *numbers, size_t count,
-                           const struct spool_identity *identity, struct err *err)
-{
-    struct segment_label label = {0};
-    for (size_t i = 0; i < count && !label.foreign; i++)
-        if (!segment_look(folder, numbers[i], identity, &label, err))
-            return false;
-    if (!label.foreign)
-        return true;
-    err_set(err, ERR_CONFIG, "spool %s: it is of another migration", folder->path);
-    return err_remedy(err, "nothing in it was removed: mend spool.dir");
-}
-
-bool spool_remove(const char *path, const struct spool_identity *identity, struct err *err)
-{
-    struct folder folder;
-    uint64_t *numbers = NULL;
-    size_t count = 0;
-    if (access(path, F_OK) != 0 && errno == ENOENT)
-        return true;
-    bool ok = folder_open(&folder, path, err) && folder_list(&folder, &numbers, &count, err) &&
-              refuse_foreign(&folder, numbers, count, identity, err);
-    for (size_t i = count; ok && i > 0; i--)
-        ok = folder_remove(&folder, numbers[i - 1], err);
-    free(numbers);
-    folder_close(&folder);
-    return ok;
 }

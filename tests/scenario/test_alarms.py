@@ -73,12 +73,12 @@ def test_a_slot_that_comes_near_its_loss_is_warned_of_and_then_ends_the_run(
     world.both(T)
     product = world.product().start_streaming()
 
-    def write_until(condition, what, interval):
+    def write_until(wal_status):
         def step():
             world.source.run("SELECT pg_logical_emit_message(false, 'fill', repeat('x', 100000))",
                              "SELECT pg_switch_wal()", "CHECKPOINT")
-            return condition()
-        wait.until(step, what, 60, interval)
+            return world.source.value("SELECT wal_status FROM pg_replication_slots") == wal_status
+        wait.until(step, f"the slot to be {wal_status}", 60)
 
     def warnings():
         return [event["what"] for event in product.events() if event.get("event") ==
@@ -86,12 +86,12 @@ def test_a_slot_that_comes_near_its_loss_is_warned_of_and_then_ends_the_run(
 
     with load.held(world.target, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE"):
         world.source.run("INSERT INTO t VALUES (1, 'held')")
-        write_until(warnings, "a warning", 1.2)
+        write_until("extended")
+        wait.until(warnings, "a warning")
         assert warnings() == ["extended"]
         assert product.gates()["slot"]["verdict"] == "GO"
         assert product.metric("slot_retained_bytes") > 48 << 20
-        write_until(lambda: world.source.value(
-            "SELECT wal_status FROM pg_replication_slots") == "lost", "the slot to be lost", 0.1)
+        write_until("lost")
     assert product.wait_end(60) == 4
     marks.assert_ended(product, 4, "slot", "cleanup")
     assert world.target.rows("SELECT id FROM t") in ([], [(1,)])  # whole, or nothing of it

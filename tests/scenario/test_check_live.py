@@ -211,6 +211,7 @@ def test_what_is_not_replicated_is_named(world):
     assert "scratch" in one(found, "source.unlogged")["object"]
     assert one(found, "sequence.missing")["object"] == "public.numbers"
     one(found, "sequence.not_carried")
+    assert world.leftovers() == []
 
 
 def test_encodings_and_extensions(make_world, world, source_cluster):

@@ -167,6 +167,7 @@ def test_updates_and_deletes_that_hit_nothing_are_counted(world):
     world.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
     fill(world)
     product = world.product().start_streaming()
+    product.wait_caught_up()
     world.target.run("DELETE FROM t WHERE id IN (1, 2)", "INSERT INTO t VALUES (50, 'mine')")
     world.source.run("UPDATE t SET v = 'u' WHERE id = 1", "DELETE FROM t WHERE id = 2",
                      "INSERT INTO t VALUES (50, 'theirs')")

@@ -1,7 +1,7 @@
 """Partitioned tables at the source: published through the root."""
 import pytest
 
-from world import marks, wait
+from world import marks
 
 PARTITIONED = [
     "CREATE TABLE p (id int, region text, v text, PRIMARY KEY (id, region)) PARTITION BY LIST (region)",

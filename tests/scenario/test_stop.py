@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from world import load, marks
+from world import load, marks, wait
 
 ROWS = 20000
 
@@ -60,8 +60,7 @@ def test_stopped_while_the_target_is_away(make_world, source_cluster, make_clust
     product = world.product().start_streaming()
     target.stop("immediate")
     world.source.run("INSERT INTO t VALUES (1)")
-    product.wait_status(lambda status: status["phase"] == "waiting", "phase 'waiting'")
-    assert product.metric("phase", phase="waiting") == 1
+    wait.until(lambda: product.metric("phase", phase="waiting") == 1, "phase 'waiting'")
     product.stop()
     marks.assert_told(product, *marks.LOST)
     target.start()
@@ -77,8 +76,7 @@ def test_stopped_while_the_source_is_away(make_world, make_cluster, target_clust
     world.both("CREATE TABLE t (id int PRIMARY KEY)")
     product = world.product().start_streaming()
     source.stop("immediate")
-    product.wait_status(lambda status: status["phase"] == "waiting", "phase 'waiting'")
-    assert product.metric("phase", phase="waiting") == 1
+    wait.until(lambda: product.metric("phase", phase="waiting") == 1, "phase 'waiting'")
     product.stop()
     marks.assert_told(product, *marks.LOST)
     source.start()
