@@ -74,9 +74,8 @@ class Cut:
 
 
 def edges(count, dice, nightly, share=8):
-    """All of them nightly, else a few."""
-    every = range(1, count + 1)
-    return every if nightly else sorted(dice.sample(every, min(share, count)))
+    """A few of them, drawn by the seed; nightly more, which is all of a short story."""
+    return sorted(dice.sample(range(1, count + 1), min(60 if nightly else share, count)))
 
 
 def change(world, number):
