@@ -189,6 +189,28 @@ def test_a_copied_row_without_a_key_cannot_be_kept_out_of_several_targets(world)
     assert letters(world) == []
 
 
+def test_a_row_that_moves_onto_another_parked_key_joins_their_chains(world, product):
+    """Within a batch and across them; what follows waits in one order."""
+    world.source.run("INSERT INTO t VALUES (1, 'bad'), (2, 'bad'), (5, 'x')")
+    product.wait_caught_up()
+    world.source.run("DELETE FROM t WHERE id = 2", "UPDATE t SET id = 2 WHERE id = 1",
+                     "UPDATE t SET v = 'moved' WHERE id = 2", "INSERT INTO t VALUES (1, 'new')")
+    product.wait_caught_up()
+    world.source.script("BEGIN; INSERT INTO t VALUES (11, 'bad'), (12, 'bad'); DELETE FROM t WHERE id = 11; "
+                        "UPDATE t SET id = 11, v = 'last' WHERE id = 12; COMMIT;")
+    product.wait_caught_up()
+    assert world.target.rows("SELECT * FROM t") == [(5, "x")]
+    assert world.target.rows("SELECT chain, count(*) FROM slackwater.dead_letter "
+                             "GROUP BY chain ORDER BY chain") == [(1, 6), (7, 4)]
+    product.stop()
+    product.start_streaming()  # which reads them from the target
+    world.target.run(MEND)
+    done = product.command("dlq", "retry", "--all")
+    assert done.status == 0 and "10 applied, 0 parked in all" in done.out, done.text
+    product.wait_caught_up()
+    world.assert_equal("t")
+
+
 def test_a_truncate_makes_what_waits_moot(world, product):
     world.source.run("INSERT INTO t VALUES (1, 'bad'), (2, 'x')")
     product.wait_caught_up()
