@@ -46,6 +46,11 @@ const char *bind_table_did_you_mean(struct arena *arena, const struct catalog *c
     return near ? text_format(arena, "; did you mean \"%s.%s\"?", near->schema, near->name) : "";
 }
 
+static const char *unlogged_text(const struct catalog_table *table)
+{
+    return table->kind == 'p' ? "has an unlogged partition" : "is unlogged";
+}
+
 static const struct catalog_table *find_source(struct binding *binding,
                                                const struct table_spec *spec)
 {
@@ -64,10 +69,11 @@ static const struct catalog_table *find_source(struct binding *binding,
                  "name the partitioned table: its partitions come with it",
                  text_format(arena, "source table %s is a partition", name));
     else if (table->persistence != 'p')
-        bind_refuse(binding, "source.unlogged", spec->source.where,
-                 "ALTER TABLE ... SET LOGGED at the source, or leave the table out",
-                 text_format(arena, "source table %s is %s: its changes are not in the WAL",
-                             name, table->persistence == 'u' ? "unlogged" : "temporary"));
+        bind_refuse(
+            binding, "source.unlogged", spec->source.where,
+            "ALTER TABLE ... SET LOGGED at the source, or leave the table out",
+            text_format(arena, "source table %s %s: its changes are not in the WAL", name,
+                        table->persistence == 'u' ? unlogged_text(table) : "is temporary"));
     else
         return table;
     return NULL;
@@ -163,8 +169,8 @@ static void report_unlogged(struct binding *binding, const struct catalog_table 
                             .fix = "ALTER TABLE ... SET LOGGED at the source to carry it"};
 
     bind_report(binding->findings, arena, &report,
-                "source table %s.%s is unlogged and left out: its changes are not in the WAL",
-                table->schema, table->name);
+                "source table %s.%s %s and left out: its changes are not in the WAL",
+                table->schema, table->name, unlogged_text(table));
 }
 
 /* In whose place `table` is, if that is not there any more. */
@@ -205,25 +211,42 @@ static bool is_named(const struct binding *binding, const struct catalog_table *
     return false;
 }
 
-static bool is_excluded(struct binding *binding, const struct table_spec *spec,
-                        const struct catalog_table *table)
+static bool is_excluded(const struct table_spec *spec, const char *schema, const char *name,
+                        struct arena *arena)
 {
     struct captures ignored;
 
     for (size_t i = 0; i < spec->exclude_count; i++)
-        if (name_matches(&spec->excludes[i], table->schema, table->name,
-                         &binding->chain->arena, &ignored))
+        if (name_matches(&spec->excludes[i], schema, name, arena, &ignored))
             return true;
     return false;
+}
+
+static bool pattern_takes(const struct table_spec *spec, const char *schema, const char *name,
+                          struct arena *arena, struct captures *captures)
+{
+    return spec->source.is_pattern &&
+           name_matches(&spec->source, schema, name, arena, captures) &&
+           !is_excluded(spec, schema, name, arena);
 }
 
 static bool takes(struct binding *binding, const struct table_spec *spec,
                   const struct catalog_table *table, struct captures *captures)
 {
-    return spec->source.is_pattern &&
-           name_matches(&spec->source, table->schema, table->name, &binding->chain->arena,
-                        captures) &&
-           !is_excluded(binding, spec, table);
+    return pattern_takes(spec, table->schema, table->name, &binding->chain->arena, captures);
+}
+
+bool rules_take(const struct rules *rules, const char *schema, const char *name)
+{
+    struct arena arena;
+    struct captures ignored;
+    bool taken = rules->all_tables;
+
+    arena_init(&arena, 0);
+    for (size_t i = 0; !taken && i < rules->table_count; i++)
+        taken = pattern_takes(&rules->tables[i], schema, name, &arena, &ignored);
+    arena_free(&arena);
+    return taken;
 }
 
 /* Two patterns for one table would be a split that nobody asked for. */

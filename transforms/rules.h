@@ -124,6 +124,8 @@ void rules_know_former(struct rules *rules, const struct former *former, bool ig
 /* Patterns and "every table" take the tables only that `chain` has already, by OID, or by name where
  * the one of that OID is gone: one that is made meanwhile joins at a start. Borrowed; NULL: all. */
 void rules_keep_to(struct rules *rules, const struct chain *chain);
+/* Whether a pattern, or "every table", takes a table of that name. */
+bool rules_take(const struct rules *rules, const char *schema, const char *name);
 
 /* Binds. False (ERR_CONFIG) only when `findings` got a breaking one: the first is the message
  * ("object: what"), its fix and statement the remedy. The catalogs must outlive the chain; the

@@ -1,6 +1,7 @@
 /* Is the source still the one that the migration began with? (continuity.h) */
 #include "postgres/continuity.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -86,6 +87,23 @@ static bool slot_invalidated(const struct continuity *known, const struct slot_s
     return slot_lost(known, what, err);
 }
 
+/* Storage can be put back in time without a new timeline, and written on beyond what we applied. */
+static bool check_not_restored(const struct continuity *known, const struct slot_state *state,
+                               struct err *err)
+{
+    lsn_t restart = counter_get(known->slot_restart);
+    char was[LSN_TEXT_SIZE];
+    char now[LSN_TEXT_SIZE];
+    if (state->restart == LSN_NONE || state->restart >= restart)
+        return true;
+    err_set(
+        err, ERR_SOURCE_LOST,
+        "replication slot %s needs WAL from %s on, and had needed it from %s on: the source was "
+        "put back to an older state, and may lack what we applied",
+        known->slot, lsn_format(state->restart, now), lsn_format(restart, was));
+    return begin_again(err);
+}
+
 static bool check_slot(struct session *session, const struct continuity *known, lsn_t applied,
                        struct err *err)
 {
@@ -100,6 +118,8 @@ static bool check_slot(struct session *session, const struct continuity *known, 
         return slot_lost(known, "is not pgoutput's for this database", err);
     if (strcmp(state.wal_status, "lost") == 0)
         return slot_invalidated(known, &state, err);
+    if (!check_not_restored(known, &state, err))
+        return false;
     if (applied == LSN_NONE || state.confirmed_flush <= applied)
         return true;
     return gap(known, lsn_format(state.confirmed_flush, slot_at),
@@ -138,19 +158,52 @@ bool continuity_check(struct session *session, const struct continuity *known, l
            check_publications(session, known, err);
 }
 
-bool continuity_fingerprint(struct session *session, uint32_t table_oid, char **fingerprint,
-                            struct err *err)
+/* ---- fingerprints ---- */
+
+/* "publication|partitions" of each table of an array. A table that is put back has a new entry; a
+ * publication that is altered, and a partition that is attached anew, a new version of theirs. */
+static const char FINGERPRINTS_SQL[] =
+    "WITH RECURSIVE wanted AS ("
+    "   SELECT oid, place FROM unnest($1::oid[]) WITH ORDINALITY AS w(oid, place)),"
+    " tree(root, oid, since) AS ("
+    "   SELECT w.oid, i.inhrelid, i.xmin::text"
+    "   FROM wanted w JOIN pg_inherits i ON i.inhparent = w.oid"
+    "   UNION ALL"
+    "   SELECT t.root, i.inhrelid, i.xmin::text"
+    "   FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid),"
+    " partitions AS ("
+    "   SELECT t.root, string_agg(c.oid || ':' || c.relfilenode || ':' || t.since, ' '"
+    "                             ORDER BY c.oid) AS all"
+    "   FROM tree t JOIN pg_class c ON c.oid = t.oid WHERE c.relispartition GROUP BY t.root),"
+    " published AS ("
+    "   SELECT r.prrelid, string_agg(r.oid || ':' || p.oid || ':' || p.xmin, ' '"
+    "                                ORDER BY r.oid) AS all"
+    "   FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid"
+    "   WHERE p.pubname IN ($2, $3) GROUP BY r.prrelid)"
+    " SELECT coalesce(published.all, '') || '|' || coalesce(partitions.all, '')"
+    " FROM wanted w LEFT JOIN partitions ON partitions.root = w.oid"
+    " LEFT JOIN published ON published.prrelid = w.oid ORDER BY w.place";
+
+static PGresult *read_fingerprints(struct session *session, const char *slot, size_t count,
+                                   const uint32_t *oids, struct err *err)
 {
-    static const char SQL[] =
-        "WITH RECURSIVE tree(oid) AS ("
-        "   SELECT $1::oid UNION ALL"
-        "   SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)"
-        " SELECT coalesce(string_agg(c.oid || ':' || c.relfilenode, ' ' ORDER BY c.oid), '')"
-        " FROM tree t JOIN pg_class c ON c.oid = t.oid"
-        " WHERE c.relispartition AND c.relkind = 'r'";
-    char oid[16];
-    snprintf(oid, sizeof oid, "%u", table_oid);
-    PGresult *r = session_query(session, SQL, 1, (const char *[]){oid}, err);
+    char insert_only[SLOT_NAME_SIZE + 16];
+    struct buf array = {0};
+    slot_insert_only_name(slot, insert_only);
+    buf_append_char(&array, '{');
+    for (size_t i = 0; i < count; i++)
+        buf_append_format(&array, "%s%u", i == 0 ? "" : ",", oids[i]);
+    buf_append_char(&array, '}');
+    const char *values[] = {array.data, slot, insert_only};
+    PGresult *r = session_query(session, FINGERPRINTS_SQL, 3, values, err);
+    buf_free(&array);
+    return r;
+}
+
+bool continuity_fingerprint(struct session *session, const struct continuity_place *place,
+                            char **fingerprint, struct err *err)
+{
+    PGresult *r = read_fingerprints(session, place->slot, 1, &place->table_oid, err);
     if (r == NULL)
         return false;
     *fingerprint = mem_string(PQgetvalue(r, 0, 0));
@@ -158,24 +211,42 @@ bool continuity_fingerprint(struct session *session, uint32_t table_oid, char **
     return true;
 }
 
-bool continuity_check_partitions(struct session *session, const struct continuity *known,
-                                 struct err *err)
+static bool is_same(const char *now, const char *then)
 {
-    for (size_t i = 0; i < known->table_count; i++) {
-        char *now = NULL;
-        if (known->partitions[i] == NULL || known->partitions[i][0] == '\0')
-            continue;
-        if (!continuity_fingerprint(session, known->table_oids[i], &now, err))
-            return false;
-        bool same = strcmp(now, known->partitions[i]) == 0;
-        free(now);
-        if (same)
-            continue;
-        err_set(err, ERR_SOURCE_LOST,
-                "partitions of %s.%s were truncated, attached, detached or rewritten by "
-                "themselves: the stream does not show that",
-                known->tables[i].schema, known->tables[i].name);
-        return begin_again(err);
+    return then == NULL || then[0] == '\0' || strcmp(now, then) == 0;
+}
+
+static size_t publication_length(const char *fingerprint)
+{
+    return strcspn(fingerprint, "|");
+}
+
+static bool table_changed(const struct slot_table *table, const char *now, const char *then,
+                          struct err *err)
+{
+    size_t length = publication_length(then);
+    bool published = publication_length(now) == length && memcmp(now, then, length) == 0;
+    err_set(err, ERR_SOURCE_LOST,
+            published
+                ? "partitions of %s.%s were truncated, attached, detached or rewritten by "
+                  "themselves: the stream does not show that"
+                : "the publication of %s.%s was altered, or left the table out for a while: "
+                  "what was written meanwhile is not in the stream",
+            table->schema, table->name);
+    return begin_again(err);
+}
+
+bool continuity_check_tables(struct session *session, const struct continuity *known,
+                             struct err *err)
+{
+    PGresult *r =
+        read_fingerprints(session, known->slot, known->table_count, known->table_oids, err);
+    bool same = r != NULL;
+    for (size_t i = 0; same && i < known->table_count; i++) {
+        const char *now = PQgetvalue(r, (int)i, 0);
+        same = is_same(now, known->fingerprints[i]) ||
+               table_changed(&known->tables[i], now, known->fingerprints[i], err);
     }
-    return true;
+    PQclear(r);
+    return same;
 }

@@ -6,6 +6,7 @@
 #define POSTGRES_CONTINUITY_H
 
 #include "model/lsn.h"
+#include "pipeline/progress.h"
 #include "postgres/session.h"
 #include "postgres/slot.h"
 
@@ -21,9 +22,12 @@ struct continuity { /* all borrowed; as recorded when the migration began */
     const char *database;
     bool failover; /* a start may follow it to a promoted standby */
     const char *slot;
+    /* Where the slot's restart_lsn was, on the source's disk; LSN_NONE: not known. It never goes
+     * back, unless the whole server does. */
+    const counter_t *slot_restart;
     size_t table_count;
     const struct slot_table *tables;
-    const char *const *partitions; /* by table: fingerprint of its partitions, or NULL */
+    const char *const *fingerprints; /* by table; NULL or "": none was taken */
     const uint32_t *table_oids;
     const char *spool; /* its folder, for messages; NULL: there is none */
 };
@@ -36,13 +40,21 @@ bool continuity_check_source(struct session *session, const struct continuity *k
 bool continuity_check(struct session *session, const struct continuity *known, lsn_t applied,
                       struct err *err);
 
-/* The partitions of a table, by OID and storage: a partition that is truncated, attached or
- * detached by itself sends nothing that its root publishes. "" for a table without partitions.
- * Takes no locks. The caller frees *fingerprint. */
-bool continuity_fingerprint(struct session *session, uint32_t table_oid, char **fingerprint,
-                            struct err *err);
+/* What is done to these sends nothing that the table publishes, and leaves no trace once it is
+ * undone: that it was taken out of its publication and put back, or that the publication left out
+ * what it publishes for a while ("publication"); and that one of its partitions was truncated,
+ * attached or detached by itself, also if it is attached again by now ("partitions"). So what
+ * the catalog holds of them is kept by its identity, not by what it says. */
+struct continuity_place { /* borrowed */
+    const char *slot;     /* whose publications are meant */
+    uint32_t table_oid;
+};
+
+/* Takes no locks. The caller frees *fingerprint. */
+bool continuity_fingerprint(struct session *session, const struct continuity_place *place,
+                            char **fingerprint, struct err *err);
 /* ERR_SOURCE_LOST when a fingerprint is another than the recorded one. */
-bool continuity_check_partitions(struct session *session, const struct continuity *known,
-                                 struct err *err);
+bool continuity_check_tables(struct session *session, const struct continuity *known,
+                             struct err *err);
 
 #endif

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONTROL_LAYOUT 4
+#define CONTROL_LAYOUT 5
 #define COPIERS_PATIENCE (60 * USEC_PER_SEC)
 #define COPIERS_PAUSE (50 * USEC_PER_MS)
 #define ORIGIN_PATIENCE (10 * USEC_PER_SEC)
@@ -24,7 +24,7 @@ static const char *const STATES[] = {"none", "creating", "started"};
 static const char INSTALL_SQL[] =
     "BEGIN;" INSTALL_LOCK "CREATE SCHEMA IF NOT EXISTS slackwater;"
     "CREATE TABLE IF NOT EXISTS slackwater.layout (version int NOT NULL);"
-    "DELETE FROM slackwater.layout; INSERT INTO slackwater.layout VALUES (4);"
+    "DELETE FROM slackwater.layout; INSERT INTO slackwater.layout VALUES (5);"
     "CREATE TABLE IF NOT EXISTS slackwater.migration ("
     "  name text PRIMARY KEY,"
     "  state text NOT NULL,"
@@ -35,6 +35,7 @@ static const char INSTALL_SQL[] =
     "  consistent_lsn pg_lsn,"
     "  rules_digest text,"
     "  http_address text,"
+    "  slot_restart pg_lsn,"                   /* continuity.h */
     "  paused boolean NOT NULL DEFAULT false," /* the backfill begins no new chunk */
     "  created_at timestamptz NOT NULL DEFAULT now());"
     "CREATE TABLE IF NOT EXISTS slackwater.progress ("
@@ -49,13 +50,13 @@ static const char INSTALL_SQL[] =
     "  needed boolean NOT NULL,"
     "  updates_deletes bigint NOT NULL DEFAULT 0,"
     "  stats_reset text NOT NULL,"
-    "  partitions text NOT NULL,"
-    "  covers text," /* NULL: nothing besides the slot's start */
+    "  partitions text NOT NULL," /* and of the publication: continuity.h */
+    "  covers text,"              /* NULL: nothing besides the slot's start */
     "  plan_made boolean NOT NULL DEFAULT false,"
     "  whole boolean NOT NULL DEFAULT false,"
     "  staged boolean NOT NULL DEFAULT false,"
-    "  bounds text[]," /* arrays of texts, as text */
-    "  begun int NOT NULL DEFAULT 0,"  /* anew, so often */
+    "  bounds text[],"                /* arrays of texts, as text */
+    "  begun int NOT NULL DEFAULT 0," /* anew, so often */
     "  key text NOT NULL DEFAULT ''," /* columns that bounds and chunks are of */
     "  finished_at timestamptz,"
     "  PRIMARY KEY (migration, source));"
@@ -105,7 +106,8 @@ static const char INSTALL_SQL[] =
 
 static const char LOAD_SQL[] =
     "SELECT m.state, m.system_identifier, m.timeline, m.source_database, m.initial_snapshot,"
-    "       m.consistent_lsn, p.lsn, m.http_address, coalesce(p.note, ''), m.paused"
+    "       m.consistent_lsn, p.lsn, m.http_address, coalesce(p.note, ''), m.paused,"
+    "       m.slot_restart"
     " FROM slackwater.migration m LEFT JOIN slackwater.progress p ON p.migration = m.name"
     " WHERE m.name = $1";
 
@@ -175,6 +177,7 @@ bool control_load(struct session *session, const char *migration,
             .http_address = field_text(r, 0, 7),
             .note = field_text(r, 0, 8),
             .paused = field_flag(r, 0, 9),
+            .slot_restart = field_lsn(r, 0, 10),
         };
     PQclear(r);
     return true;
@@ -283,7 +286,7 @@ bool control_begin(struct session *session, const char *migration,
                      " ON CONFLICT (name) DO UPDATE SET state = EXCLUDED.state,"
                      "   system_identifier = EXCLUDED.system_identifier,"
                      "   timeline = EXCLUDED.timeline,"
-                     "   source_database = EXCLUDED.source_database",
+                     "   source_database = EXCLUDED.source_database, slot_restart = NULL",
                      5, values, err) ||
            err_wrap(err, "registering the migration");
 }
@@ -293,9 +296,21 @@ bool control_set_timeline(struct session *session, const char *migration, uint32
 {
     char number[16];
     snprintf(number, sizeof number, "%u", timeline);
-    return run_query(session, "UPDATE slackwater.migration SET timeline = $2 WHERE name = $1", 2,
-                     (const char *[]){migration, number}, err) ||
+    return run_query(session,
+                     "UPDATE slackwater.migration SET timeline = $2, slot_restart = NULL"
+                     " WHERE name = $1",
+                     2, (const char *[]){migration, number}, err) ||
            err_wrap(err, "noting the source's timeline");
+}
+
+bool control_note_slot(struct session *session, const char *migration, lsn_t slot_restart,
+                       struct err *err)
+{
+    char lsn[LSN_TEXT_SIZE];
+    return run_query(session,
+                     "UPDATE slackwater.migration SET slot_restart = $2 WHERE name = $1", 2,
+                     (const char *[]){migration, lsn_format(slot_restart, lsn)}, err) ||
+           err_wrap(err, "noting where the slot is");
 }
 
 static bool record_start(struct session *session, const char *migration, const char *snapshot,

@@ -51,6 +51,7 @@ struct control_migration {
     char *note;             /* what the backfill keeps with it; "" when there is none */
     char *http_address;     /* of the running or last instance */
     bool paused;            /* the backfill begins no new chunk */
+    lsn_t slot_restart;     /* continuity.h */
 };
 
 /* Creates the schema and tables where missing. Refuses (ERR_CONFIG) another layout. */
@@ -76,9 +77,11 @@ bool control_end_copiers(struct session *session, const char *migration, struct 
 
 bool control_begin(struct session *session, const char *migration,
                    const struct control_migration *facts, struct err *err);
-/* The source that is the migration's goes on under another timeline. */
+/* The source that is the migration's goes on under another timeline, with a slot of its own. */
 bool control_set_timeline(struct session *session, const char *migration, uint32_t timeline,
                           struct err *err);
+bool control_note_slot(struct session *session, const char *migration, lsn_t slot_restart,
+                       struct err *err);
 /* In one transaction: state started, initial snapshot, progress at the slot's start, and a
  * copy row for each table, of which `copy.needed` is kept. */
 bool control_started(struct session *session, const char *migration, const char *snapshot,

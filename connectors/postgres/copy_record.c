@@ -40,8 +40,8 @@ bool copy_record_insert(struct session *session, const char *migration,
     char changed[32];
     snprintf(changed, sizeof changed, "%lld", (long long)copy->updates_deletes);
     const char *values[] = {
-        migration,        copy->source,      changed,          copy->copy.needed ? "t" : "f",
-        copy->partitions, copy->copy.covers, copy->stats_reset};
+        migration,         copy->source,      changed,          copy->copy.needed ? "t" : "f",
+        copy->fingerprint, copy->copy.covers, copy->stats_reset};
     return run_query(session,
                      "INSERT INTO slackwater.copy (migration, source, updates_deletes, needed,"
                      "                             partitions, covers, stats_reset)"
@@ -103,7 +103,7 @@ static bool read_copy(const PGresult *r, int row, struct copy_record *found, str
     struct copy_plan *plan = &found->copy.plan;
     found->source = field_text(r, row, 0);
     found->updates_deletes = strtoll(PQgetvalue(r, row, 1), NULL, 10);
-    found->partitions = field_text(r, row, 2);
+    found->fingerprint = field_text(r, row, 2);
     found->copy.needed = field_flag(r, row, 3);
     found->copy.finished = field_flag(r, row, 4);
     plan->made = field_flag(r, row, 5);
@@ -233,7 +233,7 @@ void copy_records_free(struct copy_record *copies, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         free(copies[i].source);
-        free(copies[i].partitions);
+        free(copies[i].fingerprint);
         free(copies[i].stats_reset);
         table_copy_free(&copies[i].copy);
     }
@@ -433,7 +433,8 @@ bool copy_record_renew(struct session *session, const char *migration, const cha
     char changed[32];
     snprintf(changed, sizeof changed, "%lld", (long long)renewal->updates_deletes);
     const char *values[] = {
-        migration, source, renewal->covers, renewal->partitions, renewal->stats_reset, changed};
+        migration, source, renewal->covers, renewal->fingerprint, renewal->stats_reset,
+        changed};
     return update_copy(session,
                        "UPDATE slackwater.copy SET covers = $3, partitions = $4,"
                        " stats_reset = $5, updates_deletes = $6::bigint"

@@ -16,7 +16,7 @@ struct copy_record {
     struct table_copy copy;
     size_t chunks; /* that were ever recorded since the copy began */
     /* of the source table when its copy was first asked for, or last made again */
-    char *partitions;        /* continuity_fingerprint() */
+    char *fingerprint;       /* continuity.h */
     int64_t updates_deletes; /* of an insert-only table */
     char *stats_reset;       /* when the statistics that say so were last reset; "" never */
 };

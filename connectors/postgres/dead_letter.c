@@ -19,7 +19,7 @@ static const char INSTALL_SQL[] =
     "  id bigint NOT NULL,"
     "  chain bigint NOT NULL," /* the first letter of those that hang together by their keys */
     "  source text NOT NULL,"
-    "  operation text NOT NULL," /* insert, update, delete, copy */
+    "  operation text NOT NULL,"              /* insert, update, delete, copy */
     "  state text NOT NULL DEFAULT 'parked'," /* applied, skipped, moot */
     "  key jsonb NOT NULL,"
     "  new_key jsonb," /* of a change of the key */
@@ -31,6 +31,7 @@ static const char INSTALL_SQL[] =
     "  replica_identity text NOT NULL,"
     "  lsn pg_lsn,"
     "  xid bigint,"
+    "  commit_lsn pg_lsn,"
     "  commit_at timestamptz,"
     "  class text," /* of the error; NULL: it waits behind another */
     "  sqlstate text,"
@@ -147,7 +148,8 @@ struct written {
     struct row old, new; /* as text */
     char *key, *new_key, *old_row, *new_row;
     struct buf not_sent;
-    char id[24], chain[24], xid[16], lsn[LSN_TEXT_SIZE], commit_at[32];
+    char id[24], chain[24], xid[16], lsn[LSN_TEXT_SIZE];
+    char commit_lsn[LSN_TEXT_SIZE], commit_at[32];
 };
 
 static void written_free(struct written *w)
@@ -187,15 +189,16 @@ static void make_texts(const struct dead_letters *d, const struct letter *letter
     snprintf(w->chain, sizeof w->chain, "%llu", (unsigned long long)letter->chain);
     snprintf(w->xid, sizeof w->xid, "%u", letter->xid);
     lsn_format(letter->change->lsn, w->lsn);
+    lsn_format(letter->commit_lsn, w->commit_lsn);
     clock_format_wall(letter->commit_time, w->commit_at, sizeof w->commit_at);
 }
 
 static const char WRITE_SQL[] =
     "INSERT INTO slackwater.dead_letter AS l (migration, id, chain, source, operation, state, key,"
     " new_key, old_row, old_is_key, new_row, not_sent, unsure, replica_identity, lsn, xid,"
-    " commit_at, class, sqlstate, message, column_name, ended_at)"
+    " commit_lsn, commit_at, class, sqlstate, message, column_name, ended_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8::jsonb, $7::jsonb), $9, $10, $11, $12, $13,"
-    " $14, $15, $16, $17, $18, $19, $20, $21, CASE WHEN $6 <> 'parked' THEN now() END)"
+    " $14, $15, $16, $17, $18, $19, $20, $21, $22, CASE WHEN $6 <> 'parked' THEN now() END)"
     " ON CONFLICT (migration, id) DO UPDATE SET new_row = l.new_row || EXCLUDED.new_row"
     " WHERE l.source = EXCLUDED.source AND l.key = EXCLUDED.key AND l.operation = 'copy'"
     "   AND l.state = 'parked'";
@@ -229,6 +232,7 @@ static bool write_row(const struct dead_letters *d, struct session *session,
                             identity,
                             letter->copied ? NULL : w->lsn,
                             letter->copied ? NULL : w->xid,
+                            letter->copied ? NULL : w->commit_lsn,
                             letter->copied ? NULL : w->commit_at,
                             why == NULL ? NULL : err_class_name(why->class),
                             why == NULL ? NULL : optional(why->sqlstate),

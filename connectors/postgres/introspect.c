@@ -10,14 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Tables that can take part: ours to see, not temporary, not an extension's. */
-#define OF_INTEREST                                                                            \
-    " c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"                                     \
-    " AND n.nspname NOT IN ('information_schema', 'slackwater')"                               \
-    " AND n.nspname !~ '^pg_'"                                                                 \
-    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"                                      \
-    "                 WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"            \
-    "                   AND d.objid = c.oid AND d.deptype = 'e')"
+#define OF_INTEREST INTROSPECT_OF_INTEREST
 
 static const char SERVER_SQL[] =
     "SELECT current_setting('server_version_num'), current_database(),"
@@ -44,7 +37,8 @@ static const char SERVER_15_SQL[] =
     "        FROM pg_database d WHERE d.datname = current_database())";
 
 static const char TABLES_SQL[] =
-    "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,"
+    "SELECT c.oid, n.nspname, c.relname, c.relkind,"
+    "       CASE WHEN leaf.unlogged THEN 'u' ELSE c.relpersistence END, c.relreplident,"
     "       c.relispartition, pg_has_role(c.relowner, 'USAGE'),"
     "       has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'),"
     "       has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE'),"
@@ -60,7 +54,7 @@ static const char TABLES_SQL[] =
     "          coalesce(sum(pg_table_size(l.oid)), 0)::bigint AS bytes,"
     "          coalesce(sum(pg_stat_get_tuples_updated(l.oid)"
     "                       + pg_stat_get_tuples_deleted(l.oid)), 0)::bigint AS changed,"
-    "          count(*) AS count"
+    "          count(*) AS count, bool_or(l.relpersistence = 'u') AS unlogged"
     /* By oid each: a condition that names both would read all of pg_class for each table. */
     "   FROM (SELECT c.oid WHERE c.relkind = 'r' UNION ALL"
     "         SELECT relid::oid FROM pg_partition_tree(c.oid) WHERE c.relkind = 'p') part(oid)"

@@ -286,6 +286,18 @@ static void check_triggers(const struct preflight *p, const struct catalog_table
                       "row security holds for the role: its statements would be refused");
 }
 
+/* The position that says what is applied would outlive the rows. */
+static void check_persistence(const struct catalog_table *table, const char *name,
+                              struct findings *findings)
+{
+    if (table->persistence == 'u')
+        findings_addf(findings, "target.unlogged", SEVERITY_BREAKING, name,
+                      "ALTER TABLE ... SET LOGGED at the target",
+                      "%s unlogged: a crash of the target would empty it, and what was applied "
+                      "would not come again",
+                      table->kind == 'p' ? "a partition of the table is" : "the table is");
+}
+
 static int count_unique(const struct catalog_table *table, bool immediate)
 {
     int count = 0;
@@ -356,6 +368,7 @@ static bool check_target_table(const struct preflight *p, size_t i, struct findi
     if (is_first(p, i)) {
         check_target_rights(target, name, findings);
         check_triggers(p, target, name, findings);
+        check_persistence(target, name, findings);
         check_deferring(p, &p->target_tables[i], name, findings);
     }
     check_deferrable(p->source_tables[p->target_tables[i].source], &p->target_tables[i], name,

@@ -163,11 +163,14 @@ bool probe_load(struct session *session, struct probe_load *found, struct err *e
     return true;
 }
 
+/* A crash throws a database's statistics away and says so only of the server's own: of the archiver's,
+ * which hardly anybody resets. */
 bool probe_stats_reset(struct session *session, char **reset, struct err *err)
 {
     PGresult *r = session_exec(session,
-                               "SELECT coalesce(stats_reset::text, '') FROM pg_stat_database"
-                               " WHERE datname = current_database()",
+                               "SELECT concat_ws(' ', d.stats_reset, a.stats_reset)"
+                               " FROM pg_stat_database d CROSS JOIN pg_stat_archiver a"
+                               " WHERE d.datname = current_database()",
                                err);
     if (r == NULL)
         return false;

@@ -60,7 +60,8 @@ struct probe_load {
 
 bool probe_load(struct session *session, struct probe_load *found, struct err *err);
 
-/* When the database's statistics were last reset; "" for never. The caller frees. */
+/* When the database's statistics, and the server's, were last reset: text to compare. The caller
+ * frees. */
 bool probe_stats_reset(struct session *session, char **reset, struct err *err);
 
 /* Updates and deletes that the table (with its partitions) has seen, by the statistics. */

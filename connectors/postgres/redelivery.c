@@ -10,13 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Changes that touch one key have locked its row at the source one after the other: their
- * positions in its WAL are in order, as ids need not be. */
+/* In the order of the commits, and within one of the WAL, as ids need not be. WAL alone would not do:
+ * who moves a row to a key writes it before it waits for the transaction that has the key, and that
+ * may go on to delete it. */
 static const char CHAIN_SQL[] =
     "SELECT source, operation, old_row, old_is_key, new_row, not_sent, unsure,"
     " replica_identity, lsn, coalesce(xid, 0)"
     " FROM slackwater.dead_letter WHERE migration = $1 AND chain = $2 AND state = 'parked'"
-    " ORDER BY lsn NULLS FIRST, id";
+    " ORDER BY commit_lsn NULLS FIRST, lsn, id";
 
 enum chain_column { SOURCE, OPERATION, OLD_ROW, OLD_IS_KEY, NEW_ROW, NOT_SENT, UNSURE, IDENTITY,
                     POSITION, XID };

@@ -2,6 +2,7 @@
 #include "postgres/schema_watch.h"
 
 #include "base/buf.h"
+#include "postgres/introspect.h"
 #include "schema/ident.h"
 
 #include <stdio.h>
@@ -9,25 +10,33 @@
 #include <string.h>
 
 /* One text a table, which describe() makes of the catalog. A domain's NOT NULL is its own. */
-#define TABLES_SQL                                                                               \
-    "SELECT c.oid, concat_ws('/', n.nspname, c.relname, c.relreplident,"                         \
-    "  coalesce((SELECT string_agg(k.number::text, ' ' ORDER BY k.place) FROM pg_index i,"       \
-    "              unnest(i.indkey) WITH ORDINALITY AS k (number, place)"                        \
-    "            WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts), ''),"\
-    "  string_agg(concat_ws(':', a.attnum, a.attname, a.atttypid, a.atttypmod,"                  \
-    "    CASE WHEN t.typtype = 'd' THEN '' WHEN a.attnotnull THEN 't' ELSE 'f' END,"             \
-    "    a.attidentity, CASE WHEN a.attgenerated = '' THEN 'f' ELSE 't' END),"                   \
-    "    ',' ORDER BY a.attnum))"                                                                \
-    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"                             \
-    " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"    \
-    " LEFT JOIN pg_type t ON t.oid = a.atttypid"                                                 \
-    " WHERE c.oid = ANY ($1::oid[]) GROUP BY c.oid, n.nspname, c.relname, c.relreplident"        \
-    " ORDER BY c.oid"
+#define TABLES_SQL                                                                                \
+    "SELECT c.oid, concat_ws('/', n.nspname, c.relname, c.relpersistence, c.relreplident,"        \
+    "  coalesce((SELECT string_agg(k.number::text, ' ' ORDER BY k.place) FROM pg_index i,"        \
+    "              unnest(i.indkey) WITH ORDINALITY AS k (number, place)"                         \
+    "            WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts), '')," \
+    "  string_agg(concat_ws(':', a.attnum, a.attname, a.atttypid, a.atttypmod,"                   \
+    "    CASE WHEN t.typtype = 'd' THEN '' WHEN a.attnotnull THEN 't' ELSE 'f' END,"              \
+    "    a.attidentity, CASE WHEN a.attgenerated = '' THEN 'f' ELSE 't' END),"                    \
+    "    ',' ORDER BY a.attnum))"                                                                 \
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"                              \
+    " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"     \
+    " LEFT JOIN pg_type t ON t.oid = a.atttypid"                                                  \
+    " WHERE c.oid = ANY ($1::oid[]) GROUP BY c.oid, n.nspname ORDER BY c.oid"
 
 #define ENUMS_SQL                                                                                \
     "SELECT n.nspname, t.typname, string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder)"         \
     " FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid"                                      \
     " JOIN pg_namespace n ON n.oid = t.typnamespace GROUP BY n.nspname, t.typname"
+
+/* A root with a partition that is unlogged is left out, as `check` says. */
+#define STRANGERS_SQL                                                                                   \
+    "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"         \
+    " LEFT JOIN unnest($1::oid[]) AS known (oid) ON known.oid = c.oid"                                  \
+    " WHERE known.oid IS NULL AND c.relpersistence = 'p' AND NOT c.relispartition"                      \
+    " AND NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_class l ON l.oid = i.inhrelid"                  \
+    "                 WHERE i.inhparent = c.oid AND l.relpersistence = 'u') AND" INTROSPECT_OF_INTEREST \
+    " ORDER BY 1, 2"
 
 /* ---- tables ---- */
 
@@ -53,7 +62,8 @@ static void describe_column(const struct catalog_column *column, struct buf *tex
 
 static void describe(const struct catalog_table *table, struct buf *text)
 {
-    buf_append_format(text, "%s/%s/%c/", table->schema, table->name, table->replica_identity);
+    buf_append_format(text, "%s/%s/%c/%c/", table->schema, table->name, table->persistence,
+                      table->replica_identity);
     describe_key(table, text);
     for (uint16_t i = 0; i < table->column_count; i++) {
         buf_append_text(text, i == 0 ? "/" : ",");
@@ -87,14 +97,15 @@ static bool table_is_same(const PGresult *r, const struct catalog_table *table)
     return same;
 }
 
-static PGresult *ask_tables(struct session *session, size_t table_count,
+/* `sql` of their OIDs. */
+static PGresult *ask_tables(struct session *session, const char *sql, size_t table_count,
                             const struct catalog_table *const *tables, struct err *err)
 {
     struct buf oids = {0};
     for (size_t i = 0; i < table_count; i++)
         buf_append_format(&oids, "%s%u", i ? "," : "{", tables[i]->oid);
     buf_append_text(&oids, table_count ? "}" : "{}");
-    PGresult *r = session_query(session, TABLES_SQL, 1, (const char *[]){buf_text(&oids)}, err);
+    PGresult *r = session_query(session, sql, 1, (const char *[]){buf_text(&oids)}, err);
     buf_free(&oids);
     return r;
 }
@@ -103,7 +114,7 @@ static bool look_at_tables(struct session *session, size_t table_count,
                            const struct catalog_table *const *tables, char *change, size_t size,
                            struct err *err)
 {
-    PGresult *r = ask_tables(session, table_count, tables, err);
+    PGresult *r = ask_tables(session, TABLES_SQL, table_count, tables, err);
     for (size_t i = 0; r != NULL && i < table_count && change[0] == '\0'; i++) {
         if (table_is_same(r, tables[i]))
             continue;
@@ -171,4 +182,24 @@ bool schema_watch_look(struct session *session, const struct catalog *catalog,
     change[0] = '\0';
     return look_at_tables(session, table_count, tables, change, size, err) &&
            look_at_enums(session, catalog, table_count, tables, change, size, err);
+}
+
+/* ---- tables that are not carried ---- */
+
+bool schema_watch_strangers(struct session *source, const struct schema_watch_rules *rules,
+                            char *change, size_t size, struct err *err)
+{
+    PGresult *r = ask_tables(source, STRANGERS_SQL, rules->table_count, rules->tables, err);
+    change[0] = '\0';
+    for (int i = 0; r != NULL && i < PQntuples(r) && change[0] == '\0'; i++) {
+        const char *schema = PQgetvalue(r, i, 0);
+        const char *table = PQgetvalue(r, i, 1);
+        if (!rules->take(rules->context, schema, table))
+            continue;
+        char *name = ident_display(schema, table);
+        snprintf(change, size, "source table %s was made since, and is not carried", name);
+        free(name);
+    }
+    PQclear(r);
+    return r != NULL;
 }

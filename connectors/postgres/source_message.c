@@ -75,8 +75,7 @@ static struct relation *read_relation(const struct pg_source *s,
 struct shape pg_source_shape(struct pg_source *s, const struct pgoutput_message *message)
 {
     const struct relation *relation = interner_keep(&s->shapes, read_relation(s, message));
-    return (struct shape){
-        .oid = relation->oid, .relation = relation, .arrival = ++s->arrivals};
+    return (struct shape){.oid = relation->oid, .relation = relation, .arrival = ++s->arrivals};
 }
 
 /* What a kept transaction brings is its own until it is through; it had come earlier, too. */
@@ -200,8 +199,9 @@ static bool on_change(struct pg_source *s, struct batch *batch,
     struct change *change = batch_add_change(batch);
     *change = (struct change){
         .kind = kind,
-        .old_image = from->old_kind == 'O' ? OLD_FULL : from->old_kind == 'K' ? OLD_KEY
-                                                                              : OLD_NONE,
+        .old_image = from->old_kind == 'O'   ? OLD_FULL
+                     : from->old_kind == 'K' ? OLD_KEY
+                                             : OLD_NONE,
         .relation = relation,
         .old = from->old,
         .new = from->new,
@@ -219,8 +219,7 @@ static bool on_truncate(struct pg_source *s, struct batch *batch,
     uint32_t count = message->truncate.count;
     if (count == 0 || count > UINT16_MAX)
         return err_set(err, ERR_CORRUPT, "pgoutput: TRUNCATE of %u relations", count);
-    const struct relation **relations =
-        arena_alloc(&batch->arena, count * sizeof *relations);
+    const struct relation **relations = arena_alloc(&batch->arena, count * sizeof *relations);
     for (uint32_t i = 0; i < count; i++) {
         relations[i] = find_relation(s, message->truncate.relation_oids[i], err);
         if (relations[i] == NULL)

@@ -499,13 +499,13 @@ static bool try_reset(struct pg_table_writer *w, uint32_t source, bool whole,
     bool ours = false;
     return begin_transaction(w, err) &&
            (way == TRUNCATION_DELETES ||
-            session_run(&w->session, "SET LOCAL lock_timeout = '" TRUNCATE_PATIENCE "'", err)) &&
+            session_run(&w->session, "SET LOCAL lock_timeout = '" TRUNCATE_PATIENCE "'",
+                        err)) &&
            copy_record_has_chunks(&w->session, migration, name, &ours, err) &&
            (!(ours || renewal != NULL) || empty_targets(w, source, way, err)) &&
            copy_record_begin_anew(&w->session, migration, name, whole, err) &&
            dead_letters_void(&w->session, migration, name, err) &&
-           (renewal == NULL ||
-            copy_record_renew(&w->session, migration, name, renewal, err)) &&
+           (renewal == NULL || copy_record_renew(&w->session, migration, name, renewal, err)) &&
            session_run(&w->session, "COMMIT", err);
 }
 

@@ -150,6 +150,7 @@ bool chunk_rows_copy(struct worker *worker, struct chunk_work *work, struct err 
     for (size_t i = 1; ok && i < work->task->part_count; i++)
         ok = copy_part(worker, work, &work->task->parts[i], &range, NULL, err);
     work->record.rows += worker->sift.rows;
-    return ok && (!worker->sift.again ||
-                  err_set(err, ERR_RETRY, "a row that one target refuses is in another already"));
+    return ok &&
+           (!worker->sift.again ||
+            err_set(err, ERR_RETRY, "a row that one target refuses is in another already"));
 }

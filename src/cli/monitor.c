@@ -108,11 +108,22 @@ static void note_idleness(struct slot_status *slot, int64_t idle_left)
         slot->seconds_to_loss = idle_left;
 }
 
+/* A slot's restart_lsn is shown before it is on the disk; the one before is there by then. */
+static void note_restart(struct monitor *m, lsn_t restart)
+{
+    if (restart <= m->slot_restart)
+        return;
+    if (m->slot_restart > counter_get(&m->config.progress->slot_restart))
+        counter_set(&m->config.progress->slot_restart, m->slot_restart);
+    m->slot_restart = restart;
+}
+
 static bool probe_slot(struct monitor *m, usec_t now, struct err *err)
 {
     struct slot_state state;
     if (!slot_state(&m->session, m->config.migration->slot, &state, err))
         return false;
+    note_restart(m, state.restart);
     pthread_mutex_lock(&m->lock);
     m->slot_at = now;
     m->slot = (struct slot_status){.known = state.exists,
@@ -194,7 +205,7 @@ static bool probe_continuity(struct monitor *m, usec_t now, struct err *err)
     const struct continuity *known = m->config.continuity;
     struct err difference = {0};
     bool whole = continuity_check(&m->session, known, LSN_NONE, &difference) &&
-                 continuity_check_partitions(&m->session, known, &difference);
+                 continuity_check_tables(&m->session, known, &difference);
     if (!whole && difference.class != ERR_SOURCE_LOST && difference.class != ERR_CONFIG) {
         *err = difference;
         return false;

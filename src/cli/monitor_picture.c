@@ -64,7 +64,9 @@ static void fill_table(const struct monitor *m, size_t i, struct table_status *t
         .source = ident_display(source->table->schema, source->table->name),
         .target = display_targets(chain, source),
         .insert_only = source->insert_only,
-        .unseen_writes = !source->insert_only ? 0 : m->unseen[i] < 0 ? -1 : m->unseen[i],
+        .unseen_writes = !source->insert_only ? 0
+                         : m->unseen[i] < 0   ? -1
+                                              : m->unseen[i],
         .copy = copy_state(atomic_load(&m->config.copy_states[i])),
         .copied_rows = counter_get(&from->copied_rows),
         .copied_bytes = counter_get(&from->copied_bytes),
@@ -157,9 +159,9 @@ static void fill_spool(const struct monitor *m, struct status *status)
         .cut = picture.cut,
         .from = picture.floor,
         .to = picture.end,
-        .oldest = picture.segments == 0              ? -1
+        .oldest = picture.segments == 0             ? -1
                   : status->now > picture.oldest_at ? status->now - picture.oldest_at
-                                                     : 0,
+                                                    : 0,
     };
 }
 
@@ -229,7 +231,8 @@ static enum phase phase_of(struct monitor *m, const struct status *status)
     bool in_trouble = counter_get(&p->errors) > 0 || counter_get(&p->reconnects) > 0;
     if (status->target_circuit == BREAKER_OPEN || (!connected && in_trouble))
         return PHASE_WAITING;
-    if (m->handoff != NULL && !handoff_all_copied(m->handoff)) /* also before it first streams */
+    if (m->handoff != NULL &&
+        !handoff_all_copied(m->handoff)) /* also before it first streams */
         return PHASE_BACKFILL;
     if (!connected)
         return PHASE_WAITING;
@@ -266,16 +269,16 @@ static void fill_readings(const struct monitor *m, struct status *status)
     status->slot = m->slot;
     status->transactions_open = m->transactions;
     status->source = m->source;
-    status->slot.known = m->slot.known && is_fresh(m->slot_at, now, STALE_AFTER,
-                                                   status->slot.error,
-                                                   sizeof status->slot.error);
+    status->slot.known =
+        m->slot.known &&
+        is_fresh(m->slot_at, now, STALE_AFTER, status->slot.error, sizeof status->slot.error);
     status->transactions_open.known =
-        m->transactions.known && is_fresh(m->transactions_at, now, STALE_AFTER,
-                                          status->transactions_open.error,
-                                          sizeof status->transactions_open.error);
-    status->source.known = m->source.known && is_fresh(m->source_at, now, STALE_SELDOM,
-                                                       status->source.error,
-                                                       sizeof status->source.error);
+        m->transactions.known &&
+        is_fresh(m->transactions_at, now, STALE_AFTER, status->transactions_open.error,
+                 sizeof status->transactions_open.error);
+    status->source.known =
+        m->source.known && is_fresh(m->source_at, now, STALE_SELDOM, status->source.error,
+                                    sizeof status->source.error);
 }
 
 static void fill_settings(const struct monitor *m, struct status *status)
@@ -301,8 +304,8 @@ static void fill_settings(const struct monitor *m, struct status *status)
 void monitor_watch_lag(struct monitor *m)
 {
     struct status status;
-    bool streaming = atomic_load(&m->stage) == STAGE_STREAM &&
-                     atomic_load(&m->config.progress->streaming);
+    bool streaming =
+        atomic_load(&m->stage) == STAGE_STREAM && atomic_load(&m->config.progress->streaming);
     fill_settings(m, &status);
     pthread_mutex_lock(&m->lock);
     fill_lag(m, &status, streaming);
@@ -322,8 +325,8 @@ void monitor_raise_alarms(struct monitor *m)
 void monitor_collect(void *monitor, struct status *status)
 {
     struct monitor *m = monitor;
-    bool streaming = atomic_load(&m->stage) == STAGE_STREAM &&
-                     atomic_load(&m->config.progress->streaming);
+    bool streaming =
+        atomic_load(&m->stage) == STAGE_STREAM && atomic_load(&m->config.progress->streaming);
     fill_settings(m, status);
     fill_counts(m, status);
     pthread_mutex_lock(&m->lock);

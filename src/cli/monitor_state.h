@@ -24,9 +24,10 @@ struct monitor {
     struct session session;
     struct schema_probe *schema; /* any thread may fill from it */
     usec_t probed_at, seldom_at, emitted_at, connect_after;
-    bool emit_failed; /* said once */
-    char *seen;       /* the snapshot before, which counts when the source cannot lose it */
-    lsn_t seen_at;    /* no commit that it sees is behind this */
+    bool emit_failed;   /* said once */
+    lsn_t slot_restart; /* read last */
+    char *seen;         /* the snapshot before, which counts when the source cannot lose it */
+    lsn_t seen_at;      /* no commit that it sees is behind this */
     struct alarms alarms;
     struct conflicts *conflicts;
 

@@ -253,11 +253,21 @@ static bool backfill(struct run *run, struct err *err)
     return copy_alone(run, err);
 }
 
+/* It moves every quarter of a minute at most. */
+static bool note_slot(struct run *run, struct err *err)
+{
+    lsn_t restart = counter_get(&run->progress.slot_restart);
+    if (restart <= run->slot_noted)
+        return true;
+    run->slot_noted = restart;
+    return control_note_slot(pg_sink_session(run->sink), run->config->migration, restart, err);
+}
+
 /* On the apply thread, between target transactions. Lookups are asked anew. */
 static bool do_errands(void *context, struct err *err)
 {
     struct run *run = context;
-    return errands_look(&run->errands, err);
+    return errands_look(&run->errands, err) && note_slot(run, err);
 }
 
 static bool copy_has_failed(void *context, struct err *err)
@@ -418,16 +428,17 @@ static bool run_bound(struct run *run, struct err *err)
     run->copy_states = mem_zero(tables + 1, sizeof *run->copy_states);
     run->baselines = mem_zero(tables + 1, sizeof *run->baselines);
     run->stats_resets = mem_zero(tables + 1, sizeof *run->stats_resets);
-    run->partitions = mem_zero(tables + 1, sizeof *run->partitions);
+    run->fingerprints = mem_zero(tables + 1, sizeof *run->fingerprints);
     run->table_oids = mem_zero(tables + 1, sizeof *run->table_oids);
     for (size_t i = 0; i < tables; i++)
         run->table_oids[i] = run->migration.chain->sources[i].table->oid;
     run->continuity = (struct continuity){
         .slot = run->migration.slot,
+        .slot_restart = &run->progress.slot_restart,
         .failover = run->config->failover,
         .table_count = tables,
         .tables = run->migration.slot_tables,
-        .partitions = (const char *const *)run->partitions,
+        .fingerprints = (const char *const *)run->fingerprints,
         .table_oids = run->table_oids,
         .spool = run->config->spool_dir,
     };
@@ -464,11 +475,11 @@ static void destroy_run(struct run *run)
     spool_close(run->spool); /* its relations were the rules' */
     for (size_t i = 0; i < run->migration.source_count; i++) {
         table_copy_free(&run->copies[i]);
-        free(run->partitions[i]);
+        free(run->fingerprints[i]);
         free(run->stats_resets[i]);
     }
     free(run->stats_resets);
-    free(run->partitions);
+    free(run->fingerprints);
     free(run->table_oids);
     free(run->copies);
     copy_tasks_free(&run->tasks);

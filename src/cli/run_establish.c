@@ -30,8 +30,8 @@ static bool read_baseline(struct run *run, size_t i, struct copy_record *copy, s
     const struct bound_source *source = &run->migration.chain->sources[i];
     copy->source = run->migration.source_names[i];
     copy->copy.needed = !run->invocation->options->no_backfill;
-    return continuity_fingerprint(&run->migration.source, source->table->oid, &copy->partitions,
-                                  err) &&
+    const struct continuity_place place = {run->migration.slot, source->table->oid};
+    return continuity_fingerprint(&run->migration.source, &place, &copy->fingerprint, err) &&
            probe_stats_reset(&run->migration.source, &copy->stats_reset, err) &&
            (!source->insert_only ||
             probe_updates_deletes(&run->migration.source, source->table->oid,
@@ -49,7 +49,7 @@ static bool read_baselines(struct run *run, struct copy_record *copies, struct e
 
 static void forget_baseline(struct copy_record *copy)
 {
-    free(copy->partitions);
+    free(copy->fingerprint);
     free(copy->stats_reset);
     free(copy->copy.covers);
 }
@@ -66,7 +66,7 @@ static enum slot_kind slot_kind(const struct config *config)
     return config->failover ? SLOT_FAILOVER : config->two_phase ? SLOT_TWO_PHASE : SLOT_PLAIN;
 }
 
-static bool make_slot(struct run *run, char **snapshot, lsn_t *lsn, struct err *err)
+static bool publish(struct run *run, struct err *err)
 {
     struct migration *m = &run->migration;
     log_event(LOG_INFO, "creating publication and slot; this waits for open transactions",
@@ -74,9 +74,14 @@ static bool make_slot(struct run *run, char **snapshot, lsn_t *lsn, struct err *
     return slot_drop(&m->source, m->slot, err) &&
            slot_create_publications(&m->source, m->slot, m->source_count, m->slot_tables,
                                     err) &&
-           failpoint(BEGIN_PUBLISHED, err) &&
-           slot_create(run->config->source_dsn, m->slot, slot_kind(run->config), m->stop, snapshot,
-                       lsn, err);
+           failpoint(BEGIN_PUBLISHED, err);
+}
+
+static bool make_slot(struct run *run, char **snapshot, lsn_t *lsn, struct err *err)
+{
+    const struct migration *m = &run->migration;
+    return slot_create(run->config->source_dsn, m->slot, slot_kind(run->config), m->stop,
+                       snapshot, lsn, err);
 }
 
 static bool record_start(struct run *run, struct err *err)
@@ -85,9 +90,10 @@ static bool record_start(struct run *run, struct err *err)
     struct copy_record *copies = mem_zero(m->source_count + 1, sizeof *copies);
     char *snapshot = NULL;
     lsn_t lsn = LSN_NONE;
-    /* Baselines first: an update between the two is counted as unseen rather than missed. */
-    bool ok = read_baselines(run, copies, err) && make_slot(run, &snapshot, &lsn, err) &&
-              failpoint(BEGIN_SLOT, err) &&
+    /* Baselines before the slot: what happens between the two is taken for unseen rather than
+     * missed. */
+    bool ok = publish(run, err) && read_baselines(run, copies, err) &&
+              make_slot(run, &snapshot, &lsn, err) && failpoint(BEGIN_SLOT, err) &&
               control_started(&m->target, run->config->migration, snapshot, lsn,
                               m->source_count, copies, err);
     if (ok)
@@ -133,14 +139,22 @@ static bool begin_migration(struct run *run, struct err *err)
 /* Published first, then known: a kill in between leaves a publication that the next start finds
  * as it wants it. The copy's snapshots must see whatever began before the table was published.
  */
-static bool publish_joining(struct run *run, const struct slot_table *tables, char **covers,
-                            struct err *err)
+static bool publish_joining(struct run *run, const struct slot_table *tables, struct err *err)
 {
     struct migration *m = &run->migration;
     log_event(LOG_INFO, "tables join the migration", log_uint("tables", m->joining_count));
     return continuity_check_source(&m->source, &run->continuity, run_spool_resume(run), err) &&
-           slot_publish(&m->source, m->slot, m->joining_count, tables, err) &&
-           probe_begun(&m->source, covers, err);
+           slot_publish(&m->source, m->slot, m->joining_count, tables, err);
+}
+
+/* What is counted here as seen began before the copy's snapshots: they have it. */
+static bool read_joining(struct run *run, struct copy_record *copies, struct err *err)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < run->migration.source_count; i++)
+        if (run->migration.joining[i] && !read_baseline(run, i, &copies[count++], err))
+            return false;
+    return true;
 }
 
 static bool record_joining(struct run *run, struct copy_record *copies, const char *covers,
@@ -158,16 +172,16 @@ static bool join_tables(struct run *run, struct err *err)
     struct copy_record *copies = mem_zero(m->joining_count + 1, sizeof *copies);
     struct slot_table *tables = mem_zero(m->joining_count + 1, sizeof *tables);
     char *covers = NULL;
-    bool ok = true;
     size_t count = 0;
-    for (size_t i = 0; ok && i < m->source_count; i++) {
+    for (size_t i = 0; i < m->source_count; i++) {
         if (!m->joining[i])
             continue;
-        tables[count] = m->slot_tables[i];
-        ok = read_baseline(run, i, &copies[count++], err);
+        tables[count++] = m->slot_tables[i];
     }
-    ok = ok && (count == 0 || (publish_joining(run, tables, &covers, err) &&
-                               record_joining(run, copies, covers, err)));
+    bool ok =
+        count == 0 ||
+        (publish_joining(run, tables, err) && read_joining(run, copies, err) &&
+         probe_begun(&m->source, &covers, err) && record_joining(run, copies, covers, err));
     free(covers);
     free(tables);
     forget_copies(copies, m->joining_count);
@@ -191,6 +205,8 @@ static void know_source(struct run *run)
     run->continuity.system_identifier = control->system_identifier;
     run->continuity.timeline = control->timeline;
     run->continuity.database = control->source_database;
+    counter_set(&run->progress.slot_restart, control->slot_restart);
+    run->slot_noted = control->slot_restart;
 }
 
 struct table_writer *run_make_writer(struct run *run, const struct stop *stop)
@@ -248,8 +264,8 @@ void run_show_copy(struct run *run, int table, const struct table_copy *copy)
 static void take_copy(struct run *run, int table, struct copy_record *copy)
 {
     run->baselines[table] = copy->updates_deletes;
-    run->partitions[table] = copy->partitions;
-    copy->partitions = NULL; /* moved */
+    run->fingerprints[table] = copy->fingerprint;
+    copy->fingerprint = NULL; /* moved */
     run->stats_resets[table] = copy->stats_reset;
     copy->stats_reset = NULL; /* moved */
     run->copies[table] = copy->copy;
@@ -263,7 +279,8 @@ static bool load_copies(struct run *run, struct err *err)
     struct copy_record *copies = NULL;
     size_t count = 0;
     size_t known = 0;
-    if (!copy_records_load(&run->migration.target, run->config->migration, &copies, &count, err))
+    if (!copy_records_load(&run->migration.target, run->config->migration, &copies, &count,
+                           err))
         return false;
     for (size_t i = 0; i < count; i++) {
         int table = run_table_by_name(run, copies[i].source);
@@ -357,7 +374,7 @@ static bool redo_table(struct run *run, struct table_writer *writer, uint32_t i,
         return false;
     }
     const struct copy_renewal renewal = {.covers = covers,
-                                         .partitions = baseline.partitions,
+                                         .fingerprint = baseline.fingerprint,
                                          .stats_reset = baseline.stats_reset,
                                          .updates_deletes = baseline.updates_deletes};
     bool ok = reset_until_done(run, writer, i, &renewal, err);

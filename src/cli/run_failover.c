@@ -21,7 +21,8 @@ static bool backfill_is_complete(struct run *run, bool *complete, struct err *er
 {
     struct copy_record *copies = NULL;
     size_t count = 0;
-    if (!copy_records_load(&run->migration.target, run->config->migration, &copies, &count, err))
+    if (!copy_records_load(&run->migration.target, run->config->migration, &copies, &count,
+                           err))
         return false;
     *complete = true;
     for (size_t i = 0; i < count; i++)
@@ -71,5 +72,6 @@ bool run_follow_failover(struct run *run, struct err *err)
               log_uint("timeline", now), log_uint("before", m->control.timeline),
               log_lsn("applied", m->control.applied));
     m->control.timeline = now;
+    m->control.slot_restart = LSN_NONE;
     return true;
 }

@@ -31,9 +31,10 @@ struct run {
     _Atomic int *copy_states;
     int64_t *baselines;
     char **stats_resets;
-    char **partitions;
+    char **fingerprints;
     uint32_t *table_oids;
     struct continuity continuity;
+    lsn_t slot_noted; /* of its slot_restart, at the target */
     struct snapshot initial;
     lsn_t started_at;  /* the source's position at the start */
     bool indexes_left; /* an earlier run has dropped some */

@@ -80,6 +80,24 @@ static bool look_at_target(struct schema_probe *p, struct schema_status *found, 
     return false;
 }
 
+static bool rules_would_take(const void *context, const char *schema, const char *name)
+{
+    return rules_take(context, schema, name);
+}
+
+static bool look_at_source(struct schema_probe *p, struct session *source,
+                           struct schema_status *found, struct err *err)
+{
+    const struct schema_watch_rules rules = {.table_count = p->migration->source_count,
+                                             .tables = p->sources,
+                                             .take = rules_would_take,
+                                             .context = p->migration->rules};
+    return schema_watch_look(source, p->migration->source_catalog, p->migration->source_count,
+                             p->sources, found->change, sizeof found->change, err) &&
+           (found->change[0] != '\0' ||
+            schema_watch_strangers(source, &rules, found->change, sizeof found->change, err));
+}
+
 bool schema_probe_look(struct schema_probe *p, struct session *source, usec_t now,
                        struct err *err)
 {
@@ -88,9 +106,7 @@ bool schema_probe_look(struct schema_probe *p, struct session *source, usec_t no
     if (p->looked_at != 0 && now - p->looked_at < p->every)
         return true;
     p->looked_at = now;
-    bool ok = schema_watch_look(source, p->migration->source_catalog,
-                                p->migration->source_count, p->sources, found.change,
-                                sizeof found.change, err);
+    bool ok = look_at_source(p, source, &found, err);
     if (!ok)
         unknown = *err;
     found.known = ok && (found.change[0] != '\0' || look_at_target(p, &found, &unknown));

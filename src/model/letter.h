@@ -15,6 +15,7 @@ struct letter {
     const struct change *change;
     uint32_t table; /* the run's index of the source table */
     xid_t xid;
+    lsn_t commit_lsn;
     usec_t commit_time;
     bool copied;            /* a row of the copy: the change is an insert */
     bool moot;              /* a later TRUNCATE of the same batch has taken its rows away */

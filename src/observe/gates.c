@@ -415,7 +415,9 @@ static enum gate_verdict probe_source(const struct status *status, struct gate_s
     }
     say(gate->value, "changed");
     say(gate->reason, "%.250s", source->change);
-    say(gate->remedy, "changes may be missing: clean up, empty the target tables, begin again");
+    say(gate->remedy,
+        "changes may be missing: `slackwater run --redo` of that table copies it anew; "
+        "else clean up, empty the target tables, begin again");
     return GATE_NO_GO;
 }
 

@@ -312,13 +312,12 @@ static json_t *backfill_json(const struct status *status)
 
 static json_t *spool_json(const struct spool_status *spool)
 {
-    return OBJECT({"state", text_value(spool_use_name(spool->use))},
-                  {"bytes", count_value(spool->bytes)},
-                  {"segments", count_value(spool->segments)},
-                  {"unread_batches", count_value(spool->unread)},
-                  {"cut_bytes", count_value(spool->cut)},
-                  {"from", lsn_value(spool->from)}, {"to", lsn_value(spool->to)},
-                  {"oldest_seconds", seconds_value(spool->oldest)});
+    return OBJECT(
+        {"state", text_value(spool_use_name(spool->use))}, {"bytes", count_value(spool->bytes)},
+        {"segments", count_value(spool->segments)},
+        {"unread_batches", count_value(spool->unread)}, {"cut_bytes", count_value(spool->cut)},
+        {"from", lsn_value(spool->from)}, {"to", lsn_value(spool->to)},
+        {"oldest_seconds", seconds_value(spool->oldest)});
 }
 
 static json_t *slot_json(const struct slot_status *slot)
@@ -471,14 +470,14 @@ json_t *status_to_json(const struct status *status)
         {"last_commit_at", moment_value(status->last_commit_at)},
         {"lsn", positions_json(status)}, {"lag", lag_json(status)},
         {"throughput", throughput_json(status)}, {"totals", totals_json(status)},
-        {"apply", apply_json(status)},
-        {"error_rate", real_value(status->error_rate)}, {"last_error", last_error_json(status)},
+        {"apply", apply_json(status)}, {"error_rate", real_value(status->error_rate)},
+        {"last_error", last_error_json(status)},
         {"queue_bytes", count_value(status->queue_bytes)},
-        {"resident_bytes", count_value(status->resident_bytes)}, {"backfill", backfill_json(status)},
-        {"spool", spool_json(&status->spool)}, {"slot", slot_json(&status->slot)},
+        {"resident_bytes", count_value(status->resident_bytes)},
+        {"backfill", backfill_json(status)}, {"spool", spool_json(&status->spool)},
+        {"slot", slot_json(&status->slot)},
         {"transactions", transactions_json(&status->transactions_open)},
-        {"ignored_columns", ignored_json(status)},
-        {"kept", kept_json(&status->kept)},
+        {"ignored_columns", ignored_json(status)}, {"kept", kept_json(&status->kept)},
         {"readiness", readiness_json(status)}, {"gates", gates_json(status)},
         {"tables", tables_json(status)});
 }

@@ -213,7 +213,7 @@ struct status {
     usec_t last_error_at;
     uint64_t queue_bytes; /* decoded and not yet applied */
     uint64_t resident_bytes; /* of the process; 0 unknown */
-    uint64_t http_refused; /* requests, and connections that ended without a whole one */
+    uint64_t http_refused;   /* requests, and connections that ended without a whole one */
 
     double rows_per_second; /* stream and copy, over the last ten seconds */
     double transactions_per_second;

@@ -220,6 +220,7 @@ static void park(struct parking *p, uint32_t index, uint32_t table, const struct
                                      .change = change,
                                      .table = table,
                                      .xid = transaction->xid,
+                                     .commit_lsn = transaction->commit_lsn,
                                      .commit_time = transaction->commit_time,
                                      .moot = moot,
                                      .why = why};

@@ -32,6 +32,7 @@ struct progress {
 
     /* atomics */
     counter_t received, applied, durable, acked; /* lsn_t */
+    counter_t slot_restart; /* lsn_t: from where on the slot needs WAL, on the source's disk */
     counter_t transactions, changes, batches, bytes_received;
     counter_t retries, reconnects, errors;
     counter_t queue_bytes;

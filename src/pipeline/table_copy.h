@@ -115,7 +115,7 @@ struct table_copy {
 /* What a copy that somebody wants made again begins with: what came before it is in it. */
 struct copy_renewal { /* borrowed */
     const char *covers;     /* for table_copy */
-    const char *partitions; /* the source as it is measured from here on; copy_record.h */
+    const char *fingerprint; /* the source as it is measured from here on; copy_record.h */
     const char *stats_reset;
     int64_t updates_deletes;
 };

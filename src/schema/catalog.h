@@ -116,7 +116,7 @@ struct catalog_table {
     char *schema;
     char *name;
     char kind;             /* r table, p partitioned root */
-    char persistence;      /* p permanent, u unlogged, t temporary */
+    char persistence;      /* p permanent, t temporary, u unlogged, or some partition is */
     char replica_identity; /* d n f i */
     bool is_partition;
     char *inherits; /* "public.a, public.b": tables that it inherits from; NULL: none, a

@@ -47,6 +47,7 @@ static const struct finding_kind kinds[] = {
     {"target.reference_identity", SCRIPT_TARGET, PHASE_RELAX, "UPDATE"},
     {"target.reference_immediate", SCRIPT_TARGET, PHASE_RELAX, ALL_WRITES},
     {"target.row_security", SCRIPT_TARGET, PHASE_SETTINGS, ANY},
+    {"target.unlogged", SCRIPT_TARGET, PHASE_SETTINGS, ALL_WRITES},
     {"target.not_empty", SCRIPT_TARGET, PHASE_SETTINGS, INSERTS},
     {"target.not_empty_without_key", SCRIPT_TARGET, PHASE_SETTINGS, INSERTS},
     {"source.pressure_hidden", SCRIPT_SOURCE, PHASE_SETTINGS, ""},

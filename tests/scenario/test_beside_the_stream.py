@@ -62,6 +62,63 @@ def test_a_partition_truncated_by_itself_closes_a_gate(world):
     assert "k" in product.gates()["source"]["reason"]
 
 
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_a_table_that_was_out_of_the_publication_for_a_moment_closes_a_gate(world, running):
+    """What was written meanwhile is nowhere in the stream, and the publication looks as ever."""
+    world.both(T)
+    product = world.product().start_streaming()
+    wait.until(lambda: verdict(product, "source") == "GO", "the gate to open", 20)
+    world.source.run("VACUUM FREEZE pg_publication", "VACUUM FULL pg_publication",
+                     "VACUUM FULL pg_publication_rel")  # no news
+    if not running:
+        product.stop()
+    world.source.run(f"ALTER PUBLICATION {world.object_name} DROP TABLE t",
+                     "INSERT INTO t VALUES (1, 'unseen')",
+                     f"ALTER PUBLICATION {world.object_name} ADD TABLE ONLY t",
+                     "INSERT INTO t VALUES (2, 'seen')")
+    if not running:
+        product.start_streaming()
+    product.wait_caught_up()
+    marks.assert_gate(product, "source", "NO-GO")
+    marks.assert_told(product, "the source is not as the migration began with it",
+                      what="left the table out")
+    product.stop()
+    product.start_streaming("--redo", "public.t")
+    product.wait_caught_up()
+    marks.assert_gate(product, "source", "GO")
+    world.assert_equal()
+    product.stop()
+
+
+def test_a_publication_that_left_out_updates_for_a_moment_closes_a_gate(world):
+    world.both(T)
+    product = world.product().start_streaming()
+    wait.until(lambda: verdict(product, "source") == "GO", "the gate to open", 20)
+    world.source.run(f"ALTER PUBLICATION {world.object_name} SET (publish = 'insert')",
+                     f"ALTER PUBLICATION {world.object_name} "
+                     "SET (publish = 'insert, update, delete, truncate')")
+    wait.until(lambda: verdict(product, "source") == "NO-GO", "the gate to close", 20)
+    assert "altered" in product.gates()["source"]["reason"]
+
+
+@pytest.mark.parametrize("part", ["k1", "k1a"])
+def test_a_partition_that_was_written_while_it_was_detached_closes_a_gate(world, part):
+    world.both("CREATE TABLE k (id int PRIMARY KEY) PARTITION BY RANGE (id)",
+               "CREATE TABLE k1 PARTITION OF k FOR VALUES FROM (0) TO (100) "
+               "PARTITION BY RANGE (id)",
+               "CREATE TABLE k1a PARTITION OF k1 FOR VALUES FROM (0) TO (50)")
+    product = world.product().start_streaming()
+    wait.until(lambda: verdict(product, "source") == "GO", "the gate to open", 20)
+    world.source.run("VACUUM FULL pg_inherits")
+    root, upper = ("k", 100) if part == "k1" else ("k1", 50)
+    world.source.run(f"BEGIN; ALTER TABLE {root} DETACH PARTITION {part};"
+                     f"INSERT INTO {part} VALUES (1);"
+                     f"ALTER TABLE {root} ATTACH PARTITION {part} FOR VALUES FROM (0) TO ({upper});"
+                     "COMMIT")
+    wait.until(lambda: verdict(product, "source") == "NO-GO", "the gate to close", 20)
+    assert "detached" in product.gates()["source"]["reason"]
+
+
 def test_large_messages_of_the_application_move_nothing(world):
     """They are in the stream, and none of our business: no progress, no cut transaction."""
     world.both(T)
@@ -148,6 +205,26 @@ def test_an_unseen_write_is_not_forgotten_when_the_statistics_are_reset(world):
     world.source.run("SELECT pg_stat_reset()")
     wait.until(lambda: verdict(product, "replica_identity") == "UNKNOWN", "the reset to be seen",
                20)
+
+
+def test_an_unseen_write_is_not_forgotten_when_the_source_crashes(make_world, make_cluster,
+                                                                  target_cluster):
+    """A crash throws the statistics away; an ordinary restart keeps them."""
+    world = make_world(make_cluster(), target_cluster)
+    world.both("CREATE TABLE n (a int)")
+    world.source.run("INSERT INTO n VALUES (1)")
+    product = world.product().start_streaming()
+    product.stop()
+    world.source.cluster.restart("fast")
+    product.start_streaming()
+    wait.until(lambda: verdict(product, "replica_identity") == "GO", "the gate to open", 20)
+    product.stop()
+    world.source.run("UPDATE n SET a = 2")
+    world.source.cluster.restart("immediate")
+    product.start_streaming()
+    wait.until(lambda: verdict(product, "source") == "GO", "the look behind the statistics", 20)
+    marks.assert_gate(product, "replica_identity", "UNKNOWN")
+    product.stop()
 
 
 def test_a_role_that_may_not_look_cannot_say_that_nothing_is_open(world):

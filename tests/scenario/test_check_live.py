@@ -3,6 +3,8 @@ import json
 
 import pytest
 
+from world import wait
+
 IDENTITY = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 
 
@@ -212,6 +214,28 @@ def test_what_is_not_replicated_is_named(world):
     assert one(found, "sequence.missing")["object"] == "public.numbers"
     one(found, "sequence.not_carried")
     assert world.leftovers() == []
+
+
+def test_tables_that_a_crash_would_empty_are_refused(world):
+    world.source.run(IDENTITY, "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY LIST (id)",
+                     "CREATE TABLE q (id int PRIMARY KEY) PARTITION BY LIST (id)",
+                     "CREATE UNLOGGED TABLE q1 PARTITION OF q DEFAULT")
+    world.target.run(IDENTITY.replace("CREATE TABLE", "CREATE UNLOGGED TABLE"),
+                     "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY LIST (id)",
+                     "CREATE UNLOGGED TABLE p1 PARTITION OF p DEFAULT",
+                     "CREATE TABLE q (id int PRIMARY KEY)")
+    _, found = check(world, 2)
+    refused = {finding["object"]: finding["what"] for finding in found["target.unlogged"]}
+    assert set(refused) == {"public.p", "public.t"} and "partition" in refused["public.p"]
+    assert "unlogged partition and left out" in one(found, "source.unlogged")["what"]
+    product = world.product()
+    result = product.run_to_end("--until-caught-up")
+    assert result.status == 2 and "SET LOGGED" in result.text, result.text
+    world.target.run("ALTER TABLE t SET LOGGED", "ALTER TABLE p1 SET LOGGED")
+    product.start_streaming()
+    wait.until(lambda: product.gates()["schema"]["verdict"] == "GO", "the gate to open", 20)
+    world.target.run("ALTER TABLE t SET UNLOGGED")
+    wait.until(lambda: product.gates()["schema"]["verdict"] == "NO-GO", "the gate to close", 20)
 
 
 def test_encodings_and_extensions(make_world, world, source_cluster):

@@ -127,6 +127,29 @@ def test_a_new_table_that_a_pattern_matches_joins_at_the_next_start(world):
     world.assert_equal()
 
 
+def test_until_a_new_table_joins_it_closes_a_gate(world):
+    """Its rows are at the source alone. One that the rules do not take is none of ours."""
+    world.both("CREATE TABLE a (id int PRIMARY KEY)")
+    product = world.product(tables=[{"source": "public.*", "exclude": ["public.log_*"]}])
+    product.start_streaming()
+
+    def verdict():
+        return product.gates()["schema"]["verdict"]
+
+    wait.until(lambda: verdict() == "GO", "the gate to open", 20)
+    world.source.run("CREATE TABLE log_1 (id int)", "CREATE SCHEMA other",
+                     "CREATE TABLE other.t (id int)", "CREATE TEMP TABLE b (id int)",
+                     "CREATE TABLE young (id int PRIMARY KEY)", "INSERT INTO young VALUES (1)")
+    wait.until(lambda: verdict() == "NO-GO", "the gate to close", 20)
+    assert "public.young was made since" in product.gates()["schema"]["reason"]
+    product.stop()
+    world.target.run("CREATE TABLE young (id int PRIMARY KEY)")
+    product.start_streaming()
+    product.wait_caught_up()
+    wait.until(lambda: verdict() == "GO", "the gate to open again", 20)
+    world.assert_equal("public.a", "public.young")
+
+
 def test_it_may_wait_for_another_run(world):
     product = under_way(world)
     world.both("CREATE TABLE young (id int PRIMARY KEY)")

@@ -1,10 +1,11 @@
 """A bad row is parked with all that follows of its key, and the rest of its transaction goes on."""
+import contextlib
 import os
 import random
 
 import pytest
 
-from world import marks
+from world import load, marks, wait
 from world.load import Writers
 
 T = "CREATE TABLE t (id int PRIMARY KEY, v text)"
@@ -127,6 +128,27 @@ def test_a_retry_makes_the_changes_of_a_key_again_in_order_while_the_run_goes_on
     world.source.run("UPDATE t SET v = 'after' WHERE id = 11")  # the key is free again
     product.wait_caught_up()
     world.assert_equal("t")
+
+
+def test_a_retry_goes_by_the_commits_where_the_wal_has_them_otherwise(world):
+    """Who moves a row to a key writes it before it waits for the transaction that has the key."""
+    world.both("CREATE TABLE t (id int PRIMARY KEY, n int)")
+    world.target.run("ALTER TABLE t ADD CONSTRAINT good CHECK (n >= 0)")
+    world.source.run("INSERT INTO t VALUES (2, 5)")
+    product = world.product().start_streaming()
+    with contextlib.closing(world.source.connect()) as first:
+        cursor = first.cursor()
+        cursor.execute("BEGIN; INSERT INTO t VALUES (1, -1)")
+        with load.in_background(lambda: world.source.run("UPDATE t SET id = 1 WHERE id = 2")):
+            wait.until(lambda: world.source.value(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                "AND query LIKE 'UPDATE t%'"), "the update to wait")
+            cursor.execute("DELETE FROM t WHERE id = 1; COMMIT")
+    product.wait_caught_up()
+    world.target.run("ALTER TABLE t DROP CONSTRAINT good")
+    assert product.command("dlq", "retry", "--all").status == 0
+    assert world.source.rows("TABLE t") == [(1, 5)]
+    world.assert_equal()
 
 
 def test_without_a_run_the_command_does_it_itself(world, product):

@@ -1,11 +1,14 @@
 """The slot is never recreated in silence and never trusted blindly: a gap is a stop, status 4."""
 import contextlib
+import shutil
+import subprocess
 
 import psycopg2
 import psycopg2.extras
 import pytest
 
 from world import marks, wait
+from world.product import lsn
 
 
 @pytest.fixture
@@ -121,6 +124,52 @@ def test_another_server_behind_the_same_address(make_world, make_cluster, source
     stopped.config["source"]["dsn"] = copy.url()
     assert_lost(stopped, "system", "not the one")
     assert world.target.rows("SELECT id FROM t ORDER BY 1") == [(1,), (2,)]
+
+
+KEPT = "SELECT coalesce(slot_restart, '0/0') FROM slackwater.migration"
+
+
+def move_slot(world, product):
+    """Until it is known that the slot needs less WAL than now."""
+    began = lsn(world.source.value("SELECT restart_lsn FROM pg_replication_slots "
+                                   "WHERE database = current_database()"))
+
+    def moved():
+        world.source.run("CHECKPOINT", "INSERT INTO t SELECT max(id) + 1 FROM t")
+        product.wait_caught_up()
+        return lsn(world.target.value(KEPT)) > began
+
+    wait.until(moved, "the slot to move", 40)
+
+
+def test_a_source_that_was_put_back_and_written_on_is_refused(make_world, make_cluster,
+                                                              target_cluster):
+    """A snapshot of its disk: same system, same timeline; and by the time that anybody looks it is
+    beyond what was applied."""
+    source = make_cluster()
+    world = make_world(source, target_cluster)
+    world.both("CREATE TABLE t (id int PRIMARY KEY)")
+    world.source.run("INSERT INTO t VALUES (1)")
+    product = world.product().start_streaming()
+    product.wait_caught_up()
+    product.stop()
+    source.stop()
+    subprocess.run(["cp", "-a", source.data, source.folder / "then"], check=True)
+    source.start()
+    product.start_streaming()
+    move_slot(world, product)
+    world.source.run("INSERT INTO t SELECT generate_series(1000, 2000)")
+    product.wait_caught_up()
+    applied = lsn(product.status()["lsn"]["applied"])
+    product.stop()
+    source.stop("immediate")
+    shutil.rmtree(source.data)
+    (source.folder / "then").rename(source.data)
+    source.start()
+    while lsn(world.source.value("SELECT pg_current_wal_lsn()")) <= applied:
+        world.source.run("INSERT INTO t SELECT max(id) + n FROM t, generate_series(1, 10000) n "
+                         "GROUP BY n")
+    assert_lost(product, "put back to an older state", "cleanup")
 
 
 def test_a_source_that_failed_over_is_refused(make_world, source_with_standby, target_cluster):
