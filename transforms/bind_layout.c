@@ -2,6 +2,7 @@
 #include "transforms/bind.h"
 
 #include "transforms/condition.h"
+#include "transforms/key.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -175,6 +176,19 @@ static const bool *find_key_reads(struct binder *binder, const struct table_plan
     return reads;
 }
 
+static const bool *find_key_tells(struct binder *binder, const struct table_plan *plan,
+                                  const struct relation *source)
+{
+    bool *tells = arena_alloc(binder->arena, (source->column_count + 1u) * sizeof(*tells));
+
+    for (uint16_t i = 0; i < source->column_count; i++) {
+        int column = catalog_column_index(binder->source, source->columns[i].name);
+
+        tells[i] = key_tells_apart(plan, &binder->source->columns[column]);
+    }
+    return tells;
+}
+
 /* A constant that tells the rows of this migration from others: in the key, or anywhere when
  * there is no key. */
 static bool is_owner(const struct binder *binder, const struct plan_column *column)
@@ -230,7 +244,9 @@ void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan)
                                   .column_count = count,
                                   .columns = show_columns(binder, plan, count),
                                   .key_reads = find_key_reads(binder, plan, source_count),
+                                  .key_tells = find_key_tells(binder, plan, source),
                                   .insert_only = binder->insert_only,
+                                  .said = binder->spec->said,
                                   .where = binder->where,
                                   .route = binder->route,
                                   .copy_binary = !condition_textless(binder->where, false) &&

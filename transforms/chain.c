@@ -255,6 +255,7 @@ static void make_lookups(struct rules_transform *transform, const struct chain *
 {
     if (!transform->maker || chain->lookup_count == 0)
         return;
+    transform->transform.asks = true;
     transform->lookups = mem_zero(chain->lookup_count, sizeof(struct lookup *));
     for (size_t i = 0; i < chain->lookup_count; i++)
         transform->lookups[i] =

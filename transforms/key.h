@@ -19,6 +19,9 @@ const struct catalog_index *key_primary_index(const struct catalog_table *table)
 /* Where `key:` stands, else the target table. */
 const char *key_place(struct binder *binder);
 
+/* Rows that differ in the source's column have different keys at the target. */
+bool key_tells_apart(const struct table_plan *plan, const struct catalog_column *source);
+
 /* False when a breaking finding was left. */
 bool key_check(struct binder *binder, const struct key *key);
 /* GENERATED ALWAYS columns outside the key, once the key is known. */

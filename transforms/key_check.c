@@ -271,6 +271,17 @@ static bool rule_tells_apart(const struct plan_column *column)
     return inverse.one_to_one;
 }
 
+bool key_tells_apart(const struct table_plan *plan, const struct catalog_column *source)
+{
+    for (uint16_t i = 0; i < plan->key_count; i++) {
+        const struct plan_column *column = &plan->columns[plan->keys[i]];
+
+        if (plan_reads(column, source) && rule_tells_apart(column) && type_tells_apart(column))
+            return true;
+    }
+    return false;
+}
+
 /* Why rows that differ in the source column only may get the same key: a clause; NULL: they
  * cannot. */
 static const char *why_may_collide(struct binder *binder, const struct key *key,

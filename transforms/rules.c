@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 static const char *const table_keys[] = {"source", "target",  "key",   "columns", "drop",
                                          "where",  "exclude", "route", NULL};
@@ -276,6 +277,29 @@ static bool load_source(const struct yaml_node *node, struct arena *arena,
     return !exclude || load_excludes(exclude, arena, table, err);
 }
 
+/* What stands there, without where it stands, and without what only the environment says. */
+static void append_said(const struct yaml_node *node, struct buf *said)
+{
+    buf_append_format(said, "%d:%zu:", (int)node->kind, node->count);
+    if (node->text && !node->expanded)
+        buf_append(said, node->text, strlen(node->text) + 1);
+    for (size_t i = 0; i < node->count; i++) {
+        if (node->keys)
+            append_said(node->keys[i], said);
+        append_said(node->items[i], said);
+    }
+}
+
+static uint64_t digest_said(const struct yaml_node *node)
+{
+    struct buf said = {0};
+
+    append_said(node, &said);
+    uint64_t digest = XXH3_64bits(said.data, said.size);
+    buf_free(&said);
+    return digest;
+}
+
 /* The node is a mapping with known keys only. */
 static bool load_table(const struct yaml_node *node, struct arena *arena,
                        struct table_spec *table, struct err *err)
@@ -285,7 +309,7 @@ static bool load_table(const struct yaml_node *node, struct arena *arena,
     const struct yaml_node *drop = yaml_get(node, "drop");
     const struct yaml_node *where = yaml_get(node, "where");
 
-    *table = (struct table_spec){0};
+    *table = (struct table_spec){.said = digest_said(node)};
     if (!load_source(node, arena, table, err) || !load_target(node, arena, table, err))
         return false;
     if (key && !load_names(key, "key", arena, &table->key_count, &table->keys, err))

@@ -53,7 +53,9 @@ struct bound_table {
     const struct relation *target_relation;
     uint16_t column_count;
     const struct bound_column *columns;
-    const bool *key_reads; /* by source_relation's columns: a column of the key is made of it */
+    const bool
+        *key_reads; /* by source_relation's columns: a column of the key is made of it, */
+    const bool *key_tells; /* and rows with different values of it have different keys */
     /* No usable replica identity: published for insert and truncate only. */
     bool insert_only;
     /* COPY may run in binary on both sides: every target column is produced in its type's
@@ -69,6 +71,7 @@ struct bound_table {
     /* Which rows these are: those that fulfil both. NULL: all. */
     const struct condition *where;
     const struct condition *route;
+    uint64_t said; /* a digest of what the file says of it; 0: nothing */
     /* Another bound table writes to the same target table, and no constant of the key tells its
      * rows from these. */
     bool shares_rows;

@@ -59,6 +59,7 @@ struct table_spec {
     const struct condition *where;   /* NULL: every row */
     const struct route_spec *route;  /* NULL: to `target` */
     const char *route_where;
+    uint64_t said; /* a digest of the entry; 0: nobody wrote it */
 };
 
 struct rules {

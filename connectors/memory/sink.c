@@ -24,8 +24,10 @@ struct memory_sink {
     size_t capacity;
     size_t committed_writes;
     bool connected;
-    bool in_transaction; /* a batch ended open */
-    bool failed;         /* apply failed: only disconnect may follow */
+    bool in_transaction;          /* a batch ended open */
+    bool failed;                  /* apply failed: only disconnect may follow */
+    const struct batch *prepared; /* the apply thread's; NULL: nothing */
+    uint32_t prepared_changes;
     struct memory_sink_tally tally;
 };
 
@@ -93,6 +95,25 @@ static void write_batch(struct memory_sink *memory, const struct batch *batch)
         commit(memory, batch->end_lsn);
 }
 
+/* Before the batch is written, so that what the hook makes of it comes after. */
+static void let_work(struct memory_sink *memory)
+{
+    const struct meanwhile *meanwhile = memory->sink.meanwhile;
+    if (meanwhile != NULL)
+        meanwhile->work(meanwhile->context);
+}
+
+/* Lock held. */
+static void check_prepared(struct memory_sink *memory, const struct batch *batch)
+{
+    if (memory->prepared != batch)
+        return;
+    require(memory, memory->prepared_changes == batch->change_count,
+            "a batch that was prepared has become another");
+    memory->prepared = NULL;
+    memory->tally.prepared++;
+}
+
 static bool memory_apply(struct sink *sink, const struct batch *batch,
                          struct sink_result *result, struct err *err)
 {
@@ -102,8 +123,10 @@ static bool memory_apply(struct sink *sink, const struct batch *batch,
     memory->tally.applies++;
     if (batch->change_count > memory->tally.most_changes)
         memory->tally.most_changes = batch->change_count;
+    check_prepared(memory, batch);
     pthread_mutex_unlock(&memory->lock);
 
+    let_work(memory);
     bool ok = allowed(memory, MEMORY_SINK_APPLY, batch, err);
     if (ok) {
         pthread_mutex_lock(&memory->lock);
@@ -115,6 +138,13 @@ static bool memory_apply(struct sink *sink, const struct batch *batch,
     if (ok)
         result->executed = batch->change_count + (uint64_t)(int64_t)memory->config.miscount;
     return ok;
+}
+
+static void memory_prepare(struct sink *sink, const struct batch *batch)
+{
+    struct memory_sink *memory = self(sink);
+    memory->prepared = batch;
+    memory->prepared_changes = batch == NULL ? 0 : batch->change_count;
 }
 
 /* ---- life cycle ---- */
@@ -240,6 +270,7 @@ struct memory_sink *memory_sink_create(const struct memory_sink_config *config)
         .connect = memory_connect,
         .checkpoint = memory_checkpoint,
         .apply = memory_apply,
+        .prepare = memory_prepare,
         .flushed = memory_flushed,
         .disconnect = memory_disconnect,
         .destroy = memory_destroy,

@@ -64,6 +64,7 @@ struct memory_sink_tally {
     uint64_t connects; /* that succeeded */
     uint64_t checkpoints;
     uint64_t applies; /* begun */
+    uint64_t prepared; /* of which as many were told before */
     uint64_t commits;
     uint64_t flush_questions;
     lsn_t checkpoint; /* committed */

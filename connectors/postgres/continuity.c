@@ -163,26 +163,18 @@ bool continuity_check(struct session *session, const struct continuity *known, l
 /* "publication|partitions" of each table of an array. A table that is put back has a new entry; a
  * publication that is altered, and a partition that is attached anew, a new version of theirs. */
 static const char FINGERPRINTS_SQL[] =
-    "WITH RECURSIVE wanted AS ("
-    "   SELECT oid, place FROM unnest($1::oid[]) WITH ORDINALITY AS w(oid, place)),"
-    " tree(root, oid, since) AS ("
-    "   SELECT w.oid, i.inhrelid, i.xmin::text"
-    "   FROM wanted w JOIN pg_inherits i ON i.inhparent = w.oid"
-    "   UNION ALL"
-    "   SELECT t.root, i.inhrelid, i.xmin::text"
-    "   FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid),"
-    " partitions AS ("
-    "   SELECT t.root, string_agg(c.oid || ':' || c.relfilenode || ':' || t.since, ' '"
-    "                             ORDER BY c.oid) AS all"
-    "   FROM tree t JOIN pg_class c ON c.oid = t.oid WHERE c.relispartition GROUP BY t.root),"
-    " published AS ("
-    "   SELECT r.prrelid, string_agg(r.oid || ':' || p.oid || ':' || p.xmin, ' '"
-    "                                ORDER BY r.oid) AS all"
+    "SELECT coalesce(("
+    "   SELECT string_agg(r.oid || ':' || p.oid || ':' || p.xmin, ' ' ORDER BY r.oid)"
     "   FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid"
-    "   WHERE p.pubname IN ($2, $3) GROUP BY r.prrelid)"
-    " SELECT coalesce(published.all, '') || '|' || coalesce(partitions.all, '')"
-    " FROM wanted w LEFT JOIN partitions ON partitions.root = w.oid"
-    " LEFT JOIN published ON published.prrelid = w.oid ORDER BY w.place";
+    "   WHERE r.prrelid = w.oid AND p.pubname IN ($2, $3)), '') || '|' ||"
+    " CASE WHEN EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = w.oid) THEN coalesce(("
+    "   WITH RECURSIVE tree(oid, since) AS ("
+    "      SELECT i.inhrelid, i.xmin::text FROM pg_inherits i WHERE i.inhparent = w.oid"
+    "      UNION ALL"
+    "      SELECT i.inhrelid, i.xmin::text FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)"
+    "   SELECT string_agg(c.oid || ':' || c.relfilenode || ':' || t.since, ' ' ORDER BY c.oid)"
+    "   FROM tree t JOIN pg_class c ON c.oid = t.oid WHERE c.relispartition), '') ELSE '' END"
+    " FROM unnest($1::oid[]) WITH ORDINALITY AS w(oid, place) ORDER BY w.place";
 
 static PGresult *read_fingerprints(struct session *session, const char *slot, size_t count,
                                    const uint32_t *oids, struct err *err)

@@ -409,13 +409,19 @@ bool dead_letters_load_keys(struct dead_letters *d, struct session *session,
     return ok;
 }
 
+static const char LOAD_COUNTS_SQL[] =
+    "SELECT source, count(*) FILTER (WHERE state = 'parked' AND id <= $2 AND NOT id = ANY ($3)),"
+    " max(id) FROM slackwater.dead_letter WHERE migration = $1 GROUP BY 1";
+
+/* Without those that the copy's workers count. */
 static bool load_counts(struct dead_letters *d, struct session *session,
-                        struct quarantine *quarantine, struct err *err)
+                        struct quarantine *quarantine, uint64_t upto, const char *under_way,
+                        struct err *err)
 {
-    PGresult *r = session_query(session,
-                                "SELECT source, count(*) FILTER (WHERE state = 'parked'), max(id)"
-                                " FROM slackwater.dead_letter WHERE migration = $1 GROUP BY 1",
-                                1, &d->config->migration, err);
+    char last[24];
+    snprintf(last, sizeof last, "%llu", (unsigned long long)upto);
+    PGresult *r = session_query(session, LOAD_COUNTS_SQL, 3,
+                                (const char *[]){d->config->migration, last, under_way}, err);
     for (int i = 0; r != NULL && i < PQntuples(r); i++) {
         uint32_t table = table_by_name(d->config, PQgetvalue(r, i, 0));
         quarantine_note_id(quarantine, strtoull(PQgetvalue(r, i, 2), NULL, 10));
@@ -465,12 +471,15 @@ static bool store_load(struct letter_store *store, struct quarantine *quarantine
 {
     struct pg_letter_store *s = self(store);
     struct session session = {0};
-    quarantine_forget(quarantine);
+    struct buf under_way = {0};
+    uint64_t upto = 0;
+    quarantine_forget(quarantine, &upto, &under_way);
     bool ok = open_target(s, &session, err) &&
-              load_counts(&s->letters, &session, quarantine, err) &&
+              load_counts(&s->letters, &session, quarantine, upto, buf_text(&under_way), err) &&
               load_keys(&s->letters, &session, NULL, quarantine, err) &&
               load_breakers(s, &session, quarantine, err);
     session_close(&session);
+    buf_free(&under_way);
     return ok;
 }
 

@@ -169,7 +169,9 @@ static int compare_items(const void *a, const void *b, void *context)
 
 void group_sort(struct group *group, const struct fold *fold)
 {
-    qsort_r(group->items, group->count, sizeof *group->items, compare_items, fold->nets);
+    if (!group->sorted)
+        qsort_r(group->items, group->count, sizeof *group->items, compare_items, fold->nets);
+    group->sorted = true;
 }
 
 void groups_make(struct groups *groups, struct fold *fold)

@@ -39,6 +39,7 @@ struct group {
     uint32_t count;
     uint32_t capacity;
     uint32_t next; /* of the same table: index + 1 */
+    bool sorted;
 };
 
 struct groups {
@@ -56,7 +57,7 @@ void groups_clear(struct groups *groups);
 
 /* Of all that the fold has; its arena keeps what they point to. */
 void groups_make(struct groups *groups, struct fold *fold);
-/* By key. */
+/* By key, unless it is. */
 void group_sort(struct group *group, const struct fold *fold);
 /* Which columns of the row are known; until the next call. */
 const bool *groups_mask(struct groups *groups, const struct relation *relation,

@@ -4,10 +4,9 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "postgres/copy_in.h"
-#include "postgres/fold.h"
-#include "postgres/groups.h"
 #include "postgres/stage.h"
 #include "postgres/strategy.h"
+#include "postgres/stretch.h"
 #include "postgres/target_types.h"
 
 #include <stdio.h>
@@ -58,13 +57,15 @@ struct setwise {
     struct value *room; /* a row on its way into a stage */
     struct copy_in copy;
     struct buf sql;
+    setwise_wait wait;
+    void *context;
 
-    /* of the stretch */
-    struct fold fold;
-    struct groups groups;
-    uint32_t *later; /* changes of tables that keep source order */
-    uint32_t later_count;
-    uint32_t later_capacity;
+    struct stretch now;
+
+    /* made ahead */
+    struct stretch next;         /* the first of the batch to come, or what of it there is */
+    const struct batch *next_of; /* NULL: none */
+    uint32_t next_count;         /* the batch's changes that it has */
 
     /* of the batch */
     const struct batch *batch;
@@ -122,35 +123,55 @@ static void find_stage(struct setwise *w, struct group *group)
         group->carrier = BY_ROW;
 }
 
+/* Which carrier they get tells what came of the batch before; but inserts mostly go straight. */
+static void sort_ahead(struct setwise *w, struct stretch *stretch)
+{
+    for (uint32_t i = 0; i < stretch->groups.count; i++) {
+        struct group *group = &stretch->groups.items[i];
+        if (group->operation != INSERT_ROWS && carrier_of(w, group) == BY_STAGE)
+            group_sort(group, &stretch->fold);
+    }
+}
+
 static void make_groups(struct setwise *w)
 {
-    groups_make(&w->groups, &w->fold);
-    for (uint32_t i = 0; i < w->groups.count; i++) {
-        struct group *group = &w->groups.items[i];
+    stretch_group(&w->now);
+    for (uint32_t i = 0; i < w->now.groups.count; i++) {
+        struct group *group = &w->now.groups.items[i];
         group->carrier = carrier_of(w, group);
         if (group->carrier == BY_STAGE)
             find_stage(w, group);
-        if (group->carrier != BY_STAGE)
-            continue;
-        group_sort(group, &w->fold);
+        if (group->carrier == BY_STAGE)
+            group_sort(group, &w->now.fold);
     }
 }
 
 static void forget_stretch(struct setwise *w)
 {
-    groups_clear(&w->groups);
-    w->later_count = 0;
-    fold_clear(&w->fold);
+    stretch_clear(&w->now);
+}
+
+static void forget_next(struct setwise *w)
+{
+    stretch_clear(&w->next);
+    w->next_of = NULL;
+    w->next_count = 0;
 }
 
 /* ---- in and out of the pipeline ---- */
 
+/* While the target is at work on rows there is time for something else. */
 static bool leave_pipeline(struct setwise *w, struct err *err)
 {
+    bool works = w->expects;
     if (!w->piped)
         return true;
     w->piped = w->expects = false;
-    return pipeline_end(w->pipeline, err);
+    if (!pipeline_sync(w->pipeline, err))
+        return false;
+    if (works)
+        w->wait(w->context);
+    return pipeline_finish(w->pipeline, err);
 }
 
 static bool enter_pipeline(struct setwise *w, struct err *err)
@@ -184,7 +205,7 @@ static bool is_binary(const struct setwise *w, const struct group *group)
 
 static struct row row_of(struct setwise *w, const struct group *group, uint32_t item)
 {
-    const struct net *net = &w->fold.nets[group->items[item].net];
+    const struct net *net = &w->now.fold.nets[group->items[item].net];
     const struct value *values =
         TRAITS[group->operation].stage == STAGE_DELETE ? net->key : net->row;
     struct row row = {.values = w->room};
@@ -261,11 +282,12 @@ static bool ready_stage(struct setwise *w, const struct group *group, struct err
 
 static bool fill_stages(struct setwise *w, struct err *err)
 {
-    for (uint32_t i = 0; i < w->groups.count; i++)
-        if (w->groups.items[i].carrier == BY_STAGE && !ready_stage(w, &w->groups.items[i], err))
+    for (uint32_t i = 0; i < w->now.groups.count; i++)
+        if (w->now.groups.items[i].carrier == BY_STAGE &&
+            !ready_stage(w, &w->now.groups.items[i], err))
             return false;
-    for (uint32_t i = 0; i < w->groups.count; i++) {
-        const struct group *group = &w->groups.items[i];
+    for (uint32_t i = 0; i < w->now.groups.count; i++) {
+        const struct group *group = &w->now.groups.items[i];
         if (group->carrier != BY_STAGE)
             continue;
         group->stage->used = true;
@@ -280,8 +302,8 @@ static bool fill_stages(struct setwise *w, struct err *err)
 
 static bool copy_straight(struct setwise *w, struct err *err)
 {
-    for (uint32_t i = 0; i < w->groups.count; i++) {
-        const struct group *group = &w->groups.items[i];
+    for (uint32_t i = 0; i < w->now.groups.count; i++) {
+        const struct group *group = &w->now.groups.items[i];
         if (group->carrier != BY_COPY)
             continue;
         w->tables[group->relation->table].copy_used = true;
@@ -335,7 +357,7 @@ static bool send_single(struct setwise *w, const struct group *group, uint32_t i
                         struct err *err)
 {
     const struct operation_traits *traits = &TRAITS[group->operation];
-    const struct net *net = &w->fold.nets[group->items[item].net];
+    const struct net *net = &w->now.fold.nets[group->items[item].net];
     uint16_t count = group->relation->column_count;
     enum statement_kind kind =
         group->relation->match == MATCH_KEY ? traits->single : STATEMENT_INSERT;
@@ -347,7 +369,7 @@ static bool send_single(struct setwise *w, const struct group *group, uint32_t i
         .new = {.values = (struct value *)(uintptr_t)net->row, .count = count},
     };
     if (known == NULL)
-        known = groups_mask(&w->groups, group->relation, net->row);
+        known = groups_mask(&w->now.groups, group->relation, net->row);
     return still_well(w, err) &&
            sender_row(w->sender, &change, kind, known, traits->question, net->change, err);
 }
@@ -371,8 +393,8 @@ static bool send_group(struct setwise *w, const struct group *group, struct err 
 
 static bool has_carrier(const struct setwise *w, enum carrier carrier)
 {
-    for (uint32_t i = 0; i < w->groups.count; i++)
-        if (w->groups.items[i].carrier == carrier)
+    for (uint32_t i = 0; i < w->now.groups.count; i++)
+        if (w->now.groups.items[i].carrier == carrier)
             return true;
     return false;
 }
@@ -386,28 +408,29 @@ static bool send_statements(struct setwise *w, struct err *err)
         return false;
     w->expects = true;
     for (enum operation operation = 0; operation < OPERATIONS; operation++)
-        for (uint32_t i = 0; i < w->groups.count; i++)
-            if (w->groups.items[i].operation == operation &&
-                !send_group(w, &w->groups.items[i], err))
+        for (uint32_t i = 0; i < w->now.groups.count; i++)
+            if (w->now.groups.items[i].operation == operation &&
+                !send_group(w, &w->now.groups.items[i], err))
                 return false;
     return (!merges || steer_planner(w, false, err)) && failpoint(SET_SENT, err);
 }
 
 static bool send_later(struct setwise *w, struct err *err)
 {
-    if (w->later_count > 0 && !enter_pipeline(w, err))
+    if (w->now.later_count > 0 && !enter_pipeline(w, err))
         return false;
-    for (uint32_t i = 0; i < w->later_count; i++)
+    for (uint32_t i = 0; i < w->now.later_count; i++)
         if (!still_well(w, err) ||
-            !sender_change(w->sender, &w->batch->changes[w->later[i]], w->later[i], err))
+            !sender_change(w->sender, &w->batch->changes[w->now.later[i]], w->now.later[i],
+                           err))
             return false;
     return true;
 }
 
 static bool send_stretch(struct setwise *w, struct err *err)
 {
-    w->used = w->used || w->fold.count > 0;
-    w->merged += w->fold.merged;
+    w->used = w->used || w->now.fold.count > 0;
+    w->merged += w->now.fold.merged;
     make_groups(w);
     bool ok = fill_stages(w, err) && send_statements(w, err) && copy_straight(w, err) &&
               send_later(w, err);
@@ -437,26 +460,17 @@ static enum table_way way_of(struct setwise *w, const struct change *change)
     return table->way == TABLE_SET && !table->set_open ? TABLE_ORDERED : table->way;
 }
 
-static void keep_for_later(struct setwise *w, uint32_t index)
-{
-    if (w->later_count == w->later_capacity) {
-        w->later_capacity = w->later_capacity == 0 ? 256 : 2 * w->later_capacity;
-        w->later = mem_grow(w->later, w->later_capacity, sizeof *w->later);
-    }
-    w->later[w->later_count++] = index;
-}
-
 static bool take_change(struct setwise *w, const struct change *change, uint32_t index,
                         struct err *err)
 {
     enum table_way way = way_of(w, change);
     if (way == TABLE_ORDERED) {
-        keep_for_later(w, index);
+        stretch_keep_for_later(&w->now, index);
         return true;
     }
     if (way == TABLE_SET) {
         struct table *table = &w->tables[change->relation->table];
-        if (fold_take(&w->fold, &table->fold, change, index)) {
+        if (fold_take(&w->now.fold, &table->fold, change, index)) {
             table->set_used = true;
             w->folded++;
             return true;
@@ -485,10 +499,69 @@ static bool hear_answers(struct setwise *w, struct err *err)
     return !w->expects || leave_pipeline(w, err);
 }
 
+/* ---- ahead ---- */
+
+/* As it will be when the batch begins, unless the one before fails. */
+static enum table_way way_to_come(const struct table *table)
+{
+    return table->way == TABLE_SET && table->set.pause > 0 ? TABLE_ORDERED : table->way;
+}
+
+static bool take_ahead(struct setwise *w, const struct change *change, uint32_t index)
+{
+    if (change->kind == CHANGE_TRUNCATE)
+        return false;
+    const struct table *table = &w->tables[change->relation->table];
+    switch (way_to_come(table)) {
+    case TABLE_ORDERED:
+        stretch_keep_for_later(&w->next, index);
+        return true;
+    case TABLE_SET:
+        return fold_take(&w->next.fold, &table->fold, change, index);
+    case TABLE_ALONE:
+        break;
+    }
+    return false;
+}
+
+void setwise_prepare(struct setwise *w, const struct batch *batch)
+{
+    forget_next(w);
+    w->next_of = batch;
+    if (batch == NULL)
+        return;
+    while (w->next_count < batch->change_count &&
+           take_ahead(w, &batch->changes[w->next_count], w->next_count))
+        w->next_count++;
+    if (w->next_count < batch->change_count)
+        return; /* what follows may belong to it */
+    stretch_group(&w->next);
+    sort_ahead(w, &w->next);
+}
+
+/* The changes that the first stretch has already. */
+static uint32_t take_next(struct setwise *w, const struct batch *batch)
+{
+    if (w->next_of != batch)
+        return 0;
+    struct stretch empty = w->now;
+    uint32_t count = w->next_count;
+    w->now = w->next;
+    w->next = empty;
+    forget_next(w);
+    for (uint32_t i = 0; i < count; i++) {
+        if (way_of(w, &batch->changes[i]) != TABLE_SET)
+            continue;
+        w->tables[batch->changes[i].relation->table].set_used = true;
+        w->folded++;
+    }
+    return count;
+}
+
 bool setwise_send(struct setwise *w, const struct batch *batch, struct err *err)
 {
     begin_batch(w, batch);
-    for (uint32_t i = 0; i < batch->change_count; i++)
+    for (uint32_t i = take_next(w, batch); i < batch->change_count; i++)
         if (!take_change(w, &batch->changes[i], i, err))
             return false;
     return send_stretch(w, err) && hear_answers(w, err) && enter_pipeline(w, err) &&
@@ -640,6 +713,7 @@ void setwise_failed(struct setwise *w, const uint64_t *tag, const struct err *er
     uint32_t index = table_at_fault(w, tag);
     stages_rolled_back(&w->stages, to_savepoint);
     forget_stretch(w);
+    forget_next(w);
     if (tag != NULL && tag_question(*tag) == Q_STAGE && err->class != ERR_RETRY) {
         w->may_stage = false; /* an event trigger may be in the way of every one */
         return;
@@ -695,7 +769,7 @@ static void know_table(struct setwise *w, uint32_t index)
 
 struct setwise *setwise_create(const struct pg_sink_config *config, struct session *session,
                                struct pipeline *pipeline, struct sender *sender,
-                               pipeline_silence silence, void *context)
+                               pipeline_silence silence, setwise_wait wait, void *context)
 {
     struct setwise *w = mem_zero(1, sizeof *w);
     uint16_t most = widest(config);
@@ -703,13 +777,15 @@ struct setwise *setwise_create(const struct pg_sink_config *config, struct sessi
     w->session = session;
     w->pipeline = pipeline;
     w->sender = sender;
+    w->wait = wait;
+    w->context = context;
     w->tables = mem_zero(config->table_count + 1, sizeof *w->tables);
     w->all = mem_zero(most, sizeof *w->all);
     memset(w->all, true, most * sizeof *w->all);
-    groups_init(&w->groups, config->table_count, most);
+    stretch_init(&w->now, config->table_count, most);
+    stretch_init(&w->next, config->table_count, most);
     w->room = mem_zero(most, sizeof *w->room);
     w->copy = (struct copy_in){.session = session, .silence = silence, .context = context};
-    fold_init(&w->fold);
     for (uint32_t i = 0; i < config->table_count; i++)
         know_table(w, i);
     return w;
@@ -720,11 +796,10 @@ void setwise_destroy(struct setwise *w)
     if (w == NULL)
         return;
     stages_forget(&w->stages);
-    fold_free(&w->fold);
+    stretch_free(&w->now);
+    stretch_free(&w->next);
     copy_in_free(&w->copy);
     buf_free(&w->sql);
-    groups_free(&w->groups);
-    free(w->later);
     free(w->merges);
     for (size_t i = 0; i < w->config->table_count; i++)
         free((void *)w->tables[i].fold.codecs);
@@ -737,6 +812,7 @@ void setwise_destroy(struct setwise *w)
 void setwise_connected(struct setwise *w, bool stages)
 {
     forget_stretch(w);
+    forget_next(w);
     stages_forget(&w->stages);
     w->may_stage = stages;
 }

@@ -25,10 +25,13 @@
 
 struct setwise;
 
+/* Called when the target is at work on rows and its answers are all that is waited for. */
+typedef void (*setwise_wait)(void *context);
+
 /* All borrowed. `silence` as for pipeline_init(), also asked in mid-COPY. */
 struct setwise *setwise_create(const struct pg_sink_config *config, struct session *session,
                                struct pipeline *pipeline, struct sender *sender,
-                               pipeline_silence silence, void *context);
+                               pipeline_silence silence, setwise_wait wait, void *context);
 void setwise_destroy(struct setwise *setwise); /* NULL is accepted */
 
 /* A new connection; `stages`: its role may make temporary tables. */
@@ -37,6 +40,9 @@ void setwise_connected(struct setwise *setwise, bool stages);
  * then: DISCARD TEMP is to follow. */
 bool setwise_gives_up_stages(struct setwise *setwise);
 
+/* Folds what a batch begins with before it is sent: out of setwise_wait(), and only if it is the
+ * next that is sent, unless the batch before fails. NULL: it is not. */
+void setwise_prepare(struct setwise *setwise, const struct batch *batch);
 /* Sends the changes of a batch. On success they were all found as the stream says, so that the
  * COMMIT may follow. The pipeline is begun before and, on success, after; on failure it may be
  * ended. */

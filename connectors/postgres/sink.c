@@ -270,6 +270,13 @@ static bool on_silence(void *context, struct err *err)
                                    "wait for it");
 }
 
+static void on_wait(void *context)
+{
+    const struct meanwhile *meanwhile = ((struct pg_sink *)context)->sink.meanwhile;
+    if (meanwhile != NULL)
+        meanwhile->work(meanwhile->context);
+}
+
 /* ---- a batch ---- */
 
 /* The newest ended transaction, or NULL. */
@@ -406,13 +413,6 @@ static void blame_formula(struct pg_sink *s, const struct change *change, struct
         err_wrap(err, "the sql of column %s", column->name);
 }
 
-/* The failure is of one change's own statement. */
-static bool names_change(const struct pg_sink *s)
-{
-    return s->pipeline.failed && tag_question(s->pipeline.failed_tag) != Q_MERGE &&
-           tag_index(s->pipeline.failed_tag) < s->batch->change_count;
-}
-
 /* Says which change failed: table, operation and LSN; values stay out. */
 static bool describe_failure(struct pg_sink *s, struct err *err)
 {
@@ -422,9 +422,11 @@ static bool describe_failure(struct pg_sink *s, struct err *err)
         [CHANGE_DELETE] = "delete",
         [CHANGE_TRUNCATE] = "truncate",
     };
-    if (!names_change(s))
+    uint32_t index = tag_index(s->pipeline.failed_tag);
+    if (!s->pipeline.failed || tag_question(s->pipeline.failed_tag) == Q_MERGE ||
+        index >= s->batch->change_count)
         return false;
-    const struct change *change = &s->batch->changes[tag_index(s->pipeline.failed_tag)];
+    const struct change *change = &s->batch->changes[index];
     char lsn[LSN_TEXT_SIZE];
     blame_formula(s, change, err);
     err_wrap(err, "%s on %s.%s at LSN %s (xid %u)", NAMES[change->kind],
@@ -540,8 +542,16 @@ static bool is_shortage(const struct err *err)
 static bool may_be_the_way(const struct pg_sink *s, const struct err *err)
 {
     return (err->class == ERR_DATA || err->class == ERR_CONFIG || is_shortage(err)) &&
-           !s->committing &&
-           setwise_was_used(s->setwise) && PQstatus(s->session.conn) == CONNECTION_OK;
+           !s->committing && setwise_was_used(s->setwise);
+}
+
+/* The failure is of a row that is left out in source order. Inside a transaction the savepoint is there
+ * if it was no COMMIT that failed. */
+static bool may_leave_out(const struct pg_sink *s, const struct err *err)
+{
+    return s->sink.refusals != NULL && refusal_is_of_row(err) &&
+           (!s->in_transaction ||
+            (s->pipeline.failed && tag_index(s->pipeline.failed_tag) < s->batch->change_count));
 }
 
 /* What is refused as the connection is lost is tried again on the next one: there it may be
@@ -552,15 +562,6 @@ static bool refused_and_lost(const struct pg_sink *s, struct err *err)
         (err->class == ERR_DATA || err->class == ERR_CONFIG))
         err->class = ERR_RETRY;
     return false;
-}
-
-/* A row was refused, whatever way it went: in source order it can be taken out. Inside a
- * transaction that is so before its COMMIT, which leaves nothing to go back to. */
-static bool may_be_taken_out(const struct pg_sink *s, const struct err *err)
-{
-    return s->sink.refusals != NULL && refusal_is_of_row(err) &&
-           (!s->in_transaction || names_change(s)) &&
-           PQstatus(s->session.conn) == CONNECTION_OK;
 }
 
 /* As it was before the batch, but for statements that the failure kept from being prepared. */
@@ -589,7 +590,8 @@ static bool run_set(struct pg_sink *s, const struct batch *batch, struct err *er
         counter_add(used ? &s->config.apply->batches_set : &s->config.apply->batches_ordered, 1);
         return true;
     }
-    if (!may_be_the_way(s, &why) && !may_be_taken_out(s, &why)) {
+    if (PQstatus(s->session.conn) != CONNECTION_OK ||
+        !(may_be_the_way(s, &why) || may_leave_out(s, &why))) {
         *err = why;
         return describe_failure(s, err);
     }
@@ -634,6 +636,13 @@ static bool pg_sink_apply(struct sink *sink, const struct batch *batch,
     result->executed = s->sender.executed;
     result->left_out = s->picking.left_out;
     return true;
+}
+
+static void pg_sink_prepare(struct sink *sink, const struct batch *batch)
+{
+    struct pg_sink *s = self(sink);
+    bool set = batch != NULL && strategy_set(s->config.engine, batch->change_count);
+    setwise_prepare(s->setwise, set ? batch : NULL);
 }
 
 /* ---- beside the stream ---- */
@@ -840,6 +849,7 @@ struct sink *pg_sink_create(const struct pg_sink_config *config)
         .connect = pg_sink_connect,
         .checkpoint = pg_sink_checkpoint,
         .apply = pg_sink_apply,
+        .prepare = pg_sink_prepare,
         .flushed = pg_sink_flushed,
         .disconnect = pg_sink_disconnect,
         .destroy = pg_sink_destroy,
@@ -857,7 +867,8 @@ struct sink *pg_sink_create(const struct pg_sink_config *config)
                                   .undone = block_undone,
                                   .context = s};
     sender_init(&s->sender, &s->config, &s->session, &s->pipeline);
-    s->setwise = setwise_create(&s->config, &s->session, &s->pipeline, &s->sender, on_silence, s);
+    s->setwise = setwise_create(&s->config, &s->session, &s->pipeline, &s->sender, on_silence,
+                                on_wait, s);
     pipeline_init(&s->pipeline, on_answer, on_silence, s);
     return &s->sink;
 }

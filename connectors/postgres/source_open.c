@@ -123,6 +123,21 @@ void source_open_publish(const struct pg_source *s)
 
 /* ---- keeping ---- */
 
+/* The slot was made so: the server sends it when it is prepared, and again at each start. */
+static bool no_room_for_prepared(const struct pg_source *s, const char *reason, struct err *err)
+{
+    err_set(err, ERR_RETRY,
+            "prepared transaction \"%.200s\", which is held here until it is committed "
+            "(source.two_phase), has no room: %.300s",
+            s->filling->gid, reason);
+    return err_remedy(
+        err,
+        "make room in %s, or name another source.temporary_directory and restart; or end "
+        "it at the source (ROLLBACK PREPARED, COMMIT PREPARED). Until then the stream "
+        "begins again and again before it, and the slot holds the source's WAL",
+        s->config.temporary_directory);
+}
+
 /* The next start leaves open transactions to the server. Prepared ones it sends all the same. */
 static bool no_room(struct pg_source *s, struct err *err)
 {
@@ -131,6 +146,8 @@ static bool no_room(struct pg_source *s, struct err *err)
     s->streaming_from = clock_monotonic() + LEFT_TO_SERVER;
     char reason[sizeof err->message];
     memcpy(reason, err->message, sizeof reason);
+    if (s->filling != NULL && s->filling->gid != NULL)
+        return no_room_for_prepared(s, reason, err);
     return err_set(err, ERR_RETRY,
                    "%s (source.temporary_directory: %s); for an hour open transactions are left to "
                    "the source, which sends them when they are committed",

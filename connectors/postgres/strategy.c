@@ -61,25 +61,6 @@ bool pace_begin(struct pace *pace)
 
 /* ---- tables ---- */
 
-/* Equal values have equal bytes: then rows may be told apart by the bytes of their keys. */
-static bool equality_is_bytes(const struct catalog_column *column)
-{
-    static const uint32_t EXACT[] = {
-        16 /* bool */,        17 /* bytea */,         18 /* "char" */, 19 /* name */,
-        20 /* int8 */,        21 /* int2 */,          23 /* int4 */,   25 /* text */,
-        26 /* oid */,         1043 /* varchar */,     1082 /* date */, 1083 /* time */,
-        1114 /* timestamp */, 1184 /* timestamptz */, 2950 /* uuid */,
-    };
-    if (column->loose || column->array)
-        return false;
-    if (column->type_kind == 'e')
-        return true;
-    for (size_t i = 0; i < sizeof EXACT / sizeof EXACT[0]; i++)
-        if (column->base_type_oid == EXACT[i])
-            return column->type_kind == 'b';
-    return false;
-}
-
 static bool is_firing(const struct catalog_table *table, bool replica)
 {
     for (uint16_t i = 0; i < table->trigger_count; i++)
@@ -138,7 +119,7 @@ static bool can_fold(const struct relation *relation, const struct catalog_table
     for (uint16_t i = 0; i < relation->column_count; i++) {
         const struct column *column = &relation->columns[i];
         int index = catalog_column_index(table, column->name);
-        if (column->key && (index < 0 || !equality_is_bytes(&table->columns[index])))
+        if (column->key && (index < 0 || !catalog_equal_is_same_bytes(&table->columns[index])))
             return false;
         if (column->identity_always && !column->key)
             return false;

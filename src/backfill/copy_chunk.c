@@ -67,7 +67,7 @@ static void note_loaded(struct worker *worker, struct chunk_work *work)
     note_met(worker, work);
     counter_add(&worker->copier->config.progress->tables[work->task->table].chunks_copied, 1);
     counter_add(&worker->copier->config.progress->tables[work->task->table].copy_quarantined,
-                sift_parked(&worker->sift));
+                worker->sift.parked);
     adapt_size(worker, work, took);
     log_event(LOG_DEBUG, "chunk copied", log_text("table", work->task->parts[0].source->name),
               log_uint("lane", work->lane), log_uint("number", work->place.number),
@@ -228,6 +228,7 @@ static void forget_record(struct chunk_work *work)
 static enum chunk_end give_back(struct worker *worker, struct chunk_work *work)
 {
     chunk_rows_uncount(worker, work);
+    sift_lost(&worker->sift);
     handoff_failed(worker->copier->config.handoff, work->task->table, work->lane);
     return CHUNK_FAILED;
 }
@@ -237,7 +238,7 @@ static enum chunk_end give_back(struct worker *worker, struct chunk_work *work)
 static bool tell_parked(struct worker *worker, struct chunk_work *work, struct err *err)
 {
     struct backoff backoff = backoff_between(RETRY_FIRST, RETRY_MOST);
-    const struct sift *sift = &worker->sift;
+    struct sift *sift = &worker->sift;
     const struct table_writer_ops *ops = worker->writer->ops;
     bool told = sift->letter_count == 0 || work->told;
     while (!told && !ops->parked(worker->writer, sift->letters, sift->letter_count,
@@ -251,8 +252,8 @@ static bool tell_parked(struct worker *worker, struct chunk_work *work, struct e
         } while (!ops->open(worker->writer, err));
     }
     if (sift->letter_count > 0 && !work->told) {
-        quarantine_note_letters(sift->quarantine, work->task->table, sift_parked(sift));
-        log_event(LOG_WARN, "rows of the copy are parked", log_uint("letters", sift_parked(sift)),
+        sift_told(sift);
+        log_event(LOG_WARN, "rows of the copy are parked", log_uint("letters", sift->parked),
                   log_uint("first", sift->letters[0].id),
                   log_text("schema", work->task->parts[0].source->schema),
                   log_text("table", work->task->parts[0].source->name),
@@ -283,6 +284,7 @@ static enum chunk_end end_chunk(struct worker *worker, struct chunk_work *work, 
                                err)) {
         case CHUNK_IS_LOADED:
             (void)failpoint(COPY_HANDED, NULL);
+            sift_loaded(&worker->sift);
             note_loaded(worker, work);
             return CHUNK_LOADED;
         case CHUNK_BAD:

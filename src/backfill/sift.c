@@ -16,6 +16,7 @@ void sift_init(struct sift *s, struct quarantine *quarantine, struct table_write
     *s = (struct sift){.quarantine = quarantine, .writer = writer, .transform = transform};
     s->in = mem_zero(SIFT_BLOCK, sizeof *s->in);
     s->out = mem_zero(SIFT_BLOCK, sizeof *s->out);
+    quarantine_copy_join(quarantine, &s->copied);
     s->excluded = parked_keys_create(1);
     arena_init(&s->reasons, 0);
     arena_init(&s->arena, KEEP_BYTES);
@@ -24,6 +25,7 @@ void sift_init(struct sift *s, struct quarantine *quarantine, struct table_write
 
 void sift_free(struct sift *s)
 {
+    quarantine_copy_leave(s->quarantine, &s->copied);
     parked_keys_free(s->excluded);
     arena_free(&s->reasons);
     arena_free(&s->arena);
@@ -38,6 +40,7 @@ void sift_free(struct sift *s)
 void sift_chunk(struct sift *s, const struct copy_task *task)
 {
     s->task = task;
+    quarantine_copy_begin(s->quarantine, &s->copied, task->table);
     parked_keys_forget(s->excluded);
     arena_reset(&s->reasons);
     s->exclusion_count = 0;
@@ -50,7 +53,9 @@ void sift_attempt(struct sift *s)
     arena_reset(&s->arena);
     arena_reset(&s->block);
     s->letter_count = 0;
-    s->rows = s->uncounted = 0;
+    s->rows = s->uncounted = s->parked = 0;
+    for (size_t i = 0; i < s->exclusion_count; i++)
+        s->exclusions[i].met = false;
     s->count = 0;
     s->again = false;
 }
@@ -96,8 +101,16 @@ static bool is_split(const struct sift *s)
 static void find_key(struct sift *s, size_t part, const struct row *row)
 {
     buf_clear(&s->key);
-    quarantine_append_key(s->quarantine, s->task->table, s->task->parts[part].source, row, NULL,
-                          &s->key);
+    quarantine_append_written(s->quarantine, s->task->table, s->task->parts[part].source, row,
+                              &s->key);
+}
+
+static struct exclusion *find_exclusion(struct sift *s, uint64_t id)
+{
+    size_t i = 0;
+    while (s->exclusions[i].id != id)
+        i++;
+    return &s->exclusions[i];
 }
 
 bool sift_leaves_out(struct sift *s, size_t part, const struct row *row)
@@ -107,10 +120,13 @@ bool sift_leaves_out(struct sift *s, size_t part, const struct row *row)
         return false;
     find_key(s, part, row);
     id = parked_keys_find(s->excluded, 0, buf_text(&s->key), s->key.size);
-    for (size_t i = 0; id != 0 && i < s->exclusion_count; i++)
-        if (s->exclusions[i].id == id)
-            add_letter(s, part, row, id, s->exclusions[i].why);
-    return id != 0;
+    if (id == 0)
+        return false;
+    struct exclusion *exclusion = find_exclusion(s, id);
+    s->parked += !exclusion->met;
+    exclusion->met = true;
+    add_letter(s, part, row, id, exclusion->why);
+    return true;
 }
 
 /* Each of its targets is to do without the row. */
@@ -128,7 +144,7 @@ static bool exclude(struct sift *s, size_t part, const struct row *row, uint64_t
     s->exclusions =
         mem_grow(s->exclusions, s->exclusion_count + 1, sizeof *s->exclusions);
     s->exclusions[s->exclusion_count++] =
-        (struct exclusion){id, arena_copy(&s->reasons, why, sizeof *why)};
+        (struct exclusion){id, true, arena_copy(&s->reasons, why, sizeof *why)};
     s->again = s->again || part > 0;
     return true;
 }
@@ -138,12 +154,13 @@ bool sift_refuse(struct sift *s, size_t part, const struct row *row, const struc
 {
     const struct err reason = *why; /* it may be *err */
     uint64_t good = s->uncounted;
-    uint64_t id = quarantine_next_id(s->quarantine);
+    uint64_t id = quarantine_copy_id(s->quarantine, &s->copied);
     s->uncounted = 0;
     if (!quarantine_count(s->quarantine, s->task->table, good, 1, &reason, err) ||
         (is_split(s) && !exclude(s, part, row, id, &reason, err)))
         return false;
     add_letter(s, part, row, id, &reason);
+    s->parked++;
     err_clear(err);
     return true;
 }
@@ -216,14 +233,6 @@ bool sift_take(struct sift *s, size_t part, const struct row *row, struct err *e
     return ++s->count < SIFT_BLOCK || sift_end(s, part, err);
 }
 
-uint64_t sift_parked(const struct sift *s)
-{
-    uint64_t count = 0;
-    for (size_t i = 0; i < s->letter_count; i++)
-        count += i == 0 || s->letters[i].id > s->letters[i - 1].id;
-    return count;
-}
-
 bool sift_settle(struct sift *s, struct err *err)
 {
     for (size_t i = 0; i < s->letter_count; i++)
@@ -233,4 +242,19 @@ bool sift_settle(struct sift *s, struct err *err)
         return false;
     return s->quarantine == NULL ||
            quarantine_count(s->quarantine, s->task->table, s->uncounted, 0, NULL, err);
+}
+
+void sift_told(struct sift *s)
+{
+    quarantine_copy_tell(s->quarantine, &s->copied, s->parked);
+}
+
+void sift_lost(struct sift *s)
+{
+    quarantine_copy_take_back(s->quarantine, &s->copied);
+}
+
+void sift_loaded(struct sift *s)
+{
+    quarantine_copy_end(s->quarantine, &s->copied);
 }

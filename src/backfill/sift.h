@@ -23,6 +23,7 @@
 
 struct exclusion {
     uint64_t id;
+    bool met; /* in this attempt, for one target or another */
     const struct err *why;
 };
 
@@ -30,6 +31,7 @@ struct sift {
     struct quarantine *quarantine; /* NULL: nothing is parked */
     struct table_writer *writer;
     struct transform *transform;
+    struct copied_letters copied;
 
     /* of a chunk's attempts */
     const struct copy_task *task;
@@ -43,6 +45,7 @@ struct sift {
     struct arena arena; /* letters and their rows */
     struct letter *letters;
     size_t letter_count, letter_capacity;
+    uint64_t parked;    /* rows; of a split each may have several letters */
     uint64_t rows;      /* loaded */
     uint64_t uncounted; /* of these, that the breaker has not seen */
     bool again;         /* the chunk must begin again: an earlier target has what is excluded now */
@@ -74,9 +77,12 @@ bool sift_refuse(struct sift *sift, size_t part, const struct row *row, const st
 bool sift_take(struct sift *sift, size_t part, const struct row *row, struct err *err);
 bool sift_end(struct sift *sift, size_t part, struct err *err);
 
-/* Rows that are parked, in this attempt. */
-uint64_t sift_parked(const struct sift *sift);
 /* Before the commit: the letters, and what the breaker has not seen. */
 bool sift_settle(struct sift *sift, struct err *err);
+/* They are at the target, with the chunk, as it seems; they are not, after all or at all; the chunk is
+ * loaded, and they with it. */
+void sift_told(struct sift *sift);
+void sift_lost(struct sift *sift);
+void sift_loaded(struct sift *sift);
 
 #endif

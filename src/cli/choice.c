@@ -15,6 +15,17 @@ static bool is_called(const struct catalog_table *table, const char *name)
     return same;
 }
 
+bool choice_names(const struct migration *m, const struct option_tables *tables, size_t source)
+{
+    for (size_t i = 0; i < tables->count; i++)
+        for (size_t j = 0; j < m->table_count; j++)
+            if (m->targets[j].source == source &&
+                (is_called(m->chain->sources[source].table, tables->names[i]) ||
+                 is_called(m->targets[j].table, tables->names[i])))
+                return true;
+    return false;
+}
+
 static bool refuse_name(const struct migration *m, const char *option, const char *name,
                         struct err *err)
 {

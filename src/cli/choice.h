@@ -20,5 +20,8 @@ struct choice { /* by source table */
 bool choice_make(const struct migration *migration, const struct options *options,
                  struct choice *choice, struct err *err);
 void choice_free(struct choice *choice);
+/* Whether one of these names is the source table's, or a target's of it. */
+bool choice_names(const struct migration *migration, const struct option_tables *tables,
+                  size_t source);
 
 #endif

@@ -27,6 +27,7 @@ int command_status(const struct invocation *invocation);
 int command_ready(const struct invocation *invocation);
 int command_pause(const struct invocation *invocation);
 int command_resume(const struct invocation *invocation);
+int command_accept(const struct invocation *invocation);
 int command_dlq(const struct invocation *invocation);
 int command_cleanup(const struct invocation *invocation);
 

@@ -11,6 +11,7 @@
 
 #define ASK_EVERY (100 * USEC_PER_MS)
 #define ERRORS_MOST 20
+#define TURN (250 * USEC_PER_MS)
 
 /* ---- doing ---- */
 
@@ -25,83 +26,139 @@ static PGresult *query(const struct errands *errands, const char *sql, int count
     return session_query(pg_sink_session(errands->redelivery->sink), sql, count, values, err);
 }
 
-struct tally {
-    uint64_t done, refused;
+/* An errand that is begun. */
+struct errand_work {
+    char *id, *action, *letters, *by; /* letters NULL: all */
+    PGresult *chains; /* of a retry: those that its letters are of, in their order */
+    bool *done;       /* by chain */
+    int next;
+    bool progress; /* some were made in this round */
+    uint64_t dealt, refused;
     json_t *errors;
 };
 
-static void note_error(struct tally *tally, const char *chain, const struct err *why)
+static void work_free(struct errand_work *work)
 {
-    if (json_array_size(tally->errors) < ERRORS_MOST)
-        json_array_append_new(tally->errors, json_pack("{s:s, s:s}", "letter", chain, "error",
-                                                       why->message));
+    if (work == NULL)
+        return;
+    PQclear(work->chains);
+    json_decref(work->errors);
+    free(work->done);
+    free(work->id);
+    free(work->action);
+    free(work->letters);
+    free(work->by);
+    free(work);
 }
 
-/* Chains in their order, those that a letter of the errand is of. A chain may need rows of one
- * that is behind it: so all that were refused are tried again for as long as that helps. */
-static bool retry_round(const struct errands *errands, const PGresult *chains, bool *done,
-                        struct tally *tally, bool *progress, struct err *err)
+void errands_free(struct errands *errands)
 {
-    *progress = false;
-    tally->refused = 0;
-    json_array_clear(tally->errors);
-    for (int i = 0; i < PQntuples(chains); i++) {
-        const char *chain = PQgetvalue(chains, i, 0);
-        struct err why = {0};
-        uint64_t letters = 0;
-        if (done[i])
-            continue;
-        switch (redelivery_make(errands->redelivery, strtoull(chain, NULL, 10), &letters, &why)) {
-        case REDELIVERED:
-            done[i] = *progress = true;
-            tally->done += letters;
-            break;
-        case REDELIVERY_REFUSED:
-            tally->refused += letters;
-            note_error(tally, chain, &why);
-            break;
-        case REDELIVERY_FAILED:
-            *err = why;
-            return false;
-        }
+    work_free(errands->work);
+    errands->work = NULL;
+}
+
+static bool is_retry(const struct errand_work *work)
+{
+    return strcmp(work->action, "retry") == 0;
+}
+
+static bool find_chains(const struct errands *errands, struct errand_work *work,
+                        struct err *err)
+{
+    work->chains = query(errands,
+                         "SELECT chain FROM slackwater.dead_letter WHERE migration = $1"
+                         " AND state = 'parked' AND ($2::bigint[] IS NULL OR id = ANY ($2))"
+                         " GROUP BY chain ORDER BY chain",
+                         2, (const char *[]){migration_of(errands), work->letters}, err);
+    if (work->chains != NULL)
+        work->done = mem_zero((size_t)PQntuples(work->chains) + 1, sizeof *work->done);
+    return work->chains != NULL;
+}
+
+/* NULL: an error. */
+static struct errand_work *begin_work(const struct errands *errands, const char *id,
+                                      const struct errand *errand, struct err *err)
+{
+    struct errand_work *work = mem_zero(1, sizeof *work);
+    work->id = id == NULL ? NULL : mem_string(id);
+    work->action = mem_string(errand->action);
+    work->letters = errand->letters == NULL ? NULL : mem_string(errand->letters);
+    work->by = mem_string(errand->by);
+    work->errors = json_array();
+    if (!is_retry(work) || find_chains(errands, work, err))
+        return work;
+    work_free(work);
+    return NULL;
+}
+
+static void note_refused(struct errand_work *work, const char *chain, uint64_t letters,
+                         const struct err *why)
+{
+    work->refused += letters;
+    if (json_array_size(work->errors) < ERRORS_MOST)
+        json_array_append_new(work->errors,
+                              json_pack("{s:s, s:s}", "letter", chain, "error", why->message));
+}
+
+static bool retry_chain(const struct errands *errands, struct errand_work *work, int index,
+                        struct err *err)
+{
+    const char *chain = PQgetvalue(work->chains, index, 0);
+    struct err why = {0};
+    uint64_t letters = 0;
+    switch (redelivery_make(errands->redelivery, strtoull(chain, NULL, 10), &letters, &why)) {
+    case REDELIVERED:
+        work->done[index] = work->progress = true;
+        work->dealt += letters;
+        return true;
+    case REDELIVERY_REFUSED:
+        note_refused(work, chain, letters, &why);
+        return true;
+    case REDELIVERY_FAILED:
+        break;
     }
+    *err = why;
+    return false;
+}
+
+/* A chain may need rows of one that is behind it: so all that were refused are tried again for as long
+ * as that helps. */
+static bool begin_round(struct errand_work *work)
+{
+    if (!work->progress || work->refused == 0)
+        return false;
+    work->next = 0;
+    work->progress = false;
+    work->refused = 0;
+    json_array_clear(work->errors);
     return true;
 }
 
-static bool retry(const struct errands *errands, const struct errand *errand,
-                  struct tally *tally, struct err *err)
+static bool retry(const struct errands *errands, struct errand_work *work, usec_t until,
+                  bool *over, struct err *err)
 {
-    PGresult *chains =
-        query(errands,
-              "SELECT chain FROM slackwater.dead_letter WHERE migration = $1"
-              " AND state = 'parked' AND ($2::bigint[] IS NULL OR id = ANY ($2))"
-              " GROUP BY chain ORDER BY chain",
-              2, (const char *[]){migration_of(errands), errand->letters}, err);
-    if (chains == NULL)
-        return false;
-    bool *done = mem_zero((size_t)PQntuples(chains) + 1, sizeof *done);
-    bool progress = true;
-    bool ok = true;
-    while (ok && progress)
-        ok = retry_round(errands, chains, done, tally, &progress, err) &&
-             (progress = progress && tally->refused > 0, true);
-    free(done);
-    PQclear(chains);
-    return ok;
+    do {
+        for (; work->next < PQntuples(work->chains); work->next++) {
+            if (clock_monotonic() >= until)
+                return true;
+            if (!work->done[work->next] && !retry_chain(errands, work, work->next, err))
+                return false;
+        }
+    } while (begin_round(work));
+    *over = true;
+    return true;
 }
 
-static bool skip(const struct errands *errands, const struct errand *errand,
-                 struct tally *tally, struct err *err)
+static bool skip(const struct errands *errands, struct errand_work *work, struct err *err)
 {
-    PGresult *r = query(errands,
-                        "UPDATE slackwater.dead_letter SET state = 'skipped', ended_at = now(),"
-                        " ended_by = $3 WHERE migration = $1 AND state = 'parked'"
-                        " AND ($2::bigint[] IS NULL OR id = ANY ($2))",
-                        3,
-                        (const char *[]){migration_of(errands), errand->letters, errand->by},
-                        err);
+    PGresult *r =
+        query(errands,
+              "UPDATE slackwater.dead_letter SET state = 'skipped', ended_at = now(),"
+              " ended_by = $3 WHERE migration = $1 AND state = 'parked'"
+              " AND ($2::bigint[] IS NULL OR id = ANY ($2))",
+              3, (const char *[]){migration_of(errands), work->letters, work->by}, err);
     if (r != NULL)
-        tally->done = strtoull(PQcmdTuples(r), NULL, 10);
+        work->dealt = strtoull(PQcmdTuples(r), NULL, 10);
     PQclear(r);
     return r != NULL;
 }
@@ -119,27 +176,41 @@ static bool count_left(const struct errands *errands, json_int_t *left, struct e
     return r != NULL;
 }
 
+/* Up to a time, and what has become of it. The stream's next change is judged by that. */
+static bool work_on(const struct errands *errands, struct errand_work *work, usec_t until,
+                    bool *over, struct err *err)
+{
+    *over = !is_retry(work);
+    return ((*over ? skip(errands, work, err) : retry(errands, work, until, over, err)) &&
+            (errands->store == NULL ||
+             errands->store->ops->load(errands->store, errands->quarantine, err))) ||
+           err_wrap(err, "dlq %s", work->action);
+}
+
+static bool sum_up(const struct errands *errands, const struct errand_work *work,
+                   json_t **answer, struct err *err)
+{
+    json_int_t left = 0;
+    if (!count_left(errands, &left, err))
+        return err_wrap(err, "dlq %s", work->action);
+    log_event(LOG_INFO, "dead letters", log_text("action", work->action),
+              log_text("by", work->by), log_uint("done", work->dealt),
+              log_uint("refused", work->refused), log_int("left", left));
+    *answer = json_pack("{s:s, s:I, s:I, s:I, s:O}", "action", work->action, "letters",
+                        (json_int_t)work->dealt, "refused", (json_int_t)work->refused, "left",
+                        left, "errors", work->errors);
+    return true;
+}
+
 bool errand_do(const struct errands *errands, const struct errand *errand, json_t **answer,
                struct err *err)
 {
-    struct tally tally = {.errors = json_array()};
-    json_int_t left = 0;
-    bool retries = strcmp(errand->action, "retry") == 0;
-    bool ok = (retries ? retry : skip)(errands, errand, &tally, err) &&
-              count_left(errands, &left, err) &&
-              (errands->store == NULL ||
-               errands->store->ops->load(errands->store, errands->quarantine, err));
-    if (!ok) {
-        json_decref(tally.errors);
-        return err_wrap(err, "dlq %s", errand->action);
-    }
-    log_event(LOG_INFO, "dead letters", log_text("action", errand->action),
-              log_text("by", errand->by), log_uint("done", tally.done),
-              log_uint("refused", tally.refused), log_int("left", left));
-    *answer = json_pack("{s:s, s:I, s:I, s:I, s:o}", "action", errand->action, "letters",
-                        (json_int_t)tally.done, "refused", (json_int_t)tally.refused, "left",
-                        left, "errors", tally.errors);
-    return true;
+    bool over = false;
+    struct errand_work *work = begin_work(errands, NULL, errand, err);
+    bool ok = work != NULL && work_on(errands, work, INT64_MAX, &over, err) &&
+              sum_up(errands, work, answer, err);
+    work_free(work);
+    return ok;
 }
 
 static bool answer_errand(const struct errands *errands, const char *id, const json_t *answer,
@@ -155,20 +226,6 @@ static bool answer_errand(const struct errands *errands, const char *id, const j
     return r != NULL;
 }
 
-static bool do_asked(const struct errands *errands, const PGresult *r, int row, struct err *err)
-{
-    json_t *answer = NULL;
-    const struct errand errand = {
-        .action = PQgetvalue(r, row, 1),
-        .letters = PQgetisnull(r, row, 2) ? NULL : PQgetvalue(r, row, 2),
-        .by = PQgetvalue(r, row, 3),
-    };
-    bool ok = errand_do(errands, &errand, &answer, err) &&
-              answer_errand(errands, PQgetvalue(r, row, 0), answer, err);
-    json_decref(answer);
-    return ok;
-}
-
 bool errands_wait(struct session *session, const char *migration, bool *wait, struct err *err)
 {
     PGresult *r = session_query(session,
@@ -181,20 +238,57 @@ bool errands_wait(struct session *session, const char *migration, bool *wait, st
     return r != NULL || err_wrap(err, "looking for what is asked of dead letters");
 }
 
-bool errands_look(struct errands *errands, struct err *err)
+static bool take_next(struct errands *errands, struct err *err)
 {
     const char *migration = migration_of(errands);
-    if (!atomic_exchange(&errands->wait, false))
-        return true;
     PGresult *r = query(errands,
                         "SELECT id, action, letters, asked_by FROM slackwater.errand"
-                        " WHERE migration = $1 AND answer IS NULL ORDER BY id",
+                        " WHERE migration = $1 AND answer IS NULL ORDER BY id LIMIT 1",
                         1, &migration, err);
     bool ok = r != NULL;
-    for (int i = 0; ok && i < PQntuples(r); i++)
-        ok = do_asked(errands, r, i, err);
+    if (ok && PQntuples(r) > 0) {
+        const struct errand errand = {
+            .action = PQgetvalue(r, 0, 1),
+            .letters = PQgetisnull(r, 0, 2) ? NULL : PQgetvalue(r, 0, 2),
+            .by = PQgetvalue(r, 0, 3),
+        };
+        errands->work = begin_work(errands, PQgetvalue(r, 0, 0), &errand, err);
+        ok = errands->work != NULL;
+    }
     PQclear(r);
     return ok;
+}
+
+static bool finish(struct errands *errands, struct err *err)
+{
+    json_t *answer = NULL;
+    bool ok = sum_up(errands, errands->work, &answer, err) &&
+              answer_errand(errands, errands->work->id, answer, err);
+    json_decref(answer);
+    errands_free(errands);
+    atomic_store(&errands->wait, true); /* there may be another */
+    return ok;
+}
+
+static bool do_some(struct errands *errands, struct err *err)
+{
+    usec_t began = clock_monotonic();
+    bool over = false;
+    if (!work_on(errands, errands->work, began + TURN, &over, err)) {
+        errands_free(errands); /* it is still asked for */
+        return false;
+    }
+    errands->rests_until = clock_monotonic() + (clock_monotonic() - began);
+    return !over || finish(errands, err);
+}
+
+bool errands_look(struct errands *errands, struct err *err)
+{
+    if (errands->work == NULL && atomic_exchange(&errands->wait, false) &&
+        !take_next(errands, err))
+        return false;
+    return errands->work == NULL || clock_monotonic() < errands->rests_until ||
+           do_some(errands, err);
 }
 
 /* ---- asking ---- */

@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-/* Whole rows are compared by what every rule of the table reads: the copy reads no more. */
+/* Whole rows are compared by what every rule of the table reads: the copy reads no more; and as they
+ * are written, for so the target finds them. */
 static bool all_read(const struct chain *chain, const struct bound_source *source,
                      const char *column)
 {
@@ -23,11 +24,44 @@ static void know_row(const struct chain *chain, const struct bound_source *sourc
             columns[identity->count++] = source->table->columns[i].name;
 }
 
-static void know_key(const struct catalog_table *table, const struct catalog_index *index,
-                     struct parked_identity *identity, const char **columns)
+/* Each target finds rows by a key that is another for another value of the column. */
+static bool all_tell(const struct chain *chain, const struct bound_source *source,
+                     const char *column)
 {
-    for (uint16_t i = 0; i < index->column_count; i++)
-        columns[identity->count++] = table->columns[index->columns[i]].name;
+    for (uint32_t i = 0; i < source->table_count; i++) {
+        const struct bound_table *table = &chain->tables[source->first_table + i];
+        int read = relation_column(table->source_relation, column);
+        if (table->target_relation->match == MATCH_KEY && (read < 0 || !table->key_tells[read]))
+            return false;
+    }
+    return true;
+}
+
+#define NUMERIC_OID 1700
+#define BPCHAR_OID 1042
+
+static enum parked_compare compare_of(const struct catalog_column *column)
+{
+    bool plain = column->type_kind == 'b' && !column->array && !column->loose;
+    if (catalog_equal_is_same_bytes(column))
+        return PARKED_AS_WRITTEN;
+    if (plain && column->base_type_oid == NUMERIC_OID)
+        return PARKED_NUMERIC;
+    return plain && column->base_type_oid == BPCHAR_OID ? PARKED_PADDED : PARKED_NOT;
+}
+
+static void know_key(const struct chain *chain, const struct bound_source *source,
+                     const struct catalog_index *index, struct parked_identity *identity,
+                     const char **columns)
+{
+    enum parked_compare *compares = mem_zero(index->column_count + 1U, sizeof *compares);
+    for (uint16_t i = 0; i < index->column_count; i++) {
+        const struct catalog_column *column = &source->table->columns[index->columns[i]];
+        compares[identity->count] =
+            all_tell(chain, source, column->name) ? compare_of(column) : PARKED_NOT;
+        columns[identity->count++] = column->name;
+    }
+    identity->compares = compares;
 }
 
 static struct parked_identity identity_of(const struct chain *chain,
@@ -37,7 +71,7 @@ static struct parked_identity identity_of(const struct chain *chain,
     const char **columns = mem_zero(source->table->column_count + 1U, sizeof *columns);
     struct parked_identity identity = {.columns = columns};
     if (index != NULL)
-        know_key(source->table, index, &identity, columns);
+        know_key(chain, source, index, &identity, columns);
     else
         know_row(chain, source, &identity, columns);
     return identity;
@@ -67,8 +101,10 @@ void letter_facts_make(const struct migration *m, struct letter_facts *facts)
 
 void letter_facts_free(struct letter_facts *facts)
 {
-    for (size_t i = 0; facts->identities != NULL && i < facts->config.table_count; i++)
+    for (size_t i = 0; facts->identities != NULL && i < facts->config.table_count; i++) {
         free((void *)(uintptr_t)facts->identities[i].columns);
+        free((void *)(uintptr_t)facts->identities[i].compares);
+    }
     free(facts->identities);
     free(facts->tables);
     *facts = (struct letter_facts){0};

@@ -62,8 +62,8 @@ static const struct {
 } COMMANDS[] = {
     {"run", command_run_migration}, {"check", command_check},     {"status", command_status},
     {"ready", command_ready},       {"cleanup", command_cleanup}, {"schema", command_schema},
-    {"dlq", command_dlq},
-    {"preview", command_preview},   {"pause", command_pause},     {"resume", command_resume},
+    {"dlq", command_dlq},           {"accept", command_accept},   {"preview", command_preview},
+    {"pause", command_pause},       {"resume", command_resume},
 };
 #define COMMAND_COUNT (sizeof COMMANDS / sizeof COMMANDS[0])
 

@@ -3,7 +3,9 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "cli/accepted.h"
 #include "cli/enforced.h"
+#include "postgres/accepted_log.h"
 #include "postgres/claim.h"
 #include "postgres/former_log.h"
 #include "postgres/formula.h"
@@ -71,7 +73,8 @@ bool migration_open(struct migration *migration, const struct config *config,
     if (config_need_source(config, err) && config_need_target(config, err) &&
         open_sides(migration, err) &&
         control_load(&migration->target, config->migration, &migration->control, err) &&
-        former_log_load(&migration->target, config->migration, &migration->former, err))
+        former_log_load(&migration->target, config->migration, &migration->former, err) &&
+        accepted_log_load(&migration->target, config->migration, &migration->accepted, err))
         return true;
     migration_close(migration);
     return false;
@@ -378,6 +381,7 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
     references_make(m, &m->references);
     if (!find_joining(m, err))
         return false;
+    accepted_check(m);
     look_at_circles(m, backfill);
     enforced_check(m);
     return try_lookups(m, err) &&
@@ -433,6 +437,7 @@ void migration_close(struct migration *migration)
         rules_free(migration->rules);
     pg_type_reader_destroy(migration->types);
     findings_free(&migration->findings);
+    json_decref(migration->accepted);
     control_migration_free(&migration->control);
     catalog_free(migration->source_catalog);
     catalog_free(migration->target_catalog);

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/stop.h"
 #include "cli/config.h"
+#include "cli/options.h"
 #include "cli/references.h"
 #include "postgres/control.h"
 #include "postgres/session.h"
@@ -19,6 +20,8 @@
 #include "schema/catalog.h"
 #include "schema/finding.h"
 #include "transforms/rules.h"
+
+#include <jansson.h>
 
 struct migration {
     const struct config *config;
@@ -30,8 +33,10 @@ struct migration {
     struct catalog *target_catalog;
     struct control_migration control;
     struct former former; /* what the source's columns were called */
+    json_t *accepted;     /* cli/accepted.h */
     lsn_t catalog_at;     /* the source's catalog was read after this */
-    const struct chain *kept_to; /* rules_keep_to(); set before binding */
+    const struct chain *kept_to;         /* rules_keep_to(); set before binding, as the next */
+    const struct option_tables *renewed; /* these tables are copied anew; NULL: none */
     struct rules *rules;
     struct pg_type_reader *types; /* whom the rules ask */
     struct chain *chain; /* NULL when the rules do not bind: see findings */

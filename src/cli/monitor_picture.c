@@ -135,6 +135,7 @@ static void fill_apply(const struct apply_counters *from, struct apply_status *t
         .batches_ordered = counter_get(&from->batches_ordered),
         .batches_set = counter_get(&from->batches_set),
         .fallbacks = counter_get(&from->fallbacks),
+        .batches_ahead = counter_get(&from->batches_ahead),
         .rows_copied = counter_get(&from->rows_copied),
         .rows_staged = counter_get(&from->rows_staged),
         .rows_single = counter_get(&from->rows_single),

@@ -9,7 +9,8 @@
 #include <string.h>
 
 static const char HELP[] =
-    "slackwater " SLACKWATER_VERSION " - keeps a new PostgreSQL database in step with an old one\n"
+    "slackwater " SLACKWATER_VERSION
+    " - keeps a new PostgreSQL database in step with an old one\n"
     "\n"
     "usage: slackwater COMMAND [-c FILE] [--source DSN] [--target DSN] [options]\n"
     "\n"
@@ -26,6 +27,7 @@ static const char HELP[] =
     "  resume    the backfill goes on (so does SIGUSR2)\n"
     "  dlq       rows that were refused, and what waits behind them: dlq list [--table T],\n"
     "            dlq show ID, dlq retry ID...|--key K|--all, dlq skip ID...|--key K|--all\n"
+    "  accept    lets run go on with tables that have changed, as they are now (--table T: one)\n"
     "  cleanup   drops slot, publication, origin and control rows\n"
     "\n"
     "options\n"
@@ -49,7 +51,8 @@ static const char HELP[] =
     "      --apply           schema: run the statements at the target\n"
     "      --phase P         schema: only what comes before, or after, the data\n"
     "      --rows N          preview: rows of each table (default 5)\n"
-    "      --table T         preview: one table, of the source or the target; dlq: of the source\n"
+    "      --table T         preview: one table, of the source or the target; dlq, accept: of\n"
+    "                        the source\n"
     "      --key K           dlq: the letters of one key, as the list shows it\n"
     "      --all             dlq retry, dlq skip: all that are parked\n"
     "      --watch           status: redraw each second\n"

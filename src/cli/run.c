@@ -37,12 +37,14 @@
  *     be filled, and the stream's spare    27       8 MiB of rows, 65536 changes of 88 bytes
  * each arrays, which grow by doubling       46       up to half of each may be unused: 6 MiB of
  * four batches, 11 of what was made, twice
+ *     kept empty for a batch made ahead    22       rows and merged rows 8 MiB each, net changes
  *     of transactions that are still open  16       OPEN_MEMORY of connectors/postgres/source.c
  *     of subtransactions of these          16       OPEN_PARTS_MOST of open_transactions.h
  *     -------------------------------------------
- *                                         217 MiB
+ *                                         239 MiB
  *
- * To that come some 10 MiB for all else. Each further table of a split adds 16 MiB of rows, or
+ * While a batch is made ahead (pipeline/ahead.h) neither that nor the one applied is such a piece, so
+ * that both take no more than one. To that come some 10 MiB for all else. Each further table of a split adds 16 MiB of rows, or
  * twice that. Not bounded are single rows: one of 100 MiB is held several times over. */
 #define BATCH_BYTES (8U << 20)
 #define BATCH_CHANGES 50000
@@ -94,8 +96,10 @@ static bool reset_copy(void *context, uint32_t table, bool whole, struct err *er
         writer->ops->open(writer, err) && writer->ops->reset(writer, table, whole, NULL, err);
     if (ok)
         run_show_copy(run, (int)table, &(struct table_copy){.needed = true});
-    if (ok)
+    if (ok) {
         quarantine_clear(run->quarantine, table);
+        counter_set(&run->progress.tables[table].copy_quarantined, 0);
+    }
     writer->ops->close(writer);
     writer->ops->destroy(writer);
     return ok;
@@ -270,6 +274,12 @@ static bool do_errands(void *context, struct err *err)
     return errands_look(&run->errands, err) && note_slot(run, err);
 }
 
+static bool errands_go_on(void *context)
+{
+    const struct run *run = context;
+    return run->errands.work != NULL;
+}
+
 static bool copy_has_failed(void *context, struct err *err)
 {
     struct run *run = context;
@@ -303,6 +313,7 @@ static bool stream_changes(struct run *run, struct err *err)
         .beside_failed = copy_has_failed,
         .beside = run,
         .between = do_errands,
+        .between_goes_on = errands_go_on,
     };
     if (!find_end(run, &stream.until, err))
         return false;
@@ -469,6 +480,7 @@ static void destroy_run(struct run *run)
     run->row_reader->ops->destroy(run->row_reader);
     quarantine_free(run->quarantine);
     run->letters->ops->destroy(run->letters);
+    errands_free(&run->errands);
     letter_facts_free(&run->letter_facts);
     handoff_destroy(run->handoff);
     run->key_places->ops->destroy(run->key_places);
@@ -560,6 +572,7 @@ static int give_up(const struct run *run, struct reshape *reshape, const struct 
 static int bind_and_run(struct run *run, struct reshape *reshape, struct err *err)
 {
     run->migration.kept_to = reshape->before.chain;
+    run->migration.renewed = &reshape->options.redo;
     if (!open_transactions_usable(run->config->temporary_directory, err) ||
         !migration_bind(&run->migration, !run->invocation->options->no_backfill, err))
         return give_up(run, reshape, err);

@@ -8,6 +8,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/accepted.h"
 #include "cli/run_spool.h"
 #include "pipeline/backoff.h"
 #include "postgres/claim.h"
@@ -546,9 +547,10 @@ static bool note_names(struct run *run, struct err *err)
         tables[i] = (struct former_table){m->chain->sources[i].table, places[i]};
     }
     lsn_t at = LSN_NONE;
-    bool ok = probe_insert_position(&m->source, &at, err) &&
-              former_log_note(&m->target, run->config->migration, at, m->source_count, tables,
-                              err);
+    bool ok =
+        probe_insert_position(&m->source, &at, err) &&
+        former_log_note(&m->target, run->config->migration, at, m->source_count, tables, err) &&
+        accepted_keep(m, NULL, err);
     for (size_t i = 0; i < m->source_count; i++)
         free(places[i]);
     free(places);

@@ -252,6 +252,7 @@ static json_t *apply_json(const struct status *status)
                   {"batches_ordered", count_value(apply->batches_ordered)},
                   {"batches_set", count_value(apply->batches_set)},
                   {"fallbacks", count_value(apply->fallbacks)},
+                  {"batches_ahead", count_value(apply->batches_ahead)},
                   {"rows_copied", count_value(apply->rows_copied)},
                   {"rows_staged", count_value(apply->rows_staged)},
                   {"rows_single", count_value(apply->rows_single)},

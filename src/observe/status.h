@@ -86,6 +86,7 @@ struct apply_status {
     uint64_t batches_ordered; /* a statement a change, in source order */
     uint64_t batches_set;     /* set-wise */
     uint64_t fallbacks;       /* set-wise first, then undone and in source order */
+    uint64_t batches_ahead;   /* whose rules ran while the target was at the batch before */
     uint64_t rows_copied, rows_staged, rows_single; /* of the set-wise ones: by COPY, by a stage,
                                                        by a statement each */
     uint64_t changes_folded;                        /* that needed no row of their own */

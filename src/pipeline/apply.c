@@ -7,7 +7,6 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "pipeline/backoff.h"
 #include "pipeline/refusal.h"
 
@@ -49,7 +48,7 @@ static bool judge_truncation(struct applier *applier, const struct change *chang
                              xid_t xid, struct change *rest, struct err *err)
 {
     const struct stream *stream = applier->stream;
-    rest->relations = arena_alloc(&applier->writes->arena,
+    rest->relations = arena_alloc(&applier->making.writes->arena,
                                   (change->relation_count + 1U) * sizeof(struct relation *));
     rest->relation_count = 0;
     for (uint16_t i = 0; i < change->relation_count; i++) {
@@ -92,7 +91,7 @@ static bool judge_update(struct applier *applier, uint32_t table, xid_t xid,
 {
     enum handoff_verdict from;
     enum handoff_verdict to;
-    complete_new(&applier->writes->arena, rest);
+    complete_new(&applier->making.writes->arena, rest);
     if (!judge_row(applier, table, xid, rest, &rest->new, &to, err))
         return false;
     from = to;
@@ -138,29 +137,9 @@ static bool judge_change(struct applier *applier, uint32_t table, xid_t xid,
 
 /* ---- rules and ledger ---- */
 
-/* The source table that a change counts for: of a truncation the first that takes part. */
 static uint32_t table_of(const struct stream *stream, const struct change *change)
 {
-    struct transform *transform = stream->transform;
-    if (change->kind != CHANGE_TRUNCATE)
-        return transform->ops->source(transform, change->relation);
-    for (uint16_t i = 0; i < change->relation_count; i++) {
-        uint32_t table = transform->ops->source(transform, change->relations[i]);
-        if (table != UINT32_MAX)
-            return table;
-    }
-    return UINT32_MAX;
-}
-
-static counter_t *counter_of_kind(struct table_counters *tally, enum change_kind kind)
-{
-    counter_t *const by_kind[] = {
-        [CHANGE_INSERT] = &tally->inserts,
-        [CHANGE_UPDATE] = &tally->updates,
-        [CHANGE_DELETE] = &tally->deletes,
-        [CHANGE_TRUNCATE] = &tally->truncates,
-    };
-    return by_kind[kind];
+    return making_table_of(stream->transform, change);
 }
 
 static bool wrap_change(const struct change *change, struct err *err)
@@ -211,14 +190,11 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     const struct stream *stream = applier->stream;
     xid_t xid = batch->transactions[change->transaction].xid;
     uint32_t table = table_of(stream, change);
-    size_t slot = table == UINT32_MAX ? stream->progress->table_count : table;
-    struct table_counters *tally = &applier->tally[slot];
-    uint32_t first = applier->writes->change_count;
+    struct table_counters *tally = making_receive(&applier->making, table);
     struct change rest = *change;
     bool dropped = false;
 
     bool judged = is_judged(stream, table) && !has_unclear_key(change);
-    counter_tally(&tally->received);
     if (!has_unclear_key(change) && !judge_change(applier, table, xid, &rest, &dropped, err))
         return wrap_change(change, err);
     if (dropped) {
@@ -228,44 +204,16 @@ static bool transform_change(struct applier *applier, const struct batch *batch,
     if (!has_unclear_key(change) && parking_consider(&applier->parking, index, table, &rest))
         return true;
     empty_quarantine(applier, index, &rest);
-    switch (stream->transform->ops->change(stream->transform, &rest, xid, applier->writes,
-                                           err)) {
-    case TRANSFORM_FILTERED:
+    enum transform_result result =
+        making_change(&applier->making, batch, index, table, &rest, err);
+    if (result != TRANSFORM_FAILED)
         note_reading(stream, judged, table);
-        counter_tally(&tally->filtered);
-        return true;
-    case TRANSFORM_REFUSED:
-        note_reading(stream, judged, table);
-        return park_refused(applier, index, err) || wrap_change(change, err);
-    case TRANSFORM_FAILED:
-        return wrap_change(change, err);
-    case TRANSFORM_WRITTEN:
-        note_reading(stream, judged, table);
-        break;
-    }
-    if (applier->writes->change_count == first) {
-        err_set(err, ERR_BUG, "the rules say that they wrote it, and wrote nothing");
-        return wrap_change(change, err);
-    }
-    for (uint32_t i = first; i < applier->writes->change_count; i++) {
-        applier->writes->changes[i].lsn = change->lsn;
-        applier->writes->changes[i].transaction = change->transaction;
-        applier->writes->changes[i].origin = index;
-    }
-    counter_tally(&tally->applied);
-    counter_tally(counter_of_kind(tally, change->kind));
-    return true;
+    return result == TRANSFORM_WRITTEN || result == TRANSFORM_FILTERED ||
+           (result == TRANSFORM_REFUSED && park_refused(applier, index, err)) ||
+           wrap_change(change, err);
 }
 
 /* ---- what the target refuses ---- */
-
-/* A change that was to be applied is parked instead. */
-static void untally(struct applier *applier, uint32_t table, enum change_kind kind)
-{
-    struct table_counters *tally = &applier->tally[table];
-    counter_add(&tally->applied, (uint64_t)-1);
-    counter_add(counter_of_kind(tally, kind), (uint64_t)-1);
-}
 
 /* A duplicate key may come of chunks that are of different times: then the copies of the tables
  * in question begin anew, and the stream starts again. */
@@ -279,7 +227,7 @@ static bool is_clash(const struct applier *applier, uint32_t table, const struct
 static bool on_refused(void *context, uint32_t index, const struct err *why, struct err *err)
 {
     struct applier *applier = context;
-    uint32_t origin = applier->writes->changes[index].origin;
+    uint32_t origin = applier->making.writes->changes[index].origin;
     const struct change *change = &applier->parking.batch->changes[origin];
     uint32_t table = table_of(applier->stream, change);
     if (change->kind == CHANGE_TRUNCATE || is_clash(applier, table, why)) {
@@ -288,21 +236,21 @@ static bool on_refused(void *context, uint32_t index, const struct err *why, str
     }
     if (!parking_refuse(&applier->parking, origin, why, err))
         return false;
-    untally(applier, table, change->kind);
+    making_untally(&applier->making, table, change->kind);
     return true;
 }
 
 static bool on_asked(void *context, uint32_t index)
 {
     struct applier *applier = context;
-    uint32_t origin = applier->writes->changes[index].origin;
+    uint32_t origin = applier->making.writes->changes[index].origin;
     const struct change *change = &applier->parking.batch->changes[origin];
     uint32_t table = table_of(applier->stream, change);
     if (parking_is_parked(&applier->parking, origin))
         return true;
     if (!parking_follow(&applier->parking, origin, table))
         return false;
-    untally(applier, table, change->kind);
+    making_untally(&applier->making, table, change->kind);
     return true;
 }
 
@@ -337,34 +285,38 @@ static void foresee_from(const struct stream *stream, const struct batch *batch,
     }
 }
 
-/* The writes of a batch, with its transactions and position. Not made ahead, while the batch
- * before is on its way to the target. Verdict and note would be right: they hang on snapshots
- * and on what was judged so far, not on what is committed. But judging may wait for a chunk in
- * flight, the chunk for a row that the batch before has locked, and that for us, who must read
- * the target's answers to bring it to its commit. And it would gain little:
- * docs/performance.md. */
-static bool transform_batch(struct applier *applier, const struct batch *batch, struct err *err)
+static bool make_writes(struct applier *applier, const struct batch *batch, struct err *err)
 {
-    struct batch *writes = applier->writes;
-    applier->later = 0;
-    announce(applier->stream, batch);
-    batch_reset(writes);
-    parking_begin(&applier->parking, batch, writes, applier->tally);
-    memset(applier->tally, 0,
-           (applier->stream->progress->table_count + 1) * sizeof *applier->tally);
-    for (uint32_t i = 0; i < batch->transaction_count; i++)
-        *batch_add_transaction(writes) = batch->transactions[i];
-    writes->begins_open = batch->begins_open;
-    writes->ends_open = batch->ends_open;
-    writes->end_lsn = batch->end_lsn;
+    making_begin(&applier->making, batch);
+    parking_begin(&applier->parking, batch, applier->making.writes, applier->making.tally);
     for (uint32_t i = 0; i < batch->change_count; i++) {
         foresee_from(applier->stream, batch, i);
         if (!transform_change(applier, batch, i, err))
             return false;
     }
-    if (applier->stream->handoff != NULL)
-        writes->note = applier->stream->handoff->ops->note(applier->stream->handoff,
-                                                           &writes->arena);
+    return true;
+}
+
+/* Parking may yet come into it, by what the target refuses. */
+static bool take_writes(struct applier *applier, const struct batch *batch)
+{
+    if (!ahead_take(&applier->ahead, batch, &applier->making))
+        return false;
+    parking_begin(&applier->parking, batch, applier->making.writes, applier->making.tally);
+    return true;
+}
+
+/* The writes of a batch, with its transactions and position. */
+static bool transform_batch(struct applier *applier, const struct batch *batch, struct err *err)
+{
+    struct handoff *handoff = applier->stream->handoff;
+    applier->later = 0;
+    announce(applier->stream, batch);
+    if (!take_writes(applier, batch) && !make_writes(applier, batch, err))
+        return false;
+    struct batch *writes = applier->making.writes;
+    if (handoff != NULL)
+        writes->note = handoff->ops->note(handoff, &writes->arena);
     return true;
 }
 
@@ -373,19 +325,19 @@ static bool check_ledger(const struct applier *applier, const struct batch *batc
 {
     uint64_t accounted = 0;
     for (size_t i = 0; i <= applier->stream->progress->table_count; i++) {
-        const struct table_counters *tally = &applier->tally[i];
+        const struct table_counters *tally = &applier->making.tally[i];
         accounted += counter_get(&tally->applied) + counter_get(&tally->filtered) +
                      counter_get(&tally->skipped_by_handoff) + counter_get(&tally->quarantined);
     }
     uint64_t executed = result->executed + result->left_out;
-    if (accounted == batch->change_count && executed == applier->writes->change_count)
+    if (accounted == batch->change_count && executed == applier->making.writes->change_count)
         return true;
     char lsn[LSN_TEXT_SIZE];
     return err_set(err, ERR_BUG,
                    "ledger mismatch in the batch up to LSN %s: %u changes received, %llu "
                    "accounted for; %u to write, %llu executed, %llu left out",
                    lsn_format(batch->end_lsn, lsn), batch->change_count,
-                   (unsigned long long)accounted, applier->writes->change_count,
+                   (unsigned long long)accounted, applier->making.writes->change_count,
                    (unsigned long long)result->executed, (unsigned long long)result->left_out);
 }
 
@@ -393,7 +345,7 @@ static void publish_tally(struct applier *applier)
 {
     struct progress *progress = applier->stream->progress;
     for (size_t i = 0; i < progress->table_count; i++) {
-        const struct table_counters *from = &applier->tally[i];
+        const struct table_counters *from = &applier->making.tally[i];
         struct table_counters *to = &progress->tables[i];
         if (counter_get(&from->received) == 0)
             continue;
@@ -510,7 +462,7 @@ static bool write_batch(struct applier *applier, const struct batch *batch,
     const struct stream *stream = applier->stream;
     struct backoff backoff = backoff_between(RETRY_FIRST, RETRY_MOST);
     for (;;) {
-        if (stream->sink->ops->apply(stream->sink, applier->writes, result, err)) {
+        if (stream->sink->ops->apply(stream->sink, applier->making.writes, result, err)) {
             atomic_store(&stream->progress->target_circuit, BREAKER_CLOSED);
             return true;
         }
@@ -530,7 +482,7 @@ static bool write_batch(struct applier *applier, const struct batch *batch,
             return false;
         if (checkpoint >= batch->end_lsn) { /* it had been committed after all */
             atomic_store(&stream->progress->target_circuit, BREAKER_CLOSED);
-            result->executed = applier->writes->change_count;
+            result->executed = applier->making.writes->change_count;
             return true;
         }
     }
@@ -604,7 +556,7 @@ static void consider_clash(const struct applier *applier, struct err *err)
         stream->handoff == NULL)
         return;
     for (uint32_t i = 0; i < stream->progress->table_count; i++)
-        if (counter_get(&applier->tally[i].received) > 0)
+        if (counter_get(&applier->making.tally[i].received) > 0)
             anew |= stream->handoff->ops->refused(stream->handoff, i);
     if (anew)
         err->class = ERR_RETRY;
@@ -629,22 +581,38 @@ static bool apply_batch(struct applier *applier, struct batch *batch, struct err
     return false;
 }
 
-void applier_init(struct applier *applier, const struct stream *stream)
+static void work_ahead(void *context)
+{
+    struct applier *applier = context;
+    ahead_work(&applier->ahead, applier->making.writes);
+}
+
+void applier_init(struct applier *applier, const struct stream *stream, ahead_next next,
+                  void *context)
 {
     size_t tables = stream->progress->table_count;
-    *applier = (struct applier){.stream = stream, .writes = batch_create()};
-    applier->tally = mem_zero(tables + 1, sizeof *applier->tally); /* the last: no table */
+    *applier = (struct applier){.stream = stream};
+    making_init(&applier->making, stream->transform, tables);
+    ahead_init(&applier->ahead, stream, next, context);
     parking_init(&applier->parking, stream->quarantine, stream->transform, tables);
     applier->refusals = (struct refusals){on_refused, on_asked, applier};
+    applier->meanwhile = (struct meanwhile){work_ahead, applier};
     stream->sink->refusals = quarantine_takes(stream->quarantine) ? &applier->refusals : NULL;
+    stream->sink->meanwhile = &applier->meanwhile;
 }
 
 void applier_free(struct applier *applier)
 {
     applier->stream->sink->refusals = NULL;
+    applier->stream->sink->meanwhile = NULL;
     parking_free(&applier->parking);
-    batch_destroy(applier->writes);
-    free(applier->tally);
+    ahead_free(&applier->ahead);
+    making_free(&applier->making);
+}
+
+void applier_forget(struct applier *applier, const struct batch *batch)
+{
+    ahead_forget(&applier->ahead, batch);
 }
 
 bool applier_apply(struct applier *applier, struct batch *batch, struct err *err)

@@ -39,6 +39,7 @@ struct apply_counters {
     counter_t batches_ordered; /* in source order, a statement a change */
     counter_t batches_set;     /* set-wise */
     counter_t fallbacks;       /* set-wise first, then undone and in source order */
+    counter_t batches_ahead;   /* whose rules ran while the target was at the batch before */
     counter_t rows_copied;     /* by COPY into their table */
     counter_t rows_staged;     /* by a stage and one statement */
     counter_t rows_single;     /* of set-wise batches, by a statement each */

@@ -30,6 +30,8 @@ struct quarantine {
     struct parked_keys *keys;
     struct guard *guards; /* by table */
     uint64_t last_id;
+    bool loaded;                   /* last_id is more than that of any letter at the target */
+    struct copied_letters *copied; /* of each worker */
 };
 
 struct quarantine *quarantine_create(const struct quarantine_config *config)
@@ -76,13 +78,29 @@ static void show_all_keys(struct quarantine *q)
 
 /* ---- what the target has ---- */
 
-void quarantine_forget(struct quarantine *q)
+/* Lock held. */
+static void list_under_way(const struct quarantine *q, struct buf *ids)
+{
+    const char *separator = "";
+    buf_append_char(ids, '{');
+    for (const struct copied_letters *copied = q->copied; copied != NULL; copied = copied->next)
+        for (size_t i = 0; i < copied->count; i++, separator = ",")
+            buf_append_format(ids, "%s%llu", separator, (unsigned long long)copied->ids[i]);
+    buf_append_char(ids, '}');
+}
+
+void quarantine_forget(struct quarantine *q, uint64_t *upto, struct buf *under_way)
 {
     pthread_mutex_lock(&q->lock);
     parked_keys_forget(q->keys);
     show_all_keys(q);
     for (uint32_t i = 0; i < q->config.table_count; i++)
         counter_set(&q->config.counters[i].dead_letters, 0);
+    for (const struct copied_letters *copied = q->copied; copied != NULL; copied = copied->next)
+        quarantine_note_letters(q, copied->table, copied->told);
+    list_under_way(q, under_way);
+    *upto = q->loaded ? q->last_id : INT64_MAX; /* the copy begins when it is loaded */
+    q->loaded = true;
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -98,27 +116,72 @@ void quarantine_note_letters(struct quarantine *q, uint32_t table, uint64_t more
     counter_add(&q->config.counters[table].dead_letters, more);
 }
 
+/* As text, without zeros at the end of the fraction: 1.50 is 1.5, 1.0 is 1. */
+static uint32_t size_of_number(const char *text, uint32_t size)
+{
+    if (size == 0 || memchr(text, '.', size) == NULL)
+        return size;
+    while (text[size - 1] == '0')
+        size--;
+    return text[size - 1] == '.' ? size - 1 : size;
+}
+
+static uint32_t size_without_blanks(const char *text, uint32_t size)
+{
+    while (size > 0 && text[size - 1] == ' ')
+        size--;
+    return size;
+}
+
+#define NUMERIC_HEAD 8 /* numeric_send(): digits, weight, sign, and */
+#define NUMERIC_SCALE                                                                          \
+    6 /* how many digits of the fraction are shown, which is no part of the value */
+
+static void append_known(struct buf *key, const struct value *value,
+                         enum parked_compare compare)
+{
+    uint32_t size = value->size;
+    if (compare == PARKED_NUMERIC && value->kind == VALUE_TEXT)
+        size = size_of_number(value->data, size);
+    if (compare == PARKED_PADDED)
+        size = size_without_blanks(value->data, size);
+    buf_append_u32(key, size);
+    size_t at = key->size;
+    buf_append(key, value->data, size);
+    if (compare == PARKED_NUMERIC && value->kind == VALUE_BINARY && size >= NUMERIC_HEAD)
+        memset(key->data + at + NUMERIC_SCALE, 0, NUMERIC_HEAD - NUMERIC_SCALE);
+}
+
 /* The kind belongs to it: a NULL is no empty text, and text may look like another's binary. */
-static void append_value(struct buf *key, const struct value *value)
+static void append_value(struct buf *key, const struct value *value,
+                         enum parked_compare compare)
 {
     static const char KINDS[] = {[VALUE_ABSENT] = 'a',
                                  [VALUE_NULL] = 'n',
                                  [VALUE_UNCHANGED] = 'a',
                                  [VALUE_TEXT] = 't',
                                  [VALUE_BINARY] = 'b'};
-    bool known = value->kind == VALUE_TEXT || value->kind == VALUE_BINARY;
+    if (compare == PARKED_NOT)
+        return;
     buf_append_char(key, KINDS[value->kind]);
-    buf_append_u32(key, known ? value->size : 0);
-    if (known)
-        buf_append(key, value->data, value->size);
+    if (value->kind == VALUE_TEXT || value->kind == VALUE_BINARY)
+        append_known(key, value, compare);
+    else
+        buf_append_u32(key, 0);
+}
+
+static enum parked_compare compare_of(const struct parked_identity *identity, uint16_t column)
+{
+    return identity->compares == NULL ? PARKED_AS_WRITTEN : identity->compares[column];
 }
 
 void quarantine_note_key(struct quarantine *q, uint32_t table, const struct value *values,
                          uint64_t chain)
 {
+    const struct parked_identity *identity = &q->config.identities[table];
     struct buf key = {0};
-    for (uint16_t i = 0; i < q->config.identities[table].count; i++)
-        append_value(&key, &values[i]);
+    for (uint16_t i = 0; i < identity->count; i++)
+        append_value(&key, &values[i], compare_of(identity, i));
     pthread_mutex_lock(&q->lock);
     parked_keys_put(q->keys, table, buf_text(&key), key.size, chain);
     show_keys(q, table);
@@ -146,6 +209,78 @@ void quarantine_clear(struct quarantine *q, uint32_t table)
     pthread_mutex_unlock(&q->lock);
 }
 
+/* ---- letters of the copy ---- */
+
+void quarantine_copy_join(struct quarantine *q, struct copied_letters *copied)
+{
+    *copied = (struct copied_letters){0};
+    if (q == NULL)
+        return;
+    pthread_mutex_lock(&q->lock);
+    copied->next = q->copied;
+    q->copied = copied;
+    pthread_mutex_unlock(&q->lock);
+}
+
+void quarantine_copy_leave(struct quarantine *q, struct copied_letters *copied)
+{
+    if (q == NULL)
+        return;
+    pthread_mutex_lock(&q->lock);
+    struct copied_letters **at = &q->copied;
+    while (*at != copied)
+        at = &(*at)->next;
+    *at = copied->next;
+    pthread_mutex_unlock(&q->lock);
+    free(copied->ids);
+}
+
+void quarantine_copy_begin(struct quarantine *q, struct copied_letters *copied, uint32_t table)
+{
+    if (q == NULL)
+        return;
+    pthread_mutex_lock(&q->lock);
+    copied->table = table;
+    copied->told = copied->count = 0;
+    pthread_mutex_unlock(&q->lock);
+}
+
+void quarantine_copy_end(struct quarantine *q, struct copied_letters *copied)
+{
+    quarantine_copy_begin(q, copied, copied->table);
+}
+
+uint64_t quarantine_copy_id(struct quarantine *q, struct copied_letters *copied)
+{
+    pthread_mutex_lock(&q->lock);
+    uint64_t id = ++q->last_id;
+    if (copied->count == copied->capacity) {
+        copied->capacity = copied->capacity == 0 ? 64 : 2 * copied->capacity;
+        copied->ids = mem_grow(copied->ids, copied->capacity, sizeof *copied->ids);
+    }
+    copied->ids[copied->count++] = id;
+    pthread_mutex_unlock(&q->lock);
+    return id;
+}
+
+void quarantine_copy_tell(struct quarantine *q, struct copied_letters *copied, uint64_t letters)
+{
+    pthread_mutex_lock(&q->lock);
+    copied->told += letters;
+    quarantine_note_letters(q, copied->table, letters);
+    pthread_mutex_unlock(&q->lock);
+}
+
+void quarantine_copy_take_back(struct quarantine *q, struct copied_letters *copied)
+{
+    if (q == NULL)
+        return;
+    pthread_mutex_lock(&q->lock);
+    counter_add(&q->config.counters[copied->table].dead_letters, -copied->told);
+    copied->told = 0;
+    pthread_mutex_unlock(&q->lock);
+}
+
 /* ---- parking ---- */
 
 uint64_t quarantine_next_id(struct quarantine *q)
@@ -161,22 +296,36 @@ bool quarantine_holds_any(const struct quarantine *q, uint32_t table)
     return counter_get(&q->config.counters[table].parked_keys) > 0;
 }
 
-bool quarantine_append_key(const struct quarantine *q, uint32_t table,
-                           const struct relation *relation, const struct row *image,
-                           const struct row *other, struct buf *key)
+static bool append_key(const struct parked_identity *identity, const struct relation *relation,
+                       const struct row *image, const struct row *other, struct buf *key)
 {
     static const struct value ABSENT = {.kind = VALUE_ABSENT};
-    const struct parked_identity *identity = &q->config.identities[table];
     bool known = true;
     for (uint16_t i = 0; i < identity->count; i++) {
         int column = relation_column(relation, identity->columns[i]);
         const struct value *value = column < 0 ? &ABSENT : &image->values[column];
         if (column >= 0 && !value_is_known(value) && other != NULL && other->values != NULL)
             value = &other->values[column];
-        append_value(key, value);
+        append_value(key, value, compare_of(identity, i));
         known = known && value_is_known(value);
     }
     return known;
+}
+
+bool quarantine_append_key(const struct quarantine *q, uint32_t table,
+                           const struct relation *relation, const struct row *image,
+                           const struct row *other, struct buf *key)
+{
+    return append_key(&q->config.identities[table], relation, image, other, key);
+}
+
+bool quarantine_append_written(const struct quarantine *q, uint32_t table,
+                               const struct relation *relation, const struct row *image,
+                               struct buf *key)
+{
+    struct parked_identity identity = q->config.identities[table];
+    identity.compares = NULL;
+    return append_key(&identity, relation, image, NULL, key);
 }
 
 uint64_t quarantine_find(struct quarantine *q, uint32_t table, const struct buf *key)

@@ -26,6 +26,14 @@ struct refusals {
     void *context;
 };
 
+/* What the caller of apply() does while it would wait. Called on its thread, when the target has a
+ * while to work on a batch and nothing is to be sent to it: so perhaps not at all, or more than
+ * once. May call prepare(), and nothing else of the sink. */
+struct meanwhile {
+    void (*work)(void *context);
+    void *context;
+};
+
 struct sink;
 
 struct sink_ops {
@@ -39,6 +47,10 @@ struct sink_ops {
      * The error names table and LSN of the change at fault. */
     bool (*apply)(struct sink *sink, const struct batch *batch, struct sink_result *result,
                   struct err *err);
+    /* Out of meanwhile's work: the (transformed) batch that is to be applied next, of which the sink
+     * may do ahead what needs no target. Borrowed as it is until it is applied, or until the next
+     * call: NULL if it will not be. NULL where nothing can be done ahead. */
+    void (*prepare)(struct sink *sink, const struct batch *batch);
     /* The newest source LSN whose writes are durable at the target; LSN_NONE when none was
      * committed since connect. May ask the target. */
     bool (*flushed)(struct sink *sink, lsn_t *flushed, struct err *err);
@@ -50,6 +62,7 @@ struct sink {
     const struct sink_ops *ops;
     const struct refusals *refusals; /* borrowed, set by who applies; NULL: a change that is
                                         refused fails its batch */
+    const struct meanwhile *meanwhile; /* as that; NULL: nothing is to be done */
 };
 
 #endif

@@ -45,6 +45,7 @@ struct run {
     struct stream *stream;
     struct queue *queue; /* receive -> apply */
     struct queue *spare; /* apply -> receive: emptied batches, a byte each */
+    struct batch *next;  /* popped, and not its turn yet: the applier's; NULL: none */
     bool applies;        /* else the target is away */
     atomic_bool idle;    /* the applier waits for a batch */
     atomic_bool holding; /* the receiver has one for it, and wants to be told when it is idle */
@@ -414,11 +415,31 @@ static bool read_backlog(struct run *run, struct batch **batch)
     return spooling_next(&run->spooling, batch, &run->take_err);
 }
 
+/* What comes behind the batch in work, without waiting: only from the queue, whose batches come
+ * before what is in the backlog. */
+static struct batch *peek(void *context)
+{
+    struct run *run = context;
+    void *item = NULL;
+    if (run->next == NULL && queue_pop(run->queue, &item, 0) == QUEUE_OK)
+        run->next = item;
+    return run->next;
+}
+
+static bool take_peeked(struct run *run, struct batch **batch)
+{
+    *batch = run->next;
+    run->next = NULL;
+    return *batch != NULL;
+}
+
 /* Gets a batch from wherever it comes now, or none in time. `our_turn`: it is to be received
  * here, and afterwards: the turn is lent, so that it is perhaps ours again. False when no more
  * comes. */
 static bool next_batch(struct run *run, usec_t until, struct batch **batch, bool *our_turn)
 {
+    if (take_peeked(run, batch))
+        return true;
     if (*our_turn)
         return !stop_requested(run->stream->stop) && receive_here(run, until, batch);
     if (backlog_is_next(run))
@@ -441,6 +462,7 @@ static bool apply(struct run *run, struct applier *applier, struct batch *batch,
 {
     bool applied = stop_requested(run->stream->stop) || !is_new(run, batch) ||
                    applier_apply(applier, batch, err);
+    applier_forget(applier, batch);
     give_batch_back(run, batch);
     return applied;
 }
@@ -473,6 +495,12 @@ static bool look_around(struct stream *stream, struct applier *applier, struct e
     return !beside_failed(stream, err);
 }
 
+static bool is_at_rest(const struct stream *stream)
+{
+    return all_durable(stream) &&
+           (stream->between_goes_on == NULL || !stream->between_goes_on(stream->beside));
+}
+
 /* Applies what comes until the end. True when it ended in order, or for the source. The target
  * is never asked while the turn is ours: the answer may be long in coming. */
 static bool apply_until_end(struct run *run, struct applier *applier, struct err *err)
@@ -480,7 +508,7 @@ static bool apply_until_end(struct run *run, struct applier *applier, struct err
     struct stream *stream = run->stream;
     for (bool our_turn = false;;) {
         struct batch *batch = NULL;
-        usec_t until = clock_monotonic() + (all_durable(stream) ? FEEDBACK_EVERY : FLUSH_TICK);
+        usec_t until = clock_monotonic() + (is_at_rest(stream) ? FEEDBACK_EVERY : FLUSH_TICK);
         if (!next_batch(run, until, &batch, &our_turn))
             return true;
         if ((batch != NULL && !apply(run, applier, batch, err)) ||
@@ -562,6 +590,7 @@ static void close_run(struct run *run)
     spooling_end(&run->spooling);
     drain(run->queue);
     drain(run->spare);
+    batch_destroy(run->next);
     batch_destroy(run->batch);
     close(run->lent_fd);
 }
@@ -578,7 +607,7 @@ static bool stream_both(struct run *run, struct err *err)
     struct stream *stream = run->stream;
     struct applier applier;
     run->applies = true;
-    applier_init(&applier, stream);
+    applier_init(&applier, stream, peek, run);
     atomic_store(&stream->progress->streaming, true);
     bool ok = run_both(run, &applier, err);
     if (!ok)
@@ -759,7 +788,7 @@ bool stream_supervise(struct stream *stream, struct err *err)
         progress_failed(stream->progress, err);
         counter_add(&stream->progress->reconnects, 1);
         log_event(LOG_WARN, "stream ended, starting again", log_text("error", err->message),
-                  log_text("sqlstate", err->sqlstate));
+                  log_text("sqlstate", err->sqlstate), log_text("remedy", err->remedy));
         if (backoff_wait(&backoff, stream->stop))
             return true;
     }

@@ -55,6 +55,8 @@ struct stream {
     void *beside;
     /* Called between target transactions, now and then. NULL: nothing is to be done then. */
     bool (*between)(void *context, struct err *err);
+    /* Whether it has more to do, so that nobody waits long. NULL: it never has. */
+    bool (*between_goes_on)(void *context);
 };
 
 /* Streams after `from` until the stop (true), until `until` is reached (true), or a failure.

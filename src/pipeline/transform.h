@@ -46,6 +46,7 @@ struct transform {
     const struct transform_ops *ops;
     struct row_reader
         *row_reader; /* borrowed, set by the owner; NULL: rows cannot be read again */
+    bool asks;       /* a rule asks a database, which may keep it waiting */
 };
 
 #endif

@@ -163,6 +163,24 @@ int32_t catalog_shown_modifier(const struct catalog_column *column)
     return column->type_oid == column->base_type_oid ? column->type_modifier : -1;
 }
 
+bool catalog_equal_is_same_bytes(const struct catalog_column *column)
+{
+    static const uint32_t EXACT[] = {
+        16 /* bool */,        17 /* bytea */,         18 /* "char" */, 19 /* name */,
+        20 /* int8 */,        21 /* int2 */,          23 /* int4 */,   25 /* text */,
+        26 /* oid */,         1043 /* varchar */,     1082 /* date */, 1083 /* time */,
+        1114 /* timestamp */, 1184 /* timestamptz */, 2950 /* uuid */,
+    };
+    if (column->loose || column->array)
+        return false;
+    if (column->type_kind == 'e')
+        return true;
+    for (size_t i = 0; i < sizeof EXACT / sizeof EXACT[0]; i++)
+        if (column->base_type_oid == EXACT[i])
+            return column->type_kind == 'b';
+    return false;
+}
+
 const struct catalog_index *catalog_primary_key(const struct catalog_table *table)
 {
     for (uint16_t i = 0; i < table->index_count; i++)

@@ -207,6 +207,8 @@ int catalog_column_index(const struct catalog_table *table, const char *name);
 /* The modifier that the stream and queries show for the column: a domain's is none of theirs.
  */
 int32_t catalog_shown_modifier(const struct catalog_column *column);
+/* Equal values of the column have equal bytes, in binary and as text. */
+bool catalog_equal_is_same_bytes(const struct catalog_column *column);
 /* NULL when there is none. */
 const struct catalog_index *catalog_primary_key(const struct catalog_table *table);
 const struct catalog_enum *catalog_find_enum(const struct catalog *catalog, const char *schema,

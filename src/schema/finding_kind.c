@@ -65,6 +65,7 @@ static const struct finding_kind kinds[] = {
     {"source.no_identity", SCRIPT_SOURCE, PHASE_SETTINGS, CHANGES},
     {"source.column_default", SCRIPT_TARGET, PHASE_CHANGE_COLUMNS, WRITES},
     {"source.column_ignored", SCRIPT_SOURCE, PHASE_SETTINGS, WRITES},
+    {"source.shape_changed", SCRIPT_TARGET, PHASE_CHANGE_COLUMNS, ALL_WRITES},
     {"source.column_renamed", SCRIPT_TARGET, PHASE_CHANGE_COLUMNS, WRITES},
     {"source.column_generated", SCRIPT_SOURCE, PHASE_SETTINGS, WRITES},
     {"target.table_missing", SCRIPT_TARGET, PHASE_CREATE_TABLES, ANY},

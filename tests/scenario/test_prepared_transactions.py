@@ -178,3 +178,24 @@ def test_what_was_prepared_is_of_its_table_as_it_was_then(world, product):
     product.wait_caught_up()
     assert world.target.rows("SELECT id, v FROM a ORDER BY id") == \
         world.source.rows("SELECT id, v FROM a ORDER BY id")
+
+
+@pytest.mark.parametrize("product", [True], ids=["two_phase"], indirect=True)
+def test_one_that_has_no_room_here_is_named_with_the_way_out(world, product):
+    """It comes again at each start of the stream, so that goes on by itself once there is room."""
+    folder = world.folder / "temporary"
+    folder.mkdir()
+    product.config["source"] |= {"temporary_directory": str(folder), "streaming": False}
+    product.start_streaming()
+    folder.rmdir()
+    with opened(world.source) as run:
+        run.execute("INSERT INTO a SELECT i, repeat('x', 2000) FROM generate_series(1, 12000) i")
+        run.execute("PREPARE TRANSACTION 'huge'")
+    event = product.event("stream ended, starting again")
+    assert '"huge"' in event["error"] and str(folder) in event["remedy"], event
+    assert '"huge"' in product.status()["last_error"]["message"]
+    folder.mkdir()
+    product.wait_status(lambda s: s["kept"]["prepared"] == 1, "it to be held", 60)
+    world.source.run("COMMIT PREPARED 'huge'")
+    product.wait_caught_up()
+    world.assert_equal()

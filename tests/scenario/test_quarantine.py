@@ -2,6 +2,7 @@
 import contextlib
 import os
 import random
+import threading
 
 import pytest
 
@@ -109,6 +110,33 @@ def test_a_copied_row_is_parked_whole_whichever_of_its_targets_refuses_it(world)
     assert_parked(product, table_dead_letters=3)
 
 
+def test_a_row_of_several_targets_is_one_letter_however_often_its_chunk_is_read(world):
+    world.source.run("CREATE TABLE s (id int PRIMARY KEY, a text, b text)",
+                     "INSERT INTO s SELECT i, CASE i WHEN 9 THEN 'bad' ELSE 'a' END, "
+                     "CASE WHEN i IN (3, 5, 7) THEN 'bad' ELSE 'b' END FROM generate_series(1, 50) i")
+    world.target.run("CREATE TABLE ta (id int PRIMARY KEY, a text CHECK (a <> 'bad'))",
+                     "CREATE TABLE tb (id int PRIMARY KEY, b text CHECK (b <> 'bad'))")
+    product = world.product(tables=[
+        {"source": "public.s", "target": "public.ta", "drop": ["b"]},
+        {"source": "public.s", "target": "public.tb", "drop": ["a"]}]).start_streaming()
+    assert sorted(letters(world, "key->>'id'")) == [("3",), ("5",), ("7",), ("9",)]
+    assert product.table("public.s")["quarantine"] == {"dead_letters": 4, "parked_keys": 4, "copied": 4,
+                                                        "breaker": "closed"}
+
+
+def test_a_bad_row_of_a_large_batch_is_parked_though_none_of_it_goes_in_sets(world):
+    """What a trigger looks at goes in source order from the first."""
+    world.source.run(T)
+    world.target.run(CHECKED, "CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+                     "CREATE TRIGGER same BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION same()",
+                     "ALTER TABLE t ENABLE ALWAYS TRIGGER same")
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t SELECT i, CASE i WHEN 77 THEN 'bad' ELSE 'v' END FROM generate_series(1, 200) i")
+    product.wait_caught_up()
+    assert world.target.value("SELECT count(*) FROM t") == 199
+    assert letters(world, "key->>'id', sqlstate") == [("77", "23514")]
+
+
 def test_a_retry_makes_the_changes_of_a_key_again_in_order_while_the_run_goes_on(world, product):
     world.source.run("INSERT INTO t VALUES (1, 'bad'), (2, 'bad'), (3, 'x')",
                      "UPDATE t SET id = 11, v = 'fine' WHERE id = 1")
@@ -149,6 +177,34 @@ def test_a_retry_goes_by_the_commits_where_the_wal_has_them_otherwise(world):
     assert product.command("dlq", "retry", "--all").status == 0
     assert world.source.rows("TABLE t") == [(1, 5)]
     world.assert_equal()
+
+
+def test_a_retry_of_many_lets_the_stream_have_its_turn(world):
+    """Each takes 20 ms, all of them some seconds: what else is written comes in between, also to their keys."""
+    world.source.run(T, "CREATE TABLE u (id int PRIMARY KEY)")
+    world.target.run(CHECKED, "CREATE TABLE u (id int PRIMARY KEY)",
+                     "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+                     "$$ BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END $$",
+                     "CREATE TRIGGER slow BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION slow()",
+                     "ALTER TABLE t ENABLE ALWAYS TRIGGER slow")
+    product = world.product(apply={"breaker": {"max_bad_share": 0.9}}).start_streaming()
+    world.source.run("INSERT INTO t SELECT i, 'good' FROM generate_series(1001, 1030) i",
+                     "INSERT INTO t SELECT i, 'bad' FROM generate_series(1, 60) i")
+    product.wait_caught_up()
+    world.target.run(MEND)
+    answers = []
+    retry = threading.Thread(target=lambda: answers.append(product.command("dlq", "retry", "--all")))
+    retry.start()
+    wait.until(lambda: 30 < world.target.value("SELECT count(*) FROM t"), "the first ones made again", 20)
+    world.source.run("INSERT INTO u VALUES (1)", "UPDATE t SET v = 'newer'", "DELETE FROM t WHERE id % 2 = 0")
+    wait.until(lambda: world.target.value("SELECT count(*) FROM u") == 1, "the stream's own", 20)
+    assert 0 < world.target.value("SELECT count(*) FROM slackwater.dead_letter WHERE state = 'parked'")
+    assert answers == []
+    retry.join()
+    assert answers[0].status == 0 and "0 parked in all" in answers[0].out, answers[0].text
+    product.wait_caught_up()
+    world.assert_equal("t", "u")
+    assert product.table("public.t")["quarantine"]["dead_letters"] == 0
 
 
 def test_without_a_run_the_command_does_it_itself(world, product):

@@ -50,6 +50,24 @@ def stopped(product, *words):
     return last
 
 
+def stops_again(world, product, *words):
+    """As an orchestrator starts it again, with nothing mended and nothing said: it refuses, and moves nothing."""
+    applied = world.target.rows("SELECT lsn FROM slackwater.progress")
+    for _ in range(2):
+        result = product.run_to_end("--until-caught-up")
+        assert result.status == 2 and "accept" in result.text, result.text
+        for word in words:
+            assert word in result.text, (word, result.text)
+    assert world.target.rows("SELECT lsn FROM slackwater.progress") == applied
+
+
+def accepted(product, *words):
+    result = product.command("accept")
+    assert result.status == 0 and "accepted: " in result.out, result.text
+    for word in words:
+        assert word in result.out, (word, result.out)
+
+
 def goes_on(world, product, *tables):
     product.start_streaming()
     product.wait_caught_up()
@@ -102,13 +120,42 @@ def test_a_new_column_ignored_is_named(world):
     assert product.gates()["schema"]["verdict"] == "NO-GO"
 
 
-@pytest.mark.nightly
-def test_a_new_column_stops_it_where_that_is_asked_for(world):
+def test_a_new_column_stops_it_where_that_is_asked_for_until_somebody_says_so(world):
     product = begun(world, apply={"on_new_column": "stop"})
     world.both("ALTER TABLE t ADD COLUMN w text")
     world.source.run("INSERT INTO t VALUES (2, 'x', 2, 'w')")
     stopped(product, "on_new_column: stop", "+w")
+    stops_again(world, product, "public.t.w")
+    accepted(product, "public.t.w")
+    assert "nothing waits" in product.command("accept").out
     goes_on(world, product)
+
+
+@pytest.mark.nightly
+def test_a_new_column_that_the_file_drops_needs_no_other_word(world):
+    product = begun(world, apply={"on_new_column": "stop"}, tables=[{"source": "public.t"}])
+    world.both("ALTER TABLE t ADD COLUMN w text")
+    world.source.run("INSERT INTO t VALUES (2, 'x', 2, 'w')")
+    stopped(product, "on_new_column: stop", "+w")
+    product.config["tables"] = [{"source": "public.t", "drop": ["w"]}]
+    product.start_streaming()
+    product.wait_caught_up()
+    assert world.target.rows("SELECT * FROM t ORDER BY id") == [(1, "first", 1, None), (2, "x", 2, None)]
+
+
+def test_a_kill_is_no_word_either(world):
+    """The change is met by a start, not in the stream: it is asked about all the same."""
+    product = begun(world, apply={"on_new_column": "stop"})
+    product.kill9()
+    world.both("ALTER TABLE t ADD COLUMN w text")
+    world.source.run("INSERT INTO t VALUES (2, 'x', 2, 'w')")
+    stops_again(world, product, "public.t.w")
+    running = product.command("check")
+    assert running.status == 2 and "slackwater accept" in running.text, running.text
+    accepted(product)
+    goes_on(world, product)
+    refused = product.command("accept")
+    assert refused.status == 2 and "is running" in refused.text, refused.text
 
 
 def test_a_default_that_the_target_does_not_share_stops_it_until_it_is_mended(world):
@@ -216,6 +263,7 @@ def test_another_type_stops_it_until_the_target_has_it(world, change, value):
         return
     stopped(product, "~n", "ALTER COLUMN")
     assert world.target.rows("SELECT id FROM t ORDER BY id") == [(1,), (2,)]
+    stops_again(world, product, "ALTER COLUMN")
     world.target.run(change)
     goes_on(world, product)
 
@@ -234,6 +282,27 @@ def test_another_identity_stops_it(world):
                      "UPDATE t SET v = 'x' WHERE id = 1", "DELETE FROM t WHERE id = 1")
     stopped(product, "identi")
     world.source.run("INSERT INTO t VALUES (2, 'x', 2)")
+    stops_again(world, product, "public.t", "identified otherwise")
+    accepted(product, "identified otherwise")
+    goes_on(world, product)
+
+
+def test_an_identity_that_is_given_back_needs_no_word(world):
+    product = rests(world, "CREATE TABLE t (id int PRIMARY KEY, v text, n int NOT NULL UNIQUE)")
+    world.source.run("ALTER TABLE t REPLICA IDENTITY USING INDEX t_n_key")
+    stops_again(world, product, "identified otherwise")
+    world.source.run("ALTER TABLE t REPLICA IDENTITY DEFAULT", "UPDATE t SET v = 'x' WHERE id = 1")
+    goes_on(world, product)
+
+
+def test_a_table_made_anew_at_the_target_is_not_taken_for_the_one_that_was_there(world):
+    """Its rows are gone: going on would lose them without a word."""
+    product = rests(world)
+    world.target.run("DROP TABLE t", T)
+    world.source.run("INSERT INTO t VALUES (2, 'x', 2)")
+    stops_again(world, product, "another table", "--redo")
+    assert product.run_to_end("--until-caught-up", "--redo", "public.t").status == 0
+    world.assert_equal()
     goes_on(world, product)
 
 
@@ -412,8 +481,10 @@ def test_the_target_is_altered_and_mended(world, change, back):
     world.source.run("UPDATE t SET v = 'x', n = 2 WHERE id = 1", "INSERT INTO t VALUES (2, 'y', 3)")
     stopped(product)
     world.target.run(back)
-    if "DROP" in change:
+    if "DROP" in change:  # by another column: rows of before lack what was in the first
+        stops_again(world, product, "rows of before")
         world.target.run("UPDATE t SET n = 1")
+        accepted(product, "was dropped")
     goes_on(world, product)
 
 

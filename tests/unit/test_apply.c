@@ -18,7 +18,7 @@ static void open_bench(struct bench *bench, const struct world_config *config)
     bench->err = (struct err){0};
     bench->batch = batch_create();
     ck_assert(bench->world.stream.sink->ops->connect(bench->world.stream.sink, &err));
-    applier_init(&bench->applier, &bench->world.stream);
+    applier_init(&bench->applier, &bench->world.stream, NULL, NULL);
 }
 
 static void close_bench(struct bench *bench)
@@ -1081,7 +1081,7 @@ static struct quarantine *open_quarantine(struct bench *bench, double max_bad_sh
         .sources = &SOURCE,
         .counters = bench->world.progress.tables,
         .limits = {.max_bad_share = max_bad_share, .min_rows = 10}});
-    applier_init(&bench->applier, &bench->world.stream);
+    applier_init(&bench->applier, &bench->world.stream, NULL, NULL);
     return bench->world.stream.quarantine;
 }
 

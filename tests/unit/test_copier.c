@@ -495,7 +495,7 @@ static struct rule pass_all(void)
 {
     static const struct transform_ops OPS = {
         .row = rule_row, .clone = rule_clone, .destroy = rule_destroy};
-    return (struct rule){{&OPS, NULL}, UINT32_MAX, UINT32_MAX};
+    return (struct rule){{.ops = &OPS}, UINT32_MAX, UINT32_MAX};
 }
 
 /* ---- the world ---- */
