@@ -14,7 +14,9 @@
  *   - is a piece of a large transaction, or comes while one is written: pieces are larger, and two
  *     batches are to take no more memory than one piece.
  * What is left is rules over rows: the same whenever they run, for rules are bound to the schemas
- * when no batch is under way.
+ * when no batch is under way. If they take longer than the target, the batch before is committed
+ * later by as much, and this one not: at most by what the rules take of one batch, and only when a
+ * backlog is queued. So there is no deadline, which would have them run twice.
  */
 #ifndef PIPELINE_AHEAD_H
 #define PIPELINE_AHEAD_H
