@@ -8,7 +8,7 @@ DEBUG_BINARY = ROOT / "build" / "asan" / "slackwater"  # has failpoints
 T = "CREATE TABLE t (id int PRIMARY KEY, code text UNIQUE, v text)"
 LOG = "CREATE TABLE log (line text)"  # no key: a row twice would stay
 ROWS = 200
-WIDE = 45_000  # bytes: so that 200 rows fill a batch (8 MB)
+WIDE = 43_000  # bytes: so that 200 rows fill a batch (8 MiB), and two are not too large together
 SEEN = "ahead.made=delay(1ms)"  # leaves an event for each
 
 
