@@ -30,9 +30,9 @@
  *
  *     received, or waiting for room        16 MiB   2 * BATCH_BYTES
  *     queued                               16       QUEUE_BYTES
- *     applied                              16       2 * BATCH_BYTES
- *     what the rules make of that          32       as much for each table
- *     what the sink makes of that          32       at most as much again
+ *     applied, and made ahead              17       2 * BATCH_BYTES, and a sixteenth
+ *     what the rules make of that          34       as much for each table
+ *     what the sink makes of that          34       at most as much again
  *     two empty batches: the one next to
  *     be filled, and the stream's spare    27       8 MiB of rows, 65536 changes of 88 bytes
  * each arrays, which grow by doubling       46       up to half of each may be unused: 6 MiB of
@@ -41,11 +41,11 @@
  *     of transactions that are still open  16       OPEN_MEMORY of connectors/postgres/source.c
  *     of subtransactions of these          16       OPEN_PARTS_MOST of open_transactions.h
  *     -------------------------------------------
- *                                         239 MiB
+ *                                         244 MiB
  *
- * While a batch is made ahead (pipeline/ahead.h) neither that nor the one applied is such a piece, so
- * that both take no more than one. To that come some 10 MiB for all else. Each further table of a split adds 16 MiB of rows, or
- * twice that. Not bounded are single rows: one of 100 MiB is held several times over. */
+ * A batch is made ahead (pipeline/ahead.h) only if it and the one applied take no more than one such
+ * piece, and 1 MiB. To that come some 10 MiB for all else. Each further table of a split adds 17 MiB of
+ * rows, or twice that. Not bounded are single rows: one of 100 MiB is held several times over. */
 #define BATCH_BYTES (8U << 20)
 #define BATCH_CHANGES 50000
 #define QUEUE_BYTES (16U << 20)
