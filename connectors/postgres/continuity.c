@@ -228,21 +228,108 @@ static bool table_changed(const struct slot_table *table, const char *now, const
     return begin_again(err);
 }
 
+/* The partitions that `now` has and `then` has not, as an array of oids; false if anything else
+ * differs. Both have theirs by oid. */
+static bool has_grown(const char *now, const char *then, struct buf *added)
+{
+    size_t published = publication_length(then) + 1;
+    if (strncmp(now, then, published) != 0)
+        return false;
+    now += published;
+    then += published;
+    while (now[0] != '\0') {
+        size_t size = strcspn(now, " ");
+        size_t step = size + (now[size] == ' ');
+        if (strncmp(now, then, size) == 0 && (then[size] == ' ' || then[size] == '\0'))
+            then += size + (then[size] == ' ');
+        else
+            buf_append_format(added, "%c%.*s", added->size == 0 ? '{' : ',',
+                              (int)strcspn(now, ":"), now);
+        now += step;
+    }
+    buf_append_char(added, '}');
+    return then[0] == '\0';
+}
+
+/* That no row is there now is not enough: there may have been some that the stream has brought, and
+ * they may have gone by a TRUNCATE, or while the partition was detached. So its file has to be the
+ * one that it was made with (which has the table's oid for its name), without a page, and nobody may
+ * have counted a row. Of a foreign table, one that is not logged, or one that another access
+ * method stores, this tells nothing. */
+static const char NEVER_FILLED_SQL[] =
+    "SELECT bool_and(coalesce(c.relpersistence = 'p' AND (c.relkind = 'p'"
+    "   OR (c.relkind = 'r' AND m.amname = 'heap' AND c.relfilenode = c.oid"
+    "       AND pg_stat_get_tuples_inserted(c.oid) = 0 AND pg_relation_size(c.oid) = 0)), false))"
+    " FROM unnest($1::oid[]) AS added(oid) LEFT JOIN pg_class c USING (oid)"
+    "   LEFT JOIN pg_am m ON m.oid = c.relam";
+
+static bool were_never_filled(struct session *session, const struct buf *added, bool *never,
+                              struct err *err)
+{
+    PGresult *r =
+        session_query(session, NEVER_FILLED_SQL, 1, (const char *[]){added->data}, err);
+    if (r != NULL)
+        *never = PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
+    return r != NULL;
+}
+
+static void take_in(const struct continuity *known, size_t table, const char *now)
+{
+    free(known->fingerprints[table]);
+    known->fingerprints[table] = mem_string(now);
+    free(atomic_exchange(&known->grown[table], mem_string(now)));
+}
+
+/* False: it cannot be told whether what differs is harmless. */
+static bool look_at_difference(struct session *session, const struct continuity *known,
+                               size_t table, const char *now, struct err *err)
+{
+    struct buf added = {0};
+    bool harmless = false;
+    bool told = !has_grown(now, known->fingerprints[table], &added) ||
+                were_never_filled(session, &added, &harmless, err) ||
+                err_wrap(err, "looking into the new partitions of %s.%s",
+                         known->tables[table].schema, known->tables[table].name);
+    buf_free(&added);
+    if (told && harmless)
+        take_in(known, table, now);
+    else if (told)
+        counter_set(&known->changed[table], CONTINUITY_CHANGED);
+    return told;
+}
+
+/* Not a second time in vain in one look: each may take as long as a lock is waited for. */
 bool continuity_check_tables(struct session *session, const struct continuity *known,
                              struct err *err)
 {
     PGresult *r =
         read_fingerprints(session, known->slot, known->table_count, known->table_oids, err);
     bool same = r != NULL;
+    bool told = true;
+    struct err lost;
     for (size_t i = 0; r != NULL && i < known->table_count; i++) {
         const char *now = PQgetvalue(r, (int)i, 0);
-        if (counter_get(&known->changed[i]) == CONTINUITY_SAME) {
-            if (is_same(now, known->fingerprints[i]))
-                continue;
-            counter_set(&known->changed[i], CONTINUITY_CHANGED);
-        }
-        same = same && table_changed(&known->tables[i], now, known->fingerprints[i], err);
+        const char *then = known->fingerprints[i];
+        if (counter_get(&known->changed[i]) == CONTINUITY_SAME && !is_same(now, then) && told)
+            told = look_at_difference(session, known, i, now, err);
+        if (counter_get(&known->changed[i]) != CONTINUITY_SAME)
+            same = table_changed(&known->tables[i], now, known->fingerprints[i], &lost);
     }
     PQclear(r);
-    return same;
+    if (r != NULL && !same)
+        *err = lost;
+    return same && told;
+}
+
+char *continuity_take_grown(const struct continuity *known, size_t table)
+{
+    return atomic_exchange(&known->grown[table], NULL);
+}
+
+void continuity_give_back_grown(const struct continuity *known, size_t table, char *fingerprint)
+{
+    char *newer = NULL;
+    if (!atomic_compare_exchange_strong(&known->grown[table], &newer, fingerprint))
+        free(fingerprint);
 }

@@ -10,6 +10,8 @@
 #include "postgres/session.h"
 #include "postgres/slot.h"
 
+#include <stdatomic.h>
+
 /* The timeline that the server is on. What the last checkpoint says is older for a while after a
  * promotion. */
 #define CONTINUITY_TIMELINE                                                                     \
@@ -33,9 +35,12 @@ struct continuity { /* all borrowed; as recorded when the migration began */
     const counter_t *slot_restart;
     size_t table_count;
     const struct slot_table *tables;
-    const char *const *fingerprints; /* by table; NULL or "": none was taken */
+    char **fingerprints; /* by table, the asking thread's; NULL or "": none was taken */
     const uint32_t *table_oids;
     counter_t *changed; /* by table, enum continuity_change: what is put back stays changed */
+    /* By table, and from one thread to the other: the fingerprint with partitions that were empty,
+     * until it is kept at the target (continuity_take_grown()). */
+    _Atomic(char *) *grown;
     const char *spool; /* its folder, for messages; NULL: there is none */
 };
 
@@ -61,8 +66,16 @@ struct continuity_place { /* borrowed */
 bool continuity_fingerprint(struct session *session, const struct continuity_place *place,
                             char **fingerprint, struct err *err);
 /* ERR_SOURCE_LOST when a fingerprint is, or was at an earlier look, another than the recorded one:
- * a partition that came, had rows and went leaves no trace. */
+ * a partition that came, had rows and went leaves no trace. If all that differs is that there are
+ * more partitions, and no row was ever in these, theirs is the fingerprint from here on: what comes
+ * to be in them comes by the stream. ERR_RETRY, and the session can be used on, when locks_refused()
+ * to look into them. */
 bool continuity_check_tables(struct session *session, const struct continuity *known,
                              struct err *err);
+/* The table's new fingerprint, once, or NULL. The caller keeps it at the target and frees it, or
+ * gives it back: a newer one stays. From any one thread. */
+char *continuity_take_grown(const struct continuity *known, size_t table);
+void continuity_give_back_grown(const struct continuity *known, size_t table,
+                                char *fingerprint);
 
 #endif

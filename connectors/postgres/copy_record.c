@@ -436,6 +436,15 @@ bool copy_record_note_change(struct session *session, const char *migration, con
                      2, (const char *[]){migration, source}, err);
 }
 
+bool copy_record_keep_fingerprint(struct session *session, const char *migration,
+                                  const char *source, const char *fingerprint, struct err *err)
+{
+    return run_query(session,
+                     "UPDATE slackwater.copy SET partitions = $3"
+                     " WHERE migration = $1 AND source = $2 AND partitions !~ ' changed$'",
+                     3, (const char *[]){migration, source, fingerprint}, err);
+}
+
 bool copy_record_renew(struct session *session, const char *migration, const char *source,
                        const struct copy_renewal *renewal, struct err *err)
 {

@@ -65,6 +65,10 @@ bool copy_record_begin_anew(struct session *session, const char *migration, cons
 /* Its fingerprint is none that the source could have again. */
 bool copy_record_note_change(struct session *session, const char *migration, const char *source,
                              struct err *err);
+/* The fingerprint of the source as it is now, of which nothing is missing; one that was noted as
+ * changed stays so. */
+bool copy_record_keep_fingerprint(struct session *session, const char *migration,
+                                  const char *source, const char *fingerprint, struct err *err);
 bool copy_record_renew(struct session *session, const char *migration, const char *source,
                        const struct copy_renewal *renewal, struct err *err);
 

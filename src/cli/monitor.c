@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "postgres/locks.h"
 #include "postgres/probe.h"
 #include "postgres/slot.h"
 #include "postgres/source.h"
@@ -202,6 +203,15 @@ static bool probe_unseen(struct monitor *m, struct err *err)
     return ok;
 }
 
+/* Somebody has a new partition for himself: the other questions are none of his. */
+static void cannot_tell_source(struct monitor *m, const struct err *err)
+{
+    pthread_mutex_lock(&m->lock);
+    m->source.known = false;
+    snprintf(m->source.error, sizeof m->source.error, "%.250s", err->message);
+    pthread_mutex_unlock(&m->lock);
+}
+
 /* A difference is a reading; a question that failed is not. */
 static bool probe_continuity(struct monitor *m, usec_t now, struct err *err)
 {
@@ -209,6 +219,10 @@ static bool probe_continuity(struct monitor *m, usec_t now, struct err *err)
     struct err difference = {0};
     bool whole = continuity_check(&m->session, known, LSN_NONE, &difference) &&
                  continuity_check_tables(&m->session, known, &difference);
+    if (!whole && locks_refused(&difference)) {
+        cannot_tell_source(m, &difference);
+        return true;
+    }
     if (!whole && difference.class != ERR_SOURCE_LOST && difference.class != ERR_CONFIG) {
         *err = difference;
         return false;

@@ -267,6 +267,39 @@ static bool note_slot(struct run *run, struct err *err)
     return control_note_slot(pg_sink_session(run->sink), run->config->migration, restart, err);
 }
 
+static bool is_partitioned_there(const struct run *run, size_t source)
+{
+    for (size_t i = 0; i < run->migration.table_count; i++) {
+        const struct pg_target_table *target = &run->migration.targets[i];
+        if (target->source == source && target->table->kind == 'p')
+            return true;
+    }
+    return false;
+}
+
+/* Until this is kept a restart looks into them again, and then they may have rows. */
+static bool note_new_partitions(struct run *run, struct err *err)
+{
+    for (size_t i = 0; i < run->migration.source_count; i++) {
+        const char *name = run->migration.source_names[i];
+        char *fingerprint = continuity_take_grown(&run->continuity, i);
+        if (fingerprint == NULL)
+            continue;
+        if (!copy_record_keep_fingerprint(pg_sink_session(run->sink), run->config->migration,
+                                          name, fingerprint, err)) {
+            continuity_give_back_grown(&run->continuity, i, fingerprint);
+            return false;
+        }
+        free(fingerprint);
+        log_event(LOG_INFO, "a table has new partitions, empty as they came",
+                  log_text("table", name),
+                  log_text("target", is_partitioned_there(run, i)
+                                         ? "partitioned: it needs a place for their rows too"
+                                         : "not partitioned"));
+    }
+    return true;
+}
+
 static bool note_changes(struct run *run, struct err *err)
 {
     for (size_t i = 0; i < run->migration.source_count; i++) {
@@ -284,7 +317,8 @@ static bool note_changes(struct run *run, struct err *err)
 static bool do_errands(void *context, struct err *err)
 {
     struct run *run = context;
-    return errands_look(&run->errands, err) && note_slot(run, err) && note_changes(run, err);
+    return errands_look(&run->errands, err) && note_slot(run, err) &&
+           note_new_partitions(run, err) && note_changes(run, err);
 }
 
 static bool errands_go_on(void *context)
@@ -455,6 +489,7 @@ static bool run_bound(struct run *run, struct err *err)
     run->fingerprints = mem_zero(tables + 1, sizeof *run->fingerprints);
     run->table_oids = mem_zero(tables + 1, sizeof *run->table_oids);
     run->tables_changed = mem_zero(tables + 1, sizeof *run->tables_changed);
+    run->tables_grown = mem_zero(tables + 1, sizeof *run->tables_grown);
     for (size_t i = 0; i < tables; i++)
         run->table_oids[i] = run->migration.chain->sources[i].table->oid;
     run->continuity = (struct continuity){
@@ -463,9 +498,10 @@ static bool run_bound(struct run *run, struct err *err)
         .failover = run->config->failover,
         .table_count = tables,
         .tables = run->migration.slot_tables,
-        .fingerprints = (const char *const *)run->fingerprints,
+        .fingerprints = run->fingerprints,
         .table_oids = run->table_oids,
         .changed = run->tables_changed,
+        .grown = run->tables_grown,
         .spool = run->config->spool_dir,
     };
     run_spool_take_text(run);
@@ -503,12 +539,14 @@ static void destroy_run(struct run *run)
     for (size_t i = 0; i < run->migration.source_count; i++) {
         table_copy_free(&run->copies[i]);
         free(run->fingerprints[i]);
+        free(continuity_take_grown(&run->continuity, i));
         free(run->stats_resets[i]);
     }
     free(run->stats_resets);
     free(run->fingerprints);
     free(run->table_oids);
     free(run->tables_changed);
+    free(run->tables_grown);
     free(run->copies);
     copy_tasks_free(&run->tasks);
     stop_free(&run->copy_stop);

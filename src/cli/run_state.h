@@ -34,6 +34,7 @@ struct run {
     char **fingerprints;
     uint32_t *table_oids;
     counter_t *tables_changed;
+    _Atomic(char *) *tables_grown;
     struct continuity continuity;
     lsn_t slot_noted; /* of its slot_restart, at the target */
     struct snapshot initial;

@@ -131,8 +131,8 @@ def test_a_partition_that_came_and_went_keeps_a_gate_closed(world):
                      "ALTER TABLE k1 ALTER id SET STATISTICS 10", "VACUUM FULL pg_class")  # daily life
     product.start_streaming()
     wait.until(lambda: verdict(product, "source") == "GO", "the gate to open", 20)
-    world.source.run("CREATE TABLE k2 PARTITION OF k FOR VALUES FROM (100) TO (200)",
-                     "INSERT INTO k VALUES (150)")
+    world.source.run("BEGIN; CREATE TABLE k2 PARTITION OF k FOR VALUES FROM (100) TO (200);"
+                     "INSERT INTO k VALUES (150); COMMIT")
     wait.until(lambda: verdict(product, "source") == "NO-GO", "the gate to close", 20)
     product.wait_caught_up()
     world.source.run("DROP TABLE k2")
