@@ -131,6 +131,18 @@ def test_a_new_column_stops_it_where_that_is_asked_for_until_somebody_says_so(wo
     goes_on(world, product)
 
 
+def test_what_the_target_lacks_is_not_all_that_is_to_be_done_where_new_columns_stop_it(world):
+    """The remedy says so at once, and not only when it was followed."""
+    product = begun(world, apply={"on_new_column": "stop"})
+    world.source.run("ALTER TABLE t ADD COLUMN w text", "INSERT INTO t VALUES (2, 'x', 2, 'w')")
+    last = stopped(product, "no column at the target")
+    assert "slackwater accept" in last["remedy"], last
+    world.target.run(last["remedy"].split(": ")[-1])
+    stops_again(world, product, "is new")
+    accepted(product)
+    goes_on(world, product)
+
+
 @pytest.mark.nightly
 def test_a_new_column_that_the_file_drops_needs_no_other_word(world):
     product = begun(world, apply={"on_new_column": "stop"}, tables=[{"source": "public.t"}])
@@ -284,6 +296,24 @@ def test_another_identity_stops_it(world):
     world.source.run("INSERT INTO t VALUES (2, 'x', 2)")
     stops_again(world, product, "public.t", "identified otherwise")
     accepted(product, "identified otherwise")
+    goes_on(world, product)
+
+
+@pytest.mark.parametrize("key", ["n", nightly("id, n")])
+def test_another_key_on_both_sides_needs_no_other_word(world, key):
+    """The target was given the same one: that is what mends it."""
+    product = begun(world, "CREATE TABLE t (id int PRIMARY KEY, v text, n int NOT NULL UNIQUE)")
+    change = ["ALTER TABLE t DROP CONSTRAINT t_pkey", f"ALTER TABLE t ADD PRIMARY KEY ({key})"]
+    world.source.run(*change, "UPDATE t SET v = 'x' WHERE n = 1", "INSERT INTO t VALUES (2, 'y', 2)")
+    if key == "n":
+        stopped(product, "identified otherwise")
+        stops_again(world, product, "identified otherwise")
+    else:  # by a part of it the target's rows are found as before
+        product.wait_caught_up()
+        product.stop()
+        refused = product.run_to_end("--until-caught-up")
+        assert refused.status == 2 and "no unique index" in refused.text, refused.text
+    world.target.run(*change)
     goes_on(world, product)
 
 
