@@ -336,6 +336,20 @@ def test_a_table_made_anew_at_the_target_is_not_taken_for_the_one_that_was_there
     goes_on(world, product)
 
 
+def test_a_copy_that_was_to_begin_anew_and_did_not_is_no_word(world):
+    """Killed while somebody reads the table that is to be emptied: the next start is a plain one."""
+    product = rests(world)
+    world.target.run("DROP TABLE t", T)
+    with load.held(world.target, "SELECT * FROM t"):
+        product.launch("--redo", "public.t")
+        wait.until(lambda: world.target.value("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass"),
+                   "the table to be emptied", 20)
+        product.kill9()
+    stops_again(world, product, "another table", "--redo")
+    assert product.run_to_end("--until-caught-up", "--redo", "public.t").status == 0
+    world.assert_equal()
+
+
 def test_a_dropped_primary_key_goes_on_where_the_old_rows_are_sent_whole(world):
     product = begun(world)
     world.source.run("ALTER TABLE t DROP CONSTRAINT t_pkey", "ALTER TABLE t REPLICA IDENTITY FULL",
