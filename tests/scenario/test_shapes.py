@@ -126,8 +126,10 @@ def test_a_new_column_stops_it_where_that_is_asked_for_until_somebody_says_so(wo
     world.source.run("INSERT INTO t VALUES (2, 'x', 2, 'w')")
     stopped(product, "on_new_column: stop", "+w")
     stops_again(world, product, "public.t.w")
+    wrong = product.command("accept", "--table", "tt")
+    assert wrong.status == 2 and "no rule reads" in wrong.text, wrong.text
     accepted(product, "public.t.w")
-    assert "nothing waits" in product.command("accept").out
+    assert "nothing waits" in product.command("accept", "--table", "t").out
     goes_on(world, product)
 
 
