@@ -554,6 +554,16 @@ static bool may_leave_out(const struct pg_sink *s, const struct err *err)
             (s->pipeline.failed && tag_index(s->pipeline.failed_tag) < s->batch->change_count));
 }
 
+/* What is refused as the connection is lost is tried again on the next one: there it may be
+ * picked, or pass another way. */
+static bool refused_and_lost(const struct pg_sink *s, struct err *err)
+{
+    if (PQstatus(s->session.conn) != CONNECTION_OK &&
+        (err->class == ERR_DATA || err->class == ERR_CONFIG))
+        err->class = ERR_RETRY;
+    return false;
+}
+
 /* As it was before the batch, but for statements that the failure kept from being prepared. */
 static bool undo(struct pg_sink *s, const struct err *why, struct err *err)
 {
@@ -564,7 +574,8 @@ static bool undo(struct pg_sink *s, const struct err *why, struct err *err)
     struct err ignored = {0};
     if (PQpipelineStatus(s->session.conn) != PQ_PIPELINE_OFF)
         (void)pipeline_end(&s->pipeline, &ignored);
-    setwise_failed(s->setwise, tag, why, s->in_transaction);
+    if (setwise_was_used(s->setwise))
+        setwise_failed(s->setwise, tag, why, s->in_transaction);
     return (session_run(&s->session, sql, err) && prepare_anew(s, err)) ||
            err_wrap(err, "undoing a batch");
 }
@@ -584,8 +595,10 @@ static bool run_set(struct pg_sink *s, const struct batch *batch, struct err *er
         *err = why;
         return describe_failure(s, err);
     }
-    log_event(LOG_INFO, "a batch goes in source order", log_text("reason", why.message));
-    counter_add(&s->config.apply->fallbacks, 1);
+    if (setwise_was_used(s->setwise)) {
+        log_event(LOG_INFO, "a batch goes in source order", log_text("reason", why.message));
+        counter_add(&s->config.apply->fallbacks, 1);
+    }
     return undo(s, &why, err) && failpoint(SINK_FALLBACK, err) && run_ordered(s, batch, err);
 }
 
@@ -613,7 +626,7 @@ static bool pg_sink_apply(struct sink *sink, const struct batch *batch,
     if (!batch->ends_open && batch->end_lsn == LSN_NONE)
         return err_set(err, ERR_BUG, "a batch to commit that has no position");
     if (!tidy_up(s, err) || !(set ? run_set : run_ordered)(s, batch, err))
-        return false;
+        return refused_and_lost(s, err);
     publish_conflicts(s);
     s->in_transaction = batch->ends_open;
     if (!s->in_transaction) {

@@ -453,4 +453,6 @@ void migration_close(struct migration *migration)
     catalog_free(migration->target_catalog);
     session_close(&migration->source);
     session_close(&migration->target);
+    /* Closed by migration_open() too, when it fails. */
+    *migration = (struct migration){.config = migration->config, .stop = migration->stop};
 }

@@ -24,15 +24,20 @@ static bool truncate_file(const struct folder *folder, uint64_t number, uint64_t
     return ok;
 }
 
-static uint64_t file_bytes(const struct folder *folder, uint64_t number)
+static bool file_bytes(const struct folder *folder, uint64_t number, uint64_t *bytes,
+                       struct err *err)
 {
-    struct stat file = {0};
+    struct stat file;
     int fd = folder_file(folder, number, O_RDONLY);
-    if (fd >= 0) {
-        (void)fstat(fd, &file);
+    bool ok = fd >= 0 && fstat(fd, &file) == 0;
+    if (ok)
+        *bytes = (uint64_t)file.st_size;
+    else
+        err_set(err, ERR_DISK, "spool %s: cannot open a segment: %s", folder->path,
+                strerror(errno));
+    if (fd >= 0)
         close(fd);
-    }
-    return (uint64_t)file.st_size;
+    return ok;
 }
 
 static bool follows(const struct segments *segments, const struct segment *next)
@@ -71,9 +76,11 @@ static bool remove_files(const struct folder *folder, const uint64_t *numbers, s
                          size_t count, uint64_t *cut, struct err *err)
 {
     for (size_t i = count; i > from; i--) {
-        *cut += file_bytes(folder, numbers[i - 1]);
-        if (!folder_remove(folder, numbers[i - 1], err))
+        uint64_t bytes;
+        if (!file_bytes(folder, numbers[i - 1], &bytes, err) ||
+            !folder_remove(folder, numbers[i - 1], err))
             return false;
+        *cut += bytes;
     }
     return true;
 }
@@ -85,7 +92,9 @@ static bool fit_last(const struct folder *folder, const struct segments *segment
     if (segments->count == 0)
         return true;
     const struct segment *last = &segments->items[segments->count - 1];
-    uint64_t bytes = file_bytes(folder, last->number);
+    uint64_t bytes;
+    if (!file_bytes(folder, last->number, &bytes, err))
+        return false;
     if (bytes <= last->bytes)
         return true;
     *cut += bytes - last->bytes;

@@ -213,19 +213,33 @@ static bool read_header(const struct folder *folder, const struct spool_identity
            refuse(folder, "of another migration, source, slot or timeline", err);
 }
 
+static bool read_start(const struct folder *folder, uint64_t number, uint8_t *bytes,
+                       size_t room, size_t *size, struct err *err)
+{
+    int fd = folder_file(folder, number, O_RDONLY);
+    ssize_t got = fd < 0 ? -1 : pread(fd, bytes, room, 0);
+    if (got < 0)
+        err_set(err, ERR_DISK, "spool %s: cannot read: %s", folder->path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    *size = got < 0 ? 0 : (size_t)got;
+    return got >= 0;
+}
+
 bool segment_look(const struct folder *folder, uint64_t number,
-                  const struct spool_identity *identity, struct segment_label *label)
+                  const struct spool_identity *identity, struct segment_label *label,
+                  struct err *err)
 {
     uint8_t header[HEADER_MOST];
+    size_t size;
     struct segment segment = {.number = number};
     struct reader reader;
     uint32_t version;
-    int fd = folder_file(folder, number, O_RDONLY);
-    ssize_t size = fd < 0 ? -1 : pread(fd, header, sizeof(header), 0);
-    if (fd >= 0)
-        close(fd);
-    if (size < 0 || !parse_header(header, (size_t)size, &reader, &segment, &version))
+    *label = (struct segment_label){0};
+    if (!read_start(folder, number, header, sizeof(header), &size, err))
         return false;
+    if (!parse_header(header, size, &reader, &segment, &version))
+        return true;
     (void)reader_string(&reader); /* system identifier */
     (void)reader_string(&reader); /* database */
     label->text = segment.text;

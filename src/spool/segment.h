@@ -69,14 +69,15 @@ bool segment_scan(const struct folder *folder, const struct spool_identity *iden
                   uint64_t number, lsn_t applied, uint64_t limit, struct segment *segment,
                   bool *whole, struct err *err);
 
-/* What a file's header says, without looking further. */
+/* What a file's header says, without looking further; neither, when it has none that is right. */
 struct segment_label {
     bool text;
     bool foreign; /* it is another migration's */
 };
-/* False when it has no header that is right. */
+/* ERR_DISK when it cannot be read. */
 bool segment_look(const struct folder *folder, uint64_t number,
-                  const struct spool_identity *identity, struct segment_label *label);
+                  const struct spool_identity *identity, struct segment_label *label,
+                  struct err *err);
 
 /* A frame was added. */
 void segment_grew(struct segment *segment, const struct frame *frame);

@@ -119,7 +119,9 @@ static bool sync_file(struct spool *spool, struct err *err)
         return true;
     if (fdatasync(spool->put_fd) != 0)
         return sync_failed(spool, errno, err);
-    if (fstat(spool->put_fd, &file) == 0 && file.st_nlink == 0)
+    if (fstat(spool->put_fd, &file) != 0)
+        return spool_disk_failed(spool, "cannot look at a segment", errno, err);
+    if (file.st_nlink == 0)
         return spool_disk_failed(spool, "a segment that is in use was removed", ENOENT, err);
     spool->synced_bytes = last_of(spool)->bytes;
     spool->unsynced = false;

@@ -25,7 +25,7 @@ bool spool_holds_text(const char *path)
     struct segment_label label = {0};
     if (open_to_look(path, &folder) && folder_list(&folder, &numbers, &count, &ignored))
         for (size_t i = 0; i < count && !label.text; i++)
-            (void)segment_look(&folder, numbers[i], &ANY, &label);
+            (void)segment_look(&folder, numbers[i], &ANY, &label, &ignored);
     free(numbers);
     folder_close(&folder);
     return label.text;
@@ -37,7 +37,8 @@ static bool refuse_foreign(const struct folder *folder, const uint64_t *numbers,
 {
     struct segment_label label = {0};
     for (size_t i = 0; i < count && !label.foreign; i++)
-        (void)segment_look(folder, numbers[i], identity, &label);
+        if (!segment_look(folder, numbers[i], identity, &label, err))
+            return false;
     if (!label.foreign)
         return true;
     err_set(err, ERR_CONFIG, "spool %s: it is of another migration", folder->path);

@@ -82,12 +82,29 @@ static bool open_take(struct spool *spool, uint64_t number, struct err *err)
     return spool->take_fd >= 0 || spool_disk_failed(spool, "cannot open a segment", errno, err);
 }
 
+/* What cannot be read may be read another time: it is not damaged, and not to be cut off. */
+static enum backlog_result misread(struct spool *spool, const struct place *at, struct err *err)
+{
+    if (spool->take_error == 0)
+        return damage(spool, at, err);
+    spool_disk_failed(spool, "cannot read a segment", spool->take_error, err);
+    return BACKLOG_FAILED;
+}
+
+static bool take_bytes(struct spool *spool, uint64_t offset, void *bytes, size_t size)
+{
+    if (segment_read(spool->take_fd, offset, bytes, size))
+        return true;
+    spool->take_error = errno;
+    return false;
+}
+
 static bool read_header(struct spool *spool, const struct place *at, uint64_t left,
                         struct frame *frame)
 {
     uint8_t header[FRAME_HEADER];
     return left >= FRAME_HEADER &&
-           segment_read(spool->take_fd, at->offset, header, FRAME_HEADER) &&
+           take_bytes(spool, at->offset, header, FRAME_HEADER) &&
            frame_read_header(header, segment_seed(at->number, at->offset), frame) &&
            frame->stored <= left - FRAME_HEADER;
 }
@@ -96,8 +113,7 @@ static bool read_bytes(struct spool *spool, const struct place *at, const struct
 {
     buf_clear(&spool->bytes);
     buf_reserve(&spool->bytes, frame->stored);
-    return segment_read(spool->take_fd, at->offset + FRAME_HEADER, spool->bytes.data,
-                        frame->stored) &&
+    return take_bytes(spool, at->offset + FRAME_HEADER, spool->bytes.data, frame->stored) &&
            frame_fits(frame, spool->bytes.data);
 }
 
@@ -139,14 +155,15 @@ static enum backlog_result take_frame(struct spool *spool, const struct place *a
     struct frame frame;
     if (!open_take(spool, at->number, err))
         return BACKLOG_FAILED;
+    spool->take_error = 0;
     if (!read_header(spool, at, left, &frame))
-        return damage(spool, at, err);
+        return misread(spool, at, err);
     if (frame.after <= spool->applied && !frame.begins_open && !frame.ends_open) {
         pass(spool, at, &frame);
         return BACKLOG_NONE;
     }
     if (!read_bytes(spool, at, &frame))
-        return damage(spool, at, err);
+        return misread(spool, at, err);
     enum backlog_result result = unpack(spool, &frame, batch, err);
     if (result == BACKLOG_NONE)
         return damage(spool, at, err);

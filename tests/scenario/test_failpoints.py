@@ -13,9 +13,8 @@ import time
 import pytest
 
 from world import load, marks, wait
-from world.product import ROOT
+from world.product import DEBUG_BINARY, ROOT
 
-DEBUG_BINARY = ROOT / "build" / "asan" / "slackwater"
 TABLE = (ROOT / "src" / "base" / "failpoints.def").read_text()
 POINTS = dict(re.findall(r'^FAILPOINT\(\w+, "([\w.]+)", (\w+),', TABLE, re.M))
 ROWS = 1500

@@ -239,6 +239,56 @@ def test_a_row_that_the_rules_cannot_make_is_parked_until_they_can(world):
     assert world.target.rows("SELECT * FROM t ORDER BY 1") == [(1, "active"), (2, "zombie")]
 
 
+def test_a_copied_row_is_parked_once_where_the_rules_refuse_one_and_the_target_another(world):
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, state text, v text)",
+                     "INSERT INTO t SELECT i, CASE WHEN i IN (3, 40) THEN 'z' ELSE 'a' END, "
+                     "CASE WHEN i IN (7, 30) THEN 'bad' ELSE 'x' END FROM generate_series(1, 600) i")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, state text, v text CHECK (v <> 'bad'))")
+    product = world.product(tables=[{"source": "public.t", "columns": {
+        "state": {"from": "state", "map": {"a": "active"}}}}]).start_streaming()
+    assert world.target.value("SELECT count(*) FROM t WHERE state = 'active'") == 596
+    rows = letters(world, "operation, key->>'id', column_name, sqlstate")
+    assert sorted(rows, key=lambda row: int(row[1])) == [
+        ("copy", "3", "state", None), ("copy", "7", None, "23514"), ("copy", "30", None, "23514"),
+        ("copy", "40", "state", None)]
+    assert product.table("public.t")["copy"]["rows"] == 596
+
+
+def test_a_copied_row_without_a_key_cannot_be_kept_out_of_several_targets(world):
+    world.source.run("CREATE TABLE s (a text, b text)", "INSERT INTO s VALUES ('a', 'b'), ('a5', 'bad')")
+    world.target.run("CREATE TABLE ta (a text)", "CREATE TABLE tb (b text CHECK (b <> 'bad'))")
+    product = world.product(tables=[
+        {"source": "public.s", "target": "public.ta", "drop": ["b"]},
+        {"source": "public.s", "target": "public.tb", "drop": ["a"]}])
+    ended = product.run_to_end()
+    assert ended.status == 3, ended.text
+    assert "public.s, which has no key and goes to several targets, cannot be parked" in ended.text
+    assert world.target.rows("SELECT a FROM ta") == world.target.rows("SELECT b FROM tb") == []
+    assert letters(world) == []
+
+
+def test_a_row_that_moves_onto_another_parked_key_joins_their_chains(world, product):
+    """Within a batch and across them; what follows waits in one order."""
+    world.source.run("INSERT INTO t VALUES (1, 'bad'), (2, 'bad'), (5, 'x')")
+    product.wait_caught_up()
+    world.source.run("DELETE FROM t WHERE id = 2", "UPDATE t SET id = 2 WHERE id = 1",
+                     "UPDATE t SET v = 'moved' WHERE id = 2", "INSERT INTO t VALUES (1, 'new')")
+    product.wait_caught_up()
+    world.source.script("BEGIN; INSERT INTO t VALUES (11, 'bad'), (12, 'bad'); DELETE FROM t WHERE id = 11; "
+                        "UPDATE t SET id = 11, v = 'last' WHERE id = 12; COMMIT;")
+    product.wait_caught_up()
+    assert world.target.rows("SELECT * FROM t") == [(5, "x")]
+    assert world.target.rows("SELECT chain, count(*) FROM slackwater.dead_letter "
+                             "GROUP BY chain ORDER BY chain") == [(1, 6), (7, 4)]
+    product.stop()
+    product.start_streaming()  # which reads them from the target
+    world.target.run(MEND)
+    done = product.command("dlq", "retry", "--all")
+    assert done.status == 0 and "10 applied, 0 parked in all" in done.out, done.text
+    product.wait_caught_up()
+    world.assert_equal("t")
+
+
 def test_a_truncate_makes_what_waits_moot(world, product):
     world.source.run("INSERT INTO t VALUES (1, 'bad'), (2, 'x')")
     product.wait_caught_up()
@@ -262,6 +312,37 @@ def test_sets_go_on_without_what_is_parked_whole_rows_and_long_values_too(world)
     parked = {int(row[0]) for row in letters(world, "DISTINCT key->>'id', lsn, id")}
     assert parked == {i for i in range(1, 501) if i % 97 == 3}
     mend_and_retry(world, product, mend="ALTER TABLE t DROP CONSTRAINT t_v_check")
+
+
+def test_large_batches_go_on_without_what_is_refused_where_nothing_goes_by_sets(world):
+    """Keys that bytes do not tell apart; the last transaction is of two batches."""
+    world.source.run("CREATE TABLE t (id numeric PRIMARY KEY, v text)")
+    world.target.run("CREATE TABLE t (id numeric PRIMARY KEY, v text CHECK (v <> 'bad'))")
+    product = world.product().start_streaming()
+    for first, last, bad in ((1, 100, 7), (101, 200, 150), (1001, 53000, 52007)):
+        world.source.run(f"INSERT INTO t SELECT i, CASE WHEN i = {bad} THEN 'bad' ELSE 'x' END "
+                         f"FROM generate_series({first}, {last}) i")
+    product.wait_caught_up()
+    world.assert_equal_by({"t": "SELECT * FROM t WHERE v <> 'bad'"})
+    assert [row[3] for row in letters(world)] == ["7", "150", "52007"]
+    assert product.table("public.t")["stream"]["quarantined"] == 3
+    product.stop()
+
+
+def test_a_deferred_constraint_fails_at_the_commit_of_a_set_and_its_row_is_found(world):
+    world.source.run("CREATE TABLE t (id int PRIMARY KEY, v int)")
+    world.target.run("CREATE TABLE t (id int PRIMARY KEY, v int)",
+                     "ALTER TABLE t ADD CONSTRAINT once UNIQUE (v) DEFERRABLE INITIALLY DEFERRED")
+    role = world.role(world.target, "plain")  # for whom constraints are checked
+    world.target.run(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}",
+                     f"GRANT CREATE, TEMPORARY ON DATABASE {world.target.name} TO {role}")
+    product = world.product(target={"dsn": world.target.keywords(user=role)}).start_streaming()
+    world.source.run("INSERT INTO t SELECT i, i FROM generate_series(1, 100) i",
+                     "INSERT INTO t SELECT i, CASE WHEN i = 150 THEN 7 ELSE i END FROM generate_series(101, 200) i")
+    product.wait_caught_up()
+    assert world.target.value("SELECT count(*) FROM t") == 199
+    assert letters(world)[0][2:4] == ("parked", "150")
+    product.stop()
 
 
 def test_a_deferred_constraint_fails_at_the_commit_and_its_row_is_found(world):

@@ -6,6 +6,7 @@
 #include "backfill/snapshot.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "no_threads.h"
 #include "unit.h"
 
 #include <pthread.h>
@@ -677,6 +678,41 @@ START_TEST(several_workers_copy_every_table_once)
         ck_assert_int_eq(world.sides[i].reads, 1);
     }
     ck_assert_int_eq(world.makers, 4);
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(fewer_workers_copy_every_table_once)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    open_world(&world, 4, TABLES, &rule);
+    refuse_thread(3);
+    run(&world);
+    for (uint32_t i = 0; i < TABLES; i++) {
+        expect_done(&world, i, COVERS);
+        ck_assert_int_eq(world.sides[i].reads, 1);
+    }
+    ck_assert_int_eq(world.makers, 3); /* the last was not kept */
+    close_world(&world);
+}
+END_TEST
+
+START_TEST(without_a_worker_there_is_no_copy)
+{
+    struct world world;
+    struct rule rule = pass_all();
+    struct copier *copier = NULL;
+    struct err err = {0};
+    open_world(&world, 2, 1, &rule);
+    refuse_thread(1);
+    ck_assert(!copier_start(&world.config, &copier, &err));
+    ck_assert_ptr_null(copier);
+    ck_assert_int_eq(err.class, ERR_RETRY);
+    ck_assert_str_eq(err.message, "cannot start a copy worker");
+    expect_untouched(&world, 0);
+    run(&world); /* there is one again */
+    expect_done(&world, 0, COVERS);
     close_world(&world);
 }
 END_TEST
@@ -1390,6 +1426,8 @@ int main(void)
 {
     const TTest *tests[] = {
         several_workers_copy_every_table_once,
+        fewer_workers_copy_every_table_once,
+        without_a_worker_there_is_no_copy,
         nothing_to_copy_is_done_at_once,
         tables_begin_in_the_order_of_the_tasks,
         a_table_with_two_targets_is_read_for_each_under_one_snapshot,

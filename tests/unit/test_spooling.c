@@ -4,6 +4,7 @@
 #include "spool/spool.h"
 #include "stream_world.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 struct bench {
@@ -162,6 +163,50 @@ START_TEST(a_disk_that_fails_ends_it)
 }
 END_TEST
 
+static atomic_bool unreadable;
+
+ssize_t __real_pread(int fd, void *to, size_t size, off_t at);
+ssize_t __wrap_pread(int fd, void *to, size_t size, off_t at);
+ssize_t __wrap_pread(int fd, void *to, size_t size, off_t at)
+{
+    if (!atomic_load(&unreadable))
+        return __real_pread(fd, to, size, at);
+    errno = EIO;
+    return -1;
+}
+
+static bool cannot_be_read_when_told(struct world *world, enum memory_sink_call call,
+                                     const struct batch *batch, struct err *err)
+{
+    bool back = away_until_told(world, call, batch, err);
+    if (back && call == MEMORY_SINK_CONNECT)
+        atomic_store(&unreadable, true);
+    return back;
+}
+
+/* The source has thrown away what it was told of: only the spool has it. */
+START_TEST(a_disk_that_cannot_be_read_ends_it_and_keeps_what_is_there)
+{
+    struct bench bench;
+    bench_open(&bench, &(struct world_config){.batch_changes = 10,
+                                              .on_sink = cannot_be_read_when_told});
+    for (int i = 0; i < 50; i++)
+        world_append(&bench.world, 3);
+    lsn_t told = bench.world.end;
+    ck_assert(!world_supervise(&bench.world));
+    ck_assert_int_eq(bench.world.err.class, ERR_DISK);
+    ck_assert_ptr_nonnull(strstr(bench.world.err.message, "cannot read a segment"));
+    spool_close(bench.spool);
+    atomic_store(&unreadable, false);
+    bench.world.config.on_sink = NULL;
+    open_spool(&bench);
+    world_stream_to_end(&bench.world);
+    world_expect_all(&bench.world);
+    ck_assert_uint_eq(memory_source_tally(bench.world.source).started_from, told);
+    bench_close(&bench);
+}
+END_TEST
+
 /* Away, slow, forgetful and failing by the dice; huge transactions among small ones. */
 static bool misbehaves(struct world *world, enum memory_sink_call call,
                        const struct batch *batch, struct err *err)
@@ -219,6 +264,7 @@ int main(void)
         while_the_target_stands_still_the_spool_has_what_is_in_memory_too,
         a_later_run_reads_what_the_source_was_told_of,
         a_disk_that_fails_ends_it,
+        a_disk_that_cannot_be_read_ends_it_and_keeps_what_is_there,
         whatever_the_target_does_each_change_arrives_once,
     };
     return unit_run("spooling", tests, UNIT_COUNT(tests));

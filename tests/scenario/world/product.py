@@ -1,4 +1,5 @@
 """slackwater as a user meets it: a configuration, commands, signals, HTTP, logs."""
+import contextlib
 import dataclasses
 import http.client
 import json
@@ -19,6 +20,8 @@ SANITIZER = os.environ.get("SLACKWATER_SANITIZER")  # "address" or "thread"; els
 BINARY = pathlib.Path(os.environ.get("SLACKWATER_BINARY")
                       or ROOT / "build" / {"address": "asan", "thread": "tsan"}.get(SANITIZER, "release")
                       / "slackwater")
+COUNTING = BINARY.parent.name == "coverage"
+DEBUG_BINARY = BINARY if COUNTING else ROOT / "build" / "asan" / "slackwater"  # with failpoints
 STOP_SECONDS = 5 * wait.PATIENCE
 SAMPLE = re.compile(r"^slackwater_(\w+)\{(.*)\} (\S+)$", re.M)
 LABEL = re.compile(r'(\w+)="((?:\\.|[^"\\])*)"')
@@ -209,9 +212,17 @@ class Product:
 
     def kill9(self):
         if self.child is not None:
+            if COUNTING:
+                self._count()
             self.child.kill()
             self.child.wait()
             self.child = None
+
+    def _count(self):
+        """Killed all the same, having counted (tests/coverage)."""
+        self.child.send_signal(signal.SIGUSR2)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.child.wait(timeout=5)
 
     def wait_end(self, seconds=30):
         """Waits until the run ends by itself; its exit status."""
