@@ -90,7 +90,7 @@ static void check_type(struct binder *binder, const struct plan_column *column)
     report.severity =
         fit == FIT_PERHAPS ? SEVERITY_POTENTIALLY_BREAKING : SEVERITY_NON_BREAKING;
     report.impact =
-        fit == FIT_PERHAPS ? "a row with such a value stops the run, or changes" : "";
+        fit == FIT_PERHAPS ? "a row with such a value is refused, or changes" : "";
     if (fit == FIT_PERHAPS && validation_misfit(source, target, &misfit))
         report.validation_query = count_rows(binder, buf_text(&misfit));
     binder_report(binder, &report, "source column %s.%s is %s, target column %s.%s is %s: %s",
@@ -132,7 +132,7 @@ static void check_domain(struct binder *binder, const struct plan_column *column
         .id = "column.domain",
         .severity = plain ? SEVERITY_POTENTIALLY_BREAKING : SEVERITY_NON_BREAKING,
         .where = place(binder, column),
-        .impact = "a row with a value that the domain refuses stops the run",
+        .impact = "a row with a value that the domain refuses is a bad row",
         .fix = "mend such values first, or map them"};
 
     if (!target->domain ||
@@ -169,7 +169,7 @@ static void check_null(struct binder *binder, const struct plan_column *column)
         .id = "column.null",
         .severity = SEVERITY_POTENTIALLY_BREAKING,
         .where = place(binder, column),
-        .impact = "a row with NULL there stops the run",
+        .impact = "a row with NULL there is refused",
         .fix = text_format(binder->arena,
                            "make the source column NOT NULL, let the target column be NULL, or "
                            "map it: columns: { %s: { from: %s, map: { ~: ... } } }",
@@ -208,7 +208,7 @@ static void check_made_null(struct binder *binder, const struct plan_column *col
         .id = "column.null",
         .severity = no_sql ? SEVERITY_POTENTIALLY_BREAKING : SEVERITY_NON_BREAKING,
         .where = place(binder, column),
-        .impact = "a row with NULL there stops the run",
+        .impact = "a row with NULL there is refused",
         .fix = text_format(binder->arena,
                            "give it a default: columns: { %s: { ..., default: ... } }",
                            column->target->name)};
@@ -233,7 +233,7 @@ static void check_made_type(struct binder *binder, const struct plan_column *col
     struct report report = {.id = type_change_id(type_change(&made, column->target, &why)),
                             .severity = SEVERITY_NON_BREAKING,
                             .where = place(binder, column),
-                            .impact = "a row with such a value stops the run"};
+                            .impact = "a row with such a value is refused"};
     struct buf misfit = {0};
 
     if (report.id && column->rule->kind != &rule_formula && !rule_no_sql(column->rule) &&

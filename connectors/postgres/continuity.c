@@ -234,10 +234,14 @@ bool continuity_check_tables(struct session *session, const struct continuity *k
     PGresult *r =
         read_fingerprints(session, known->slot, known->table_count, known->table_oids, err);
     bool same = r != NULL;
-    for (size_t i = 0; same && i < known->table_count; i++) {
+    for (size_t i = 0; r != NULL && i < known->table_count; i++) {
         const char *now = PQgetvalue(r, (int)i, 0);
-        same = is_same(now, known->fingerprints[i]) ||
-               table_changed(&known->tables[i], now, known->fingerprints[i], err);
+        if (counter_get(&known->changed[i]) == CONTINUITY_SAME) {
+            if (is_same(now, known->fingerprints[i]))
+                continue;
+            counter_set(&known->changed[i], CONTINUITY_CHANGED);
+        }
+        same = same && table_changed(&known->tables[i], now, known->fingerprints[i], err);
     }
     PQclear(r);
     return same;

@@ -16,6 +16,12 @@
     "CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())"      \
     " ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END"
 
+enum continuity_change {
+    CONTINUITY_SAME,
+    CONTINUITY_CHANGED, /* seen, and not kept at the target yet */
+    CONTINUITY_NOTED,
+};
+
 struct continuity { /* all borrowed; as recorded when the migration began */
     const char *system_identifier;
     uint32_t timeline;
@@ -29,6 +35,7 @@ struct continuity { /* all borrowed; as recorded when the migration began */
     const struct slot_table *tables;
     const char *const *fingerprints; /* by table; NULL or "": none was taken */
     const uint32_t *table_oids;
+    counter_t *changed; /* by table, enum continuity_change: what is put back stays changed */
     const char *spool; /* its folder, for messages; NULL: there is none */
 };
 
@@ -53,7 +60,8 @@ struct continuity_place { /* borrowed */
 /* Takes no locks. The caller frees *fingerprint. */
 bool continuity_fingerprint(struct session *session, const struct continuity_place *place,
                             char **fingerprint, struct err *err);
-/* ERR_SOURCE_LOST when a fingerprint is another than the recorded one. */
+/* ERR_SOURCE_LOST when a fingerprint is, or was at an earlier look, another than the recorded one:
+ * a partition that came, had rows and went leaves no trace. */
 bool continuity_check_tables(struct session *session, const struct continuity *known,
                              struct err *err);
 

@@ -427,6 +427,15 @@ bool copy_record_begin_anew(struct session *session, const char *migration, cons
                3, values, err);
 }
 
+bool copy_record_note_change(struct session *session, const char *migration, const char *source,
+                             struct err *err)
+{
+    return run_query(session,
+                     "UPDATE slackwater.copy SET partitions = partitions || ' changed'"
+                     " WHERE migration = $1 AND source = $2 AND partitions !~ ' changed$'",
+                     2, (const char *[]){migration, source}, err);
+}
+
 bool copy_record_renew(struct session *session, const char *migration, const char *source,
                        const struct copy_renewal *renewal, struct err *err)
 {

@@ -62,6 +62,9 @@ bool copy_record_finish(struct session *session, const char *migration, const ch
 /* Forgets its chunks and its plan; in a transaction. */
 bool copy_record_begin_anew(struct session *session, const char *migration, const char *source,
                             bool whole, struct err *err);
+/* Its fingerprint is none that the source could have again. */
+bool copy_record_note_change(struct session *session, const char *migration, const char *source,
+                             struct err *err);
 bool copy_record_renew(struct session *session, const char *migration, const char *source,
                        const struct copy_renewal *renewal, struct err *err);
 

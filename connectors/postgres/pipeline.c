@@ -158,6 +158,11 @@ bool pipeline_sync(struct pipeline *pipeline, struct err *err)
     return true;
 }
 
+bool pipeline_push(struct pipeline *pipeline, struct err *err)
+{
+    return exchange(pipeline, err);
+}
+
 bool pipeline_finish(struct pipeline *pipeline, struct err *err)
 {
     struct session *session = pipeline->session;

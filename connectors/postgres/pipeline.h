@@ -50,8 +50,10 @@ bool pipeline_sent(struct pipeline *pipeline, int sent, uint64_t tag, struct err
  * err and failed_tag; the session's transaction is then aborted, and the session is out of
  * pipeline mode too unless the connection is lost. */
 bool pipeline_end(struct pipeline *pipeline, struct err *err);
-/* Its two halves: the sync, with which all that was asked is on its way, and the rest. */
+/* Its two halves: the sync, and the rest. Between them, the server may lack what the socket did not
+ * take at once, until it is pushed. */
 bool pipeline_sync(struct pipeline *pipeline, struct err *err);
+bool pipeline_push(struct pipeline *pipeline, struct err *err);
 bool pipeline_finish(struct pipeline *pipeline, struct err *err);
 
 #endif

@@ -279,7 +279,7 @@ static void check_triggers(const struct preflight *p, const struct catalog_table
     if (!replica && table->foreign_key_count > 0)
         findings_addf(findings, "target.foreign_keys", SEVERITY_NON_BREAKING, name, "",
                       "foreign keys are enforced for replicated rows: a row without its parent "
-                      "stops the run");
+                      "is refused");
     if (table->row_security_active)
         findings_addf(findings, "target.row_security", SEVERITY_BREAKING, name,
                       "use a role with BYPASSRLS or the table's owner",
@@ -316,7 +316,7 @@ static void check_deferrable(const struct catalog_table *source,
         findings_addf(findings, "target.unique_not_deferrable", SEVERITY_POTENTIALLY_BREAKING,
                       name, "make the target's constraint DEFERRABLE as well",
                       "the source has a deferrable unique key, the target's unique keys are "
-                      "immediate: a statement that swaps keys would stop the run");
+                      "immediate: a statement that swaps keys would be refused");
 }
 
 static bool check_emptiness(const struct preflight *p, size_t i, const char *name,

@@ -160,14 +160,14 @@ static void forget_next(struct setwise *w)
 
 /* ---- in and out of the pipeline ---- */
 
-/* While the target is at work on rows there is time for something else. */
+/* While the target has all it needs and is at work on rows there is time for something else. */
 static bool leave_pipeline(struct setwise *w, struct err *err)
 {
     bool works = w->expects;
     if (!w->piped)
         return true;
     w->piped = w->expects = false;
-    if (!pipeline_sync(w->pipeline, err))
+    if (!pipeline_sync(w->pipeline, err) || (works && !pipeline_push(w->pipeline, err)))
         return false;
     if (works)
         w->wait(w->context);
@@ -501,7 +501,7 @@ static bool hear_answers(struct setwise *w, struct err *err)
 
 /* ---- ahead ---- */
 
-/* As it will be when the batch begins, unless the one before fails. */
+/* As it will be when the batch begins, unless the one before fails, or comes to the table yet. */
 static enum table_way way_to_come(const struct table *table)
 {
     return table->way == TABLE_SET && table->set.pause > 0 ? TABLE_ORDERED : table->way;
@@ -539,11 +539,29 @@ void setwise_prepare(struct setwise *w, const struct batch *batch)
     sort_ahead(w, &w->next);
 }
 
+/* Each table's changes still go the way that they were sent on. A table that the batch before came to
+ * only after that has a batch less to stay away. */
+static bool next_still_fits(struct setwise *w, const struct batch *batch)
+{
+    uint32_t later = 0;
+    for (uint32_t i = 0; i < w->next_count; i++) {
+        bool kept = later < w->next.later_count && w->next.later[later] == i;
+        later += kept;
+        if (kept != (way_of(w, &batch->changes[i]) == TABLE_ORDERED))
+            return false;
+    }
+    return true;
+}
+
 /* The changes that the first stretch has already. */
 static uint32_t take_next(struct setwise *w, const struct batch *batch)
 {
     if (w->next_of != batch)
         return 0;
+    if (!next_still_fits(w, batch)) {
+        forget_next(w);
+        return 0;
+    }
     struct stretch empty = w->now;
     uint32_t count = w->next_count;
     w->now = w->next;

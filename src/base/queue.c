@@ -188,3 +188,11 @@ size_t queue_bytes(struct queue *queue)
     pthread_mutex_unlock(&queue->lock);
     return bytes;
 }
+
+size_t queue_first_bytes(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    size_t bytes = queue->count == 0 ? 0 : queue->ring[queue->head].bytes;
+    pthread_mutex_unlock(&queue->lock);
+    return bytes;
+}

@@ -32,5 +32,7 @@ size_t queue_count(struct queue *queue);
 /* True while the queue is empty and a thread waits in queue_pop(). */
 bool queue_is_awaited(struct queue *queue);
 size_t queue_bytes(struct queue *queue);
+/* Of the item that is popped next; 0: there is none. */
+size_t queue_first_bytes(struct queue *queue);
 
 #endif

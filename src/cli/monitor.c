@@ -110,14 +110,15 @@ static void note_idleness(struct slot_status *slot, int64_t idle_left)
         slot->seconds_to_loss = idle_left;
 }
 
-/* A slot's restart_lsn is shown before it is on the disk; the one before is there by then. */
+/* A slot's restart_lsn is shown before it is on the disk; the one before is there by then. It may go
+ * back: after a crash to what the disk has, and in old releases (before 13.18, 14.15, 15.10, 16.6,
+ * 17.2) also after a reconnection. */
 static void note_restart(struct monitor *m, lsn_t restart)
 {
-    if (restart <= m->slot_restart)
-        return;
-    if (m->slot_restart > counter_get(&m->config.progress->slot_restart))
-        counter_set(&m->config.progress->slot_restart, m->slot_restart);
+    lsn_t before = m->slot_restart;
     m->slot_restart = restart;
+    if (restart > before && before > counter_get(&m->config.progress->slot_restart))
+        counter_set(&m->config.progress->slot_restart, before);
 }
 
 static bool probe_slot(struct monitor *m, usec_t now, struct err *err)

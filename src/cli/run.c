@@ -30,9 +30,9 @@
  *
  *     received, or waiting for room        16 MiB   2 * BATCH_BYTES
  *     queued                               16       QUEUE_BYTES
- *     applied                              16       2 * BATCH_BYTES
- *     what the rules make of that          32       as much for each table
- *     what the sink makes of that          32       at most as much again
+ *     applied, and made ahead              17       2 * BATCH_BYTES, and a sixteenth
+ *     what the rules make of that          34       as much for each table
+ *     what the sink makes of that          34       at most as much again
  *     two empty batches: the one next to
  *     be filled, and the stream's spare    27       8 MiB of rows, 65536 changes of 88 bytes
  * each arrays, which grow by doubling       46       up to half of each may be unused: 6 MiB of
@@ -41,11 +41,11 @@
  *     of transactions that are still open  16       OPEN_MEMORY of connectors/postgres/source.c
  *     of subtransactions of these          16       OPEN_PARTS_MOST of open_transactions.h
  *     -------------------------------------------
- *                                         239 MiB
+ *                                         244 MiB
  *
- * While a batch is made ahead (pipeline/ahead.h) neither that nor the one applied is such a piece, so
- * that both take no more than one. To that come some 10 MiB for all else. Each further table of a split adds 16 MiB of rows, or
- * twice that. Not bounded are single rows: one of 100 MiB is held several times over. */
+ * A batch is made ahead (pipeline/ahead.h) only if it and the one applied take no more than one such
+ * piece, and 1 MiB. To that come some 10 MiB for all else. Each further table of a split adds 17 MiB of
+ * rows, or twice that. Not bounded are single rows: one of 100 MiB is held several times over. */
 #define BATCH_BYTES (8U << 20)
 #define BATCH_CHANGES 50000
 #define QUEUE_BYTES (16U << 20)
@@ -267,11 +267,24 @@ static bool note_slot(struct run *run, struct err *err)
     return control_note_slot(pg_sink_session(run->sink), run->config->migration, restart, err);
 }
 
+static bool note_changes(struct run *run, struct err *err)
+{
+    for (size_t i = 0; i < run->migration.source_count; i++) {
+        if (counter_get(&run->tables_changed[i]) != CONTINUITY_CHANGED)
+            continue;
+        if (!copy_record_note_change(pg_sink_session(run->sink), run->config->migration,
+                                     run->migration.source_names[i], err))
+            return false;
+        counter_set(&run->tables_changed[i], CONTINUITY_NOTED);
+    }
+    return true;
+}
+
 /* On the apply thread, between target transactions. Lookups are asked anew. */
 static bool do_errands(void *context, struct err *err)
 {
     struct run *run = context;
-    return errands_look(&run->errands, err) && note_slot(run, err);
+    return errands_look(&run->errands, err) && note_slot(run, err) && note_changes(run, err);
 }
 
 static bool errands_go_on(void *context)
@@ -441,6 +454,7 @@ static bool run_bound(struct run *run, struct err *err)
     run->stats_resets = mem_zero(tables + 1, sizeof *run->stats_resets);
     run->fingerprints = mem_zero(tables + 1, sizeof *run->fingerprints);
     run->table_oids = mem_zero(tables + 1, sizeof *run->table_oids);
+    run->tables_changed = mem_zero(tables + 1, sizeof *run->tables_changed);
     for (size_t i = 0; i < tables; i++)
         run->table_oids[i] = run->migration.chain->sources[i].table->oid;
     run->continuity = (struct continuity){
@@ -451,6 +465,7 @@ static bool run_bound(struct run *run, struct err *err)
         .tables = run->migration.slot_tables,
         .fingerprints = (const char *const *)run->fingerprints,
         .table_oids = run->table_oids,
+        .changed = run->tables_changed,
         .spool = run->config->spool_dir,
     };
     run_spool_take_text(run);
@@ -493,6 +508,7 @@ static void destroy_run(struct run *run)
     free(run->stats_resets);
     free(run->fingerprints);
     free(run->table_oids);
+    free(run->tables_changed);
     free(run->copies);
     copy_tasks_free(&run->tasks);
     stop_free(&run->copy_stop);

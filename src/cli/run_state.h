@@ -33,6 +33,7 @@ struct run {
     char **stats_resets;
     char **fingerprints;
     uint32_t *table_oids;
+    counter_t *tables_changed;
     struct continuity continuity;
     lsn_t slot_noted; /* of its slot_restart, at the target */
     struct snapshot initial;

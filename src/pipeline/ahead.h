@@ -11,10 +11,12 @@
  *   - asks a database: a lookup may wait for a lock of the batch before, and reading a row again
  *     takes time that the batch before would not be committed in;
  *   - the rules refuse: then it is as if nothing had been tried;
- *   - is a piece of a large transaction, or comes while one is written: pieces are larger, and two
- *     batches are to take no more memory than one piece.
+ *   - is a piece of a large transaction, or comes while one is written, or is too large beside it (who
+ *     gives it sees to that): two batches are to take no more memory than one piece.
  * What is left is rules over rows: the same whenever they run, for rules are bound to the schemas
- * when no batch is under way.
+ * when no batch is under way. If they take longer than the target, the batch before is committed
+ * later by as much, and this one not: at most by what the rules take of one batch, and only when a
+ * backlog is queued. So there is no deadline, which would have them run twice.
  */
 #ifndef PIPELINE_AHEAD_H
 #define PIPELINE_AHEAD_H
@@ -22,8 +24,8 @@
 #include "pipeline/making.h"
 #include "pipeline/stream.h"
 
-/* Gives the batch that comes next, if it is here already, without waiting; it stays the giver's.
- * NULL: none. */
+/* Gives the batch that comes next, if it is here already, without waiting, and there is memory for
+ * both; it stays the giver's. NULL: none. */
 typedef struct batch *(*ahead_next)(void *context);
 
 struct ahead {

@@ -46,6 +46,7 @@ struct run {
     struct queue *queue; /* receive -> apply */
     struct queue *spare; /* apply -> receive: emptied batches, a byte each */
     struct batch *next;  /* popped, and not its turn yet: the applier's; NULL: none */
+    size_t in_work;      /* bytes of the batch that is applied; the applier's */
     bool applies;        /* else the target is away */
     atomic_bool idle;    /* the applier waits for a batch */
     atomic_bool holding; /* the receiver has one for it, and wants to be told when it is idle */
@@ -415,13 +416,23 @@ static bool read_backlog(struct run *run, struct batch **batch)
     return spooling_next(&run->spooling, batch, &run->take_err);
 }
 
+/* Memory is planned for one piece of a large transaction, which is as large as the queue. Two batches
+ * are that too, if nothing in them is large; a little more, for they end with a transaction. */
+static bool has_room_for_next(struct run *run)
+{
+    size_t most = run->stream->queue_bytes + run->stream->queue_bytes / 16;
+    size_t next = queue_first_bytes(run->queue);
+    return next > 0 && run->in_work + next <= most;
+}
+
 /* What comes behind the batch in work, without waiting: only from the queue, whose batches come
  * before what is in the backlog. */
 static struct batch *peek(void *context)
 {
     struct run *run = context;
     void *item = NULL;
-    if (run->next == NULL && queue_pop(run->queue, &item, 0) == QUEUE_OK)
+    if (run->next == NULL && has_room_for_next(run) &&
+        queue_pop(run->queue, &item, 0) == QUEUE_OK)
         run->next = item;
     return run->next;
 }
@@ -460,6 +471,7 @@ static bool is_new(const struct run *run, struct batch *batch)
 static bool apply(struct run *run, struct applier *applier, struct batch *batch,
                   struct err *err)
 {
+    run->in_work = batch_bytes(batch);
     bool applied = stop_requested(run->stream->stop) || !is_new(run, batch) ||
                    applier_apply(applier, batch, err);
     applier_forget(applier, batch);

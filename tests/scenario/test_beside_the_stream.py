@@ -119,6 +119,36 @@ def test_a_partition_that_was_written_while_it_was_detached_closes_a_gate(world,
     assert "detached" in product.gates()["source"]["reason"]
 
 
+def test_a_partition_that_came_and_went_keeps_a_gate_closed(world):
+    """Its rows came by the root's stream; that they went with it did not. The catalog is as before."""
+    world.source.run("CREATE TABLE k (id int PRIMARY KEY) PARTITION BY RANGE (id)",
+                     "CREATE TABLE k1 PARTITION OF k FOR VALUES FROM (0) TO (100)")
+    world.target.run("CREATE TABLE k (id int PRIMARY KEY)")
+    product = world.product().start_streaming()
+    product.stop()
+    world.source.run("INSERT INTO k VALUES (1)", "ANALYZE k", "VACUUM FREEZE k", "GRANT SELECT ON k1 TO PUBLIC",
+                     "CREATE INDEX ON k (id)", "ALTER TABLE k1 SET (fillfactor = 50)", "REINDEX TABLE k1",
+                     "ALTER TABLE k1 ALTER id SET STATISTICS 10", "VACUUM FULL pg_class")  # daily life
+    product.start_streaming()
+    wait.until(lambda: verdict(product, "source") == "GO", "the gate to open", 20)
+    world.source.run("CREATE TABLE k2 PARTITION OF k FOR VALUES FROM (100) TO (200)",
+                     "INSERT INTO k VALUES (150)")
+    wait.until(lambda: verdict(product, "source") == "NO-GO", "the gate to close", 20)
+    product.wait_caught_up()
+    world.source.run("DROP TABLE k2")
+    wait.until(lambda: world.target.value("SELECT partitions ~ 'changed' FROM slackwater.copy"),
+               "it to be kept", 20)
+    product.stop()
+    product.start_streaming()
+    marks.assert_gate(product, "source", "NO-GO")
+    product.stop()
+    product.start_streaming("--redo", "public.k")
+    product.wait_caught_up()
+    marks.assert_gate(product, "source", "GO")
+    world.assert_equal()
+    product.stop()
+
+
 def test_large_messages_of_the_application_move_nothing(world):
     """They are in the stream, and none of our business: no progress, no cut transaction."""
     world.both(T)

@@ -7,7 +7,7 @@ import psycopg2
 import psycopg2.extras
 import pytest
 
-from world import marks, wait
+from world import load, marks, wait
 from world.product import lsn
 
 
@@ -170,6 +170,32 @@ def test_a_source_that_was_put_back_and_written_on_is_refused(make_world, make_c
         world.source.run("INSERT INTO t SELECT max(id) + n FROM t, generate_series(1, 10000) n "
                          "GROUP BY n")
     assert_lost(product, "put back to an older state", "cleanup")
+
+
+def test_a_source_that_only_crashed_is_not_taken_for_one_that_was_put_back(
+        make_world, make_cluster, target_cluster):
+    """What was shown of the slot before it was on the disk goes back in a crash."""
+    source = make_cluster()
+    world = make_world(source, target_cluster)
+    world.both(*load.ACCOUNTS.split(";"))
+    load.accounts_fill(world.source, 100)
+    kept = ["0/0"]
+
+    def moved():
+        world.source.run("CHECKPOINT")
+        kept.append(world.target.value(KEPT))
+        return lsn(kept[-1]) > lsn(kept[-2])
+
+    with load.Writers(world.source, 2, load.accounts_work(100)) as writers:
+        product = world.product().start_streaming()
+        for _ in range(4):
+            wait.until(moved, "the slot to move", 40)
+            source.restart("immediate")
+            writers.wait_commits(20)
+    product.wait_caught_up()
+    marks.assert_gate(product, "source", "GO")
+    world.assert_equal()
+    product.stop()
 
 
 def test_a_source_that_failed_over_is_refused(make_world, source_with_standby, target_cluster):

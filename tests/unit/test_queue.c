@@ -54,6 +54,7 @@ START_TEST(a_full_queue_leaves_the_item_with_its_owner)
     ck_assert_int_eq(push(queue, 2, 5), QUEUE_TIMEOUT);
     ck_assert_int_eq(push(queue, 3, 4), QUEUE_OK);
     ck_assert_uint_eq(queue_bytes(queue), 10);
+    ck_assert_uint_eq(queue_first_bytes(queue), 6);
     ck_assert_uint_eq(queue_count(queue), 2);
     usec_t until = in(20 * USEC_PER_MS);
     ck_assert_int_eq(queue_push(queue, number(4), 1, until), QUEUE_TIMEOUT);
@@ -61,6 +62,7 @@ START_TEST(a_full_queue_leaves_the_item_with_its_owner)
     ck_assert_uint_eq(pop(queue), 1);
     ck_assert_uint_eq(pop(queue), 3);
     ck_assert_uint_eq(queue_bytes(queue), 0);
+    ck_assert_uint_eq(queue_first_bytes(queue), 0);
     queue_destroy(queue);
 }
 END_TEST
