@@ -377,8 +377,10 @@ static bool check_identity(const struct task *task, const struct shape *shape, s
         return true;
     err_set(err, ERR_SHAPE, "source table %s.%s: %s", source->schema, source->name, problem);
     return err_remedy(err,
-                      "The replica identity was changed. Run again to bind the rules anew; "
-                      "if that is refused, restore the identity.");
+                      "The replica identity was changed. Run again to bind the rules anew; if that "
+                      "is refused, restore the identity; if this change is older than the identity "
+                      "that the table has: `slackwater run --redo %s.%s` copies the table anew.",
+                      source->schema, source->name);
 }
 
 static bool check_change(const struct task *task, struct err *err)

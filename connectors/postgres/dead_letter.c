@@ -357,6 +357,26 @@ static bool wire_value(struct dead_letters *d, uint32_t table, const char *name,
                             err);
 }
 
+/* A key of other columns could not be found by what comes: that would overtake it. */
+static bool check_known(const struct dead_letters *d, uint32_t table, const json_t *key,
+                        struct err *err)
+{
+    const struct parked_identity *identity = &d->config->identities[table];
+    for (uint16_t i = 0; i < identity->count; i++) {
+        bool counts = identity->compares == NULL || identity->compares[i] != PARKED_NOT;
+        if (!counts || json_object_get(key, identity->columns[i]) != NULL)
+            continue;
+        err_set(err, ERR_DATA,
+                "changes of %s were parked when other columns identified its rows: what comes now "
+                "cannot be told to be of the same rows, for lack of \"%s\"",
+                d->config->sources[table], identity->columns[i]);
+        return err_remedy(err, "make what is parked first: mend what it was refused for, then "
+                               "`slackwater dlq retry --all`, or give it up with `dlq skip`; then run "
+                               "again");
+    }
+    return true;
+}
+
 static bool load_key(struct dead_letters *d, uint32_t table, const char *json, uint64_t chain,
                      struct quarantine *quarantine, struct err *err)
 {
@@ -365,7 +385,7 @@ static bool load_key(struct dead_letters *d, uint32_t table, const char *json, u
     arena_reset(&d->arena);
     struct value *values =
         arena_alloc(&d->arena, (identity->count + 1U) * sizeof(struct value));
-    bool ok = true;
+    bool ok = check_known(d, table, key, err);
     for (uint16_t i = 0; ok && i < identity->count; i++)
         ok = wire_value(d, table, identity->columns[i], key, &values[i], err);
     if (ok)

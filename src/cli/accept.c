@@ -30,19 +30,35 @@ static bool is_about(const struct finding *finding, const struct catalog_table *
     return about;
 }
 
-/* The tables that a finding asks about, as far as they are meant. */
-static size_t choose(const struct migration *m, const struct option_tables *meant, bool *wanted)
+/* The tables that a finding asks about, as far as they are meant (NULL: all). */
+static size_t choose(const struct migration *m, const bool *meant, bool *wanted)
 {
     size_t count = 0;
     for (size_t i = 0; i < m->findings.count; i++)
         for (size_t source = 0; source < m->source_count; source++)
             if (is_about(&m->findings.items[i], m->chain->sources[source].table) &&
-                (meant->count == 0 || choice_names(m, meant, source))) {
+                (meant == NULL || meant[source])) {
                 wanted[source] = true;
-                print_waiting(&m->findings.items[i]);
                 count++;
             }
     return count;
+}
+
+static void print_accepted(const struct migration *m, const bool *accepted)
+{
+    for (size_t i = 0; i < m->findings.count; i++)
+        for (size_t source = 0; source < m->source_count; source++)
+            if (accepted[source] &&
+                is_about(&m->findings.items[i], m->chain->sources[source].table))
+                print_waiting(&m->findings.items[i]);
+}
+
+static bool keep(struct migration *m, const bool *wanted, struct err *err)
+{
+    if (!accepted_keep(m, wanted, err))
+        return false;
+    print_accepted(m, wanted);
+    return true;
 }
 
 /* A run that goes on has nothing to be told: it stops when it has. */
@@ -58,14 +74,16 @@ static bool take_lock(struct migration *m, struct err *err)
     return err_remedy(err, "run this once it has stopped for a table that has changed");
 }
 
-static bool accept(struct migration *m, const struct option_tables *meant, struct err *err)
+static bool accept(struct migration *m, const struct option_tables *named, struct err *err)
 {
     bool *wanted = mem_zero(m->source_count + 1, sizeof *wanted);
-    bool ok = take_lock(m, err);
-    if (ok && choose(m, meant, wanted) == 0)
+    bool *meant = mem_zero(m->source_count + 1, sizeof *meant);
+    bool ok = choice_mark(m, "--table", named, meant, err) && take_lock(m, err);
+    if (ok && choose(m, named->count == 0 ? NULL : meant, wanted) == 0)
         puts("nothing waits to be accepted");
     else if (ok)
-        ok = accepted_keep(m, wanted, err);
+        ok = keep(m, wanted, err);
+    free(meant);
     free(wanted);
     return ok;
 }

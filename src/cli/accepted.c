@@ -253,7 +253,49 @@ static void judge_columns(const struct judgement *j)
     }
 }
 
-static void judge_target(const struct judgement *j, const json_t *before, const json_t *now)
+static bool is_in(const struct catalog_index *index, uint16_t column)
+{
+    for (uint16_t i = 0; i < index->column_count; i++)
+        if (index->columns[i] == column)
+            return true;
+    return false;
+}
+
+/* As key_of() has it. */
+static json_t *numbers_of(const struct catalog_table *table, const struct catalog_index *index)
+{
+    json_t *numbers = json_array();
+    for (uint16_t i = 0; i < table->column_count; i++)
+        if (is_in(index, i))
+            json_array_append_new(numbers, json_integer(table->columns[i].number));
+    return numbers;
+}
+
+/* Its rows are found by what the target itself takes for their identity: the key was changed there
+ * as well, so both fit each other. */
+static bool is_own_identity(const struct catalog_table *target, const json_t *key)
+{
+    bool own = false;
+    for (uint16_t i = 0; i < target->index_count && !own; i++) {
+        json_t *numbers = numbers_of(target, &target->indexes[i]);
+        own = (target->indexes[i].primary || target->indexes[i].replica_identity) &&
+              json_equal(numbers, key);
+        json_decref(numbers);
+    }
+    return own;
+}
+
+static bool is_found_as_before(const struct catalog_table *target, const json_t *before,
+                               const json_t *now)
+{
+    const json_t *key = json_object_get(now, "key");
+    return is_own_identity(target, key) ||
+           (json_equal(json_object_get(before, "match"), json_object_get(now, "match")) &&
+            json_equal(json_object_get(before, "key"), key));
+}
+
+static void judge_target(const struct judgement *j, const struct catalog_table *target,
+                         const json_t *before, const json_t *now)
 {
     if (!json_equal(json_object_get(before, "oid"), json_object_get(now, "oid")))
         ask(j,
@@ -263,10 +305,10 @@ static void judge_target(const struct judgement *j, const json_t *before, const 
             "the rows of source table %s went to %s and would go to %s, which is another table",
             j->name, json_string_value(json_object_get(before, "name")),
             json_string_value(json_object_get(now, "name")));
-    else if (!json_equal(json_object_get(before, "match"), json_object_get(now, "match")) ||
-             !json_equal(json_object_get(before, "key"), json_object_get(now, "key")))
+    else if (!is_found_as_before(target, before, now))
         ask(j,
-            "give the table its identity back, or say in the file what its key is at the target (key:)",
+            "give the table its identity back, or the target the same one; or say in the file what its "
+            "key is at the target (key:)",
             NULL,
             "the rows of source table %s are identified otherwise than before (primary key or replica "
             "identity)",
@@ -282,7 +324,8 @@ static void judge_targets(const struct judgement *j)
             "the rows of source table %s go to other targets than before", j->name);
     else
         for (size_t i = 0; i < json_array_size(now); i++)
-            judge_target(j, json_array_get(before, i), json_array_get(now, i));
+            judge_target(j, j->m->chain->tables[j->source->first_table + i].target,
+                         json_array_get(before, i), json_array_get(now, i));
     json_decref(now);
 }
 

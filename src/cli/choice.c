@@ -64,8 +64,8 @@ static bool mark(const struct migration *m, const char *option, const char *name
     return found >= 0 || refuse_name(m, option, name, err);
 }
 
-static bool mark_all(const struct migration *m, const char *option,
-                     const struct option_tables *tables, bool *marked, struct err *err)
+bool choice_mark(const struct migration *m, const char *option,
+                 const struct option_tables *tables, bool *marked, struct err *err)
 {
     for (size_t i = 0; i < tables->count; i++)
         if (!mark(m, option, tables->names[i], marked, err))
@@ -149,7 +149,7 @@ static bool leave_out(const struct migration *m, const struct options *options,
 {
     if (options->backfill_only.count == 0)
         return true;
-    if (!mark_all(m, "--backfill-only", &options->backfill_only, choice->left_out, err))
+    if (!choice_mark(m, "--backfill-only", &options->backfill_only, choice->left_out, err))
         return false;
     for (size_t i = 0; i < m->source_count; i++)
         choice->left_out[i] = !choice->left_out[i] && !choice->redo[i];
@@ -161,7 +161,7 @@ bool choice_make(const struct migration *migration, const struct options *option
 {
     *choice = (struct choice){.redo = mem_zero(migration->source_count + 1, sizeof(bool)),
                               .left_out = mem_zero(migration->source_count + 1, sizeof(bool))};
-    if (mark_all(migration, "--redo", &options->redo, choice->redo, err) &&
+    if (choice_mark(migration, "--redo", &options->redo, choice->redo, err) &&
         check_late_copies(migration, choice->redo, err) &&
         leave_out(migration, options, choice, err))
         return true;

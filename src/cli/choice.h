@@ -20,6 +20,9 @@ struct choice { /* by source table */
 bool choice_make(const struct migration *migration, const struct options *options,
                  struct choice *choice, struct err *err);
 void choice_free(struct choice *choice);
+/* Marks the source tables that are named. ERR_CONFIG for a name that is no table's, or more than one's. */
+bool choice_mark(const struct migration *migration, const char *option,
+                 const struct option_tables *tables, bool *marked, struct err *err);
 /* Whether one of these names is the source table's, or a target's of it. */
 bool choice_names(const struct migration *migration, const struct option_tables *tables,
                   size_t source);

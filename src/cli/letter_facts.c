@@ -16,12 +16,22 @@ static bool all_read(const struct chain *chain, const struct bound_source *sourc
     return true;
 }
 
-static void know_row(const struct chain *chain, const struct bound_source *source,
+/* A row that was parked before a column came has no value of it, and one of before another type was
+ * written otherwise: such a column tells nothing. */
+static void know_row(const struct migration *m, const struct bound_source *source,
                      struct parked_identity *identity, const char **columns)
 {
-    for (uint16_t i = 0; i < source->table->column_count; i++)
-        if (all_read(chain, source, source->table->columns[i].name))
-            columns[identity->count++] = source->table->columns[i].name;
+    const struct catalog_table *table = source->table;
+    enum parked_compare *compares = mem_zero(table->column_count + 1U, sizeof *compares);
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        if (!all_read(m->chain, source, table->columns[i].name))
+            continue;
+        compares[identity->count] = former_is_steady(&m->former, table->oid, &table->columns[i])
+                                        ? PARKED_AS_WRITTEN
+                                        : PARKED_NOT;
+        columns[identity->count++] = table->columns[i].name;
+    }
+    identity->compares = compares;
 }
 
 /* Each target finds rows by a key that is another for another value of the column. */
@@ -64,16 +74,16 @@ static void know_key(const struct chain *chain, const struct bound_source *sourc
     identity->compares = compares;
 }
 
-static struct parked_identity identity_of(const struct chain *chain,
+static struct parked_identity identity_of(const struct migration *m,
                                           const struct bound_source *source)
 {
     const struct catalog_index *index = catalog_identity_index(source->table);
     const char **columns = mem_zero(source->table->column_count + 1U, sizeof *columns);
     struct parked_identity identity = {.columns = columns};
     if (index != NULL)
-        know_key(chain, source, index, &identity, columns);
+        know_key(m->chain, source, index, &identity, columns);
     else
-        know_row(chain, source, &identity, columns);
+        know_row(m, source, &identity, columns);
     return identity;
 }
 
@@ -83,7 +93,7 @@ void letter_facts_make(const struct migration *m, struct letter_facts *facts)
     facts->identities = mem_zero(m->source_count + 1, sizeof *facts->identities);
     for (size_t i = 0; i < m->source_count; i++) {
         facts->tables[i] = m->chain->sources[i].table;
-        facts->identities[i] = identity_of(m->chain, &m->chain->sources[i]);
+        facts->identities[i] = identity_of(m, &m->chain->sources[i]);
     }
     facts->config = (struct dead_letter_config){
         .source_dsn = m->config->source_dsn,

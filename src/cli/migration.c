@@ -349,6 +349,15 @@ bool migration_bind_rules(struct migration *migration, struct err *err)
                              &migration->chain, err);
 }
 
+/* Once the target has what it lacks, cli/accepted.h asks about it. */
+static void warn_of_word(struct migration *m)
+{
+    if (!migration_is_fresh(m) && m->config->on_new_column == NEW_COLUMN_STOP)
+        findings_fix_too(&m->findings, "target.column_missing",
+                         "a column that is added needs `slackwater accept` as well, for "
+                         "apply.on_new_column is stop");
+}
+
 bool migration_bind(struct migration *migration, bool backfill, struct err *err)
 {
     struct migration *m = migration;
@@ -370,6 +379,7 @@ bool migration_bind(struct migration *migration, bool backfill, struct err *err)
         return false;
     if (!migration_bind_rules(m, &binding)) {
         m->chain = NULL;
+        warn_of_word(m);
         if (binding.class == ERR_CONFIG)
             return true; /* the findings say why */
         *err = binding;

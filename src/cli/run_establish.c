@@ -549,8 +549,7 @@ static bool note_names(struct run *run, struct err *err)
     lsn_t at = LSN_NONE;
     bool ok =
         probe_insert_position(&m->source, &at, err) &&
-        former_log_note(&m->target, run->config->migration, at, m->source_count, tables, err) &&
-        accepted_keep(m, NULL, err);
+        former_log_note(&m->target, run->config->migration, at, m->source_count, tables, err);
     for (size_t i = 0; i < m->source_count; i++)
         free(places[i]);
     free(places);
@@ -580,6 +579,7 @@ bool run_establish(struct run *run, struct err *err)
            snapshot_parse(m->control.initial_snapshot, &run->initial, err) &&
            probe_insert_position(&m->source, &run->started_at, err) &&
            (run->invocation->options->redo.count == 0 || redo_tables(run, err)) &&
+           accepted_keep(m, NULL, err) && /* once what --redo is the word for is recorded */
            load_copies(run, err) && check_copies(run, err) && warn_of_emptied(run, err) &&
            deferred_index_any(&m->target, run->config->migration, &run->indexes_left, err) &&
            probe_position(&m->source, &run->began_at, err);

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const severity_names[SEVERITY_COUNT] = {
     [SEVERITY_ADDITIVE] = "additive",
@@ -80,6 +81,18 @@ void findings_addf(struct findings *findings, const char *id, enum severity seve
                  NULL);
     if (length >= 0)
         free(text);
+}
+
+void findings_fix_too(struct findings *findings, const char *id, const char *more)
+{
+    for (size_t i = 0; i < findings->count; i++) {
+        struct finding *finding = &findings->items[i];
+        if (strcmp(finding->id, id) != 0)
+            continue;
+        char *fix = mem_format("%s; %s", finding->fix, more);
+        free((char *)finding->fix);
+        finding->fix = fix;
+    }
 }
 
 void findings_validated(struct findings *findings, size_t index, enum severity severity,

@@ -48,6 +48,8 @@ void findings_put(struct findings *findings, const struct finding *finding);
 void findings_addf(struct findings *findings, const char *id, enum severity severity,
                    const char *object, const char *fix, const char *what, ...)
     __attribute__((format(printf, 6, 7)));
+/* More is to be done about each finding of the kind. */
+void findings_fix_too(struct findings *findings, const char *id, const char *more);
 /* What the validation query found, in words; a new severity with it. */
 void findings_validated(struct findings *findings, size_t index, enum severity severity,
                         const char *validation);

@@ -37,6 +37,22 @@ bool former_had_type(const struct former *former, uint32_t table_oid, int16_t nu
     return false;
 }
 
+bool former_is_steady(const struct former *former, uint32_t table_oid,
+                      const struct catalog_column *column)
+{
+    bool from_the_begin = !former_knows(former, table_oid);
+    for (size_t i = 0; i < former->count; i++) {
+        const struct former_name *name = &former->names[i];
+        if (name->table_oid != table_oid || name->number != column->number)
+            continue;
+        if (name->type_oid != column->type_oid ||
+            name->type_modifier != catalog_shown_modifier(column))
+            return false;
+        from_the_begin |= name->there_at == LSN_NONE;
+    }
+    return from_the_begin;
+}
+
 const struct former_name *former_last(const struct former *former, uint32_t table_oid,
                                       const struct catalog_column *column)
 {

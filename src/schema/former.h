@@ -45,6 +45,9 @@ bool former_knows(const struct former *former, uint32_t table_oid);
 /* Whether it was seen with the type before. */
 bool former_had_type(const struct former *former, uint32_t table_oid, int16_t number,
                      uint32_t type_oid, int32_t type_modifier);
+/* Whether it was there when the table became part of the migration, and always of the type it has. */
+bool former_is_steady(const struct former *former, uint32_t table_oid,
+                      const struct catalog_column *column);
 /* The newest name under which the column was known, if that is not its present one; else NULL. */
 const struct former_name *former_last(const struct former *former, uint32_t table_oid,
                                       const struct catalog_column *column);

@@ -81,3 +81,45 @@ def test_a_copied_row_of_several_targets_is_left_out_alone(world):
     for table in ("ta", "tb"):
         assert world.target.value(f"SELECT count(*) FROM {table}") == 8
     assert world.target.rows("SELECT key->>'id' FROM slackwater.dead_letter") == [("5",)]
+
+
+def rests_with_a_bad_row(world, *tables):
+    world.both(*tables)
+    world.target.run("ALTER TABLE t ADD CONSTRAINT t_v_check " + BAD)
+    product = world.product().start_streaming()
+    world.source.run("INSERT INTO t VALUES (1, 'bad', 1)")
+    product.wait_caught_up()
+    product.stop()
+    return product
+
+
+@pytest.mark.parametrize("change", ["ADD COLUMN w int", nightly("ALTER n TYPE numeric(5,2)")])
+def test_a_whole_row_is_known_by_what_it_had_when_it_was_parked(world, change):
+    """A column that came since, or has another type, is in no key that was parked before."""
+    product = rests_with_a_bad_row(world, "CREATE TABLE t (id int, v text, n int)",
+                                   "ALTER TABLE t REPLICA IDENTITY FULL")
+    world.both("ALTER TABLE t " + change)
+    world.source.run("UPDATE t SET v = 'new'")
+    product.start_streaming()
+    product.wait_caught_up()
+    assert world.target.rows("SELECT * FROM t") == []
+    world.target.run(MEND)
+    retried = product.command("dlq", "retry", "--all")
+    assert retried.status == 0 and "2 applied, 0 parked in all" in retried.out, retried.text
+    world.assert_equal()
+
+
+def test_rows_that_get_another_key_while_they_are_parked_stop_it_until_they_are_made(world):
+    """By the new key nobody could tell that what comes is of the parked row."""
+    product = rests_with_a_bad_row(world, "CREATE TABLE t (id int PRIMARY KEY, v text, n int NOT NULL)")
+    world.both("ALTER TABLE t DROP CONSTRAINT t_pkey", "ALTER TABLE t ADD PRIMARY KEY (n)")
+    world.source.run("UPDATE t SET v = 'new'")
+    for _ in range(2):
+        result = product.run_to_end("--until-caught-up")
+        assert result.status == 3 and "other columns" in result.text and "dlq retry" in result.text, result.text
+    assert world.target.rows("SELECT * FROM t") == []
+    world.target.run(MEND)
+    retried = product.command("dlq", "retry", "--all")
+    assert retried.status == 0 and "1 applied, 0 parked in all" in retried.out, retried.text
+    product.run_until_caught_up()
+    world.assert_equal()

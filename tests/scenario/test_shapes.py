@@ -126,8 +126,22 @@ def test_a_new_column_stops_it_where_that_is_asked_for_until_somebody_says_so(wo
     world.source.run("INSERT INTO t VALUES (2, 'x', 2, 'w')")
     stopped(product, "on_new_column: stop", "+w")
     stops_again(world, product, "public.t.w")
+    wrong = product.command("accept", "--table", "tt")
+    assert wrong.status == 2 and "no rule reads" in wrong.text, wrong.text
     accepted(product, "public.t.w")
-    assert "nothing waits" in product.command("accept").out
+    assert "nothing waits" in product.command("accept", "--table", "t").out
+    goes_on(world, product)
+
+
+def test_what_the_target_lacks_is_not_all_that_is_to_be_done_where_new_columns_stop_it(world):
+    """The remedy says so at once, and not only when it was followed."""
+    product = begun(world, apply={"on_new_column": "stop"})
+    world.source.run("ALTER TABLE t ADD COLUMN w text", "INSERT INTO t VALUES (2, 'x', 2, 'w')")
+    last = stopped(product, "no column at the target")
+    assert "slackwater accept" in last["remedy"], last
+    world.target.run(last["remedy"].split(": ")[-1])
+    stops_again(world, product, "is new")
+    accepted(product)
     goes_on(world, product)
 
 
@@ -287,6 +301,24 @@ def test_another_identity_stops_it(world):
     goes_on(world, product)
 
 
+@pytest.mark.parametrize("key", ["n", nightly("id, n")])
+def test_another_key_on_both_sides_needs_no_other_word(world, key):
+    """The target was given the same one: that is what mends it."""
+    product = begun(world, "CREATE TABLE t (id int PRIMARY KEY, v text, n int NOT NULL UNIQUE)")
+    change = ["ALTER TABLE t DROP CONSTRAINT t_pkey", f"ALTER TABLE t ADD PRIMARY KEY ({key})"]
+    world.source.run(*change, "UPDATE t SET v = 'x' WHERE n = 1", "INSERT INTO t VALUES (2, 'y', 2)")
+    if key == "n":
+        stopped(product, "identified otherwise")
+        stops_again(world, product, "identified otherwise")
+    else:  # by a part of it the target's rows are found as before
+        product.wait_caught_up()
+        product.stop()
+        refused = product.run_to_end("--until-caught-up")
+        assert refused.status == 2 and "no unique index" in refused.text, refused.text
+    world.target.run(*change)
+    goes_on(world, product)
+
+
 def test_an_identity_that_is_given_back_needs_no_word(world):
     product = rests(world, "CREATE TABLE t (id int PRIMARY KEY, v text, n int NOT NULL UNIQUE)")
     world.source.run("ALTER TABLE t REPLICA IDENTITY USING INDEX t_n_key")
@@ -304,6 +336,20 @@ def test_a_table_made_anew_at_the_target_is_not_taken_for_the_one_that_was_there
     assert product.run_to_end("--until-caught-up", "--redo", "public.t").status == 0
     world.assert_equal()
     goes_on(world, product)
+
+
+def test_a_copy_that_was_to_begin_anew_and_did_not_is_no_word(world):
+    """Killed while somebody reads the table that is to be emptied: the next start is a plain one."""
+    product = rests(world)
+    world.target.run("DROP TABLE t", T)
+    with load.held(world.target, "SELECT * FROM t"):
+        product.launch("--redo", "public.t")
+        wait.until(lambda: world.target.value("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass"),
+                   "the table to be emptied", 20)
+        product.kill9()
+    stops_again(world, product, "another table", "--redo")
+    assert product.run_to_end("--until-caught-up", "--redo", "public.t").status == 0
+    world.assert_equal()
 
 
 def test_a_dropped_primary_key_goes_on_where_the_old_rows_are_sent_whole(world):

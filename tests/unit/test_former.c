@@ -319,6 +319,29 @@ START_TEST(names_that_do_not_come_back_are_told_apart_whatever_was_seen)
 }
 END_TEST
 
+/* What was parked before a column came, or had another type, has it otherwise. */
+START_TEST(a_column_is_steady_that_was_there_from_the_begin_and_never_of_another_type)
+{
+    const struct catalog_column column = {.number = 2, .type_oid = INT8, .type_modifier = -1};
+    struct former_name names[] = {
+        {.table_oid = TABLE, .number = 1, .type_oid = INT8, .type_modifier = -1},
+        {.table_oid = TABLE, .number = 2, .type_oid = INT8, .type_modifier = -1},
+        {.table_oid = TABLE, .number = 2, .there_at = 9, .type_oid = INT8, .type_modifier = -1},
+    };
+    struct former former = {.count = 3, .names = names};
+    ck_assert(former_is_steady(&former, TABLE, &column)); /* renamed */
+    ck_assert(former_is_steady(&former, TABLE + 1, &column));
+    former.count = 1;
+    ck_assert(!former_is_steady(&former, TABLE, &column));
+    former.count = 3;
+    names[1].there_at = 5;
+    ck_assert(!former_is_steady(&former, TABLE, &column));
+    names[1].there_at = 0;
+    names[1].type_oid = INT8 + 1;
+    ck_assert(!former_is_steady(&former, TABLE, &column));
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -329,6 +352,7 @@ int main(void)
         generated_columns_are_none_of_the_streams,
         names_that_come_back_are_told_apart_where_every_version_was_seen,
         names_that_do_not_come_back_are_told_apart_whatever_was_seen,
+        a_column_is_steady_that_was_there_from_the_begin_and_never_of_another_type,
     };
     return unit_run("former", tests, UNIT_COUNT(tests));
 }
