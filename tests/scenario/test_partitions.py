@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from world import marks, wait
+from world import load, marks, wait
 
 PARTITIONED = [
     "CREATE TABLE p (id int, region text, v text, PRIMARY KEY (id, region)) PARTITION BY LIST (region)",
@@ -180,5 +180,26 @@ def test_a_new_partition_that_is_locked_is_looked_into_later(world):
         assert product.gates()["slot"]["verdict"] == "GO"
         holding.execute("COMMIT")
     wait_kept(world, "k_2")
+    marks.assert_gate(product, "source", "GO")
+    product.stop()
+
+
+def test_a_new_partition_is_recorded_once_the_target_lets_us(world):
+    roots(world, "k")
+    world.target.run("DROP TABLE k", RANGES.format("k"), "CREATE TABLE k_rest PARTITION OF k DEFAULT")
+    product = world.product().start_streaming()
+    marks.assert_gate(product, "source", "GO")
+    waiting = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%SET partitions%'"
+    with load.held(world.target, "LOCK TABLE slackwater.copy"):
+        world.source.run("CREATE TABLE k_2 PARTITION OF k FOR VALUES FROM (100) TO (200)")
+        wait.until(lambda: world.target.value(f"SELECT count(*) {waiting}"), "the record to wait", 20)
+        world.source.run("INSERT INTO k VALUES (150)")
+        world.target.run(f"SELECT pg_terminate_backend(pid) {waiting}")
+    wait_kept(world, "k_2")
+    assert product.event(TAKEN_IN)["target"].startswith("partitioned: it needs a place")
+    product.wait_caught_up()
+    world.assert_equal("k")
+    product.stop()
+    product.start_streaming()
     marks.assert_gate(product, "source", "GO")
     product.stop()
