@@ -307,7 +307,7 @@ bool continuity_check_tables(struct session *session, const struct continuity *k
         read_fingerprints(session, known->slot, known->table_count, known->table_oids, err);
     bool same = r != NULL;
     bool told = true;
-    struct err lost;
+    struct err lost = {0};
     for (size_t i = 0; r != NULL && i < known->table_count; i++) {
         const char *now = PQgetvalue(r, (int)i, 0);
         const char *then = known->fingerprints[i];
