@@ -4,6 +4,7 @@
 #include "postgres/copy_format.h"
 
 #define SEND_AT (64 << 10)
+#define PIECE ((size_t)16 << 10) /* a message: over a slow line the server shows progress by them */
 
 /* Waits for the server, which may be silent for long while it waits for a lock. */
 static bool await(struct copy_in *copy, bool for_write, struct err *err)
@@ -98,18 +99,27 @@ static bool refused(struct copy_in *copy, struct err *err)
     return session_connection_error(copy->session, err);
 }
 
-static bool send_rows(struct copy_in *copy, struct err *err)
+static bool send_piece(struct copy_in *copy, const char *bytes, size_t size, struct err *err)
 {
     for (;;) {
-        int sent = PQputCopyData(copy->session->conn, copy->out.data, (int)copy->out.size);
+        int sent = PQputCopyData(copy->session->conn, bytes, (int)size);
         if (sent == 1)
-            break;
+            return true;
         if (sent < 0)
             return refused(copy, err);
         if (!await(copy, true, err))
             return false;
         if (PQflush(copy->session->conn) < 0)
             return session_connection_error(copy->session, err);
+    }
+}
+
+static bool send_rows(struct copy_in *copy, struct err *err)
+{
+    for (size_t at = 0; at < copy->out.size; at += PIECE) {
+        size_t left = copy->out.size - at;
+        if (!send_piece(copy, copy->out.data + at, left < PIECE ? left : PIECE, err))
+            return false;
     }
     buf_clear(&copy->out);
     return flush(copy, err);

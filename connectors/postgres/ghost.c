@@ -65,14 +65,22 @@ bool ghost_end(struct session *session, const struct ghost *ghost, struct err *e
     return true;
 }
 
-bool ghost_is_working(struct session *session, const struct ghost *ghost, bool *working,
+/* What moves with every message that arrives, and in COPY with every piece. */
+static const char IS_WORKING[] =
+    "state = 'active' AND wait_event_type IS DISTINCT FROM 'Client',"
+    " concat_ws(' ', query_start, state_change, (SELECT p.bytes_processed"
+    " FROM pg_stat_progress_copy p WHERE p.pid = pg_stat_activity.pid))";
+
+bool ghost_is_working(struct session *session, struct ghost *ghost, bool *working,
                       struct err *err)
 {
-    PGresult *r = ask(session, "state = 'active' AND wait_event_type IS DISTINCT FROM 'Client'",
-                      ghost, err);
+    PGresult *r = ask(session, IS_WORKING, ghost, err);
     if (r == NULL)
         return false;
-    *working = PQntuples(r) == 1 && PQgetvalue(r, 0, 0)[0] == 't';
+    bool lives = PQntuples(r) == 1;
+    const char *done = lives ? PQgetvalue(r, 0, 1) : "";
+    *working = lives && (PQgetvalue(r, 0, 0)[0] == 't' || strcmp(done, ghost->done) != 0);
+    snprintf(ghost->done, sizeof ghost->done, "%s", done);
     PQclear(r);
     return true;
 }

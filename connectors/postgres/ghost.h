@@ -12,6 +12,7 @@
 struct ghost {
     int pid; /* 0: none */
     char started[48];
+    char done[128]; /* how far it was when it was last looked at; "": it was not */
 };
 
 /* Remembers the session's server process. */
@@ -21,9 +22,10 @@ bool ghost_evict(struct session *session, const struct ghost *ghost, struct err 
 /* Ends it and waits until it is gone, and with it its transaction, whichever way that ended.
  * ERR_RETRY when it does not go. */
 bool ghost_end(struct session *session, const struct ghost *ghost, struct err *err);
-/* False in *working when it is gone, or waits for a word from us: who waits for its answer waits
- * in vain. */
-bool ghost_is_working(struct session *session, const struct ghost *ghost, bool *working,
+/* False in *working when it is gone, or waits for a word from us and is where it was at the look
+ * before: who waits for its answer waits in vain. So nobody is given up at the first look, for over
+ * a slow line a process waits for us all the time, and yet gets on. */
+bool ghost_is_working(struct session *session, struct ghost *ghost, bool *working,
                       struct err *err);
 
 #endif

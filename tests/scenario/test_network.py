@@ -84,12 +84,25 @@ def test_a_line_of_few_bytes_a_second_is_slow_and_nothing_else(relayed):
     product.wait_status(lambda status: (status["lag"]["seconds"] or 0) > 1, "a lag")
     assert product.http("/healthz")[0] == 200
     marks.assert_shown(product, lag_seconds=marks.AtLeast(1))
-    product.stop()
+    marks.assert_undisturbed(product)  # and stops
     proxy.rate = None
+    product.start_streaming()  # where the old walsender holds the slot yet, at the second try
+    product.wait_caught_up()
+    world.assert_equal()
+
+
+@pytest.mark.parametrize("side", ["target"], indirect=True)
+def test_a_set_over_a_slow_line_is_no_dead_connection(relayed):
+    """All of it is sent long before it is there: the server waits for us, and we for it."""
+    world, proxy, product = relayed
     product.start_streaming()
+    product.wait_caught_up()
+    proxy.rate = 4000
+    world.source.run("UPDATE accounts SET balance = balance + 1 WHERE id <= 500")  # some 80 kB
     product.wait_caught_up()
     world.assert_equal()
     marks.assert_undisturbed(product)
+    proxy.rate = None
 
 
 def test_a_black_hole_is_noticed_by_the_connections_own_limits(relayed, side):
