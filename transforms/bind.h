@@ -21,20 +21,21 @@ struct binder {
     const struct catalog_table *target;
     const char *source_text; /* "public.users", for messages */
     const char *target_text;
-    const struct captures *captures;      /* of the source's pattern */
-    const struct table_name *destination; /* one of the route's; NULL: no route */
-    struct source_column *sources; /* one for each source column */
-    struct plan_column *columns;   /* one for each target column */
-    struct plan_column *current;   /* being bound */
-    bool last_step;                /* the step being bound makes the target's value */
-    bool failed;                   /* a breaking finding was left */
+    const struct captures *captures;       /* of the source's pattern */
+    const struct table_name *destination;  /* one of the route's; NULL: no route */
+    struct source_column *sources;         /* one for each source column */
+    struct plan_column *columns;           /* one for each target column */
+    struct plan_column *current;           /* being bound */
+    bool last_step;                        /* the step being bound makes the target's value */
+    bool failed;                           /* a breaking finding was left */
     const struct formula_reader *formulas; /* NULL: there is nobody to ask */
     struct err *lost;                      /* set when a server did not answer */
 
     enum match match; /* set by bind_key */
     bool insert_only;
 
-    const char *collision; /* set by key_check: why rows may get the same key; NULL: they cannot */
+    const char
+        *collision; /* set by key_check: why rows may get the same key; NULL: they cannot */
 
     /* set by bind_conditions */
     struct plan_column conditions;
@@ -62,7 +63,7 @@ struct binding {
     struct findings *findings;
     struct err lost; /* a server did not answer: nothing is known */
     struct chain_plan *chain;
-    struct bound_table *bound;   /* chain->chain.tables, writable */
+    struct bound_table *bound;    /* chain->chain.tables, writable */
     struct bound_source *sources; /* chain->chain.sources, writable */
     struct chain_merge *merges;   /* chain->chain.merges, writable */
     size_t pair_count;

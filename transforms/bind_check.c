@@ -89,8 +89,7 @@ static void check_type(struct binder *binder, const struct plan_column *column)
     }
     report.severity =
         fit == FIT_PERHAPS ? SEVERITY_POTENTIALLY_BREAKING : SEVERITY_NON_BREAKING;
-    report.impact =
-        fit == FIT_PERHAPS ? "a row with such a value is refused, or changes" : "";
+    report.impact = fit == FIT_PERHAPS ? "a row with such a value is refused, or changes" : "";
     if (fit == FIT_PERHAPS && validation_misfit(source, target, &misfit))
         report.validation_query = count_rows(binder, buf_text(&misfit));
     binder_report(binder, &report, "source column %s.%s is %s, target column %s.%s is %s: %s",
@@ -128,12 +127,12 @@ static void check_domain(struct binder *binder, const struct plan_column *column
 {
     const struct catalog_column *target = column->target;
     const struct source_column *plain = column->rule->plain;
-    struct report report = {
-        .id = "column.domain",
-        .severity = plain ? SEVERITY_POTENTIALLY_BREAKING : SEVERITY_NON_BREAKING,
-        .where = place(binder, column),
-        .impact = "a row with a value that the domain refuses is a bad row",
-        .fix = "mend such values first, or map them"};
+    struct report report = {.id = "column.domain",
+                            .severity =
+                                plain ? SEVERITY_POTENTIALLY_BREAKING : SEVERITY_NON_BREAKING,
+                            .where = place(binder, column),
+                            .impact = "a row with a value that the domain refuses is a bad row",
+                            .fix = "mend such values first, or map them"};
 
     if (!target->domain ||
         (plain && plain->column->domain && strcmp(plain->column->domain, target->domain) == 0))

@@ -69,14 +69,13 @@ static struct formula_request formula_request(struct binder *binder, const char 
 
     for (uint16_t i = 0; i < count; i++)
         types[i] = binder->source->columns[i].type_name;
-    return (struct formula_request){
-        .expression = expression,
-        .column_count = count,
-        .names = bind_column_names(binder->arena, binder->source),
-        .types = types,
-        .schema = binder->target->schema,
-        .table = binder->target->name,
-        .column = binder->current->target->name};
+    return (struct formula_request){.expression = expression,
+                                    .column_count = count,
+                                    .names = bind_column_names(binder->arena, binder->source),
+                                    .types = types,
+                                    .schema = binder->target->schema,
+                                    .table = binder->target->name,
+                                    .column = binder->current->target->name};
 }
 
 bool binder_read_formula(struct binder *binder, const char *expression, const char *where,
@@ -313,11 +312,11 @@ bool binder_fits(struct binder *binder, const char *what, const struct constant 
     if (value->kind != VALUE_TEXT)
         return true;
     if (!spell_value(binder, true, target, &spelled, &why))
-        return binder_refuse(
-            binder, "rule.value", constant->where, "write a value of the column's type",
-            "%s: %s is no %s, the type of target column %s%s", what,
-            constant_show(binder->arena, constant), target->type_name, binder_object(binder),
-            why);
+        return binder_refuse(binder, "rule.value", constant->where,
+                             "write a value of the column's type",
+                             "%s: %s is no %s, the type of target column %s%s", what,
+                             constant_show(binder->arena, constant), target->type_name,
+                             binder_object(binder), why);
     if (is_too_long(target, value, &limit))
         return binder_refuse(
             binder, "rule.value", constant->where, "shorten it, or widen the column",
@@ -334,8 +333,8 @@ static bool has_groups(struct binder *binder, const char *what, const char *wher
     return reference <= groups ||
            binder_refuse(binder, "rule.value", where,
                          "put parentheses around what it is to take, as in tenant_(*).orders",
-                         "%s: \\%zu, but the source's pattern has %zu group(s)", what, reference,
-                         groups);
+                         "%s: \\%zu, but the source's pattern has %zu group(s)", what,
+                         reference, groups);
 }
 
 bool binder_fill(struct binder *binder, const char *what, struct constant *constant)

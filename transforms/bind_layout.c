@@ -115,8 +115,8 @@ static void prepare_column(struct binder *binder, struct plan_column *column)
     const struct value *constant = column->rule->constant;
     struct value binary;
 
-    column->passes = column->passage.kind == PASSAGE_BINARY ||
-                     column->passage.kind == PASSAGE_RECODED;
+    column->passes =
+        column->passage.kind == PASSAGE_BINARY || column->passage.kind == PASSAGE_RECODED;
     if (!constant || constant->kind == VALUE_NULL)
         column->binary = constant;
     else if (column->codec && type_has_binary(column->codec) &&
@@ -150,14 +150,14 @@ static const struct bound_column *show_columns(struct binder *binder,
     struct bound_column *columns = arena_alloc(binder->arena, (count + 1u) * sizeof(*columns));
 
     for (uint16_t i = 0; i < count; i++)
-        columns[i] = (struct bound_column){.target = plan->columns[i].target,
-                                           .rule = plan->columns[i].rule,
-                                           .passes = plan->columns[i].passes,
-                                           .travels = plan->columns[i].passage.kind,
-                                           .why = plan->columns[i].passage.why,
-                                           .keeps_stream_text =
-                                               bind_keeps_stream_text(&plan->columns[i]) != NULL,
-                                           .no_sql = rule_no_sql(plan->columns[i].rule)};
+        columns[i] = (struct bound_column){
+            .target = plan->columns[i].target,
+            .rule = plan->columns[i].rule,
+            .passes = plan->columns[i].passes,
+            .travels = plan->columns[i].passage.kind,
+            .why = plan->columns[i].passage.why,
+            .keeps_stream_text = bind_keeps_stream_text(&plan->columns[i]) != NULL,
+            .no_sql = rule_no_sql(plan->columns[i].rule)};
     return columns;
 }
 
@@ -256,14 +256,15 @@ void bind_layout(struct binder *binder, uint32_t table, struct table_plan *plan)
     for (uint16_t i = 0; i < count; i++)
         if (bound->copy_binary && !can_be_binary(&plan->columns[i])) {
             bound->copy_binary = false;
-            bound->copy_text_reason = text_format(
-                binder->arena, "column %s (%s: %s)", plan->columns[i].target->name,
-                plan->columns[i].target->type_name, plan->columns[i].passage.why);
+            bound->copy_text_reason =
+                text_format(binder->arena, "column %s (%s: %s)", plan->columns[i].target->name,
+                            plan->columns[i].target->type_name, plan->columns[i].passage.why);
         }
     plan->conditions = binder->conditions;
     plan->known = binder->known;
     plan->entry_where = text_copy(binder->arena, binder->spec->source.where);
-    plan->known_where = binder->known ? text_copy(binder->arena, binder->spec->route_where) : NULL;
+    plan->known_where =
+        binder->known ? text_copy(binder->arena, binder->spec->route_where) : NULL;
     find_owners(binder, plan, bound);
 }
 

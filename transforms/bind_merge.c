@@ -63,12 +63,11 @@ static void refuse_pair(struct binding *binding, size_t a, size_t b, const char 
     const struct bound_table *one = &binding->bound[a], *other = &binding->bound[b];
     struct arena *arena = &binding->chain->arena;
 
-    bind_refuse(binding, "merge.no_discriminator", binding->chain->tables[b].entry_where,
-                DISCRIMINATOR,
-                text_format(arena, "target table %s gets rows of %s and of %s, %s",
-                            bind_table_text(arena, one->target),
-                            bind_table_text(arena, one->source),
-                            bind_table_text(arena, other->source), why));
+    bind_refuse(
+        binding, "merge.no_discriminator", binding->chain->tables[b].entry_where, DISCRIMINATOR,
+        text_format(arena, "target table %s gets rows of %s and of %s, %s",
+                    bind_table_text(arena, one->target), bind_table_text(arena, one->source),
+                    bind_table_text(arena, other->source), why));
 }
 
 /* "id", "tenant"; or what they are compared by. */
@@ -139,7 +138,8 @@ static const char *keys_no_sql(struct binding *binding, size_t first)
     for (size_t i = first; i < binding->chain->chain.table_count && !reason; i++) {
         const struct table_plan *plan = &binding->chain->tables[i];
 
-        for (uint16_t k = 0; is_member(binding, i, first) && k < plan->key_count && !reason; k++)
+        for (uint16_t k = 0; is_member(binding, i, first) && k < plan->key_count && !reason;
+             k++)
             reason = bind_uncounted(&binding->chain->arena,
                                     &binding->bound[i].columns[plan->keys[k]]);
     }

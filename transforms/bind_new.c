@@ -41,8 +41,9 @@ void bind_ignore(struct binder *binder, const struct catalog_column *source)
         .severity = SEVERITY_POTENTIALLY_BREAKING,
         .where = column,
         .impact = "its values do not reach the target, and the gate schema is NO-GO",
-        .fix = "give it a rule, drop it in the file, or set apply.on_new_column: carry and copy the "
-               "table again"};
+        .fix =
+            "give it a rule, drop it in the file, or set apply.on_new_column: carry and copy the "
+            "table again"};
 
     list_ignored(binder, column);
     binder_report(binder, &report,
@@ -93,19 +94,21 @@ static void report_renamed(struct binder *binder, const struct catalog_column *s
         .id = "source.column_renamed",
         .severity = SEVERITY_BREAKING,
         .where = text_format(binder->arena, "%s.%s", binder->source_text, source->name),
-        .fix = spare ? text_format(binder->arena,
-                                   "drop target column \"%s\" and give \"%s\" its name; or give one "
-                                   "of them a rule under columns:",
-                                   source->name, there)
-                     : "rename the columns at the target as they were at the source, or give them "
-                       "rules under columns:",
+        .fix =
+            spare
+                ? text_format(binder->arena,
+                              "drop target column \"%s\" and give \"%s\" its name; or give one "
+                              "of them a rule under columns:",
+                              source->name, there)
+                : "rename the columns at the target as they were at the source, or give them "
+                  "rules under columns:",
         .sql = spare ? renaming(binder, there, source->name) : NULL};
 
-    binder_report(binder, &report,
-                  "source column %s.%s was called \"%s\": what was carried so far stands in target "
-                  "column %s.%s, and what comes would go to \"%s\"",
-                  binder->source_text, source->name, before, binder->target_text, there,
-                  source->name);
+    binder_report(
+        binder, &report,
+        "source column %s.%s was called \"%s\": what was carried so far stands in target "
+        "column %s.%s, and what comes would go to \"%s\"",
+        binder->source_text, source->name, before, binder->target_text, there, source->name);
 }
 
 /* Also at a start, which need not be one by hand: a name that trades places would mix values. */
@@ -118,7 +121,8 @@ static void check_renamed(struct binder *binder, const struct catalog_column *so
     if (old < 0 || new < 0 || old == new || binder->columns[new].spec ||
         binder->columns[new].state == PLAN_UNFILLED)
         return;
-    if (before->target_oid == binder->target->oid || binder->columns[old].state == PLAN_UNFILLED)
+    if (before->target_oid == binder->target->oid ||
+        binder->columns[old].state == PLAN_UNFILLED)
         report_renamed(binder, source, before->name, old);
 }
 
@@ -161,9 +165,10 @@ static void check_default(struct binder *binder, const struct catalog_column *so
         .id = "source.column_default",
         .severity = SEVERITY_BREAKING,
         .where = text_format(binder->arena, "%s.%s", binder->source_text, source->name),
-        .fix = "see that the target's rows of before have what the source's have, and that it has the "
-               "default (of one that is no constant: run --redo afterwards); or give the column a rule "
-               "under columns:, which carries it as it is"};
+        .fix =
+            "see that the target's rows of before have what the source's have, and that it has the "
+            "default (of one that is no constant: run --redo afterwards); or give the column a rule "
+            "under columns:, which carries it as it is"};
 
     if (!source->expression || source->generated || !is_unseen(binder, source) || !column ||
         column->spec || column->state == PLAN_UNFILLED ||
@@ -171,10 +176,11 @@ static void check_default(struct binder *binder, const struct catalog_column *so
          strcmp(column->target->expression, source->expression) == 0))
         return;
     report.sql = defaulting(binder, source);
-    binder_report(binder, &report,
-                  "new source column %s.%s has a default, and target column \"%s\" not the same: rows "
-                  "of before may differ",
-                  binder->source_text, source->name, source->name);
+    binder_report(
+        binder, &report,
+        "new source column %s.%s has a default, and target column \"%s\" not the same: rows "
+        "of before may differ",
+        binder->source_text, source->name, source->name);
 }
 
 void bind_altered(struct binder *binder)

@@ -41,9 +41,10 @@ static void report_unknown(struct binder *binder)
         .id = "rule.where_not_in_identity",
         .severity = SEVERITY_NON_BREAKING,
         .where = binder->spec->source.where ? binder->spec->source.where : binder->source_text,
-        .impact = "each update is a delete or an upsert by key, without a look at whether the "
-                  "row was there, and conflicts of such changes are not counted; an update that "
-                  "does not send a long value (TOAST) reads the row at the source again",
+        .impact =
+            "each update is a delete or an upsert by key, without a look at whether the "
+            "row was there, and conflicts of such changes are not counted; an update that "
+            "does not send a long value (TOAST) reads the row at the source again",
         .fix = "set REPLICA IDENTITY FULL to have old rows judged"};
 
     if (!column || binder->match == MATCH_NONE)

@@ -43,7 +43,8 @@ const char *bind_table_did_you_mean(struct arena *arena, const struct catalog *c
     if (nearest)
         return text_format(arena, "; did you mean \"%s.%s\"?", name->schema, nearest);
     near = elsewhere ? elsewhere : near;
-    return near ? text_format(arena, "; did you mean \"%s.%s\"?", near->schema, near->name) : "";
+    return near ? text_format(arena, "; did you mean \"%s.%s\"?", near->schema, near->name)
+                : "";
 }
 
 static const char *unlogged_text(const struct catalog_table *table)
@@ -60,14 +61,15 @@ static const struct catalog_table *find_source(struct binding *binding,
     const char *name = text_format(arena, "%s.%s", spec->source.schema, spec->source.name);
 
     if (!table)
-        bind_refuse(binding, "source.table_missing", spec->source.where,
-                 "name a table of the source that the role can see",
-                 text_format(arena, "source table %s does not exist%s", name,
-                             bind_table_did_you_mean(arena, binding->source, &spec->source)));
+        bind_refuse(
+            binding, "source.table_missing", spec->source.where,
+            "name a table of the source that the role can see",
+            text_format(arena, "source table %s does not exist%s", name,
+                        bind_table_did_you_mean(arena, binding->source, &spec->source)));
     else if (table->is_partition)
         bind_refuse(binding, "source.partition", spec->source.where,
-                 "name the partitioned table: its partitions come with it",
-                 text_format(arena, "source table %s is a partition", name));
+                    "name the partitioned table: its partitions come with it",
+                    text_format(arena, "source table %s is a partition", name));
     else if (table->persistence != 'p')
         bind_refuse(
             binding, "source.unlogged", spec->source.where,
@@ -79,9 +81,8 @@ static const struct catalog_table *find_source(struct binding *binding,
     return NULL;
 }
 
-static const struct catalog_table *find_target(struct binding *binding,
-                                               const struct table_name *target,
-                                               const char *from)
+static const struct catalog_table *
+find_target(struct binding *binding, const struct table_name *target, const char *from)
 {
     struct arena *arena = &binding->chain->arena;
     const struct catalog_table *table =
@@ -135,9 +136,8 @@ static void add_entry(struct binding *binding, const struct table_spec *spec,
         if (spec->has_target)
             target = name_fill(&spec->target, captures, arena);
         else if (source)
-            target = (struct table_name){.schema = source->schema,
-                                         .name = source->name,
-                                         .where = spec->source.where};
+            target = (struct table_name){
+                .schema = source->schema, .name = source->name, .where = spec->source.where};
         else
             target = spec->target;
         add_target(binding, pair, &target);
@@ -177,7 +177,8 @@ static void report_unlogged(struct binding *binding, const struct catalog_table 
 static bool is_made_anew(const struct binding *binding, const struct catalog_table *table,
                          const struct catalog_table *before)
 {
-    return strcmp(before->schema, table->schema) == 0 && strcmp(before->name, table->name) == 0 &&
+    return strcmp(before->schema, table->schema) == 0 &&
+           strcmp(before->name, table->name) == 0 &&
            !catalog_find_oid(binding->source, before->oid);
 }
 

@@ -44,8 +44,7 @@ static bool refuse_truncate(const struct bound_table *table, struct err *err)
 
 /* Appends the targets of one truncated table. */
 static bool truncate_source(const struct chain_plan *chain, const struct bound_source *source,
-                            const struct relation **relations, uint16_t *count,
-                            struct err *err)
+                            const struct relation **relations, uint16_t *count, struct err *err)
 {
     for (uint32_t i = 0; i < source->table_count; i++) {
         const struct bound_table *table = &chain->chain.tables[source->first_table + i];
@@ -58,8 +57,7 @@ static bool truncate_source(const struct chain_plan *chain, const struct bound_s
 }
 
 static bool list_truncated(const struct chain_plan *chain, const struct change *in,
-                           const struct relation **relations, uint16_t *count,
-                           struct err *err)
+                           const struct relation **relations, uint16_t *count, struct err *err)
 {
     for (uint16_t i = 0; i < in->relation_count; i++) {
         const struct bound_source *source = shape_source(chain, in->relations[i]);

@@ -78,9 +78,7 @@ static struct images see(const struct task *task, const struct shape *shape)
 {
     const struct change *change = task->in;
     const struct evaluation none = {.arena = &task->out->arena, .lookups = task->lookups};
-    struct images images = {.new = none,
-                            .old = none,
-                            .has_old = change->old_image != OLD_NONE};
+    struct images images = {.new = none, .old = none, .has_old = change->old_image != OLD_NONE};
 
     if (change->kind != CHANGE_DELETE)
         images.new.values = change_line_up(shape, &task->new, task->room_new);
@@ -142,8 +140,8 @@ static bool read_again(struct task *task, struct err *err)
     }
     whole = batch_row(task->out, task->new.count);
     for (uint16_t i = 0; i < whole.count; i++)
-        whole.values[i] = task->new.values[i].kind == VALUE_UNCHANGED ? read.values[i]
-                                                                       : task->new.values[i];
+        whole.values[i] =
+            task->new.values[i].kind == VALUE_UNCHANGED ? read.values[i] : task->new.values[i];
     task->new = whole;
     return true;
 }
@@ -182,8 +180,8 @@ static struct decision decide_update(const struct images *images, enum truth was
 
     decision.writes = is == TRUTH_TRUE;
     decision.as_update = decision.writes && was == TRUTH_TRUE;
-    decision.removes = was != TRUTH_FALSE && !decision.as_update &&
-                       (!decision.writes || images->has_old);
+    decision.removes =
+        was != TRUTH_FALSE && !decision.as_update && (!decision.writes || images->has_old);
     return decision;
 }
 
@@ -333,9 +331,8 @@ static bool updated_row(const struct task *task, const struct shape *shape,
 {
     if (!images->has_old)
         return true;
-    return match_of(shape) == MATCH_ROW
-               ? old_row(task, shape, &images->old, old, err)
-               : old_key(task, shape, &images->old, new, old, err);
+    return match_of(shape) == MATCH_ROW ? old_row(task, shape, &images->old, old, err)
+                                        : old_key(task, shape, &images->old, new, old, err);
 }
 
 static bool write_new(struct task *task, const struct shape *shape,
@@ -376,11 +373,12 @@ static bool check_identity(const struct task *task, const struct shape *shape, s
     if (!problem)
         return true;
     err_set(err, ERR_SHAPE, "source table %s.%s: %s", source->schema, source->name, problem);
-    return err_remedy(err,
-                      "The replica identity was changed. Run again to bind the rules anew; if that "
-                      "is refused, restore the identity; if this change is older than the identity "
-                      "that the table has: `slackwater run --redo %s.%s` copies the table anew.",
-                      source->schema, source->name);
+    return err_remedy(
+        err,
+        "The replica identity was changed. Run again to bind the rules anew; if that "
+        "is refused, restore the identity; if this change is older than the identity "
+        "that the table has: `slackwater run --redo %s.%s` copies the table anew.",
+        source->schema, source->name);
 }
 
 static bool check_change(const struct task *task, struct err *err)

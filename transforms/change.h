@@ -25,10 +25,10 @@
 
 /* What becomes of a change at one target. */
 struct decision {
-    bool removes;     /* deletes the old row first */
-    bool writes;      /* then writes the new one */
-    bool as_update;   /* as an update of the old row, else as an insert */
-    bool blind;       /* whether the row was there is not known */
+    bool removes;   /* deletes the old row first */
+    bool writes;    /* then writes the new one */
+    bool as_update; /* as an update of the old row, else as an insert */
+    bool blind;     /* whether the row was there is not known */
 };
 
 /* A change in work. The rooms hold one row of any table each. */
@@ -37,8 +37,8 @@ struct task {
     const struct change *in;
     xid_t xid;
     struct batch *out;
-    struct row_reader *reader;      /* NULL: rows cannot be read again */
-    struct lookup *const *lookups;  /* by the chain's requests; NULL: there are none */
+    struct row_reader *reader;     /* NULL: rows cannot be read again */
+    struct lookup *const *lookups; /* by the chain's requests; NULL: there are none */
     struct value *room_new;
     struct value *room_old;
     struct value *room_target;

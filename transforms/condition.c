@@ -15,9 +15,9 @@ enum test_kind { TEST_LIST, TEST_NULL, TEST_ORDER };
 struct test {
     const char *key;
     enum test_kind kind;
-    bool many;     /* takes a list */
-    bool negated;  /* list and null tests */
-    int sign;      /* order tests: the comparison's result that is wanted */
+    bool many;    /* takes a list */
+    bool negated; /* list and null tests */
+    int sign;     /* order tests: the comparison's result that is wanted */
     bool or_equal;
     const char *sql;
 };
@@ -217,8 +217,10 @@ static bool load_parts(enum condition_kind kind, const struct yaml_node *node, c
     const struct condition **parts;
 
     if (node->kind != YAML_SEQUENCE || node->count == 0)
-        return yaml_error(node, err, "%s: expected a list of conditions such as "
-                                     "[{ column: state, in: [a, b] }]", what);
+        return yaml_error(node, err,
+                          "%s: expected a list of conditions such as "
+                          "[{ column: state, in: [a, b] }]",
+                          what);
     parts = arena_alloc(arena, node->count * sizeof(*parts));
     for (size_t i = 0; i < node->count; i++)
         if (!condition_load(node->items[i], what, arena, &parts[i], err))
@@ -241,8 +243,10 @@ bool condition_load(const struct yaml_node *node, const char *what, struct arena
     any = yaml_get(node, "any");
     if ((all != NULL) + (any != NULL) + (yaml_get(node, "column") != NULL) != 1 ||
         ((all || any) && node->count != 1))
-        return yaml_error(node, err, "%s: expected one of { column: name, in: [a, b] }, "
-                                     "{ all: [...] } and { any: [...] }", what);
+        return yaml_error(node, err,
+                          "%s: expected one of { column: name, in: [a, b] }, "
+                          "{ all: [...] } and { any: [...] }",
+                          what);
     if (!all && !any)
         return load_tests(node, what, arena, condition, err);
     return load_parts(all ? CONDITION_ALL : CONDITION_ANY, all ? all : any, what, arena,
@@ -253,7 +257,7 @@ bool condition_load(const struct yaml_node *node, const char *what, struct arena
 
 static bool is_number(const struct catalog_column *column)
 {
-    static const char *const numbers[] = {"int2", "int4",    "int8",   "oid",
+    static const char *const numbers[] = {"int2",    "int4",   "int8",   "oid",
                                           "numeric", "float4", "float8", NULL};
 
     if (strncmp(column->base_type, "pg_catalog.", 11) != 0 || column->array)

@@ -28,8 +28,7 @@ static bool default_bind(struct binder *binder, const void *loaded, struct rule 
 
     *constant = constant_copy(arena, loaded);
     rule->state = constant;
-    return binder_fill(binder, "default", constant) &&
-           binder_fits(binder, "default", constant);
+    return binder_fill(binder, "default", constant) && binder_fits(binder, "default", constant);
 }
 
 static bool default_evaluate(const struct rule *rule, const struct evaluation *in,

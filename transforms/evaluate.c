@@ -22,8 +22,9 @@ bool evaluate_recode(const struct table_plan *plan, const struct plan_column *co
     }
     err_set(err, ERR_DATA, "%u bytes are no value of type %s as it was when the run began",
             value->size, column->rule->plain->column->type_name);
-    err_remedy(err, "If the type was changed at the source, change it at the target too and run "
-                    "again.");
+    err_remedy(err,
+               "If the type was changed at the source, change it at the target too and run "
+               "again.");
     return evaluate_wrap(plan, column, err);
 }
 

@@ -301,7 +301,8 @@ static const char *why_may_collide(struct binder *binder, const struct key *key,
     if (!coarse)
         return text_format(binder->arena,
                            "the rules may make the same key of different values of source "
-                           "column \"%s\"", source->name);
+                           "column \"%s\"",
+                           source->name);
     return text_format(binder->arena,
                        "different values of source column \"%s\" (%s) may be one value of "
                        "target column \"%s\" (%s%s)",

@@ -25,7 +25,8 @@ const char *bind_uncounted(struct arena *arena, const struct bound_column *colum
 
     if (column->no_sql || distinct_can_group(plain ? plain->column : NULL, column->target))
         return column->no_sql;
-    return text_format(arena, "only the target knows which values of column \"%s\" (%s) are equal",
+    return text_format(arena,
+                       "only the target knows which values of column \"%s\" (%s) are equal",
                        column->target->name, column->target->type_name);
 }
 
@@ -51,8 +52,8 @@ static const char *count_collisions(struct binder *binder, const struct table_pl
     buf_append_text(&rows, "(");
     bound_table_select(plan->bound, &rows);
     buf_append_text(&rows, ")");
-    query = validation_duplicates(buf_text(&rows), binder->target, columns, plan->key_count,
-                                  false);
+    query =
+        validation_duplicates(buf_text(&rows), binder->target, columns, plan->key_count, false);
     text = text_copy(binder->arena, query);
     free(query);
     buf_free(&rows);
@@ -66,9 +67,10 @@ void bind_collision(struct binder *binder, const struct table_plan *plan)
                             .severity = SEVERITY_POTENTIALLY_BREAKING,
                             .where = key_place(binder),
                             .impact = "one of two such rows would overwrite the other",
-                            .fix = "give the key's column a type that tells the values apart; "
-                                   "separate them by a text that none of them holds; or add the "
-                                   "source's key columns to the key"};
+                            .fix =
+                                "give the key's column a type that tells the values apart; "
+                                "separate them by a text that none of them holds; or add the "
+                                "source's key columns to the key"};
 
     if (!binder->collision)
         return;

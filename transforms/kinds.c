@@ -9,7 +9,7 @@
 const struct rule_kind *const rule_kinds[] = {
     &rule_from,   &rule_value,   &rule_template, &rule_json, &rule_null_if,
     &rule_lookup, &rule_map,     &rule_cast,     &rule_mask, &rule_hash,
-    &rule_uuid5,  &rule_default, &rule_formula, NULL,
+    &rule_uuid5,  &rule_default, &rule_formula,  NULL,
 };
 
 /* Types whose cast to text yields what their output function yields (char(n): without the

@@ -159,8 +159,7 @@ static bool check_column(struct binder *binder, const struct catalog_table *tabl
 /* A view or a foreign table is no table here: a query can read it. */
 static bool check_table(struct binder *binder, const struct lookup_rule *lookup)
 {
-    const struct catalog *catalog =
-        binder_catalog(binder, lookup->side == LOOKUP_TARGET);
+    const struct catalog *catalog = binder_catalog(binder, lookup->side == LOOKUP_TARGET);
     const struct catalog_table *table;
 
     if (!catalog) /* the target is still to be made */
@@ -200,8 +199,8 @@ static bool lookup_bind(struct binder *binder, const void *loaded, struct rule *
     struct arena *arena = binder_arena(binder);
     struct lookup_rule *lookup = arena_copy(arena, loaded, sizeof(*lookup));
 
-    if (!lookup->by_query && (!binder_fill_name(binder, "lookup", &lookup->table) ||
-                              !check_table(binder, lookup)))
+    if (!lookup->by_query &&
+        (!binder_fill_name(binder, "lookup", &lookup->table) || !check_table(binder, lookup)))
         return false;
     lookup->fallback = constant_copy(arena, &lookup->fallback);
     if (!*lookup->fallback.where)

@@ -8,12 +8,12 @@
 #define USEC_PER_SECOND INT64_C(1000000)
 #define USEC_PER_DAY (86400 * USEC_PER_SECOND)
 
-#define DAYS_FROM_0000_03_01 730425                  /* to 2000-01-01 */
-#define DAY_FIRST (-INT64_C(2451545))                /* 4714-11-24 BC */
-#define DAY_END INT64_C(2145031949)                  /* 5874898-01-01 */
+#define DAYS_FROM_0000_03_01 730425                    /* to 2000-01-01 */
+#define DAY_FIRST (-INT64_C(2451545))                  /* 4714-11-24 BC */
+#define DAY_END INT64_C(2145031949)                    /* 5874898-01-01 */
 #define TIMESTAMP_FIRST (-INT64_C(211813488000000000)) /* 4714-11-24 BC */
-#define TIMESTAMP_END INT64_C(9223371331200000000)   /* 294277-01-01 */
-#define TIMESTAMP_DAY_MOST INT64_C(106751984)        /* its microseconds still fit */
+#define TIMESTAMP_END INT64_C(9223371331200000000)     /* 294277-01-01 */
+#define TIMESTAMP_DAY_MOST INT64_C(106751984)          /* its microseconds still fit */
 
 /* What is left of a text. */
 struct cursor {
@@ -35,8 +35,8 @@ static bool take_digits(struct cursor *cursor, int least, int most, int64_t *num
 {
     int count = 0;
 
-    for (*number = 0; count < most && cursor->at < cursor->end && *cursor->at >= '0' &&
-                      *cursor->at <= '9';
+    for (*number = 0;
+         count < most && cursor->at < cursor->end && *cursor->at >= '0' && *cursor->at <= '9';
          count++)
         *number = *number * 10 + (*cursor->at++ - '0');
     return count >= least;

@@ -122,9 +122,8 @@ static const struct catalog_table *imagine(const struct drawing *drawing)
                                      .column_count = (uint16_t)count};
     target->columns = arena_alloc(drawing->arena, (count + 1) * sizeof(*target->columns));
     for (size_t i = 0; i < count; i++)
-        target->columns[i] = (struct catalog_column){.name = (char *)table->columns[i].name,
-                                                     .type_name = unknown,
-                                                     .base_type = unknown};
+        target->columns[i] = (struct catalog_column){
+            .name = (char *)table->columns[i].name, .type_name = unknown, .base_type = unknown};
     return target;
 }
 
@@ -141,8 +140,8 @@ static void take_rules(struct drawing *drawing, const struct binder *binder)
         if (rule->formula)
             column->expression = expression_text(drawing->entries[i]->steps[0].state);
         if (rule->constant && rule->constant->kind == VALUE_TEXT)
-            column->value = text_copy_sized(drawing->arena, rule->constant->data,
-                                            rule->constant->size);
+            column->value =
+                text_copy_sized(drawing->arena, rule->constant->data, rule->constant->size);
     }
 }
 
@@ -166,13 +165,13 @@ static bool take_key(struct drawing *drawing, struct err *err)
     table->keys = arena_alloc(drawing->arena, (spec->key_count + 1) * sizeof(*table->keys));
     for (size_t i = 0; i < spec->key_count; i++) {
         if (!outline_column(table, spec->keys[i].name))
-            return err_set(err, ERR_CONFIG,
-                           "%s: key: \"%s\" is neither made by a rule of this table nor a "
-                           "column of %s.%s that is carried%s",
-                           spec->keys[i].where, spec->keys[i].name, table->source->schema,
-                           table->source->name,
-                           text_did_you_mean(drawing->arena, spec->keys[i].name,
-                                             column_names(drawing)));
+            return err_set(
+                err, ERR_CONFIG,
+                "%s: key: \"%s\" is neither made by a rule of this table nor a "
+                "column of %s.%s that is carried%s",
+                spec->keys[i].where, spec->keys[i].name, table->source->schema,
+                table->source->name,
+                text_did_you_mean(drawing->arena, spec->keys[i].name, column_names(drawing)));
         table->keys[table->key_count++] = spec->keys[i].name;
     }
     return true;
@@ -182,8 +181,7 @@ static bool draw_pair(struct binding *binding, struct pair *pair, struct outline
                       struct err *err)
 {
     const struct table_spec *spec = pair->spec;
-    struct drawing drawing = {
-        .arena = &binding->chain->arena, .spec = spec, .table = table};
+    struct drawing drawing = {.arena = &binding->chain->arena, .spec = spec, .table = table};
     struct binder binder;
 
     *table = (struct outline_table){.source = pair->source,
@@ -215,7 +213,6 @@ static bool read_nothing(void *context, const struct formula_request *request,
     *facts = (struct formula_facts){.reads = reads};
     return true;
 }
-
 
 static bool draw_all(struct binding *binding, struct outline *outline, struct err *err)
 {

@@ -34,8 +34,8 @@ static bool refuse(const struct group *group, const struct outline_table *table,
                    const char *what)
 {
     return err_set(group->err, ERR_CONFIG, "%s%starget table %s.%s: %s",
-                   table->where ? table->where : "", table->where ? ": " : "",
-                   table->schema, table->name, what);
+                   table->where ? table->where : "", table->where ? ": " : "", table->schema,
+                   table->name, what);
 }
 
 /* --- the key --- */
@@ -61,8 +61,7 @@ static bool check_keys(const struct group *group)
             continue;
         refuse(group, table,
                text_format(group->arena, "its key is [%s] by %s and [%s] by %s", wanted,
-                           source_name(group, group->first), found,
-                           source_name(group, table)));
+                           source_name(group, group->first), found, source_name(group, table)));
         return err_remedy(group->err, "give every entry of this target the same key:");
     }
     return true;
@@ -171,8 +170,8 @@ static bool refuse_types(const struct group *group, const struct outline_table *
     refuse(group, table,
            text_format(group->arena, "column \"%s\" is %s by %s and %s by %s", name, one,
                        source_name(group, other), another, source_name(group, table)));
-    return err_remedy(group->err, "say which type it is to have: columns: { %s: { type: ... } }",
-                      name);
+    return err_remedy(group->err,
+                      "say which type it is to have: columns: { %s: { type: ... } }", name);
 }
 
 static bool add_type(const struct group *group, const struct outline_table *table,

@@ -37,18 +37,18 @@ struct table_plan {
     struct plan_column *columns;          /* as bound->columns */
     const struct source_column **sources; /* as bound->source_relation's columns */
     uint16_t key_count;
-    uint16_t *keys; /* indexes of the key's columns */
+    uint16_t *keys;                /* indexes of the key's columns */
     struct plan_column conditions; /* what where and route read: inputs only */
     const struct condition *known; /* every row fulfils it, or the run stops: a route without
                                       default; NULL: nothing to ask */
     const char *known_where;       /* the route's place in the file */
-    const char *entry_where;       /* the entry's place in the file; NULL when nobody wrote it */
+    const char *entry_where; /* the entry's place in the file; NULL when nobody wrote it */
 };
 
 struct chain_plan {
     struct chain chain; /* what callers see; first, so that the pointers are the same */
     struct arena arena;
-    struct table_plan *tables; /* as chain.tables */
+    struct table_plan *tables;   /* as chain.tables */
     const struct former *former; /* NULL: nothing is known of before */
     bool any_type;               /* see chain_take_text() */
 };

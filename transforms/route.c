@@ -72,8 +72,9 @@ bool route_load(const struct yaml_node *node, size_t references, struct arena *a
     if (!yaml_check_keys(node, "route", keys, err))
         return false;
     if (!yaml_get(node, "column") || !yaml_get(node, "map"))
-        return yaml_error(node, err, "route: expected { column: name, map: { value: "
-                                     "schema.table, ... }, default: schema.table }");
+        return yaml_error(node, err,
+                          "route: expected { column: name, map: { value: "
+                          "schema.table, ... }, default: schema.table }");
     if (!yaml_text(yaml_get(node, "column"), &column, err))
         return false;
     route->column = text_copy(arena, column);
@@ -139,8 +140,8 @@ const struct condition *route_condition(const struct route_spec *route,
     if (count)
         listed = condition_in(arena, route->column, route->where, false, values, count);
     if (route->has_default && leads_to(&route->fallback, target, captures, arena))
-        others = condition_in(arena, route->column, route->where, true, route->values,
-                              route->count);
+        others =
+            condition_in(arena, route->column, route->where, true, route->values, route->count);
     return listed && others ? condition_any(arena, listed, others) : listed ? listed : others;
 }
 

@@ -46,7 +46,7 @@
 
 struct rule_kind;
 struct table_name; /* transforms/spec.h */
-struct binder; /* transforms/bind.h */
+struct binder;     /* transforms/bind.h */
 
 /* A column of the source table that rules read. */
 struct source_column {

@@ -198,9 +198,9 @@ static bool load_columns(const struct yaml_node *node, struct arena *arena,
                          struct table_spec *table, struct err *err)
 {
     if (node->kind != YAML_MAPPING)
-        return yaml_expected(node, "columns",
-                             "target columns with a rule each, such as full_name: { from: name }",
-                             err);
+        return yaml_expected(
+            node, "columns",
+            "target columns with a rule each, such as full_name: { from: name }", err);
     table->columns = arena_alloc(arena, node->count * sizeof(*table->columns));
     table->column_count = node->count;
     for (size_t i = 0; i < node->count; i++)
@@ -213,7 +213,8 @@ static bool load_excludes(const struct yaml_node *node, struct arena *arena,
                           struct table_spec *table, struct err *err)
 {
     if (!table->source.is_pattern)
-        return yaml_error(node, err, "exclude: source names one table; exclude is for patterns");
+        return yaml_error(node, err,
+                          "exclude: source names one table; exclude is for patterns");
     if (node->kind != YAML_SEQUENCE || node->count == 0)
         return yaml_expected(node, "exclude", "a list such as [public.log, \"*.tmp_*\"]", err);
     table->excludes = arena_alloc(arena, node->count * sizeof(*table->excludes));
@@ -244,7 +245,8 @@ static bool load_target(const struct yaml_node *node, struct arena *arena,
     size_t groups = count_groups(&table->source);
 
     if (target && route)
-        return yaml_error(route, err, "\"target\" and \"route\" both say where rows go; keep one");
+        return yaml_error(route, err,
+                          "\"target\" and \"route\" both say where rows go; keep one");
     table->route_where = route ? text_position(arena, route) : NULL;
     if (route)
         return route_load(route, groups, arena, &table->route, err);
@@ -323,10 +325,11 @@ static bool load_table(const struct yaml_node *node, struct arena *arena,
 static bool load_tables(const struct yaml_node *tables, struct rules *rules, struct err *err)
 {
     if (tables->kind != YAML_SEQUENCE || tables->count == 0)
-        return yaml_expected(tables, "tables",
-                             "a list of entries such as - source: public.users; leave it out to "
-                             "carry every table unchanged",
-                             err);
+        return yaml_expected(
+            tables, "tables",
+            "a list of entries such as - source: public.users; leave it out to "
+            "carry every table unchanged",
+            err);
     rules->table_count = tables->count;
     rules->tables = arena_alloc(&rules->arena, tables->count * sizeof(*rules->tables));
     for (size_t i = 0; i < tables->count; i++)

@@ -54,8 +54,9 @@ static bool refuse_renamed(const struct catalog_table *source, const struct rela
 {
     err_set(err, ERR_SHAPE, "source table %s.%s is called %s.%s in the stream", source->schema,
             source->name, from->schema, from->name);
-    return err_remedy(err, "Name it back, or mend the rules and the target and run again; nothing "
-                           "after this change was applied.");
+    return err_remedy(err,
+                      "Name it back, or mend the rules and the target and run again; nothing "
+                      "after this change was applied.");
 }
 
 static bool refuse_made_anew(const struct relation *from, uint32_t oid, struct err *err)
@@ -102,15 +103,24 @@ static const struct {
     uint32_t oid;
     const char *name;
 } common_types[] = {
-    {16, "boolean"},          {17, "bytea"},
-    {20, "bigint"},           {21, "smallint"},
-    {23, "integer"},          {25, "text"},
-    {114, "json"},            {700, "real"},
-    {701, "double precision"}, {1042, "character"},
-    {1043, "character varying"}, {1082, "date"},
-    {1083, "time without time zone"}, {1114, "timestamp without time zone"},
-    {1184, "timestamp with time zone"}, {1700, "numeric"},
-    {2950, "uuid"},           {3802, "jsonb"},
+    {16, "boolean"},
+    {17, "bytea"},
+    {20, "bigint"},
+    {21, "smallint"},
+    {23, "integer"},
+    {25, "text"},
+    {114, "json"},
+    {700, "real"},
+    {701, "double precision"},
+    {1042, "character"},
+    {1043, "character varying"},
+    {1082, "date"},
+    {1083, "time without time zone"},
+    {1114, "timestamp without time zone"},
+    {1184, "timestamp with time zone"},
+    {1700, "numeric"},
+    {2950, "uuid"},
+    {3802, "jsonb"},
 };
 
 /* Types of the stream are OIDs: named where the bound table has a column of the type. */
@@ -142,8 +152,9 @@ static void list_bound(const struct catalog_table *table, const struct relation 
                        struct buf *text)
 {
     for (uint16_t i = 0; i < table->column_count; i++)
-        buf_append_format(text, "%s%s%s %s", i ? ", " : "", bound_mark(&table->columns[i], from),
-                          table->columns[i].name, table->columns[i].type_name);
+        buf_append_format(text, "%s%s%s %s", i ? ", " : "",
+                          bound_mark(&table->columns[i], from), table->columns[i].name,
+                          table->columns[i].type_name);
 }
 
 static const char *streamed_mark(const struct catalog_table *table, const struct column *column)
@@ -176,11 +187,12 @@ static bool refuse_shape(const struct catalog_table *table, const struct relatio
             table->schema, table->name, what, buf_text(&bound), buf_text(&streamed));
     buf_free(&bound);
     buf_free(&streamed);
-    return err_remedy(err,
-                      "Mend the target table and the rules to fit the new shape, then run again: "
-                      "nothing after this change was applied. If the source has changed once more "
-                      "since: `slackwater run --redo %s.%s` copies the table anew.",
-                      table->schema, table->name);
+    return err_remedy(
+        err,
+        "Mend the target table and the rules to fit the new shape, then run again: "
+        "nothing after this change was applied. If the source has changed once more "
+        "since: `slackwater run --redo %s.%s` copies the table anew.",
+        table->schema, table->name);
 }
 
 static bool refuse_column(const struct catalog_table *table, const struct relation *from,

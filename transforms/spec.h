@@ -55,9 +55,9 @@ struct table_spec {
     size_t drop_count;
     struct name_spec *drops;
     size_t exclude_count;
-    struct table_name *excludes;     /* of a pattern */
-    const struct condition *where;   /* NULL: every row */
-    const struct route_spec *route;  /* NULL: to `target` */
+    struct table_name *excludes;    /* of a pattern */
+    const struct condition *where;  /* NULL: every row */
+    const struct route_spec *route; /* NULL: to `target` */
     const char *route_where;
     uint64_t said; /* a digest of the entry; 0: nobody wrote it */
 };

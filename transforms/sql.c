@@ -44,7 +44,8 @@ static bool expression_load(const struct yaml_node *value, const struct yaml_nod
     const char *text;
 
     for (size_t i = 0; i < entry->count; i++)
-        if (strcmp(entry->keys[i]->text, "sql") != 0 && strcmp(entry->keys[i]->text, "type") != 0)
+        if (strcmp(entry->keys[i]->text, "sql") != 0 &&
+            strcmp(entry->keys[i]->text, "type") != 0)
             return yaml_error(entry->keys[i], err,
                               "sql: the value is made by the target, in the write, so that "
                               "\"%s\" cannot work on it; say it in the expression",
@@ -88,11 +89,12 @@ static bool check_facts(struct binder *binder, const struct expression *expressi
 
 static void report_varies(struct binder *binder, const struct expression *expression)
 {
-    binder_warn(binder, "rule.sql_varies", SEVERITY_POTENTIALLY_BREAKING, expression->where,
-                "the copy and the stream, and each later write of the row, give it another "
-                "value; comparisons leave it out",
-                "the expression is volatile: it may give another value each time; a function of "
-                "your own that does not can be declared STABLE or IMMUTABLE");
+    binder_warn(
+        binder, "rule.sql_varies", SEVERITY_POTENTIALLY_BREAKING, expression->where,
+        "the copy and the stream, and each later write of the row, give it another "
+        "value; comparisons leave it out",
+        "the expression is volatile: it may give another value each time; a function of "
+        "your own that does not can be declared STABLE or IMMUTABLE");
 }
 
 /* The target evaluates with collations of its own. */
@@ -103,13 +105,14 @@ static void report_collation(struct binder *binder, const struct expression *exp
         const struct catalog_column *column = bound->columns[i]->column;
 
         if (column->collation)
-            binder_warn(binder, "rule.sql_collation", SEVERITY_NON_BREAKING, expression->where,
-                        "upper(), lower() and comparisons of it may give something else than at "
-                        "the source",
-                        text_format(binder_arena(binder),
-                                    "the expression sees \"%s\" with the target database's "
-                                    "collation, not with %s; write COLLATE where it matters",
-                                    column->name, column->collation));
+            binder_warn(
+                binder, "rule.sql_collation", SEVERITY_NON_BREAKING, expression->where,
+                "upper(), lower() and comparisons of it may give something else than at "
+                "the source",
+                text_format(binder_arena(binder),
+                            "the expression sees \"%s\" with the target database's "
+                            "collation, not with %s; write COLLATE where it matters",
+                            column->name, column->collation));
     }
 }
 

@@ -63,7 +63,7 @@ const struct memory_write *memory_sink_writes(struct memory_sink *memory, size_t
 struct memory_sink_tally {
     uint64_t connects; /* that succeeded */
     uint64_t checkpoints;
-    uint64_t applies; /* begun */
+    uint64_t applies;  /* begun */
     uint64_t prepared; /* of which as many were told before */
     uint64_t commits;
     uint64_t flush_questions;

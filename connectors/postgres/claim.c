@@ -32,17 +32,17 @@ static void conflict_free(struct conflict *conflict)
 static bool look(struct session *session, const char *migration, const char *claims,
                  struct conflict *conflict, struct err *err)
 {
-    PGresult *r = session_query(session, CONFLICT_SQL, 2,
-                                (const char *[]){migration, claims}, err);
+    PGresult *r =
+        session_query(session, CONFLICT_SQL, 2, (const char *[]){migration, claims}, err);
     if (r != NULL && PQntuples(r) > 0)
         *conflict = (struct conflict){.migration = mem_string(PQgetvalue(r, 0, 0)),
-                                            .target = mem_string(PQgetvalue(r, 0, 1))};
+                                      .target = mem_string(PQgetvalue(r, 0, 1))};
     PQclear(r);
     return r != NULL;
 }
 
 #define REMEDY                                                                                 \
-    "give each migration another constant in the key (columns: { tenant: { value: ... } }), "   \
+    "give each migration another constant in the key (columns: { tenant: { value: ... } }), "  \
     "or end the other one with `slackwater cleanup`"
 
 bool claim_check(struct session *session, const char *migration, const char *claims,
@@ -108,9 +108,8 @@ bool claim_take(struct session *session, const char *migration, const char *clai
                 struct err *err)
 {
     struct err ignored = {0};
-    if (session_run(session, "BEGIN", err) &&
-        take_alone(session, migration, claims, err) && failpoint(BEGIN_CLAIMING, err) &&
-        session_run(session, "COMMIT", err))
+    if (session_run(session, "BEGIN", err) && take_alone(session, migration, claims, err) &&
+        failpoint(BEGIN_CLAIMING, err) && session_run(session, "COMMIT", err))
         return true;
     (void)session_run(session, "ROLLBACK", &ignored);
     return false;

@@ -10,8 +10,9 @@
 
 static bool begin_again(struct err *err)
 {
-    return err_remedy(err, "changes may be missing, so a new backfill is needed: run `slackwater "
-                           "cleanup`, empty the target tables, then run again");
+    return err_remedy(err,
+                      "changes may be missing, so a new backfill is needed: run `slackwater "
+                      "cleanup`, empty the target tables, then run again");
 }
 
 static bool restart(struct err *err)
@@ -23,12 +24,13 @@ static bool restart(struct err *err)
 static bool check_identity(struct session *session, const struct continuity *known,
                            lsn_t applied, struct err *err)
 {
-    PGresult *r = session_exec(session,
-                               "SELECT s.system_identifier, " CONTINUITY_TIMELINE ", current_database(),"
-                               " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
-                               "      ELSE pg_current_wal_insert_lsn() END"
-                               " FROM pg_control_system() s",
-                               err);
+    PGresult *r =
+        session_exec(session,
+                     "SELECT s.system_identifier, " CONTINUITY_TIMELINE ", current_database(),"
+                     " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+                     "      ELSE pg_current_wal_insert_lsn() END"
+                     " FROM pg_control_system() s",
+                     err);
     lsn_t position = LSN_NONE;
     if (r == NULL)
         return false;
@@ -44,10 +46,11 @@ static bool check_identity(struct session *session, const struct continuity *kno
                 known->database);
         err_remedy(err, "check the source DSN");
     } else if (timeline != known->timeline || position < applied) {
-        err_set(err, ERR_SOURCE_LOST,
-                "the source is on timeline %u at %s, the migration began on timeline %u: it was "
-                "promoted or restored, and may lack what we applied",
-                timeline, PQgetvalue(r, 0, 3), known->timeline);
+        err_set(
+            err, ERR_SOURCE_LOST,
+            "the source is on timeline %u at %s, the migration began on timeline %u: it was "
+            "promoted or restored, and may lack what we applied",
+            timeline, PQgetvalue(r, 0, 3), known->timeline);
         (void)(known->failover ? restart(err) : begin_again(err));
     }
     PQclear(r);
@@ -64,19 +67,21 @@ static bool gap(const struct continuity *known, const char *slot_at, const char 
                 struct err *err)
 {
     if (known->spool != NULL) {
-        err_set(err, ERR_SOURCE_LOST,
-                "gap: slot %s stands at %s, and what target and spool (%s) have ends at %s: the "
-                "spool was removed or damaged, or somebody advanced or recreated the slot",
-                known->slot, slot_at, known->spool, applied_to);
+        err_set(
+            err, ERR_SOURCE_LOST,
+            "gap: slot %s stands at %s, and what target and spool (%s) have ends at %s: the "
+            "spool was removed or damaged, or somebody advanced or recreated the slot",
+            known->slot, slot_at, known->spool, applied_to);
     } else {
         err_set(err, ERR_SOURCE_LOST,
                 "gap: slot %s stands at %s, the target has only what is before %s; somebody "
                 "advanced or recreated the slot, or the last run had a spool",
                 known->slot, slot_at, applied_to);
     }
-    return err_remedy(err, "if the spool that belongs to it can be had, give its folder as "
-                           "spool.dir. Else changes may be missing, so a new backfill is needed: "
-                           "run `slackwater cleanup`, empty the target tables, then run again");
+    return err_remedy(err,
+                      "if the spool that belongs to it can be had, give its folder as "
+                      "spool.dir. Else changes may be missing, so a new backfill is needed: "
+                      "run `slackwater cleanup`, empty the target tables, then run again");
 }
 
 static bool slot_invalidated(const struct continuity *known, const struct slot_state *state,

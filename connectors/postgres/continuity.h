@@ -14,8 +14,8 @@
 
 /* The timeline that the server is on. What the last checkpoint says is older for a while after a
  * promotion. */
-#define CONTINUITY_TIMELINE                                                                     \
-    "CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())"      \
+#define CONTINUITY_TIMELINE                                                                    \
+    "CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())"     \
     " ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END"
 
 enum continuity_change {

@@ -278,7 +278,7 @@ bool control_begin(struct session *session, const char *migration,
     char timeline[16];
     snprintf(timeline, sizeof timeline, "%u", facts->timeline);
     const char *values[] = {migration, STATES[CONTROL_CREATING], facts->system_identifier,
-                            timeline,  facts->source_database};
+                            timeline, facts->source_database};
     return run_query(session,
                      "INSERT INTO slackwater.migration"
                      " (name, state, system_identifier, timeline, source_database)"

@@ -189,7 +189,10 @@ static void write_escaped(const struct value *value, struct buf *out)
             continue;
         buf_append(out, value->data + from, i - from);
         buf_append_char(out, '\\');
-        buf_append_char(out, byte == '\n' ? 'n' : byte == '\r' ? 'r' : byte == '\t' ? 't' : byte);
+        buf_append_char(out, byte == '\n'   ? 'n'
+                             : byte == '\r' ? 'r'
+                             : byte == '\t' ? 't'
+                                            : byte);
         from = i + 1;
     }
     buf_append(out, value->data + from, value->size - from);

@@ -4,7 +4,8 @@
 #include "postgres/copy_format.h"
 
 #define SEND_AT (64 << 10)
-#define PIECE ((size_t)16 << 10) /* a message: over a slow line the server shows progress by them */
+#define PIECE                                                                                  \
+    ((size_t)16 << 10) /* a message: over a slow line the server shows progress by them */
 
 /* Waits for the server, which may be silent for long while it waits for a lock. */
 static bool await(struct copy_in *copy, bool for_write, struct err *err)

@@ -225,8 +225,9 @@ static bool same_reference(const char *meant, const char *found)
 
 static bool refuse_object(const struct wanted *wanted, const char *found, struct err *err)
 {
-    err_set(err, ERR_CONFIG, "%s %s of target table %s exists and is not what the rules make: "
-                             "it is %.200s",
+    err_set(err, ERR_CONFIG,
+            "%s %s of target table %s exists and is not what the rules make: "
+            "it is %.200s",
             wanted->kind == DDL_INDEX ? "index" : "constraint", wanted->name, wanted->shown,
             found);
     err_remedy(err, "drop or rename it, and run this again; the rules make %s%.200s",

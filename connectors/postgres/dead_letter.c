@@ -165,7 +165,8 @@ static bool make_rows(struct dead_letters *d, const struct change *change, struc
                       struct err *err)
 {
     return (change->old.values == NULL ||
-            value_texts_of(&d->texts, change->relation, &change->old, &d->arena, &w->old, err)) &&
+            value_texts_of(&d->texts, change->relation, &change->old, &d->arena, &w->old,
+                           err)) &&
            (change->new.values == NULL ||
             value_texts_of(&d->texts, change->relation, &change->new, &d->arena, &w->new, err));
 }
@@ -238,7 +239,8 @@ static bool write_row(const struct dead_letters *d, struct session *session,
                             why == NULL ? NULL : optional(why->sqlstate),
                             why == NULL ? NULL : why->message,
                             why == NULL ? NULL : optional(why->column)};
-    PGresult *r = session_query(session, WRITE_SQL, sizeof values / sizeof values[0], values, err);
+    PGresult *r =
+        session_query(session, WRITE_SQL, sizeof values / sizeof values[0], values, err);
     bool written = r != NULL && strcmp(PQcmdTuples(r), "1") == 0;
     PQclear(r);
     return written ||
@@ -366,13 +368,15 @@ static bool check_known(const struct dead_letters *d, uint32_t table, const json
         bool counts = identity->compares == NULL || identity->compares[i] != PARKED_NOT;
         if (!counts || json_object_get(key, identity->columns[i]) != NULL)
             continue;
-        err_set(err, ERR_DATA,
-                "changes of %s were parked when other columns identified its rows: what comes now "
-                "cannot be told to be of the same rows, for lack of \"%s\"",
-                d->config->sources[table], identity->columns[i]);
-        return err_remedy(err, "make what is parked first: mend what it was refused for, then "
-                               "`slackwater dlq retry --all`, or give it up with `dlq skip`; then run "
-                               "again");
+        err_set(
+            err, ERR_DATA,
+            "changes of %s were parked when other columns identified its rows: what comes now "
+            "cannot be told to be of the same rows, for lack of \"%s\"",
+            d->config->sources[table], identity->columns[i]);
+        return err_remedy(
+            err, "make what is parked first: mend what it was refused for, then "
+                 "`slackwater dlq retry --all`, or give it up with `dlq skip`; then run "
+                 "again");
     }
     return true;
 }
@@ -446,8 +450,7 @@ static bool load_counts(struct dead_letters *d, struct session *session,
         uint32_t table = table_by_name(d->config, PQgetvalue(r, i, 0));
         quarantine_note_id(quarantine, strtoull(PQgetvalue(r, i, 2), NULL, 10));
         if (table != UINT32_MAX)
-            quarantine_note_letters(quarantine, table,
-                                    strtoull(PQgetvalue(r, i, 1), NULL, 10));
+            quarantine_note_letters(quarantine, table, strtoull(PQgetvalue(r, i, 1), NULL, 10));
     }
     PQclear(r);
     return r != NULL || err_wrap(err, "counting dead letters");
@@ -511,12 +514,13 @@ static bool store_keep_breaker(struct letter_store *store, uint32_t table,
     const char *values[] = {s->letters.config->migration, s->letters.config->sources[table],
                             reason};
     bool open = state == BREAKER_OPEN;
-    const char *sql = open ? "INSERT INTO slackwater.breaker (migration, source, reason)"
-                             " VALUES ($1, $2, $3) ON CONFLICT (migration, source)"
-                             " DO UPDATE SET reason = EXCLUDED.reason, opened_at = now()"
-                           : "DELETE FROM slackwater.breaker WHERE migration = $1 AND source = $2";
-    bool ok = open_target(s, &session, err) &&
-              run_query(&session, sql, open ? 3 : 2, values, err);
+    const char *sql =
+        open ? "INSERT INTO slackwater.breaker (migration, source, reason)"
+               " VALUES ($1, $2, $3) ON CONFLICT (migration, source)"
+               " DO UPDATE SET reason = EXCLUDED.reason, opened_at = now()"
+             : "DELETE FROM slackwater.breaker WHERE migration = $1 AND source = $2";
+    bool ok =
+        open_target(s, &session, err) && run_query(&session, sql, open ? 3 : 2, values, err);
     session_close(&session);
     return ok || err_wrap(err, "keeping the breaker of %s", values[1]);
 }

@@ -102,8 +102,8 @@ static bool keep_and_drop(struct session *session, const char *migration, const 
     char oid[16];
     char *key = key_columns(table->relation);
     snprintf(oid, sizeof oid, "%u", table->table->oid);
-    PGresult *r = session_query(session, KEEP_SQL, 4,
-                                (const char *[]){migration, source, oid, key}, err);
+    PGresult *r =
+        session_query(session, KEEP_SQL, 4, (const char *[]){migration, source, oid, key}, err);
     bool ok = r != NULL;
     for (int i = 0; ok && i < PQntuples(r); i++)
         ok = session_run(session, PQgetvalue(r, i, 0), err);
@@ -210,8 +210,8 @@ static bool prepare(struct session *session, const char *migration,
         " set_config('statement_timeout', '0', false),"
         " set_config('maintenance_work_mem', greatest(setting::bigint, 262144)::text, false)"
         " FROM pg_settings WHERE name = 'maintenance_work_mem'";
-    PGresult *r = session_query(session, SQL, 2, (const char *[]){migration, index->tablespace},
-                                err);
+    PGresult *r =
+        session_query(session, SQL, 2, (const char *[]){migration, index->tablespace}, err);
     PQclear(r);
     return r != NULL;
 }
@@ -228,8 +228,8 @@ static bool find_index(struct session *session, const struct deferred_index *ind
         "       EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid"
         "               AND c.conrelid = i.indrelid AND c.contype IN ('u', 'x'))"
         " FROM pg_index i WHERE i.indexrelid = to_regclass($1)";
-    PGresult *r = session_query(session, SQL, 2, (const char *[]){index->name, index->definition},
-                                err);
+    PGresult *r =
+        session_query(session, SQL, 2, (const char *[]){index->name, index->definition}, err);
     if (r == NULL)
         return false;
     *found = (struct found_index){.there = PQntuples(r) == 1};
@@ -334,7 +334,8 @@ bool deferred_index_build(struct session *session, const char *migration,
     err_wrap(err, "building index %s of %s again", index->name, index->target);
     return err->class == ERR_RETRY || err->class == ERR_STOPPED
                ? false
-               : err_remedy(err, "mend that (duplicates in the middle of a copy go by themselves "
-                                 "when the stream runs) and run again; the statement is: %s%s%s",
+               : err_remedy(err,
+                            "mend that (duplicates in the middle of a copy go by themselves "
+                            "when the stream runs) and run again; the statement is: %s%s%s",
                             index->definition, index->attach[0] ? "; " : "", index->attach);
 }

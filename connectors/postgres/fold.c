@@ -261,11 +261,11 @@ static bool take(struct fold *fold, const struct fold_table *table, const struct
     if (!see(fold, table, relation, change->new.values, false, &new))
         return false;
     if (change->kind == CHANGE_INSERT)
-        return new.whole && take_insert(fold, table, change, new.values, index);
+        return new.whole &&take_insert(fold, table, change, new.values, index);
     if (old.values == NULL || same_key(relation, old.values, new.values))
         return take_update(fold, change, &new, index);
-    return new.whole && !table->moves &&
-           take_move(fold, table, change, old.values, new.values, index);
+    return new.whole &&
+           !table->moves &&take_move(fold, table, change, old.values, new.values, index);
 }
 
 bool fold_take(struct fold *fold, const struct fold_table *table, const struct change *change,

@@ -11,73 +11,76 @@
 #include <stdlib.h>
 
 /* The control schema is there; migrations of before this table get it now. */
-#define INSTALL_SQL                                                                              \
-    "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('slackwater control', 0));"            \
-    "CREATE TABLE IF NOT EXISTS slackwater.former ("                                             \
-    "  migration text NOT NULL REFERENCES slackwater.migration ON DELETE CASCADE,"               \
-    "  table_oid oid NOT NULL,"                                                                  \
-    "  number int NOT NULL," /* attnum; 0: the table */                                          \
-    "  name text NOT NULL,"                                                                      \
-    "  type_oid oid NOT NULL,"                                                                   \
-    "  type_modifier int NOT NULL,"                                                              \
-    "  there_at pg_lsn," /* NULL: from the begin */                                              \
-    "  gone_at pg_lsn,"                                                                          \
-    "  target_oid oid," /* the column that its values went to as they were; NULL: none */        \
-    "  target_number int,"                                                                       \
-    "  seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),"                                  \
+#define INSTALL_SQL                                                                            \
+    "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('slackwater control', 0));"          \
+    "CREATE TABLE IF NOT EXISTS slackwater.former ("                                           \
+    "  migration text NOT NULL REFERENCES slackwater.migration ON DELETE CASCADE,"             \
+    "  table_oid oid NOT NULL,"                                                                \
+    "  number int NOT NULL," /* attnum; 0: the table */                                        \
+    "  name text NOT NULL,"                                                                    \
+    "  type_oid oid NOT NULL,"                                                                 \
+    "  type_modifier int NOT NULL,"                                                            \
+    "  there_at pg_lsn," /* NULL: from the begin */                                            \
+    "  gone_at pg_lsn,"                                                                        \
+    "  target_oid oid," /* the column that its values went to as they were; NULL: none */      \
+    "  target_number int,"                                                                     \
+    "  seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),"                                \
     "  PRIMARY KEY (migration, table_oid, number, name, type_oid, type_modifier)); COMMIT"
 
-#define LOAD_SQL                                                                                 \
-    "SELECT table_oid, number, name, there_at, gone_at, type_oid, type_modifier,"                \
-    "       coalesce(target_oid, 0), coalesce(target_number, 0)"                                 \
-    " FROM slackwater.former WHERE migration = $1"                                               \
+#define LOAD_SQL                                                                               \
+    "SELECT table_oid, number, name, there_at, gone_at, type_oid, type_modifier,"              \
+    "       coalesce(target_oid, 0), coalesce(target_number, 0)"                               \
+    " FROM slackwater.former WHERE migration = $1"                                             \
     " ORDER BY table_oid, number, seen_at"
 
 /* $2 what there is, $3 where the source was. A name that comes back is the newest again. */
-#define NOTE_SQL                                                                                 \
-    "INSERT INTO slackwater.former (migration, table_oid, number, name, type_oid, type_modifier,"\
-    "                               there_at, target_oid, target_number)"                        \
-    " SELECT $1, now.of, now.number, now.name, now.type, now.modifier,"                          \
-    "        CASE WHEN EXISTS (SELECT FROM slackwater.former AS f WHERE f.migration = $1"        \
-    "                                          AND f.table_oid = now.of) THEN $3::pg_lsn END,"   \
-    "        now.target, now.place"                                                              \
-    " FROM jsonb_to_recordset($2::jsonb) AS now(of oid, number int, name text, type oid,"        \
-    "                                           modifier int, target oid, place int)"            \
-    " ON CONFLICT ON CONSTRAINT former_pkey DO UPDATE SET seen_at = clock_timestamp(),"          \
+#define NOTE_SQL                                                                                  \
+    "INSERT INTO slackwater.former (migration, table_oid, number, name, type_oid, type_modifier," \
+    "                               there_at, target_oid, target_number)"                         \
+    " SELECT $1, now.of, now.number, now.name, now.type, now.modifier,"                           \
+    "        CASE WHEN EXISTS (SELECT FROM slackwater.former AS f WHERE f.migration = $1"         \
+    "                                          AND f.table_oid = now.of) THEN $3::pg_lsn END,"    \
+    "        now.target, now.place"                                                               \
+    " FROM jsonb_to_recordset($2::jsonb) AS now(of oid, number int, name text, type oid,"         \
+    "                                           modifier int, target oid, place int)"             \
+    " ON CONFLICT ON CONSTRAINT former_pkey DO UPDATE SET seen_at = clock_timestamp(),"           \
     "    target_oid = excluded.target_oid, target_number = excluded.target_number"
 
 /* Of the tables that there are: another's columns are not asked for. */
-#define GONE_SQL                                                                                 \
-    "WITH now AS (SELECT * FROM jsonb_to_recordset($2::jsonb) AS now(of oid, number int))"       \
-    "UPDATE slackwater.former AS f SET gone_at = $3::pg_lsn"                                     \
-    " WHERE migration = $1 AND gone_at IS NULL AND table_oid IN (SELECT of FROM now)"            \
+#define GONE_SQL                                                                               \
+    "WITH now AS (SELECT * FROM jsonb_to_recordset($2::jsonb) AS now(of oid, number int))"     \
+    "UPDATE slackwater.former AS f SET gone_at = $3::pg_lsn"                                   \
+    " WHERE migration = $1 AND gone_at IS NULL AND table_oid IN (SELECT of FROM now)"          \
     "   AND NOT EXISTS (SELECT FROM now WHERE now.of = f.table_oid AND now.number = f.number)"
 
 /* What is parked goes by the names of today: by them its keys are known, and it is made again.
  * Names may have been swapped, so all at once; and a column that is gone leaves its name to
  * another. */
-#define RENAMED(object)                                                                          \
-    "(SELECT jsonb_object_agg(coalesce(m.new, e.key), e.value) FROM jsonb_each(" object ") e"    \
-    " LEFT JOIN map m ON m.source = l.source AND m.old = e.key"                                  \
+#define RENAMED(object)                                                                        \
+    "(SELECT jsonb_object_agg(coalesce(m.new, e.key), e.value) FROM jsonb_each(" object ") e"  \
+    " LEFT JOIN map m ON m.source = l.source AND m.old = e.key"                                \
     " WHERE m.old IS NULL OR m.new IS NOT NULL)"
-#define LETTERS_SQL                                                                              \
-    "WITH now AS (SELECT * FROM jsonb_to_recordset($2::jsonb) AS now(of oid, number int,"        \
-    "                                                                name text)),"               \
-    " last AS (SELECT DISTINCT ON (table_oid, number) table_oid, number, name"                   \
-    "          FROM slackwater.former WHERE migration = $1 AND number > 0 AND gone_at IS NULL"   \
-    "          AND table_oid IN (SELECT of FROM now)"                                            \
-    "          ORDER BY table_oid, number, seen_at DESC),"                                       \
-    " map AS (SELECT own.name AS source, last.name AS old, now.name AS new FROM last"            \
-    "         JOIN now AS own ON own.of = last.table_oid AND own.number = 0"                     \
-    "         LEFT JOIN now ON now.of = last.table_oid AND now.number = last.number"             \
-    "         WHERE now.name IS DISTINCT FROM last.name)"                                        \
-    " UPDATE slackwater.dead_letter AS l SET key = coalesce(" RENAMED("l.key") ", '{}'),"        \
-    "  new_key = " RENAMED("l.new_key") ", old_row = " RENAMED("l.old_row") ","                  \
-    "  new_row = " RENAMED("l.new_row") ", not_sent = ARRAY("                                    \
-    "   SELECT coalesce(m.new, c.name) FROM unnest(l.not_sent) AS c(name)"                       \
-    "   LEFT JOIN map m ON m.source = l.source AND m.old = c.name"                               \
-    "   WHERE m.old IS NULL OR m.new IS NOT NULL)"                                               \
-    " WHERE migration = $1 AND state = 'parked' AND l.source IN (SELECT source FROM map)"
+#define LETTERS_SQL                                                                                                       \
+    "WITH now AS (SELECT * FROM jsonb_to_recordset($2::jsonb) AS now(of oid, number int,"                                 \
+    "                                                                name text)),"                                        \
+    " last AS (SELECT DISTINCT ON (table_oid, number) table_oid, number, name"                                            \
+    "          FROM slackwater.former WHERE migration = $1 AND number > 0 AND gone_at IS NULL"                            \
+    "          AND table_oid IN (SELECT of FROM now)"                                                                     \
+    "          ORDER BY table_oid, number, seen_at DESC),"                                                                \
+    " map AS (SELECT own.name AS source, last.name AS old, now.name AS new FROM last"                                     \
+    "         JOIN now AS own ON own.of = last.table_oid AND own.number = 0"                                              \
+    "         LEFT JOIN now ON now.of = last.table_oid AND now.number = last.number"                                      \
+    "         WHERE now.name IS DISTINCT FROM last.name)"                                                                 \
+    " UPDATE slackwater.dead_letter AS l SET key = coalesce(" RENAMED(                                                    \
+        "l.key") ", '{}'),"                                                                                               \
+                 "  new_key = " RENAMED("l.new_key") ", old_row = " RENAMED(                                              \
+                     "l.old_row") ","                                                                                     \
+                                  "  new_row = " RENAMED(                                                                 \
+                                      "l.new_row") ", not_sent = ARRAY("                                                  \
+                                                   "   SELECT coalesce(m.new, c.name) FROM unnest(l.not_sent) AS c(name)" \
+                                                   "   LEFT JOIN map m ON m.source = l.source AND m.old = c.name"         \
+                                                   "   WHERE m.old IS NULL OR m.new IS NOT NULL)"                         \
+                                                   " WHERE migration = $1 AND state = 'parked' AND l.source IN (SELECT source FROM map)"
 
 static bool is_installed(struct session *session, bool *installed, struct err *err)
 {
@@ -127,8 +130,8 @@ bool former_log_load(struct session *session, const char *migration, struct form
 static json_t *describe_name(uint32_t table, int number, const char *name, uint32_t type,
                              int32_t modifier)
 {
-    return json_pack("{s:I, s:i, s:s, s:I, s:i}", "of", (json_int_t)table, "number", number, "name",
-                     name, "type", (json_int_t)type, "modifier", (int)modifier);
+    return json_pack("{s:I, s:i, s:s, s:I, s:i}", "of", (json_int_t)table, "number", number,
+                     "name", name, "type", (json_int_t)type, "modifier", (int)modifier);
 }
 
 static json_t *describe_column(uint32_t table, const struct catalog_column *column,

@@ -166,8 +166,8 @@ static bool find_types(struct reading *reading, struct err *err)
         reading->facts->types[i] = *type;
         if (!strchr(*type, '.'))
             continue;
-        result = session_query(reading->target, "SELECT to_regtype($1) IS NOT NULL", 1, type,
-                               err);
+        result =
+            session_query(reading->target, "SELECT to_regtype($1) IS NOT NULL", 1, type, err);
         found = result && PQgetvalue(result, 0, 0)[0] == 't';
         PQclear(result);
         if (!result && !server_answers(err))
@@ -291,7 +291,8 @@ static bool find_reads(struct reading *reading, size_t from, size_t count, struc
     if (!*sqlstate)
         return true;
     if (strcmp(sqlstate, AMBIGUOUS) != 0) /* it was taken a moment ago */
-        return err_set(err, ERR_RETRY, "target: a formula is refused now (SQLSTATE %s)", sqlstate);
+        return err_set(err, ERR_RETRY, "target: a formula is refused now (SQLSTATE %s)",
+                       sqlstate);
     if (count == 1) {
         reading->facts->reads[from] = true;
         return true;
@@ -418,10 +419,10 @@ bool pg_formula_evaluate(struct session *session, const char *opening, const cha
     if (result && PQgetisnull(result, 0, 0))
         *out = (struct value){.kind = VALUE_NULL};
     else if (result)
-        *out = (struct value){
-            .data = arena_copy(arena, PQgetvalue(result, 0, 0), (size_t)PQgetlength(result, 0, 0)),
-            .size = (uint32_t)PQgetlength(result, 0, 0),
-            .kind = VALUE_TEXT};
+        *out = (struct value){.data = arena_copy(arena, PQgetvalue(result, 0, 0),
+                                                 (size_t)PQgetlength(result, 0, 0)),
+                              .size = (uint32_t)PQgetlength(result, 0, 0),
+                              .kind = VALUE_TEXT};
     PQclear(result);
     if (!session_run(session, "ROLLBACK", &ended) && result)
         *err = ended;
@@ -429,8 +430,8 @@ bool pg_formula_evaluate(struct session *session, const char *opening, const cha
 }
 
 const struct column *pg_formula_at_fault(struct session *session,
-                                         const struct relation *relation,
-                                         const struct row *row, const struct err *failure)
+                                         const struct relation *relation, const struct row *row,
+                                         const struct err *failure)
 {
     const struct column *fault = NULL;
     struct arena arena;

@@ -28,8 +28,8 @@ bool pg_formula_evaluate(struct session *session, const char *opening, const cha
 /* The column whose formula fails over the row in the way of `failure`, or NULL: the fault lies
  * elsewhere, or does not show again. */
 const struct column *pg_formula_at_fault(struct session *session,
-                                         const struct relation *relation,
-                                         const struct row *row, const struct err *failure);
+                                         const struct relation *relation, const struct row *row,
+                                         const struct err *failure);
 
 /* The type that the expression has at the server, as format_type() writes it; NULL with err when
  * the server refuses it. The caller frees. */

@@ -57,10 +57,13 @@ bool ghost_end(struct session *session, const struct ghost *ghost, struct err *e
         if (r == NULL || gone)
             return gone;
         if (clock_monotonic() > until)
-            return err_set(err, ERR_RETRY, "%s: the server process %d of our last connection "
-                                           "does not end", session->side, ghost->pid);
+            return err_set(err, ERR_RETRY,
+                           "%s: the server process %d of our last connection "
+                           "does not end",
+                           session->side, ghost->pid);
         if (stop_wait(session->stop, clock_monotonic() + END_PAUSE))
-            return err_set(err, ERR_STOPPED, "stopped while waiting for a server process to end");
+            return err_set(err, ERR_STOPPED,
+                           "stopped while waiting for a server process to end");
     }
     return true;
 }

@@ -19,7 +19,8 @@ static void append_columns(struct buf *sql, const struct relation *relation)
     }
 }
 
-static void append_value(struct buf *sql, const char *value, const struct copy_key_column *column)
+static void append_value(struct buf *sql, const char *value,
+                         const struct copy_key_column *column)
 {
     literal_append(sql, value, strlen(value));
     buf_append_format(sql, "::%s", column->type);
@@ -35,7 +36,7 @@ static void append_key(struct buf *sql, const struct copy_key *key, size_t count
 
 /* "id" >= '5'::bigint */
 static void compare_leading(struct buf *sql, const struct copy_key *key, const char *operator,
-                            const char *value)
+                            const char * value)
 {
     ident_append(sql, key->columns[0].name);
     buf_append_format(sql, " %s ", operator);
@@ -44,7 +45,7 @@ static void compare_leading(struct buf *sql, const struct copy_key *key, const c
 
 /* ("a", "b") > ('1'::integer, 'x'::text), of so many columns */
 static void compare_keys(struct buf *sql, const struct copy_key *key, size_t count,
-                         const char *operator, const char *const *values)
+                         const char *operator, const char * const * values)
 {
     buf_append_char(sql, '(');
     append_key(sql, key, count);
@@ -58,7 +59,7 @@ static void compare_keys(struct buf *sql, const struct copy_key *key, size_t cou
 
 /* Partitions are pruned by conditions on a column, not by comparisons of rows. */
 static void help_pruning(struct buf *sql, const struct copy_key *key, bool partitioned,
-                         const char *operator, const char *const *values)
+                         const char *operator, const char * const * values)
 {
     if (!partitioned || key->count < 2)
         return;
@@ -68,7 +69,7 @@ static void help_pruning(struct buf *sql, const struct copy_key *key, bool parti
 
 /* A bound of a lane. */
 static void compare_bound(struct buf *sql, const struct copy_key *key, bool partitioned,
-                          const char *operator, const char *operator_of_leading,
+                          const char *operator, const char * operator_of_leading,
                           const char *const *bound)
 {
     size_t count = copy_bound_size(bound);

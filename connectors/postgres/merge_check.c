@@ -14,8 +14,10 @@ static PGresult *count(struct session *source, const char *sql, struct err *err)
     struct buf limited = {0};
     buf_append_text(&limited, "BEGIN READ ONLY; SET LOCAL lock_timeout = '1s';"
                               "SET LOCAL statement_timeout = '" TIME_LIMIT "';");
-    buf_append_format(&limited, "SELECT count(*) FROM (SELECT FROM (%s) AS all_of_them LIMIT %d)"
-                                " AS counted", sql, COUNT_MOST);
+    buf_append_format(&limited,
+                      "SELECT count(*) FROM (SELECT FROM (%s) AS all_of_them LIMIT %d)"
+                      " AS counted",
+                      sql, COUNT_MOST);
     PGresult *result = session_exec(source, limited.data, err);
     buf_free(&limited);
     return result;
@@ -36,12 +38,12 @@ static void report_unknown(const struct merge *merge, const struct err *why,
 {
     findings_addf(findings, "merge.not_counted", SEVERITY_POTENTIALLY_BREAKING, merge->target,
                   "run the statement of merge.no_discriminator yourself",
-                  "whether %s have keys in common could not be counted: %.200s",
-                  merge->sources, why->message);
+                  "whether %s have keys in common could not be counted: %.200s", merge->sources,
+                  why->message);
 }
 
-bool merge_check(struct session *source, const struct merge *merge,
-                 struct findings *findings, struct err *err)
+bool merge_check(struct session *source, const struct merge *merge, struct findings *findings,
+                 struct err *err)
 {
     struct err why = {0};
     PGresult *result = count(source, merge->keys_sql, &why);

@@ -15,7 +15,7 @@ struct merge {
 /* Counts on the source, in a read-only transaction with a time limit, and leaves a breaking
  * finding where there are collisions, a note where there are none or it took too long. False
  * only when the session is lost. */
-bool merge_check(struct session *source, const struct merge *merge,
-                 struct findings *findings, struct err *err);
+bool merge_check(struct session *source, const struct merge *merge, struct findings *findings,
+                 struct err *err);
 
 #endif

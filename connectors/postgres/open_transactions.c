@@ -107,7 +107,8 @@ static void drop_tail(struct open_transactions *all, struct open_transaction *t)
 }
 
 /* What is in memory goes to the file; on failure nothing has changed. */
-static bool file_tail(struct open_transactions *all, struct open_transaction *t, struct err *err)
+static bool file_tail(struct open_transactions *all, struct open_transaction *t,
+                      struct err *err)
 {
     if (t->file < 0)
         t->file = make_file(all->directory);
@@ -141,8 +142,8 @@ static size_t wider(size_t capacity, size_t needed)
 
 static bool grow_tail(struct open_transactions *all, struct open_transaction *t, size_t needed)
 {
-    size_t capacity = needed <= t->tail.capacity ? t->tail.capacity
-                                                 : wider(t->tail.capacity, needed);
+    size_t capacity =
+        needed <= t->tail.capacity ? t->tail.capacity : wider(t->tail.capacity, needed);
     size_t more = capacity - t->tail.capacity;
     if (all->memory + more > all->max_memory)
         return false;

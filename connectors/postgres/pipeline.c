@@ -8,8 +8,8 @@
 
 #define READ_EVERY 64 /* questions between looks at the answers */
 
-void pipeline_init(struct pipeline *pipeline, pipeline_answer answer,
-                   pipeline_silence silence, void *context)
+void pipeline_init(struct pipeline *pipeline, pipeline_answer answer, pipeline_silence silence,
+                   void *context)
 {
     *pipeline = (struct pipeline){
         .answer = answer, .silence = silence, .context = context, .capacity = 1024};

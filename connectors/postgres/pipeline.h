@@ -35,8 +35,8 @@ struct pipeline {
     struct err err;      /* the first failure */
 };
 
-void pipeline_init(struct pipeline *pipeline, pipeline_answer answer,
-                   pipeline_silence silence, void *context);
+void pipeline_init(struct pipeline *pipeline, pipeline_answer answer, pipeline_silence silence,
+                   void *context);
 void pipeline_free(struct pipeline *pipeline);
 
 /* Enters pipeline mode on the session, which is idle. */

@@ -30,17 +30,18 @@ static void check_wal_level(const char *level, struct findings *findings)
     findings_add(findings, "source.wal_level", SEVERITY_BREAKING, "source", what,
                  "no change can be read from the WAL",
                  "set wal_level = logical and restart the source",
-                 "ALTER SYSTEM SET wal_level = 'logical'",
-                 "ALTER SYSTEM RESET wal_level");
+                 "ALTER SYSTEM SET wal_level = 'logical'", "ALTER SYSTEM RESET wal_level");
 }
 
 static void check_headroom(const PGresult *r, bool slot_exists, struct findings *findings)
 {
     if (!slot_exists && strtol(PQgetvalue(r, 0, 1), NULL, 10) < 1)
-        findings_add(findings, "source.max_replication_slots", SEVERITY_BREAKING, "source",
-                     "every replication slot is taken", "",
-                     "raise max_replication_slots and restart, or drop a slot that is no longer "
-                     "used", "", "");
+        findings_add(
+            findings, "source.max_replication_slots", SEVERITY_BREAKING, "source",
+            "every replication slot is taken", "",
+            "raise max_replication_slots and restart, or drop a slot that is no longer "
+            "used",
+            "", "");
     if (strtol(PQgetvalue(r, 0, 2), NULL, 10) < 1)
         findings_add(findings, "source.max_wal_senders", SEVERITY_BREAKING, "source",
                      "every walsender is taken", "",
@@ -80,10 +81,11 @@ static void check_stray_slot(const struct preflight *p, bool exists, struct find
 {
     if (!p->fresh || !exists)
         return;
-    findings_addf(findings, "source.slot_exists", SEVERITY_BREAKING, "source",
-                  "point slackwater at the target that this slot belongs to, or run `slackwater "
-                  "cleanup` to drop it",
-                  "slot %s exists, but the target knows nothing of this migration", p->slot);
+    findings_addf(
+        findings, "source.slot_exists", SEVERITY_BREAKING, "source",
+        "point slackwater at the target that this slot belongs to, or run `slackwater "
+        "cleanup` to drop it",
+        "slot %s exists, but the target knows nothing of this migration", p->slot);
 }
 
 static bool check_source(const struct preflight *p, struct findings *findings, struct err *err)
@@ -181,16 +183,18 @@ static void check_joining(const struct preflight *p, struct findings *findings)
             continue;
         char *name = ident_display(p->source_tables[i]->schema, p->source_tables[i]->name);
         if (!publishes_late(version))
-            findings_addf(findings, "source.join_version", SEVERITY_BREAKING, name,
-                          "upgrade the source to its newest minor release",
-                          "PostgreSQL %d.%d may lose changes of a table that is published while "
-                          "it is written: it cannot join a migration under way",
-                          version / 10000, version % 10000);
+            findings_addf(
+                findings, "source.join_version", SEVERITY_BREAKING, name,
+                "upgrade the source to its newest minor release",
+                "PostgreSQL %d.%d may lose changes of a table that is published while "
+                "it is written: it cannot join a migration under way",
+                version / 10000, version % 10000);
         if (!p->backfill)
-            findings_addf(findings, "source.join_without_copy", SEVERITY_BREAKING, name,
-                          "run without --no-backfill",
-                          "the table joins a migration under way, and needs a copy for what was "
-                          "written before it was published");
+            findings_addf(
+                findings, "source.join_without_copy", SEVERITY_BREAKING, name,
+                "run without --no-backfill",
+                "the table joins a migration under way, and needs a copy for what was "
+                "written before it was published");
         free(name);
     }
 }

@@ -15,10 +15,10 @@ struct preflight {
     const struct catalog *target_catalog;
     const char *slot;
     struct release_wishes wishes;
-    bool fresh;    /* nothing of this migration exists yet */
+    bool fresh;          /* nothing of this migration exists yet */
     const bool *joining; /* by source table: it joins a migration that has started */
-    bool backfill; /* tables will be copied */
-    bool defer_indexes; /* ... without their secondary indexes */
+    bool backfill;       /* tables will be copied */
+    bool defer_indexes;  /* ... without their secondary indexes */
     size_t source_count;
     const struct catalog_table *const *source_tables;
     size_t table_count; /* of targets; a table may be there several times */

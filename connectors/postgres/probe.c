@@ -38,7 +38,8 @@ bool probe_visible(struct session *session, char **snapshot, lsn_t *inserted, ls
                                err);
     if (r == NULL)
         return err_wrap(err, "taking a snapshot at the source");
-    bool ok = lsn_parse(PQgetvalue(r, 0, 1), inserted) && lsn_parse(PQgetvalue(r, 0, 2), flushed);
+    bool ok =
+        lsn_parse(PQgetvalue(r, 0, 1), inserted) && lsn_parse(PQgetvalue(r, 0, 2), flushed);
     if (ok)
         *snapshot = mem_string(PQgetvalue(r, 0, 0));
     PQclear(r);

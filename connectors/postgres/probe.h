@@ -29,7 +29,7 @@ bool probe_emit(struct session *session, const char *prefix, const char *content
                 struct err *err);
 
 struct probe_transactions {
-    bool hidden; /* sessions of other roles could not be looked at */
+    bool hidden;         /* sessions of other roles could not be looked at */
     int64_t open_longer; /* than the threshold, in this database */
     usec_t oldest_open;
     int64_t prepared;
@@ -42,20 +42,21 @@ bool probe_transactions(struct session *session, usec_t threshold,
 /* The source's physical standbys. A standby that is not connected is not there; one that keeps no
  * position of its replay (pg_receivewal) is none. */
 struct probe_standbys {
-    bool hidden;     /* the role may not see how far a walsender's client is */
+    bool hidden; /* the role may not see how far a walsender's client is */
     int64_t count;
-    lsn_t position;  /* the newest WAL position, read together with the rest */
-    lsn_t replayed;  /* by the one furthest behind; LSN_NONE without any */
-    usec_t lag;      /* the longest that the server knows of those that are behind; it does not
+    lsn_t position; /* the newest WAL position, read together with the rest */
+    lsn_t replayed; /* by the one furthest behind; LSN_NONE without any */
+    usec_t lag;     /* the longest that the server knows of those that are behind; it does not
                         grow while a standby replays nothing */
-    char name[64];   /* application_name of the one furthest behind */
+    char name[64];  /* application_name of the one furthest behind */
 };
 
 bool probe_standbys(struct session *session, struct probe_standbys *found, struct err *err);
 
 struct probe_load {
     bool hidden; /* sessions of other roles could not be looked at */
-    int64_t active; /* client sessions of the whole server that are at work; ours do not count */
+    int64_t
+        active; /* client sessions of the whole server that are at work; ours do not count */
 };
 
 bool probe_load(struct session *session, struct probe_load *found, struct err *err);

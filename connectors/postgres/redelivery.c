@@ -19,8 +19,18 @@ static const char CHAIN_SQL[] =
     " FROM slackwater.dead_letter WHERE migration = $1 AND chain = $2 AND state = 'parked'"
     " ORDER BY commit_lsn NULLS FIRST, lsn, id";
 
-enum chain_column { SOURCE, OPERATION, OLD_ROW, OLD_IS_KEY, NEW_ROW, NOT_SENT, UNSURE, IDENTITY,
-                    POSITION, XID };
+enum chain_column {
+    SOURCE,
+    OPERATION,
+    OLD_ROW,
+    OLD_IS_KEY,
+    NEW_ROW,
+    NOT_SENT,
+    UNSURE,
+    IDENTITY,
+    POSITION,
+    XID
+};
 
 /* The letters of a chain as a batch of the source. */
 struct chain {
@@ -87,11 +97,10 @@ static struct relation *shape_of(const struct parts *parts, char identity)
             json_object_get(parts->new, column->name) == NULL &&
             !is_among(column->name, parts->not_sent, parts->not_sent_count))
             continue;
-        columns[count++] =
-            (struct column){.name = column->name,
-                            .type_oid = column->type_oid,
-                            .type_modifier = catalog_shown_modifier(column),
-                            .key = identity == 'f' || is_identity(table, i)};
+        columns[count++] = (struct column){.name = column->name,
+                                           .type_oid = column->type_oid,
+                                           .type_modifier = catalog_shown_modifier(column),
+                                           .key = identity == 'f' || is_identity(table, i)};
     }
     struct relation *relation = relation_create(table->schema, table->name, count, columns);
     relation->oid = table->oid;
@@ -162,9 +171,9 @@ static bool read_letter(const struct redelivery *redelivery, struct chain *chain
     for (size_t i = 0; i < config->table_count; i++)
         if (strcmp(config->sources[i], PQgetvalue(r, row, SOURCE)) == 0)
             parts.table = config->tables[i];
-    bool ok = parts.table != NULL ||
-              err_set(err, ERR_DATA, "%s is not of the migration any more",
-                      PQgetvalue(r, row, SOURCE));
+    bool ok =
+        parts.table != NULL || err_set(err, ERR_DATA, "%s is not of the migration any more",
+                                       PQgetvalue(r, row, SOURCE));
     ok = ok && text_array_parse(PQgetvalue(r, row, NOT_SENT), &parts.not_sent,
                                 &parts.not_sent_count, err);
     if (ok)
@@ -173,12 +182,11 @@ static bool read_letter(const struct redelivery *redelivery, struct chain *chain
     return ok;
 }
 
-static bool read_chain(const struct redelivery *redelivery, const char *id,
-                       struct chain *chain, struct err *err)
+static bool read_chain(const struct redelivery *redelivery, const char *id, struct chain *chain,
+                       struct err *err)
 {
-    PGresult *r =
-        session_query(pg_sink_session(redelivery->sink), CHAIN_SQL, 2,
-                      (const char *[]){redelivery->config->migration, id}, err);
+    PGresult *r = session_query(pg_sink_session(redelivery->sink), CHAIN_SQL, 2,
+                                (const char *[]){redelivery->config->migration, id}, err);
     bool ok = r != NULL;
     chain->batch = batch_create();
     chain->relations = mem_zero(ok ? (size_t)PQntuples(r) + 1 : 1, sizeof *chain->relations);

@@ -101,8 +101,8 @@ static bool ask(const struct pg_row_reader *r, const struct relation *from,
                                   .lengths = arena_alloc(arena, most * sizeof(int)),
                                   .formats = arena_alloc(arena, most * sizeof(int))};
     int size = snprintf(question->xid, sizeof question->xid, "%u", xid);
-    add_parameter(question, 0,
-                  &(struct value){question->xid, (uint32_t)size, VALUE_TEXT}, arena);
+    add_parameter(question, 0, &(struct value){question->xid, (uint32_t)size, VALUE_TEXT},
+                  arena);
     buf_append_text(&question->sql, VISIBLE_SQL);
     for (uint16_t i = 0; i < from->column_count; i++) {
         buf_append_text(&question->sql, from->columns[i].gone ? ", NULL" : ", ");

@@ -24,9 +24,9 @@
     " LEFT JOIN pg_type t ON t.oid = a.atttypid"                                                  \
     " WHERE c.oid = ANY ($1::oid[]) GROUP BY c.oid, n.nspname ORDER BY c.oid"
 
-#define ENUMS_SQL                                                                                \
-    "SELECT n.nspname, t.typname, string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder)"         \
-    " FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid"                                      \
+#define ENUMS_SQL                                                                              \
+    "SELECT n.nspname, t.typname, string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder)"       \
+    " FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid"                                    \
     " JOIN pg_namespace n ON n.oid = t.typnamespace GROUP BY n.nspname, t.typname"
 
 /* A root with a partition that is unlogged is left out, as `check` says. */

@@ -12,24 +12,25 @@
 
 /* Text forms that mean the same on every server. lc_monetary decides how money prints;
  * row_security off makes a filtered read an error instead of a silent gap. */
-static const char SETTINGS[] = "SET datestyle = 'ISO, YMD';"
-                               "SET intervalstyle = 'postgres';"
-                               "SET extra_float_digits = 3;"
-                               "SET bytea_output = 'hex';"
-                               "SET timezone = 'UTC';"
-                               "SET lc_monetary = 'C';"
-                               "SET xmloption = 'content';"
-                               "SET search_path = '';"
-                               "SET row_security = off;"
-                               "SET client_min_messages = warning;"
-                               /* Compiling a question to the catalog takes longer than answering
+static const char SETTINGS[] =
+    "SET datestyle = 'ISO, YMD';"
+    "SET intervalstyle = 'postgres';"
+    "SET extra_float_digits = 3;"
+    "SET bytea_output = 'hex';"
+    "SET timezone = 'UTC';"
+    "SET lc_monetary = 'C';"
+    "SET xmloption = 'content';"
+    "SET search_path = '';"
+    "SET row_security = off;"
+    "SET client_min_messages = warning;"
+    /* Compiling a question to the catalog takes longer than answering
                                 * it, and a statement of a batch is compiled for each batch. */
-                               "SELECT set_config(name, CASE name WHEN 'jit' THEN 'off'"
-                               "                        ELSE '0' END, false)"
-                               " FROM unnest('{jit, statement_timeout, transaction_timeout,"
-                               "   idle_in_transaction_session_timeout, idle_session_timeout}'"
-                               "   ::text[]) AS name"
-                               " WHERE current_setting(name, true) IS NOT NULL";
+    "SELECT set_config(name, CASE name WHEN 'jit' THEN 'off'"
+    "                        ELSE '0' END, false)"
+    " FROM unnest('{jit, statement_timeout, transaction_timeout,"
+    "   idle_in_transaction_session_timeout, idle_session_timeout}'"
+    "   ::text[]) AS name"
+    " WHERE current_setting(name, true) IS NOT NULL";
 
 /* SQLSTATEs by prefix, the longer first. What is not listed is about the data. */
 static const struct {
@@ -313,7 +314,8 @@ PGresult *session_query_formatted(struct session *session, const char *sql, int 
                                   const int *lengths, const int *formats, bool binary,
                                   struct err *err)
 {
-    if (!PQsendQueryParams(session->conn, sql, count, types, values, lengths, formats, binary)) {
+    if (!PQsendQueryParams(session->conn, sql, count, types, values, lengths, formats,
+                           binary)) {
         session_connection_error(session, err);
         return NULL;
     }

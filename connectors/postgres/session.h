@@ -27,13 +27,13 @@ enum session_kind {
 };
 
 struct session {
-    PGconn *conn; /* NULL when closed */
+    PGconn *conn;     /* NULL when closed */
     const char *side; /* "source" or "target", for messages; static */
     const struct stop *stop;
     usec_t stop_seen; /* monotonic; when a wait first saw the stop */
     usec_t grace;     /* for a statement under way when the stop comes */
     usec_t patience;  /* how long a statement may go without an answer; 0: for ever */
-    int error_at;     /* where in the last failed statement, in characters from 1; 0: not told */
+    int error_at; /* where in the last failed statement, in characters from 1; 0: not told */
 };
 
 /* Connects and applies the settings above. A DSN that is "file:PATH" is read from there, at every

@@ -19,7 +19,7 @@ struct shape {
     uint64_t arrival;
 };
 
-struct shape_map { /* zeroed: empty */
+struct shape_map {        /* zeroed: empty */
     struct shape *shapes; /* sorted by oid */
     size_t count;
     size_t capacity;

@@ -4,13 +4,13 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "pipeline/refusal.h"
 #include "postgres/control.h"
 #include "postgres/dead_letter.h"
 #include "postgres/formula.h"
 #include "postgres/ghost.h"
 #include "postgres/picking.h"
 #include "postgres/pipeline.h"
-#include "pipeline/refusal.h"
 #include "postgres/sender.h"
 #include "postgres/session.h"
 #include "postgres/setwise.h"
@@ -39,9 +39,9 @@ enum frame {
     FRAME_POSITIONS,
 };
 
-#define PROGRESS_SQL                                                                             \
-    "UPDATE slackwater.progress SET lsn = $2::pg_lsn,"                                           \
-    " commit_at = coalesce($3::timestamptz, commit_at), note = coalesce($4, note),"              \
+#define PROGRESS_SQL                                                                           \
+    "UPDATE slackwater.progress SET lsn = $2::pg_lsn,"                                         \
+    " commit_at = coalesce($3::timestamptz, commit_at), note = coalesce($4, note),"            \
     " applied_at = clock_timestamp() WHERE migration = $1"
 
 static const struct {
@@ -266,8 +266,9 @@ static bool on_silence(void *context, struct err *err)
     session_close(&other);
     if (!asked || working)
         return asked;
-    return err_set(err, ERR_RETRY, "target: the connection is dead: it waits for us, and we "
-                                   "wait for it");
+    return err_set(err, ERR_RETRY,
+                   "target: the connection is dead: it waits for us, and we "
+                   "wait for it");
 }
 
 static void on_wait(void *context)
@@ -307,8 +308,8 @@ static bool prepare_anew(struct pg_sink *s, struct err *err)
 static bool send_frame(struct pg_sink *s, enum frame frame, int count,
                        const char *const *values, struct err *err)
 {
-    int sent = PQsendQueryPrepared(s->session.conn, FRAMES[frame].name, count, values, NULL,
-                                   NULL, 0);
+    int sent =
+        PQsendQueryPrepared(s->session.conn, FRAMES[frame].name, count, values, NULL, NULL, 0);
     return pipeline_sent(&s->pipeline, sent,
                          tag_of(FRAMES[frame].question, UINT32_MAX, TELLS_NOTHING), err);
 }
@@ -329,8 +330,7 @@ static bool send_letters(struct pg_sink *s, const struct batch *batch, struct er
     return letters_are_none(batch->letters) ||
            (pipeline_end(&s->pipeline, err) &&
             dead_letters_write(&s->letters, &s->session, batch->letters, err) &&
-            failpoint(DLQ_WRITTEN, err) &&
-            pipeline_begin(&s->pipeline, &s->session, err));
+            failpoint(DLQ_WRITTEN, err) && pipeline_begin(&s->pipeline, &s->session, err));
 }
 
 /* Position and origin, commit, and what of it is on the disk. */
@@ -379,8 +379,8 @@ static bool send_ordered(struct pg_sink *s, const struct batch *batch, struct er
 /* In source order, and what is refused is left out. */
 static bool send_picking(struct pg_sink *s, const struct batch *batch, struct err *err)
 {
-    return (s->in_transaction || send_begin(s, err)) &&
-           picking_send(&s->picking, batch, err) && send_end(s, batch, err);
+    return (s->in_transaction || send_begin(s, err)) && picking_send(&s->picking, batch, err) &&
+           send_end(s, batch, err);
 }
 
 /* A batch that continues a transaction is undone to a savepoint; another, by itself. */
@@ -587,7 +587,8 @@ static bool run_set(struct pg_sink *s, const struct batch *batch, struct err *er
         bool used = setwise_was_used(s->setwise);
         setwise_passed(s->setwise);
         s->sender.executed += setwise_executed(s->setwise);
-        counter_add(used ? &s->config.apply->batches_set : &s->config.apply->batches_ordered, 1);
+        counter_add(used ? &s->config.apply->batches_set : &s->config.apply->batches_ordered,
+                    1);
         return true;
     }
     if (PQstatus(s->session.conn) != CONNECTION_OK ||
@@ -757,10 +758,11 @@ static bool set_up_stages(struct pg_sink *s, struct err *err)
 {
     struct err ignored = {0};
     (void)session_run(&s->session, "SET temp_buffers = '32MB'", &ignored);
-    PGresult *r = session_exec(&s->session,
-                               "SET jit = off;"
-                               " SELECT has_database_privilege(current_database(), 'TEMPORARY')",
-                               err);
+    PGresult *r =
+        session_exec(&s->session,
+                     "SET jit = off;"
+                     " SELECT has_database_privilege(current_database(), 'TEMPORARY')",
+                     err);
     if (r != NULL)
         setwise_connected(s->setwise, PQgetvalue(r, 0, 0)[0] == 't');
     PQclear(r);
@@ -770,8 +772,7 @@ static bool set_up_stages(struct pg_sink *s, struct err *err)
 static bool set_up_session(struct pg_sink *s, struct err *err)
 {
     s->session.patience = PATIENCE;
-    if (!ghost_evict(&s->session, &s->ghost, err) ||
-        !ghost_note(&s->session, &s->ghost, err) ||
+    if (!ghost_evict(&s->session, &s->ghost, err) || !ghost_note(&s->session, &s->ghost, err) ||
         !session_run(&s->session, "SET synchronous_commit = off", err))
         return false;
     if (s->config.use_replica_role &&
@@ -780,8 +781,8 @@ static bool set_up_session(struct pg_sink *s, struct err *err)
     /* Rows are found by "=", and an extension's types have theirs in the extension's schema. */
     return session_see_operators(&s->session, err) && set_up_stages(s, err) &&
            control_install(&s->session, err) && dead_letters_install(&s->session, err) &&
-           take_lock(s, err) &&
-           (!s->config.use_origin || set_origin(s, err)) && prepare_frames(s, err);
+           take_lock(s, err) && (!s->config.use_origin || set_origin(s, err)) &&
+           prepare_frames(s, err);
 }
 
 static void pg_sink_disconnect(struct sink *sink)

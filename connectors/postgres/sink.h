@@ -32,9 +32,10 @@ enum engine {
 struct pg_target_table {
     const struct relation *relation;
     const struct catalog_table *table;
-    uint32_t source; /* the run's index of the source table its rows come from */
+    uint32_t source;             /* the run's index of the source table its rows come from */
     const char *owner_condition; /* SQL: which rows are ours; NULL: all */
-    enum value_kind format; /* text or binary: that the stream's values have; VALUE_ABSENT: both */
+    enum value_kind
+        format;  /* text or binary: that the stream's values have; VALUE_ABSENT: both */
     bool shared; /* rows of other source tables are there too, and nothing tells them apart */
 };
 

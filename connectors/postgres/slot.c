@@ -64,8 +64,8 @@ static void append_publication(struct buf *sql, const char *name, const char *op
         ident_append_qualified(sql, tables[i].schema, tables[i].name);
         separator = ", ";
     }
-    buf_append_format(sql,
-                      " WITH (publish = '%s', publish_via_partition_root = true)", operations);
+    buf_append_format(sql, " WITH (publish = '%s', publish_via_partition_root = true)",
+                      operations);
 }
 
 static void append_drops(struct buf *sql, const char *slot)
@@ -256,8 +256,9 @@ static bool read_snapshot(const char *dsn, const char *exported, const struct st
     return r != NULL;
 }
 
-bool slot_create(const char *dsn, const char *slot, enum slot_kind kind, const struct stop *stop,
-                 char **snapshot, lsn_t *consistent_lsn, struct err *err)
+bool slot_create(const char *dsn, const char *slot, enum slot_kind kind,
+                 const struct stop *stop, char **snapshot, lsn_t *consistent_lsn,
+                 struct err *err)
 {
     /* The second form is of 15 and later, its FAILOVER of 17. */
     static const char *const OPTIONS[] = {
@@ -325,8 +326,8 @@ bool slot_state(struct session *session, const char *slot, struct slot_state *st
     PGresult *r = session_query(session, STATE_SQL, 1, &slot, err);
     if (r == NULL)
         return err_wrap(err, "reading slot %s", slot);
-    *state = (struct slot_state){
-        .exists = PQntuples(r) == 1, .safe_wal_size = -1, .idle_left = -1};
+    *state =
+        (struct slot_state){.exists = PQntuples(r) == 1, .safe_wal_size = -1, .idle_left = -1};
     if (state->exists) {
         state->ours = PQgetvalue(r, 0, 0)[0] == 't';
         state->active = PQgetvalue(r, 0, 1)[0] == 't';
@@ -352,7 +353,8 @@ const char *slot_loss(const struct slot_state *state)
         {"wal_removed", "the source has removed WAL that it needs (max_slot_wal_keep_size)"},
         {"rows_removed", "the source has removed catalog rows that it needs"},
         {"wal_level_insufficient", "the source's wal_level was lowered"},
-        {"idle_timeout", "nobody read from it for as long as idle_replication_slot_timeout says"},
+        {"idle_timeout",
+         "nobody read from it for as long as idle_replication_slot_timeout says"},
     };
     for (size_t i = 0; i < sizeof LOSSES / sizeof LOSSES[0]; i++)
         if (strcmp(LOSSES[i].reason, state->invalidation) == 0)

@@ -55,14 +55,15 @@ enum slot_kind {
 
 /* Creates the slot over a replication session of its own, and reads what its start contains:
  * *snapshot (pg_snapshot text, caller frees) and *consistent_lsn. */
-bool slot_create(const char *dsn, const char *slot, enum slot_kind kind, const struct stop *stop,
-                 char **snapshot, lsn_t *consistent_lsn, struct err *err);
+bool slot_create(const char *dsn, const char *slot, enum slot_kind kind,
+                 const struct stop *stop, char **snapshot, lsn_t *consistent_lsn,
+                 struct err *err);
 /* Drops it if it exists; waits up to 10 s for a walsender that is just leaving it. */
 bool slot_drop(struct session *session, const char *slot, struct err *err);
 
 struct slot_state {
     bool exists;
-    bool ours;   /* logical, pgoutput, of this database */
+    bool ours; /* logical, pgoutput, of this database */
     bool active;
     char wal_status[16]; /* reserved, extended, unreserved, lost */
     lsn_t confirmed_flush;
@@ -71,7 +72,7 @@ struct slot_state {
     int64_t retained_bytes; /* from restart to the present */
     char invalidation[32];  /* why it was invalidated, where the server (17) says so; else "" */
     bool failover;          /* standbys keep a copy (17) */
-    int64_t idle_left;      /* seconds until the server (18) gives an unused slot up; -1: never */
+    int64_t idle_left; /* seconds until the server (18) gives an unused slot up; -1: never */
 };
 
 /* Why an invalidated slot is of no use any more, in words. */

@@ -19,11 +19,11 @@
 #include <time.h>
 
 #define KEEPALIVE_POSITION_EVERY USEC_PER_SEC
-#define LARGE_TRANSACTION 2 /* batches */
+#define LARGE_TRANSACTION 2           /* batches */
 #define FILL_FROM (300 * USEC_PER_MS) /* late is what we are behind with */
 #define START_PATIENCE (20 * USEC_PER_SEC)
 #define OPEN_MEMORY ((size_t)16 << 20) /* of transactions that are not committed yet */
-#define LARGE_READ (8U << 10) /* half of what libpq reads at once */
+#define LARGE_READ (8U << 10)          /* half of what libpq reads at once */
 #define READ_MOST (1U << 20)
 
 static const struct timespec FILL_PAUSE = {.tv_nsec = 100000};
@@ -109,10 +109,10 @@ static bool on_copy_data(struct pg_source *s, struct batch *batch, const char *d
     struct reader reader;
     reader_init(&reader, data, (size_t)size);
     uint8_t kind = reader_u8(&reader);
-    return kind == 'w'   ? on_wal_data(s, batch, &reader, err)
-           : kind == 'k' ? on_keepalive(s, batch, &reader, err)
-                         : err_set(err, ERR_CORRUPT,
-                                   "replication stream: unknown message 0x%02x", kind);
+    return kind == 'w' ? on_wal_data(s, batch, &reader, err)
+           : kind == 'k'
+               ? on_keepalive(s, batch, &reader, err)
+               : err_set(err, ERR_CORRUPT, "replication stream: unknown message 0x%02x", kind);
 }
 
 /* The server ended the stream: its error says why. */
@@ -272,8 +272,9 @@ static void append_options(struct pg_source *s, struct buf *sql)
 static bool start_error(struct pg_source *s, struct err *err)
 {
     if (strcmp(err->sqlstate, "42704") == 0) {
-        err_set(err, ERR_SOURCE_LOST, "slot %s does not exist at the source: its changes are "
-                                      "lost, a new backfill is needed",
+        err_set(err, ERR_SOURCE_LOST,
+                "slot %s does not exist at the source: its changes are "
+                "lost, a new backfill is needed",
                 s->config.slot);
         return err_remedy(err, "run `slackwater cleanup`, empty the target tables, then run "
                                "again");
@@ -297,8 +298,8 @@ static bool check_continuity(struct pg_source *s, lsn_t from, struct err *err)
 
 static bool open_walsender(struct pg_source *s, struct err *err)
 {
-    if (!session_reopen(&s->session, "source", s->config.dsn, SESSION_REPLICATION, s->config.stop,
-                        err))
+    if (!session_reopen(&s->session, "source", s->config.dsn, SESSION_REPLICATION,
+                        s->config.stop, err))
         return false;
     s->session.patience = START_PATIENCE;
     bool ours = ghost_end(&s->session, &s->ghost, err) &&

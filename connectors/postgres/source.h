@@ -26,18 +26,18 @@ struct pg_source_config { /* all borrowed; must outlive the source */
     const char *slot;
     bool insert_only_publication; /* there is a second publication */
     bool binary;
-    bool streaming; /* ask for transactions while they are open */
+    bool streaming;                  /* ask for transactions while they are open */
     const char *temporary_directory; /* for what of them does not fit in memory */
-    bool local_only; /* no changes that have an origin (16 and later) */
-    const char *heartbeat_prefix;   /* logical messages with this prefix are ours */
-    const char *heartbeat_instance; /* and this instance's count for the lag */
+    bool local_only;                 /* no changes that have an origin (16 and later) */
+    const char *heartbeat_prefix;    /* logical messages with this prefix are ours */
+    const char *heartbeat_instance;  /* and this instance's count for the lag */
     struct source_limits limits;
-    struct progress *progress; /* received position and bytes */
+    struct progress *progress;           /* received position and bytes */
     const struct continuity *continuity; /* checked before every start */
-    const struct former *former;     /* how relations are read, against the catalog that the rules
+    const struct former *former;   /* how relations are read, against the catalog that the rules
                                         were bound to; */
-    const struct catalog *catalog;   /* NULL: as they come */
-    lsn_t catalog_at;                /* what committed before this, the catalog shows */
+    const struct catalog *catalog; /* NULL: as they come */
+    lsn_t catalog_at;              /* what committed before this, the catalog shows */
     const struct stop *stop;
 };
 

@@ -148,10 +148,11 @@ static bool no_room(struct pg_source *s, struct err *err)
     memcpy(reason, err->message, sizeof reason);
     if (s->filling != NULL && s->filling->gid != NULL)
         return no_room_for_prepared(s, reason, err);
-    return err_set(err, ERR_RETRY,
-                   "%s (source.temporary_directory: %s); for an hour open transactions are left to "
-                   "the source, which sends them when they are committed",
-                   reason, s->config.temporary_directory);
+    return err_set(
+        err, ERR_RETRY,
+        "%s (source.temporary_directory: %s); for an hour open transactions are left to "
+        "the source, which sends them when they are committed",
+        reason, s->config.temporary_directory);
 }
 
 /* Which shape a change that is kept was sent by. */
@@ -414,12 +415,14 @@ static bool on_commit_prepared(struct pg_source *s, struct batch *batch,
         return true;
     if (t == NULL) {
         char lsn[LSN_TEXT_SIZE];
-        err_set(err, ERR_SOURCE_LOST,
-                "gap: at LSN %s the prepared transaction %s was committed, whose content the slot "
-                "does not send any more: somebody advanced the slot",
-                lsn_format(end_lsn, lsn), message->prepare.gid);
-        return err_remedy(err, "changes are missing: run `slackwater cleanup`, empty the target "
-                               "tables, then run again");
+        err_set(
+            err, ERR_SOURCE_LOST,
+            "gap: at LSN %s the prepared transaction %s was committed, whose content the slot "
+            "does not send any more: somebody advanced the slot",
+            lsn_format(end_lsn, lsn), message->prepare.gid);
+        return err_remedy(err,
+                          "changes are missing: run `slackwater cleanup`, empty the target "
+                          "tables, then run again");
     }
     release_ack(s, message->xid, end_lsn);
     return start_replay(s, batch, t,

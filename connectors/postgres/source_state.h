@@ -24,28 +24,29 @@ struct pg_source {
     struct pg_source_config config;
     struct session session;
     struct arena scratch; /* of messages that leave nothing in the batch */
-    struct ghost ghost; /* of the last connection */
+    struct ghost ghost;   /* of the last connection */
     struct pgoutput decoder;
 
-    lsn_t from; /* transactions that ended at or before this were given, or are skipped */
-    lsn_t received;       /* newest position seen */
-    usec_t heard_at;      /* when the server last sent anything */
-    usec_t listened_at;   /* when receive() last looked */
+    lsn_t from;      /* transactions that ended at or before this were given, or are skipped */
+    lsn_t received;  /* newest position seen */
+    usec_t heard_at; /* when the server last sent anything */
+    usec_t listened_at;     /* when receive() last looked */
     usec_t listening_since; /* without a gap: silence counts only while we listen */
-    usec_t sent_at;       /* the newest message, by the source's clock */
-    usec_t positioned_at; /* when a keepalive last moved a batch's position */
+    usec_t sent_at;         /* the newest message, by the source's clock */
+    usec_t positioned_at;   /* when a keepalive last moved a batch's position */
 
     bool in_transaction;
     bool skipping;                  /* the transaction was applied before */
     struct transaction transaction; /* the open one */
 
     struct interner shapes; /* every version seen */
-    struct shape_map known; /* the current ones; emptied at start, as the server sends them again */
-    uint64_t arrivals;      /* shapes described so far */
+    struct shape_map
+        known;         /* the current ones; emptied at start, as the server sends them again */
+    uint64_t arrivals; /* shapes described so far */
 
     /* source_open.c's */
-    bool two_phase;     /* the slot sends prepared transactions */
-    lsn_t acknowledged; /* by the slot, at the start: what was before is not sent again */
+    bool two_phase;        /* the slot sends prepared transactions */
+    lsn_t acknowledged;    /* by the slot, at the start: what was before is not sent again */
     usec_t streaming_from; /* monotonic: before that open transactions are left to the server */
     bool streams;          /* this connection has them sent while they are open */
     usec_t quiet_at;       /* monotonic: when it was last considered to begin again with that */

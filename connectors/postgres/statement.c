@@ -269,9 +269,10 @@ static void insert_into(struct building *b)
 static bool equality_is_identity(const struct catalog_column *column)
 {
     static const uint32_t EXACT[] = {
-        16 /* bool */, 17 /* bytea */, 18 /* "char" */, 19 /* name */,        20 /* int8 */,
-        21 /* int2 */, 23 /* int4 */,  26 /* oid */,    1082 /* date */,      1083 /* time */,
-        1114 /* timestamp */, 1184 /* timestamptz */, 2950 /* uuid */,
+        16 /* bool */,   17 /* bytea */,  18 /* "char" */,      19 /* name */,
+        20 /* int8 */,   21 /* int2 */,   23 /* int4 */,        26 /* oid */,
+        1082 /* date */, 1083 /* time */, 1114 /* timestamp */, 1184 /* timestamptz */,
+        2950 /* uuid */,
     };
     if (column->type_kind == 'e')
         return true;
@@ -524,11 +525,10 @@ struct statement *statement_create(enum statement_kind kind, const struct relati
                                    const struct catalog_table *table, const bool *known)
 {
     static void (*const BUILD[])(struct building *) = {
-        [STATEMENT_UPSERT] = build_upsert,       [STATEMENT_REPLACE] = build_replace,
-        [STATEMENT_PATCH] = build_patch,         [STATEMENT_MOVE] = build_move,
-        [STATEMENT_REKEY] = build_rekey,
-        [STATEMENT_DELETE] = build_delete,       [STATEMENT_INSERT] = build_insert,
-        [STATEMENT_REPLACE_ROW] = build_replace_row,
+        [STATEMENT_UPSERT] = build_upsert,         [STATEMENT_REPLACE] = build_replace,
+        [STATEMENT_PATCH] = build_patch,           [STATEMENT_MOVE] = build_move,
+        [STATEMENT_REKEY] = build_rekey,           [STATEMENT_DELETE] = build_delete,
+        [STATEMENT_INSERT] = build_insert,         [STATEMENT_REPLACE_ROW] = build_replace_row,
         [STATEMENT_DELETE_ROW] = build_delete_row,
     };
     struct statement *statement = mem_zero(1, sizeof *statement);

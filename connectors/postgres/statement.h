@@ -34,14 +34,14 @@ enum statement_kind {
 /* What the statement's result tells about a conflict. */
 enum statement_tells {
     TELLS_NOTHING,
-    TELLS_EXISTED,  /* one row, one column: 't' when the key existed */
+    TELLS_EXISTED,        /* one row, one column: 't' when the key existed */
     TELLS_NO_ROW_EXISTED, /* DO NOTHING: no row affected when the key existed */
     TELLS_INSERTED, /* a row affected: the update found nothing and the row was inserted */
     TELLS_MISSING,  /* no row affected: nothing was found */
 };
 
 struct parameter {
-    bool old;        /* from the old row, else from the new one */
+    bool old; /* from the old row, else from the new one */
     uint16_t column;
 };
 
@@ -59,7 +59,8 @@ struct statement {
 struct statement *statement_create(enum statement_kind kind, const struct relation *relation,
                                    const struct catalog_table *table, const bool *known);
 /* The table has columns that no change fills: a key change has to move its row. */
-bool statement_keeps_columns(const struct relation *relation, const struct catalog_table *table);
+bool statement_keeps_columns(const struct relation *relation,
+                             const struct catalog_table *table);
 void statement_free(struct statement *statement); /* NULL is accepted */
 
 #endif

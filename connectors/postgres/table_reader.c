@@ -24,10 +24,10 @@ struct pg_table_reader {
     struct session session;
     const struct copy_key *checked; /* the last whose order was, in this session */
     bool binary;
-    bool first;      /* the next message has the binary header */
+    bool first; /* the next message has the binary header */
     char *snapshot;
-    lsn_t lsn;       /* of the snapshot */
-    char *message;   /* the last row's bytes */
+    lsn_t lsn;     /* of the snapshot */
+    char *message; /* the last row's bytes */
     struct value *values;
     uint16_t columns;
 };
@@ -82,14 +82,12 @@ static bool pg_reader_plan(struct table_reader *reader, const struct relation *r
     if (table == NULL)
         return err_set(err, ERR_BUG, "table %s.%s is not in the source's catalog",
                        relation->schema, relation->name);
-    if (copy_key_usable(key) &&
-        (!check_order(r, key, err) ||
-         !key_bounds_find(&r->session, table, key, lanes, plan, err))) {
+    if (copy_key_usable(key) && (!check_order(r, key, err) ||
+                                 !key_bounds_find(&r->session, table, key, lanes, plan, err))) {
         table_shape_suspect(err);
         return err_wrap(err, "planning the copy of table %s.%s", table->schema, table->name);
     }
-    plan->whole =
-        !copy_key_usable(key) || (copy_key_is_asked(key) && plan->bound_count == 0);
+    plan->whole = !copy_key_usable(key) || (copy_key_is_asked(key) && plan->bound_count == 0);
     return true;
 }
 
@@ -100,7 +98,8 @@ static bool begin_locked(struct pg_table_reader *r, const struct relation *relat
                          struct err *err)
 {
     struct buf sql = {0};
-    buf_append_format(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+    buf_append_format(&sql,
+                      "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
                       " SET LOCAL lock_timeout = '2s'; LOCK TABLE %s",
                       is_partitioned(r, relation) ? "" : "ONLY ");
     ident_append_qualified(&sql, relation->schema, relation->name);
@@ -165,7 +164,8 @@ static bool pg_reader_begin(struct table_reader *reader, const struct relation *
     struct pg_table_reader *r = self(reader);
     /* end() leaves a session in mid-COPY by closing it. */
     if ((!session_is_open(&r->session) && !pg_reader_open(reader, err)) ||
-        !begin_locked(r, table, err) || !take_snapshot(r, lsn, err) || !check_shape(r, table, err)) {
+        !begin_locked(r, table, err) || !take_snapshot(r, lsn, err) ||
+        !check_shape(r, table, err)) {
         table_shape_suspect(err);
         return err_wrap(err, "reading table %s.%s", table->schema, table->name);
     }
@@ -261,7 +261,8 @@ static bool is_flushed(struct pg_table_reader *r, bool *flushed, struct err *err
     bool ok = lsn_parse(PQgetvalue(result, 0, 0), &lsn);
     PQclear(result);
     *flushed = lsn >= r->lsn;
-    return ok || err_set(err, ERR_BUG, "source: unexpected answer to the WAL position question");
+    return ok ||
+           err_set(err, ERR_BUG, "source: unexpected answer to the WAL position question");
 }
 
 /* An idle source may leave the last WAL unflushed for long, since no commit is in it, and the

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_SQL                                                                              \
-    "SELECT attnum, attname, atttypid, atttypmod FROM pg_attribute"                              \
+#define COLUMNS_SQL                                                                            \
+    "SELECT attnum, attname, atttypid, atttypmod FROM pg_attribute"                            \
     " WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
 
 static bool is_column(const PGresult *r, int row, const struct catalog_column *column)
@@ -29,9 +29,10 @@ static bool refuse(const struct catalog_table *table, const PGresult *r, struct 
 {
     struct buf now = {0};
     list_columns(r, &now);
-    err_set(err, ERR_SHAPE,
-            "source table %s.%s has changed while it is copied; its columns are (%.600s) by now",
-            table->schema, table->name, buf_text(&now));
+    err_set(
+        err, ERR_SHAPE,
+        "source table %s.%s has changed while it is copied; its columns are (%.600s) by now",
+        table->schema, table->name, buf_text(&now));
     buf_free(&now);
     return false;
 }

@@ -350,8 +350,8 @@ static bool merge_stage(struct pg_table_writer *w, uint64_t *met, struct err *er
 static bool pg_writer_loaded(struct table_writer *writer, uint64_t *met, struct err *err)
 {
     struct pg_table_writer *w = self(writer);
-    return (copy_in_end(&w->copy, err) &&
-            (!goes_by_stage(w) || (refuse_repeated_keys(w, err) && merge_stage(w, met, err)))) ||
+    return (copy_in_end(&w->copy, err) && (!goes_by_stage(w) || (refuse_repeated_keys(w, err) &&
+                                                                 merge_stage(w, met, err)))) ||
            wrap_table(w, err);
 }
 
@@ -525,8 +525,9 @@ static bool pg_writer_reset(struct table_writer *writer, uint32_t source, bool w
         if (stop_wait(w->config.stop, clock_monotonic() + TRUNCATE_PAUSE))
             return err_set(err, ERR_STOPPED, "stopped before a target table was emptied");
     }
-    log_event(LOG_WARN, "target tables are in use and cannot be truncated: their rows are deleted",
-              log_text("source", w->config.sources[source]), log_text("error", refused.message));
+    log_event(
+        LOG_WARN, "target tables are in use and cannot be truncated: their rows are deleted",
+        log_text("source", w->config.sources[source]), log_text("error", refused.message));
     return try_reset(w, source, whole, renewal, TRUNCATION_DELETES, err) ||
            err_wrap(err, "emptying the targets of %s", w->config.sources[source]);
 }

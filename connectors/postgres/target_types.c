@@ -36,8 +36,9 @@ void target_types_guard_sql(struct buf *sql, const struct relation *target)
         return;
     }
     buf_append_text(sql, "SELECT CASE WHEN n = ");
-    buf_append_format(sql, "%u THEN 1 ELSE (n || ' columns are of the types that rows were bound to,"
-                           " not all')::int END FROM (SELECT ",
+    buf_append_format(sql,
+                      "%u THEN 1 ELSE (n || ' columns are of the types that rows were bound to,"
+                      " not all')::int END FROM (SELECT ",
                       target->column_count);
     append_count(sql, target);
     buf_append_text(sql, " AS n) AS counted");

@@ -13,6 +13,7 @@ void target_types_lock_sql(struct buf *sql, const struct relation *target);
 void target_types_guard_sql(struct buf *sql, const struct relation *target);
 
 /* Both, in the session's transaction: ERR_SHAPE where they are not. */
-bool target_types_check(struct session *session, const struct relation *target, struct err *err);
+bool target_types_check(struct session *session, const struct relation *target,
+                        struct err *err);
 
 #endif

@@ -63,8 +63,8 @@ static const struct answer *ask(struct pg_type_reader *r, const struct type_text
         bool value = result != NULL && PQntuples(result) == 1 && !PQgetisnull(result, 0, 0);
         reading = value ? READING_VALUE : result ? READING_NONE : judge(err);
         if (reading != READING_FAILED)
-            answer = remember(r, buf_text(&key), reading,
-                              value ? PQgetvalue(result, 0, 0) : "");
+            answer =
+                remember(r, buf_text(&key), reading, value ? PQgetvalue(result, 0, 0) : "");
         PQclear(result);
     }
     buf_free(&key);

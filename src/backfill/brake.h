@@ -22,11 +22,12 @@ enum brake_cause {
 
 struct brake_hold {
     bool holds;
-    char detail[BRAKE_TEXT]; /* for people: "replica lag 7.2 s, at most 5 s"; "" when it does not */
+    char detail
+        [BRAKE_TEXT]; /* for people: "replica lag 7.2 s, at most 5 s"; "" when it does not */
 };
 
 struct brake {
-    atomic_uint causes; /* that hold: bits */
+    atomic_uint causes;   /* that hold: bits */
     pthread_mutex_t lock; /* guards holds */
     struct brake_hold holds[BRAKE_CAUSES];
 };

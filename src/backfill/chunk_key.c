@@ -206,9 +206,9 @@ static char *uuid_text(const struct value *value)
     if (!read_uuid(value, uuid))
         return NULL;
     for (size_t i = 0; i < UUID_BYTES; i++)
-        at += (size_t)snprintf(text + at, sizeof text - at,
-                               i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
-                               uuid[i]);
+        at +=
+            (size_t)snprintf(text + at, sizeof text - at,
+                             i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
     return mem_string(text);
 }
 

@@ -42,11 +42,11 @@ struct copy_part {
 struct copy_task {
     uint32_t table; /* the run's index */
     const struct copy_key *key;
-    bool chunked;      /* false: whole, however large */
-    bool has_parents;  /* its chunks are loaded when the stream has come to their snapshots */
-    uint64_t rows;     /* about; 0: not known */
+    bool chunked;     /* false: whole, however large */
+    bool has_parents; /* its chunks are loaded when the stream has come to their snapshots */
+    uint64_t rows;    /* about; 0: not known */
     uint64_t bytes;
-    size_t part_count; /* at least 1 */
+    size_t part_count;             /* at least 1 */
     const struct copy_part *parts; /* in the order to load them */
 };
 
@@ -55,16 +55,17 @@ struct copier_config { /* borrowed; outlives the copier */
     const struct copy_task *tasks; /* in the order to begin them */
     struct table_handoff *handoff;
     bool beside_stream; /* the stream runs meanwhile */
-    bool builds_indexes; /* a table is finished when the stream has passed its snapshots: only then
+    bool
+        builds_indexes; /* a table is finished when the stream has passed its snapshots: only then
                             are its rows of one time, and its unique indexes can be built */
-    lsn_t build_from;    /* and this position: what the source held when the run began */
+    lsn_t build_from;   /* and this position: what the source held when the run began */
     int workers;
-    uint64_t chunk_rows;         /* of a lane's first chunk */
-    usec_t chunk_time;           /* that a chunk should take */
+    uint64_t chunk_rows;           /* of a lane's first chunk */
+    usec_t chunk_time;             /* that a chunk should take */
     struct quarantine *quarantine; /* NULL: a bad row ends the copy */
-    struct transform *transform; /* cloned for each worker */
-    struct progress *progress;   /* counters, failures; how far the stream is */
-    _Atomic int *states;         /* by table index: enum copier_state, for the view */
+    struct transform *transform;   /* cloned for each worker */
+    struct progress *progress;     /* counters, failures; how far the stream is */
+    _Atomic int *states;           /* by table index: enum copier_state, for the view */
     const struct stop *stop;
     struct throttle *throttle; /* NULL: as fast as it goes */
     const struct brake *brake; /* NULL: nothing holds it back */

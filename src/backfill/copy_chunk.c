@@ -187,9 +187,10 @@ static bool advise(struct err *err)
 {
     if (err->class != ERR_DATA || err->remedy[0] != '\0')
         return false;
-    return err_remedy(err, "mend the row, its rule or the target's table, then run again: it goes on "
-                           "before this chunk; or have such rows parked: apply.on_bad_row: "
-                           "quarantine");
+    return err_remedy(
+        err, "mend the row, its rule or the target's table, then run again: it goes on "
+             "before this chunk; or have such rows parked: apply.on_bad_row: "
+             "quarantine");
 }
 
 static void note_failure(struct copier *copier, const struct err *err)

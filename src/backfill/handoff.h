@@ -73,7 +73,7 @@ struct handoff_config {
     struct table_copy *copies;      /* by table; plans and chunks are taken */
     const char *note;               /* as kept with the position; "" none */
     const struct snapshot *initial; /* what every chunk's snapshot must cover; borrowed */
-    lsn_t applied; /* the target's position: the stream begins there */
+    lsn_t applied;                  /* the target's position: the stream begins there */
     /* The source's position now: the last run has read no row again past it. */
     lsn_t started_at;
     const bool *waits; /* by table: not to be copied in this run; NULL: none; borrowed */
@@ -168,8 +168,7 @@ enum snapshot_verdict handoff_read(struct table_handoff *handoff, uint32_t table
  * (handoff_failed()). */
 enum stream_verdict { STREAM_THERE, STREAM_BEHIND, STREAM_STUCK, STREAM_FAILED };
 enum stream_verdict handoff_await(struct table_handoff *handoff, uint32_t table, uint32_t lane,
-                                  lsn_t lsn, usec_t until, lsn_t *stands_on,
-                                  struct err *err);
+                                  lsn_t lsn, usec_t until, lsn_t *stands_on, struct err *err);
 /* The chunk is committed at the target, or surely not. While that is not known neither is said,
  * and changes of its rows wait; so they do when loaded() fails.
  *

@@ -80,7 +80,8 @@ static bool encode_upto(const struct lanes *lanes, const struct chunk_record *re
     return true;
 }
 
-static void note_after(struct lanes *lanes, struct lane *lane, const struct chunk_record *record)
+static void note_after(struct lanes *lanes, struct lane *lane,
+                       const struct chunk_record *record)
 {
     uint16_t count = lanes->key->count;
     free_after(lane, count);

@@ -38,7 +38,7 @@ enum door {
 };
 
 struct lane {
-    struct buf lower; /* encoded first columns; empty for the first lane */
+    struct buf lower;     /* encoded first columns; empty for the first lane */
     struct chunk *chunks; /* those that judge no more become one in time */
     size_t chunk_count;
     size_t first_judging; /* all chunks before it are passed */
@@ -52,9 +52,9 @@ struct lane {
     struct unseen required;   /* what that must see */
     uint64_t compares;        /* the handoff's, when it was taken */
     enum door door;
-    lsn_t awaits;             /* the chunk in flight waits for the stream; LSN_NONE: it does not */
-    bool stuck;               /* the stream cannot come there without its end */
-    bool at_stream;           /* the stream has come there */
+    lsn_t awaits;   /* the chunk in flight waits for the stream; LSN_NONE: it does not */
+    bool stuck;     /* the stream cannot come there without its end */
+    bool at_stream; /* the stream has come there */
 };
 
 struct lanes {
@@ -62,7 +62,7 @@ struct lanes {
     struct copy_plan plan;
     size_t count; /* 0: not planned yet */
     struct lane *items;
-    lsn_t last; /* the greatest position of all chunks */
+    lsn_t last;             /* the greatest position of all chunks */
     uint16_t bound_columns; /* the most values of a bound */
 };
 

@@ -66,8 +66,7 @@ static struct row keep_row(struct arena *arena, const struct row *row)
     kept.values = arena_copy(arena, row->values, row->count * sizeof *row->values);
     for (uint16_t i = 0; i < row->count; i++)
         if (kept.values[i].kind == VALUE_TEXT || kept.values[i].kind == VALUE_BINARY)
-            kept.values[i].data =
-                arena_copy(arena, kept.values[i].data, kept.values[i].size);
+            kept.values[i].data = arena_copy(arena, kept.values[i].data, kept.values[i].size);
     return kept;
 }
 
@@ -135,14 +134,14 @@ static bool exclude(struct sift *s, size_t part, const struct row *row, uint64_t
 {
     const struct relation *source = s->task->parts[part].source;
     if (source->match != MATCH_KEY)
-        return err_set(err, ERR_DATA,
-                       "a row of %s.%s, which has no key and goes to several targets, cannot be "
-                       "parked: %s",
-                       source->schema, source->name, why->message);
+        return err_set(
+            err, ERR_DATA,
+            "a row of %s.%s, which has no key and goes to several targets, cannot be "
+            "parked: %s",
+            source->schema, source->name, why->message);
     find_key(s, part, row);
     parked_keys_put(s->excluded, 0, buf_text(&s->key), s->key.size, id);
-    s->exclusions =
-        mem_grow(s->exclusions, s->exclusion_count + 1, sizeof *s->exclusions);
+    s->exclusions = mem_grow(s->exclusions, s->exclusion_count + 1, sizeof *s->exclusions);
     s->exclusions[s->exclusion_count++] =
         (struct exclusion){id, true, arena_copy(&s->reasons, why, sizeof *why)};
     s->again = s->again || part > 0;

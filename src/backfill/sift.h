@@ -48,7 +48,7 @@ struct sift {
     uint64_t parked;    /* rows; of a split each may have several letters */
     uint64_t rows;      /* loaded */
     uint64_t uncounted; /* of these, that the breaker has not seen */
-    bool again;         /* the chunk must begin again: an earlier target has what is excluded now */
+    bool again; /* the chunk must begin again: an earlier target has what is excluded now */
 
     /* the block */
     struct arena block;

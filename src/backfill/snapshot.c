@@ -113,8 +113,8 @@ bool snapshot_unseen_within(const struct snapshot *snapshot, struct xid_range wi
     }
     if (last < snapshot->xmax)
         return false;
-    *unseen = (struct xid_range){
-        (xid_t)(first > snapshot->xmax ? first : snapshot->xmax), within.last};
+    *unseen = (struct xid_range){(xid_t)(first > snapshot->xmax ? first : snapshot->xmax),
+                                 within.last};
     return true;
 }
 

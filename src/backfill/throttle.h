@@ -30,7 +30,7 @@ struct throttle {
     /* set at init */
     uint64_t portion_rows, portion_bytes; /* UINT64_MAX: no limit */
     _Atomic usec_t slowed_until; /* the latest moment that somebody was told to wait for */
-    pthread_mutex_t lock; /* guards the buckets */
+    pthread_mutex_t lock;        /* guards the buckets */
     struct throttle_bucket rows, bytes;
 };
 

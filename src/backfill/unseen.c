@@ -144,8 +144,9 @@ static bool follows(const struct unseen *unseen, struct xid_range range)
 {
     if (is_before(range.last, range.first))
         return false;
-    return unseen->count == 0 || (is_before(unseen->ranges[unseen->count - 1].last, range.first) &&
-                                  is_before(unseen->ranges[0].first, range.last));
+    return unseen->count == 0 ||
+           (is_before(unseen->ranges[unseen->count - 1].last, range.first) &&
+            is_before(unseen->ranges[0].first, range.last));
 }
 
 static bool parse_range(const char **at, struct unseen *unseen)

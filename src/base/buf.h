@@ -15,7 +15,7 @@ struct buf {
     size_t capacity;
 };
 
-void buf_free(struct buf *buf); /* frees the bytes, leaves an empty buffer */
+void buf_free(struct buf *buf);  /* frees the bytes, leaves an empty buffer */
 void buf_clear(struct buf *buf); /* size 0, memory kept */
 /* Room for `more` bytes behind data + size: write there, then say with buf_written() how many. */
 void buf_reserve(struct buf *buf, size_t more);

@@ -17,16 +17,11 @@ struct class_row {
 
 /* A RETRY that reaches the exit means that the retries gave up: the server stayed away. */
 static const struct class_row classes[] = {
-    [ERR_NONE] = {"none", 0},
-    [ERR_RETRY] = {"retry", 4},
-    [ERR_CONFIG] = {"config", 2},
-    [ERR_DATA] = {"data", 3},
-    [ERR_SHAPE] = {"shape", 3},
-    [ERR_SOURCE_LOST] = {"source_lost", 4},
-    [ERR_CORRUPT] = {"corrupt", 4},
-    [ERR_DISK] = {"disk", 3},
-    [ERR_BUG] = {"bug", 3},
-    [ERR_STOPPED] = {"stopped", 0},
+    [ERR_NONE] = {"none", 0},       [ERR_RETRY] = {"retry", 4},
+    [ERR_CONFIG] = {"config", 2},   [ERR_DATA] = {"data", 3},
+    [ERR_SHAPE] = {"shape", 3},     [ERR_SOURCE_LOST] = {"source_lost", 4},
+    [ERR_CORRUPT] = {"corrupt", 4}, [ERR_DISK] = {"disk", 3},
+    [ERR_BUG] = {"bug", 3},         [ERR_STOPPED] = {"stopped", 0},
 };
 
 /* Drops the start of a UTF-8 character whose rest fell off the end. */

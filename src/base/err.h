@@ -15,10 +15,10 @@
 
 enum err_class {
     ERR_NONE,
-    ERR_RETRY,       /* passes by itself: connection lost, deadlock, read-only for now */
-    ERR_CONFIG,      /* the operator's input or set-up is wrong: exit 2 */
-    ERR_DATA,        /* a row, a rule or a schema cannot be carried: exit 3 */
-    ERR_SHAPE,       /* a table is not as the rules were bound to it: they are bound anew, and if
+    ERR_RETRY,  /* passes by itself: connection lost, deadlock, read-only for now */
+    ERR_CONFIG, /* the operator's input or set-up is wrong: exit 2 */
+    ERR_DATA,   /* a row, a rule or a schema cannot be carried: exit 3 */
+    ERR_SHAPE,  /* a table is not as the rules were bound to it: they are bound anew, and if
                         that does not help: exit 3 */
     ERR_SOURCE_LOST, /* source, slot or its history is gone: exit 4 */
     ERR_CORRUPT,     /* bytes from a wire or a disk break their format: exit 4 */
@@ -44,8 +44,7 @@ bool err_set(struct err *err, enum err_class class, const char *format, ...)
 bool err_wrap(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Sets the remedy. Returns false. */
-bool err_remedy(struct err *err, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+bool err_remedy(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Names the column at fault. Returns false. */
 bool err_column(struct err *err, const char *column);

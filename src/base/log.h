@@ -20,8 +20,15 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_AUTO, LOG_TEXT, LOG_JSON }; /* AUTO: text if stderr is a terminal */
 
-enum log_kind { LOG_KIND_END, LOG_KIND_TEXT, LOG_KIND_INT, LOG_KIND_UINT, LOG_KIND_REAL,
-                LOG_KIND_LSN, LOG_KIND_BOOL };
+enum log_kind {
+    LOG_KIND_END,
+    LOG_KIND_TEXT,
+    LOG_KIND_INT,
+    LOG_KIND_UINT,
+    LOG_KIND_REAL,
+    LOG_KIND_LSN,
+    LOG_KIND_BOOL
+};
 
 struct log_field {
     enum log_kind kind;
@@ -68,8 +75,9 @@ static inline struct log_field log_bool(const char *name, bool boolean)
 /* `fields` ends with a field of kind LOG_KIND_END. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 
-#define log_event(level, event, ...)                                                          \
-    log_write((level), (event),                                                               \
-              (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){LOG_KIND_END, NULL, {NULL}}})
+#define log_event(level, event, ...)                                                           \
+    log_write(                                                                                 \
+        (level), (event),                                                                      \
+        (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){LOG_KIND_END, NULL, {NULL}}})
 
 #endif

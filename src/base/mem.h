@@ -7,10 +7,10 @@
 
 #include <stddef.h>
 
-void *mem_alloc(size_t size);                /* uninitialised */
-void *mem_zero(size_t count, size_t size);   /* zeroed; the product is checked */
-void *mem_grow(void *old, size_t count, size_t size); /* realloc; the product is checked */
-char *mem_string(const char *text);          /* NULL gives NULL */
+void *mem_alloc(size_t size);                          /* uninitialised */
+void *mem_zero(size_t count, size_t size);             /* zeroed; the product is checked */
+void *mem_grow(void *old, size_t count, size_t size);  /* realloc; the product is checked */
+char *mem_string(const char *text);                    /* NULL gives NULL */
 char *mem_string_sized(const char *data, size_t size); /* adds a NUL */
 char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

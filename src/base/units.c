@@ -115,17 +115,19 @@ struct unit_word {
 };
 
 static const struct unit_word duration_words[] = {
-    {"usec", "us"},   {"msec", "ms"},   {"millisecond", "ms"}, {"sec", "s"},
-    {"second", "s"},  {"minute", "m"},  {"mins", "m"},         {"hr", "h"},
-    {"hour", "h"},    {"day", "d"},     {"ms", "ms"},          {"s", "s"},
-    {"m", "m"},       {"h", "h"},       {"d", "d"},            {NULL, NULL},
+    {"usec", "us"}, {"msec", "ms"},  {"millisecond", "ms"},
+    {"sec", "s"},   {"second", "s"}, {"minute", "m"},
+    {"mins", "m"},  {"hr", "h"},     {"hour", "h"},
+    {"day", "d"},   {"ms", "ms"},    {"s", "s"},
+    {"m", "m"},     {"h", "h"},      {"d", "d"},
+    {NULL, NULL},
 };
 
 static const struct unit_word size_words[] = {
-    {"b", "B"},       {"byte", "B"},    {"k", "kB"},           {"kb", "kB"},
-    {"kilobyte", "kB"}, {"kib", "KiB"}, {"m", "MB"},           {"mb", "MB"},
-    {"megabyte", "MB"}, {"mib", "MiB"}, {"g", "GB"},           {"gb", "GB"},
-    {"gigabyte", "GB"}, {"gib", "GiB"}, {"t", "TB"},           {"tb", "TB"},
+    {"b", "B"},         {"byte", "B"},  {"k", "kB"},  {"kb", "kB"},
+    {"kilobyte", "kB"}, {"kib", "KiB"}, {"m", "MB"},  {"mb", "MB"},
+    {"megabyte", "MB"}, {"mib", "MiB"}, {"g", "GB"},  {"gb", "GB"},
+    {"gigabyte", "GB"}, {"gib", "GiB"}, {"t", "TB"},  {"tb", "TB"},
     {"terabyte", "TB"}, {"tib", "TiB"}, {NULL, NULL},
 };
 

@@ -499,7 +499,7 @@ static void list_words(const char *const *words, const char *last, char *text, s
     text[0] = '\0';
     for (size_t i = 0; words[i] && used < size; i++)
         used += (size_t)snprintf(text + used, size - used, "%s%s",
-                                 i == 0          ? ""
+                                 i == 0         ? ""
                                  : words[i + 1] ? ", "
                                                 : last,
                                  words[i]);
@@ -639,7 +639,8 @@ bool yaml_duration(const struct yaml_node *node, long long *usec, struct err *er
 {
     usec_t duration;
     if (!is_scalar(node) || !units_parse_duration(node->text, &duration))
-        return refuse_quantity(node, "a duration with its unit, such as 250ms, 5s, 2m, 1h or 1d",
+        return refuse_quantity(node,
+                               "a duration with its unit, such as 250ms, 5s, 2m, 1h or 1d",
                                units_nearest_duration, err);
     *usec = duration;
     return true;

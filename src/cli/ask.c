@@ -35,9 +35,8 @@ static char *recorded_address(const struct invocation *invocation)
     struct control_migration found = {.state = CONTROL_NONE};
     struct err ignored = {0};
     char *address = NULL;
-    if (config->target_dsn == NULL ||
-        !session_open(&session, "target", config->target_dsn, SESSION_SQL, invocation->stop,
-                      &ignored))
+    if (config->target_dsn == NULL || !session_open(&session, "target", config->target_dsn,
+                                                    SESSION_SQL, invocation->stop, &ignored))
         return NULL;
     if (control_load(&session, config->migration, &found, &ignored)) {
         address = mem_string(found.http_address);

@@ -35,8 +35,8 @@ static bool refuse_name(const struct migration *m, const char *option, const cha
         names[i] = displays[i] =
             ident_display(m->slot_tables[i].schema, m->slot_tables[i].name);
     const char *near = yaml_nearest(name, names);
-    err_set(err, ERR_CONFIG, "%s %s: no rule reads or writes a table of this name%s%s%s", option,
-            name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    err_set(err, ERR_CONFIG, "%s %s: no rule reads or writes a table of this name%s%s%s",
+            option, name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     for (size_t i = 0; i < m->source_count; i++)
         free(displays[i]);
     free(displays);
@@ -86,8 +86,8 @@ static bool refuse_shared(const struct pg_target_table *target, struct err *err)
 }
 
 /* True if all that goes to the target table is copied late. *ours: something does. */
-static bool is_late(const struct migration *m, const bool *redo, const struct catalog_table *table,
-                    bool *ours)
+static bool is_late(const struct migration *m, const bool *redo,
+                    const struct catalog_table *table, bool *ours)
 {
     bool late = true;
     *ours = false;
@@ -103,12 +103,14 @@ static bool is_late(const struct migration *m, const bool *redo, const struct ca
 static bool refuse_enforced(const struct pg_target_table *parent,
                             const struct catalog_table *child, bool redo, struct err *err)
 {
-    err_set(err, ERR_CONFIG,
-            "target table %s.%s refers to %s.%s, and foreign keys are enforced for what slackwater "
-            "writes: the one cannot be copied while the other has rows",
-            child->schema, child->name, parent->table->schema, parent->table->name);
-    return err_remedy(err, "%sGRANT SET ON PARAMETER session_replication_role to the target's "
-                           "role, or use a superuser",
+    err_set(
+        err, ERR_CONFIG,
+        "target table %s.%s refers to %s.%s, and foreign keys are enforced for what slackwater "
+        "writes: the one cannot be copied while the other has rows",
+        child->schema, child->name, parent->table->schema, parent->table->name);
+    return err_remedy(err,
+                      "%sGRANT SET ON PARAMETER session_replication_role to the target's "
+                      "role, or use a superuser",
                       redo ? "name both with --redo, or " : "");
 }
 

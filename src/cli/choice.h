@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-struct choice { /* by source table */
+struct choice {     /* by source table */
     bool *redo;     /* its copy begins anew */
     bool *left_out; /* not to be copied in this run, unless that is done */
 };

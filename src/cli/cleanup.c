@@ -15,10 +15,11 @@ static bool confirmed(const struct invocation *invocation, const char *slot)
     char answer[16];
     if (invocation->options->yes)
         return true;
-    printf("This ends migration \"%s\": slot and publication %s are dropped at the source,\n"
-           "origin and control rows at the target, and what is in spool.dir. It cannot resume; tables are kept.\n"
-           "Type yes to go on: ",
-           invocation->config->migration, slot);
+    printf(
+        "This ends migration \"%s\": slot and publication %s are dropped at the source,\n"
+        "origin and control rows at the target, and what is in spool.dir. It cannot resume; tables are kept.\n"
+        "Type yes to go on: ",
+        invocation->config->migration, slot);
     fflush(stdout);
     return fgets(answer, sizeof answer, stdin) != NULL && strcmp(answer, "yes\n") == 0;
 }
@@ -72,7 +73,8 @@ static bool build_indexes(const struct invocation *invocation, struct session *t
     do {
         long behind = index.position;
         deferred_index_free(&index);
-        if (!deferred_index_next(target, invocation->config->migration, NULL, behind, &index, err))
+        if (!deferred_index_next(target, invocation->config->migration, NULL, behind, &index,
+                                 err))
             return false;
         if (index.name != NULL)
             build_or_print(invocation, target, &index);

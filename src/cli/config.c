@@ -15,7 +15,8 @@ static void set_defaults(struct config *config)
         .migration = mem_string("default"),
         .heartbeat = USEC_PER_SEC,
         .streaming = true,
-        .temporary_directory = mem_string(temporary != NULL && temporary[0] ? temporary : "/tmp"),
+        .temporary_directory =
+            mem_string(temporary != NULL && temporary[0] ? temporary : "/tmp"),
         .backfill_workers = 2,
         .chunk_rows = 10000,
         .chunk_time = USEC_PER_SEC,
@@ -112,9 +113,9 @@ static bool read_dsn(const struct yaml_node *node, char **slot, struct err *err)
 
 static bool read_source(struct config *config, const struct yaml_node *node, struct err *err)
 {
-    static const char *const KEYS[] = {"dsn",       "heartbeat", "failover",
-                                       "origin",    "streaming", "two_phase",
-                                       "temporary_directory", NULL};
+    static const char *const KEYS[] = {
+        "dsn",       "heartbeat",           "failover", "origin", "streaming",
+        "two_phase", "temporary_directory", NULL};
     static const char *const ORIGINS[] = {"any", "none", NULL};
     int origin = config->local_only;
     if (node == NULL)

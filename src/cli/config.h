@@ -27,24 +27,24 @@ struct config {
     bool streaming;            /* large transactions come while they are open */
     bool two_phase;            /* prepared ones before they are committed */
     char *temporary_directory; /* for both */
-    bool failover;   /* standbys of the source keep the slot */
-    bool local_only; /* leave out what came to the source by another replication */
+    bool failover;             /* standbys of the source keep the slot */
+    bool local_only;           /* leave out what came to the source by another replication */
     int backfill_workers;
     int64_t chunk_rows; /* of a lane's first chunk */
     usec_t chunk_time;  /* that a chunk should take */
     enum copy_order backfill_order;
-    int64_t max_rows_per_second;  /* of the copy; 0: no limit, as the next four */
+    int64_t max_rows_per_second; /* of the copy; 0: no limit, as the next four */
     int64_t max_bytes_per_second;
     usec_t max_replica_lag;
     usec_t max_target_latency;
-    int64_t max_source_load;      /* active sessions at the source beside ours */
+    int64_t max_source_load; /* active sessions at the source beside ours */
     bool defer_indexes;
     enum apply_engine engine;
     enum bad_row on_bad_row;
-    double max_bad_share; /* of a table's rows; 1: all may be bad */
-    int64_t min_bad_changes; /* fewer tell nothing of a share */
+    double max_bad_share;          /* of a table's rows; 1: all may be bad */
+    int64_t min_bad_changes;       /* fewer tell nothing of a share */
     enum new_column on_new_column; /* of a source table, in mid-migration */
-    char *spool_dir; /* NULL: no spool */
+    char *spool_dir;               /* NULL: no spool */
     int64_t spool_max_bytes;
     int64_t spool_min_free; /* to be left on its disk */
     char *http_listen;

@@ -17,10 +17,10 @@ static const struct {
     const char *type;
     enum key_order order;
 } ORDERS[] = {
-    {"pg_catalog.int2", KEY_SIGNED},  {"pg_catalog.int4", KEY_SIGNED},
-    {"pg_catalog.int8", KEY_SIGNED},  {"pg_catalog.oid", KEY_UNSIGNED},
-    {"pg_catalog.bool", KEY_BOOL},    {"pg_catalog.uuid", KEY_UUID},
-    {"pg_catalog.text", KEY_BYTES},   {"pg_catalog.varchar", KEY_BYTES},
+    {"pg_catalog.int2", KEY_SIGNED}, {"pg_catalog.int4", KEY_SIGNED},
+    {"pg_catalog.int8", KEY_SIGNED}, {"pg_catalog.oid", KEY_UNSIGNED},
+    {"pg_catalog.bool", KEY_BOOL},   {"pg_catalog.uuid", KEY_UUID},
+    {"pg_catalog.text", KEY_BYTES},  {"pg_catalog.varchar", KEY_BYTES},
     {"pg_catalog.name", KEY_BYTES},
 };
 
@@ -176,8 +176,8 @@ static void find_levels(const struct migration *m, int *levels)
             const struct catalog_table *table = m->targets[child].table;
             for (size_t parent = 0; parent < count; parent++) {
                 for (uint16_t k = 0; k < table->foreign_key_count; k++) {
-                    if (parent == child || table->foreign_keys[k].parent_oid !=
-                                               m->targets[parent].table->oid ||
+                    if (parent == child ||
+                        table->foreign_keys[k].parent_oid != m->targets[parent].table->oid ||
                         levels[child] > levels[parent])
                         continue;
                     levels[child] = levels[parent] + 1;
@@ -254,8 +254,10 @@ static uint64_t rows_about(const struct catalog_table *table)
 static bool is_large(const struct migration *m, const struct catalog_table *table)
 {
     const struct config *config = m->config;
-    int64_t rows = table->estimated_rows < 0 ? table->bytes / NARROW_ROW : table->estimated_rows;
-    return table->bytes > within(config->max_bytes_per_second, config->chunk_time, LARGE_BYTES) ||
+    int64_t rows =
+        table->estimated_rows < 0 ? table->bytes / NARROW_ROW : table->estimated_rows;
+    return table->bytes >
+               within(config->max_bytes_per_second, config->chunk_time, LARGE_BYTES) ||
            rows > within(config->max_rows_per_second, config->chunk_time, config->chunk_rows);
 }
 

@@ -11,9 +11,9 @@
 
 struct copy_tasks {
     size_t count;
-    struct copy_task *tasks;  /* in the order to begin them */
-    struct copy_part *parts;  /* by the chain's tables */
-    struct copy_key *keys;    /* by source table */
+    struct copy_task *tasks; /* in the order to begin them */
+    struct copy_part *parts; /* by the chain's tables */
+    struct copy_key *keys;   /* by source table */
     struct copy_key_column *key_columns;
 };
 

@@ -16,18 +16,19 @@
 #include <string.h>
 
 /* A key as people see it, and as --key names it: id=5,tenant=3 */
-#define KEY_SQL                                                                                  \
-    "(SELECT string_agg(e.key || '=' || coalesce(e.value, 'NULL'), ',') FROM"                    \
+#define KEY_SQL                                                                                \
+    "(SELECT string_agg(e.key || '=' || coalesce(e.value, 'NULL'), ',') FROM"                  \
     " jsonb_each_text(l.key) e)"
 /* As people write a table's name, or as it is kept. */
-#define SELECTED_SQL                                                                             \
-    " FROM slackwater.dead_letter l WHERE migration = $1"                                        \
-    " AND ($2::text IS NULL OR source = $2 OR replace(source, '\"', '') = $2)"                   \
-    " AND ($3::text IS NULL OR " KEY_SQL " = $3)"                                                \
+#define SELECTED_SQL                                                                           \
+    " FROM slackwater.dead_letter l WHERE migration = $1"                                      \
+    " AND ($2::text IS NULL OR source = $2 OR replace(source, '\"', '') = $2)"                 \
+    " AND ($3::text IS NULL OR " KEY_SQL " = $3)"                                              \
     " AND ($4::bigint[] IS NULL OR id = ANY ($4))"
 
-static const char USAGE[] = "dlq list [--table T] [--json] | dlq show ID | dlq retry ID...|--key "
-                            "K|--all | dlq skip ID...|--key K|--all";
+static const char USAGE[] =
+    "dlq list [--table T] [--json] | dlq show ID | dlq retry ID...|--key "
+    "K|--all | dlq skip ID...|--key K|--all";
 
 /* ---- which letters ---- */
 
@@ -77,8 +78,8 @@ static int list(const struct invocation *invocation, struct session *session, st
     static const char WHAT[] =
         "id, source, operation, " KEY_SQL ", coalesce(lsn::text, '-'),"
         " to_char(first_seen, 'YYYY-MM-DD HH24:MI:SS'), coalesce(message, 'waits behind ' || chain)";
-    PGresult *r = select_letters(invocation, session, WHAT, " AND state = 'parked' ORDER BY id",
-                                 err);
+    PGresult *r =
+        select_letters(invocation, session, WHAT, " AND state = 'parked' ORDER BY id", err);
     if (r == NULL)
         return 2;
     for (int i = 0; i < PQntuples(r); i++) {
@@ -200,7 +201,8 @@ static bool stand_in(const struct invocation *invocation, struct standing_in *in
     letter_facts_make(m, &in->facts);
     in->counters = mem_zero(m->source_count + 1, sizeof *in->counters);
     in->lookups = migration_lookups(m);
-    in->reader = pg_row_reader_create(invocation->config->source_dsn, m->source_catalog, m->stop);
+    in->reader =
+        pg_row_reader_create(invocation->config->source_dsn, m->source_catalog, m->stop);
     struct pg_sink_config sink = migration_sink_config(m);
     sink.counters = in->counters;
     sink.apply = &in->apply;
@@ -243,13 +245,15 @@ static void print_answer(const json_t *answer)
     json_t *error;
     json_int_t refused = json_integer_value(json_object_get(answer, "refused"));
     bool retried = strcmp(json_string_value(json_object_get(answer, "action")), "retry") == 0;
-    printf("%" JSON_INTEGER_FORMAT " %s", json_integer_value(json_object_get(answer, "letters")),
+    printf("%" JSON_INTEGER_FORMAT " %s",
+           json_integer_value(json_object_get(answer, "letters")),
            retried ? "applied" : "skipped");
     if (refused > 0)
         printf(", %" JSON_INTEGER_FORMAT " still refused", refused);
     printf(", %" JSON_INTEGER_FORMAT " parked in all\n",
            json_integer_value(json_object_get(answer, "left")));
-    json_array_foreach(json_object_get(answer, "errors"), i, error) {
+    json_array_foreach(json_object_get(answer, "errors"), i, error)
+    {
         printf("  %s: ", json_string_value(json_object_get(error, "letter")));
         print_text(json_string_value(json_object_get(error, "error")));
         putchar('\n');
@@ -277,8 +281,8 @@ static char *choose(const struct invocation *invocation, struct session *session
                 options->words[0]);
         return NULL;
     }
-    PGresult *r = select_letters(invocation, session, "array_agg(id)", " AND state = 'parked'",
-                                 err);
+    PGresult *r =
+        select_letters(invocation, session, "array_agg(id)", " AND state = 'parked'", err);
     char *ids = r == NULL || PQgetisnull(r, 0, 0) ? NULL : mem_string(PQgetvalue(r, 0, 0));
     if (r != NULL && ids == NULL && !options->all)
         err_set(err, ERR_CONFIG, "no such letter is parked (see slackwater dlq list)");
@@ -294,8 +298,7 @@ static char *describe_user(const struct session *session)
                       login == NULL ? "" : login);
 }
 
-static int change(const struct invocation *invocation, struct session *session,
-                  struct err *err)
+static int change(const struct invocation *invocation, struct session *session, struct err *err)
 {
     json_t *answer = NULL;
     char *ids = choose(invocation, session, err);
@@ -371,7 +374,8 @@ int command_dlq(const struct invocation *invocation)
     int status = 2;
     size_t action = 0;
     const char *name = options->word_count == 0 ? "" : options->words[0];
-    while (action < sizeof ACTIONS / sizeof ACTIONS[0] && strcmp(ACTIONS[action].name, name) != 0)
+    while (action < sizeof ACTIONS / sizeof ACTIONS[0] &&
+           strcmp(ACTIONS[action].name, name) != 0)
         action++;
     if (action == sizeof ACTIONS / sizeof ACTIONS[0])
         err_set(&err, ERR_CONFIG, "expected %s", USAGE);

@@ -55,7 +55,8 @@ static bool is_constant(const struct reference *r, uint16_t i)
 {
     const struct rule *child = rule_of(r->child, child_column(r, i));
     const struct rule *parent = rule_of(r->parent, r->key->parent_columns[i]);
-    return child != NULL && child->constant != NULL && parent != NULL && parent->constant != NULL;
+    return child != NULL && child->constant != NULL && parent != NULL &&
+           parent->constant != NULL;
 }
 
 /* The source's key has this pair of columns too. */
@@ -110,14 +111,16 @@ static bool may_leave(const struct migration *m, const struct reference *r)
 {
     for (uint16_t i = 0; i < r->parent->source->column_count; i++) {
         const struct catalog_column *column = &r->parent->source->columns[i];
-        if (chain_condition_reads(m->chain, r->parent_index, column) && !is_referenced(r, column))
+        if (chain_condition_reads(m->chain, r->parent_index, column) &&
+            !is_referenced(r, column))
             return true;
     }
     return false;
 }
 
-static const char ACTS_FIX[] = "let the target's role set session_replication_role, or make the "
-                               "constraint ON DELETE NO ACTION until the cutover";
+static const char ACTS_FIX[] =
+    "let the target's role set session_replication_role, or make the "
+    "constraint ON DELETE NO ACTION until the cutover";
 
 static void check_leaving(struct migration *m, const struct reference *r, const char *child)
 {
@@ -134,10 +137,11 @@ static void check_leaving(struct migration *m, const struct reference *r, const 
 static void refuse_action(struct migration *m, const struct catalog_foreign_key *key,
                           const char *child)
 {
-    findings_addf(&m->findings, "target.reference_acts", SEVERITY_BREAKING, child, ACTS_FIX,
-                  "foreign key %s is enforced for replicated rows, and the source has none that "
-                  "does the same on delete: rows would be changed at the target alone",
-                  key->name);
+    findings_addf(
+        &m->findings, "target.reference_acts", SEVERITY_BREAKING, child, ACTS_FIX,
+        "foreign key %s is enforced for replicated rows, and the source has none that "
+        "does the same on delete: rows would be changed at the target alone",
+        key->name);
 }
 
 /* ---- statements of the source that are several here ---- */
@@ -171,10 +175,11 @@ static void check_immediate(struct migration *m, const struct reference *r, cons
     struct buf undo = {0};
     if (r->key->deferrable)
         return;
-    buf_append_format(&what,
-                      "foreign key %s is enforced for replicated rows and not deferrable: it is "
-                      "checked after each row of what was one statement at the source",
-                      r->key->name);
+    buf_append_format(
+        &what,
+        "foreign key %s is enforced for replicated rows and not deferrable: it is "
+        "checked after each row of what was one statement at the source",
+        r->key->name);
     buf_append_text(&sql, "ALTER TABLE ");
     ident_append_qualified(&sql, r->child->target->schema, r->child->target->name);
     buf_append_text(&sql, " ALTER CONSTRAINT ");
@@ -184,8 +189,8 @@ static void check_immediate(struct migration *m, const struct reference *r, cons
     buf_append_text(&undo, " NOT DEFERRABLE");
     findings_add(&m->findings, "target.reference_immediate",
                  likely ? SEVERITY_POTENTIALLY_BREAKING : SEVERITY_NON_BREAKING, child,
-                 buf_text(&what), what_is_refused(r),
-                 "make it deferrable until the cutover", buf_text(&sql), buf_text(&undo));
+                 buf_text(&what), what_is_refused(r), "make it deferrable until the cutover",
+                 buf_text(&sql), buf_text(&undo));
     buf_free(&what);
     buf_free(&sql);
     buf_free(&undo);
@@ -212,7 +217,8 @@ static bool is_referred_to(const struct catalog *catalog, const struct catalog_t
 }
 
 /* Where the source's column is GENERATED ALWAYS too, next to no UPDATE can set it there. */
-static void check_identity(struct migration *m, const struct bound_table *table, const char *name)
+static void check_identity(struct migration *m, const struct bound_table *table,
+                           const char *name)
 {
     const struct catalog_column *column = unsettable(table);
     const struct catalog_column *from;

@@ -48,10 +48,11 @@ static void advise(const struct catalog_enum *from, size_t missing,
         literal_append(&sql, from->labels[i], strlen(from->labels[i]));
         break;
     }
-    err_remedy(err,
-               "the target's enum lacks a label that the source's has; add it, then run again, or "
-               "retry what is parked: %s",
-               buf_text(&sql));
+    err_remedy(
+        err,
+        "the target's enum lacks a label that the source's has; add it, then run again, or "
+        "retry what is parked: %s",
+        buf_text(&sql));
     buf_free(&sql);
 }
 
@@ -96,7 +97,8 @@ bool enum_labels_may_lack(const struct err *err)
 {
     return err->class == ERR_DATA && strstr(err->message, "enum") != NULL &&
            strstr(err->message, "source: ") == NULL &&
-           (strcmp(err->sqlstate, INVALID_TEXT) == 0 || strcmp(err->sqlstate, INVALID_BINARY) == 0);
+           (strcmp(err->sqlstate, INVALID_TEXT) == 0 ||
+            strcmp(err->sqlstate, INVALID_BINARY) == 0);
 }
 
 void enum_labels_advise(const struct migration *migration, struct err *err)

@@ -296,13 +296,11 @@ bool errands_look(struct errands *errands, struct err *err)
 static bool record(struct session *session, const char *migration, const struct errand *errand,
                    char **id, struct err *err)
 {
-    PGresult *r = session_query(session,
-                                "INSERT INTO slackwater.errand (migration, action, letters,"
-                                " asked_by) VALUES ($1, $2, $3, $4) RETURNING id",
-                                4,
-                                (const char *[]){migration, errand->action, errand->letters,
-                                                 errand->by},
-                                err);
+    PGresult *r = session_query(
+        session,
+        "INSERT INTO slackwater.errand (migration, action, letters,"
+        " asked_by) VALUES ($1, $2, $3, $4) RETURNING id",
+        4, (const char *[]){migration, errand->action, errand->letters, errand->by}, err);
     if (r != NULL)
         *id = mem_string(PQgetvalue(r, 0, 0));
     PQclear(r);
@@ -355,9 +353,10 @@ static bool await_answer(struct session *session, const char *migration, const c
         if (over)
             return true;
         if (stop_wait(session->stop, clock_monotonic() + ASK_EVERY))
-            return err_set(err, ERR_STOPPED,
-                           "stopped while the run had not answered; what was asked is taken back "
-                           "unless it has begun");
+            return err_set(
+                err, ERR_STOPPED,
+                "stopped while the run had not answered; what was asked is taken back "
+                "unless it has begun");
     }
 }
 

@@ -23,7 +23,7 @@ struct errands { /* borrowed */
     const struct redelivery *redelivery;
     struct letter_store *store; /* and the quarantine: told afterwards; NULL: nobody is */
     struct quarantine *quarantine;
-    atomic_bool wait; /* some may be asked for: set by who looks (the governor) */
+    atomic_bool wait;         /* some may be asked for: set by who looks (the governor) */
     struct errand_work *work; /* one that is begun; own */
     usec_t rests_until;       /* the stream's turn */
 };

@@ -40,8 +40,8 @@ struct governor {
     /* owned by the thread */
     struct side source, target;
     bool paused;
-    bool unsaved; /* paused is not kept at the target yet */
-    unsigned said; /* limits whose holding back was logged: bits */
+    bool unsaved;           /* paused is not kept at the target yet */
+    unsigned said;          /* limits whose holding back was logged: bits */
     struct lag_marks marks; /* positions of the source, for the standbys to reach */
     usec_t read_at;
 
@@ -49,7 +49,8 @@ struct governor {
     struct pressure_status pressure;
 };
 
-static const struct pressure_status NOTHING_KNOWN = {NOT_KNOWN, NOT_KNOWN, NOT_KNOWN, NOT_KNOWN};
+static const struct pressure_status NOTHING_KNOWN = {NOT_KNOWN, NOT_KNOWN, NOT_KNOWN,
+                                                     NOT_KNOWN};
 
 /* What is limited, by cause. */
 static const struct {
@@ -112,9 +113,8 @@ static void hold_unknown(struct governor *g, enum brake_cause cause, const char 
     }
 }
 
-__attribute__((format(printf, 4, 5))) static void hold_if(struct governor *g,
-                                                          enum brake_cause cause, bool holds,
-                                                          const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void
+hold_if(struct governor *g, enum brake_cause cause, bool holds, const char *format, ...)
 {
     char detail[BRAKE_TEXT];
     va_list arguments;
@@ -393,9 +393,11 @@ bool governor_start(const struct governor_config *config, struct governor **gove
 {
     struct governor *g = mem_zero(1, sizeof *g);
     g->config = *config;
-    g->source = (struct side){.name = "source", .dsn = config->config->source_dsn,
+    g->source = (struct side){.name = "source",
+                              .dsn = config->config->source_dsn,
                               .why = "source: the connection was lost"};
-    g->target = (struct side){.name = "target", .dsn = config->config->target_dsn,
+    g->target = (struct side){.name = "target",
+                              .dsn = config->config->target_dsn,
                               .why = "target: the connection was lost"};
     g->pressure = NOTHING_KNOWN;
     pthread_mutex_init(&g->lock, NULL);

@@ -27,9 +27,9 @@ struct governor;
 
 struct governor_config { /* borrowed; outlive the governor */
     const struct config *config;
-    _Atomic int *wish; /* enum pause_wish; taken */
+    _Atomic int *wish;         /* enum pause_wish; taken */
     atomic_bool *errands_wait; /* set when some do */
-    bool paused;       /* as kept at the target when the run began */
+    bool paused;               /* as kept at the target when the run began */
     struct table_handoff *handoff;
     struct brake *brake;
     const struct throttle *throttle;

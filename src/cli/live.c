@@ -129,12 +129,13 @@ static void pair_named(struct live_pairs *pairs, const struct migration *m)
 static void note_spool(struct migration *m)
 {
     if (m->config->spool_dir == NULL)
-        findings_add(&m->findings, "config.no_spool", SEVERITY_NON_BREAKING, "spool",
-                     "there is no spool: nothing is acknowledged to the source before the target "
-                     "has it",
-                     "while the target is slow or away the source keeps its WAL, and needs the "
-                     "disk for it",
-                     "give spool.dir, a folder on a disk that outlives the container", "", "");
+        findings_add(
+            &m->findings, "config.no_spool", SEVERITY_NON_BREAKING, "spool",
+            "there is no spool: nothing is acknowledged to the source before the target "
+            "has it",
+            "while the target is slow or away the source keeps its WAL, and needs the "
+            "disk for it",
+            "give spool.dir, a folder on a disk that outlives the container", "", "");
 }
 
 bool live_compare(struct migration *migration, struct err *err)
@@ -208,10 +209,10 @@ static json_t *columns_json(const struct bound_table *table)
     for (uint16_t i = 0; i < table->column_count; i++) {
         const struct bound_column *column = &table->columns[i];
         json_array_append_new(
-            columns, json_pack("{s:s, s:s, s:s, s:s, s:b}", "column", column->target->name,
-                               "type", column->target->type_name, "travels",
-                               passage_name(column->travels), "reason", column->why,
-                               "keeps_stream_text", column->keeps_stream_text));
+            columns,
+            json_pack("{s:s, s:s, s:s, s:s, s:b}", "column", column->target->name, "type",
+                      column->target->type_name, "travels", passage_name(column->travels),
+                      "reason", column->why, "keeps_stream_text", column->keeps_stream_text));
     }
     return columns;
 }

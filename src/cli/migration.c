@@ -48,11 +48,17 @@ static void *open_side(void *argument)
 /* Both at once: each has to be asked a dozen questions, and the stream waits for the answers. */
 static bool open_sides(struct migration *m, struct err *err)
 {
-    struct side source = {.name = "source", .dsn = m->config->source_dsn, .stop = m->stop,
-                          .session = &m->source, .catalog = &m->source_catalog,
+    struct side source = {.name = "source",
+                          .dsn = m->config->source_dsn,
+                          .stop = m->stop,
+                          .session = &m->source,
+                          .catalog = &m->source_catalog,
                           .at = &m->catalog_at};
-    struct side target = {.name = "target", .dsn = m->config->target_dsn, .stop = m->stop,
-                          .session = &m->target, .catalog = &m->target_catalog};
+    struct side target = {.name = "target",
+                          .dsn = m->config->target_dsn,
+                          .stop = m->stop,
+                          .session = &m->target,
+                          .catalog = &m->target_catalog};
     pthread_t beside;
     bool both = pthread_create(&beside, NULL, open_side, &source) == 0;
     if (!both)
@@ -160,10 +166,11 @@ static void refuse_removal(struct migration *m, const char *name)
 {
     if (is_among(name, m->source_names, m->source_count) || is_known_as(m, name))
         return;
-    findings_addf(&m->findings, "migration.table_removed", SEVERITY_BREAKING, name,
-                  "restore its rule (a table cannot be taken out), or run `slackwater cleanup`, "
-                  "empty the target tables, and begin again",
-                  "the table takes part in the migration, and no rule reads it any more");
+    findings_addf(
+        &m->findings, "migration.table_removed", SEVERITY_BREAKING, name,
+        "restore its rule (a table cannot be taken out), or run `slackwater cleanup`, "
+        "empty the target tables, and begin again",
+        "the table takes part in the migration, and no rule reads it any more");
 }
 
 /* Tables that the rules name and a migration under way does not know, and the other way round. */
@@ -234,11 +241,12 @@ static void look_at_circles(struct migration *m, bool backfill)
                            : NULL;
         reported = circle != NULL;
         if (reported)
-            findings_addf(&m->findings, "target.reference_circle", SEVERITY_BREAKING,
-                          m->source_names[i], REFERENCES_CIRCLE_FIX,
-                          "foreign keys of the target are enforced for replicated rows and go in a "
-                          "circle: %s",
-                          circle);
+            findings_addf(
+                &m->findings, "target.reference_circle", SEVERITY_BREAKING, m->source_names[i],
+                REFERENCES_CIRCLE_FIX,
+                "foreign keys of the target are enforced for replicated rows and go in a "
+                "circle: %s",
+                circle);
         free(circle);
     }
 }
@@ -248,9 +256,9 @@ static json_t *claim_of(const struct bound_table *table)
     char *target = ident_display(table->target->schema, table->target->name);
     json_t *owner = json_object();
     for (uint16_t i = 0; i < table->owner_count; i++)
-        json_object_set_new(
-            owner, table->target_relation->columns[table->owner_columns[i]].name,
-            json_string(table->owner_values[i]));
+        json_object_set_new(owner,
+                            table->target_relation->columns[table->owner_columns[i]].name,
+                            json_string(table->owner_values[i]));
     json_t *claim = json_pack("{s:s, s:o}", "target", target, "owner", owner);
     free(target);
     return claim;
@@ -281,7 +289,8 @@ static bool look_at_limits(struct migration *m, struct err *err)
     return true;
 }
 
-static bool look_at_tables(struct migration *m, const struct preflight *servers, struct err *err)
+static bool look_at_tables(struct migration *m, const struct preflight *servers,
+                           struct err *err)
 {
     struct preflight preflight = *servers;
     const struct catalog_table **sources = mem_zero(m->source_count + 1, sizeof *sources);
@@ -321,8 +330,7 @@ static bool try_lookups(struct migration *m, struct err *err)
 {
     for (size_t i = 0; i < m->chain->lookup_count; i++) {
         const struct lookup_request *lookup = &m->chain->lookups[i];
-        struct session *session =
-            lookup->side == LOOKUP_TARGET ? &m->target : &m->source;
+        struct session *session = lookup->side == LOOKUP_TARGET ? &m->target : &m->source;
         if (session_prepare(session, "", lookup->sql, err))
             continue;
         if (err->class == ERR_RETRY || err->class == ERR_STOPPED)

@@ -32,14 +32,14 @@ struct migration {
     struct catalog *source_catalog;
     struct catalog *target_catalog;
     struct control_migration control;
-    struct former former; /* what the source's columns were called */
-    json_t *accepted;     /* cli/accepted.h */
-    lsn_t catalog_at;     /* the source's catalog was read after this */
+    struct former former;                /* what the source's columns were called */
+    json_t *accepted;                    /* cli/accepted.h */
+    lsn_t catalog_at;                    /* the source's catalog was read after this */
     const struct chain *kept_to;         /* rules_keep_to(); set before binding, as the next */
     const struct option_tables *renewed; /* these tables are copied anew; NULL: none */
     struct rules *rules;
     struct pg_type_reader *types; /* whom the rules ask */
-    struct chain *chain; /* NULL when the rules do not bind: see findings */
+    struct chain *chain;          /* NULL when the rules do not bind: see findings */
     struct findings findings;
 
     /* by the chain's source index */
@@ -53,7 +53,7 @@ struct migration {
     size_t table_count;
     struct pg_target_table *targets;
     char **owner_conditions;
-    char *claims; /* of the target's rows (postgres/claim.h) */
+    char *claims;     /* of the target's rows (postgres/claim.h) */
     bool insert_only; /* some table is */
     struct references references;
 };

@@ -93,7 +93,8 @@ static int64_t seconds_to_loss(struct monitor *m, int64_t safe, usec_t now)
 {
     int64_t seconds = -1;
     if (safe >= 0 && m->safe_at != 0 && safe < m->safe_before) {
-        double rate = (double)(m->safe_before - safe) * USEC_PER_SEC / (double)(now - m->safe_at);
+        double rate =
+            (double)(m->safe_before - safe) * USEC_PER_SEC / (double)(now - m->safe_at);
         seconds = (int64_t)((double)safe / rate);
     }
     if (m->safe_at == 0 || now - m->safe_at > 10 * USEC_PER_SEC) {
@@ -106,7 +107,8 @@ static int64_t seconds_to_loss(struct monitor *m, int64_t safe, usec_t now)
 /* What comes first counts: that its WAL goes, or that the source gives it up as unused. */
 static void note_idleness(struct slot_status *slot, int64_t idle_left)
 {
-    slot->idle = idle_left >= 0 && (slot->seconds_to_loss < 0 || idle_left < slot->seconds_to_loss);
+    slot->idle =
+        idle_left >= 0 && (slot->seconds_to_loss < 0 || idle_left < slot->seconds_to_loss);
     if (slot->idle)
         slot->seconds_to_loss = idle_left;
 }
@@ -130,12 +132,12 @@ static bool probe_slot(struct monitor *m, usec_t now, struct err *err)
     note_restart(m, state.restart);
     pthread_mutex_lock(&m->lock);
     m->slot_at = now;
-    m->slot = (struct slot_status){.known = state.exists,
-                                   .active = state.active,
-                                   .safe_wal_size = state.safe_wal_size,
-                                   .retained_bytes = state.retained_bytes,
-                                   .seconds_to_loss =
-                                       seconds_to_loss(m, state.safe_wal_size, now)};
+    m->slot =
+        (struct slot_status){.known = state.exists,
+                             .active = state.active,
+                             .safe_wal_size = state.safe_wal_size,
+                             .retained_bytes = state.retained_bytes,
+                             .seconds_to_loss = seconds_to_loss(m, state.safe_wal_size, now)};
     note_idleness(&m->slot, state.idle_left);
     snprintf(m->slot.wal_status, sizeof m->slot.wal_status, "%s", state.wal_status);
     if (strcmp(state.wal_status, "lost") == 0)

@@ -25,7 +25,7 @@ struct monitor_config { /* borrowed; outlive the monitor */
     const struct config *config;
     const struct migration *migration;
     struct progress *progress;
-    _Atomic int *copy_states;  /* by source table: enum copier_state, or -1: not needed */
+    _Atomic int *copy_states; /* by source table: enum copier_state, or -1: not needed */
     /* by source table, of copy_record: what updates and deletes are counted from */
     const int64_t *baselines;
     const char *const *stats_resets;

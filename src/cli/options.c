@@ -63,11 +63,32 @@ static const char HELP[] =
     "lost. Of check: 0 compatible, 1 potentially breaking, 2 breaking. Of preview: 1 a row was\n"
     "refused. Of dlq retry: 0 done, 1 some are still refused, 2 it could not be tried.\n";
 
-enum long_only { OPT_SOURCE = 256, OPT_TARGET, OPT_JSON, OPT_LOG_LEVEL, OPT_LOG_FORMAT,
-                 OPT_CAUGHT_UP, OPT_UNTIL_LSN, OPT_NO_BACKFILL, OPT_NO_STREAM, OPT_WATCH,
-                 OPT_YES, OPT_SQL, OPT_BEFORE, OPT_AFTER, OPT_APPLY, OPT_PHASE, OPT_ROWS, OPT_TABLE,
-                 OPT_REDO, OPT_BACKFILL_ONLY, OPT_KEY, OPT_ALL,
-                 OPT_HELP, OPT_VERSION };
+enum long_only {
+    OPT_SOURCE = 256,
+    OPT_TARGET,
+    OPT_JSON,
+    OPT_LOG_LEVEL,
+    OPT_LOG_FORMAT,
+    OPT_CAUGHT_UP,
+    OPT_UNTIL_LSN,
+    OPT_NO_BACKFILL,
+    OPT_NO_STREAM,
+    OPT_WATCH,
+    OPT_YES,
+    OPT_SQL,
+    OPT_BEFORE,
+    OPT_AFTER,
+    OPT_APPLY,
+    OPT_PHASE,
+    OPT_ROWS,
+    OPT_TABLE,
+    OPT_REDO,
+    OPT_BACKFILL_ONLY,
+    OPT_KEY,
+    OPT_ALL,
+    OPT_HELP,
+    OPT_VERSION
+};
 
 static const struct option OPTIONS[] = {
     {"config", required_argument, NULL, 'c'},
@@ -211,13 +232,19 @@ static bool *flag_of(int option, struct options *options)
  * not repeated; it may be a DSN. */
 static bool refuse_option(int result, char **argv, struct err *err)
 {
-    static const char *const NAMES[] = {
-        "--config",          "--source",    "--target",      "--json",      "--log-level",
-        "--log-format",      "--until-lsn", "--no-backfill", "--no-stream", "--watch",
-        "--sql",             "--before",    "--after",     "--apply",     "--phase",
-        "--rows",            "--table",     "--redo",        "--key",       "--all",
-        "--backfill-only",
-        "--until-caught-up", "--yes",       "--help",        "--version",   NULL};
+    static const char *const NAMES[] = {"--config",        "--source",
+                                        "--target",        "--json",
+                                        "--log-level",     "--log-format",
+                                        "--until-lsn",     "--no-backfill",
+                                        "--no-stream",     "--watch",
+                                        "--sql",           "--before",
+                                        "--after",         "--apply",
+                                        "--phase",         "--rows",
+                                        "--table",         "--redo",
+                                        "--key",           "--all",
+                                        "--backfill-only", "--until-caught-up",
+                                        "--yes",           "--help",
+                                        "--version",       NULL};
     const char *given = argv[optind - 1];
     char word[64];
     if (result == '?' && optopt > 0 && optopt < OPT_SOURCE)
@@ -225,7 +252,8 @@ static bool refuse_option(int result, char **argv, struct err *err)
     else
         snprintf(word, sizeof word, "%.*s", (int)strcspn(given, "="), given);
     if (result == ':')
-        return err_set(err, ERR_CONFIG, "option %s needs a value (see slackwater --help)", word);
+        return err_set(err, ERR_CONFIG, "option %s needs a value (see slackwater --help)",
+                       word);
     if (optopt >= OPT_SOURCE)
         return err_set(err, ERR_CONFIG, "option %s takes no value (see slackwater --help)",
                        word);

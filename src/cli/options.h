@@ -35,11 +35,11 @@ struct options {
     bool until_caught_up;
     bool no_backfill;
     bool no_stream;
-    lsn_t until_lsn; /* LSN_NONE: none */
-    struct option_tables redo; /* run: to be copied anew */
+    lsn_t until_lsn;                    /* LSN_NONE: none */
+    struct option_tables redo;          /* run: to be copied anew */
     struct option_tables backfill_only; /* run: no others are copied; none: all */
-    bool apply;        /* schema */
-    const char *phase; /* schema: "before" or "after" the data; NULL: both */
+    bool apply;                         /* schema */
+    const char *phase;                  /* schema: "before" or "after" the data; NULL: both */
     const char *table; /* preview, dlq: of the source or the target; NULL: all */
     const char *key;   /* dlq: as its list shows it; NULL: any */
     bool all;          /* dlq */

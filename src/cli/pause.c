@@ -47,9 +47,10 @@ static int pause_or_resume(const struct invocation *invocation, bool paused)
         printf("the backfill of migration \"%s\" %s\n", migration,
                paused ? "is paused already" : "is not paused");
     else if (paused)
-        printf("the backfill of migration \"%s\" is paused: chunks under way are finished, no new "
-               "one is begun; the stream goes on\n",
-               migration);
+        printf(
+            "the backfill of migration \"%s\" is paused: chunks under way are finished, no new "
+            "one is begun; the stream goes on\n",
+            migration);
     else
         printf("the backfill of migration \"%s\" goes on\n", migration);
     return 0;

@@ -30,10 +30,10 @@ struct preview {
     struct batch *out; /* of the row at hand */
     const struct bound_table *table;
     const struct row *row;
-    uint64_t failed; /* rows that the rules refuse */
-    json_t *tables;  /* with --json */
-    json_t *rows;    /* of the table at hand */
-    struct relation *relation; /* the table's, whole */
+    uint64_t failed;             /* rows that the rules refuse */
+    json_t *tables;              /* with --json */
+    json_t *rows;                /* of the table at hand */
+    struct relation *relation;   /* the table's, whole */
     struct relation **relations; /* all of them: the transform remembers them */
     size_t relation_count;
 };
@@ -235,10 +235,10 @@ static void collect_row(const struct preview *preview, enum transform_result res
     }
     for (uint32_t i = 0; written && i < preview->out->change_count; i++)
         json_array_append_new(after, change_json(preview, &preview->out->changes[i]));
-    json_array_append_new(preview->rows,
-                          json_pack("{s:s, s:o, s:o, s:o}", "result", words[result], "error",
-                                    text_json(result == TRANSFORM_REFUSED ? err->message : NULL),
-                                    "before", before, "after", after));
+    json_array_append_new(
+        preview->rows, json_pack("{s:s, s:o, s:o, s:o}", "result", words[result], "error",
+                                 text_json(result == TRANSFORM_REFUSED ? err->message : NULL),
+                                 "before", before, "after", after));
 }
 
 /* --- what the target makes --- */
@@ -287,9 +287,8 @@ static bool make_values(struct preview *preview, struct err *err)
 /* As the stream would bring it: a new row, in text. */
 static void show_row(struct preview *preview, int number)
 {
-    struct change change = {.kind = CHANGE_INSERT,
-                            .relation = preview->relation,
-                            .new = *preview->row};
+    struct change change = {
+        .kind = CHANGE_INSERT, .relation = preview->relation, .new = *preview->row};
     struct err err = {0};
     enum transform_result result;
 
@@ -362,8 +361,8 @@ static bool show_table(struct preview *preview, struct err *err)
     if (preview->tables)
         preview->rows = json_array();
     preview->relation = whole_relation(source);
-    preview->relations = mem_grow(preview->relations, preview->relation_count + 1,
-                                  sizeof(struct relation *));
+    preview->relations =
+        mem_grow(preview->relations, preview->relation_count + 1, sizeof(struct relation *));
     preview->relations[preview->relation_count++] = preview->relation;
     ok = read_rows(preview, &count, err);
     preview->reader->ops->end(preview->reader);

@@ -151,7 +151,8 @@ static bool is_ours(const struct migration *m, const struct catalog_table *table
     return false;
 }
 
-static bool refers_to(const struct migration *m, const struct catalog_table *child, size_t source)
+static bool refers_to(const struct migration *m, const struct catalog_table *child,
+                      size_t source)
 {
     for (uint16_t k = 0; k < child->foreign_key_count; k++)
         for (size_t i = 0; i < m->table_count; i++)

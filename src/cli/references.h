@@ -11,17 +11,17 @@
 
 struct migration;
 
-#define REFERENCES_CIRCLE_FIX                                                                  \
+#define REFERENCES_CIRCLE_FIX                                                                     \
     "let the target's role set session_replication_role, or drop one of these constraints until " \
     "the copy is complete"
 
 struct references {
     size_t count;
     struct copy_parents *parents; /* a table is none of its own */
-    bool *own;   /* rows refer to rows of the same source table */
+    bool *own;                    /* rows refer to rows of the same source table */
     int *levels; /* below tables without parents; -1: in a circle, or below one */
     int deepest;
-    bool any;    /* some table has parents */
+    bool any; /* some table has parents */
 };
 
 void references_make(const struct migration *migration, struct references *references);

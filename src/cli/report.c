@@ -135,10 +135,9 @@ void report_findings_json(const struct findings *findings, json_t *more)
     json_t *list = json_array();
     for (size_t i = 0; i < findings->count; i++)
         json_array_append_new(list, finding_json(&findings->items[i]));
-    json_t *document =
-        json_pack("{s:s, s:o, s:o, s:o}", "overall", severity_name(findings_worst(findings)),
-                  "counts", counts_json(findings), "findings", list, "scripts",
-                  scripts_json(findings));
+    json_t *document = json_pack(
+        "{s:s, s:o, s:o, s:o}", "overall", severity_name(findings_worst(findings)), "counts",
+        counts_json(findings), "findings", list, "scripts", scripts_json(findings));
     if (more != NULL)
         json_object_update(document, more);
     json_decref(more);
@@ -179,9 +178,10 @@ void report_findings_sql(const struct findings *findings, bool live)
 {
     size_t count;
     struct script_step *steps = script_steps(findings, &count);
-    printf("-- slackwater check: %zu suggested statement(s), in a safe order.\n"
-           "-- Read each before you run it. CONCURRENTLY does not work inside a transaction.\n\n",
-           count);
+    printf(
+        "-- slackwater check: %zu suggested statement(s), in a safe order.\n"
+        "-- Read each before you run it. CONCURRENTLY does not work inside a transaction.\n\n",
+        count);
     for (size_t i = 0; i < count; i++) {
         if (i == 0 || steps[i].phase != steps[i - 1].phase)
             printf("-- ---- %s ----\n\n", script_phase_name(steps[i].phase));

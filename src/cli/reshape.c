@@ -139,8 +139,9 @@ static bool refuse_findings(const struct reshape *reshape, const struct migratio
         if (finding->severity < SEVERITY_BREAKING)
             continue;
         err_set(err, ERR_SHAPE, "%.500s: %.500s", finding->what, reshape->cause.message);
-        return finding->sql[0] ? err_remedy(err, "%s, then run again: %s", finding->fix, finding->sql)
-                               : err_remedy(err, "%s; then run again", finding->fix);
+        return finding->sql[0]
+                   ? err_remedy(err, "%s, then run again: %s", finding->fix, finding->sql)
+                   : err_remedy(err, "%s; then run again", finding->fix);
     }
     return true;
 }

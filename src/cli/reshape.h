@@ -31,11 +31,11 @@ struct standstill {
 };
 
 struct reshape {
-    struct config *config;   /* the invocation's, with the address that is listened on */
-    struct options options;  /* the invocation's, of which some hold for the first round only */
+    struct config *config;  /* the invocation's, with the address that is listened on */
+    struct options options; /* the invocation's, of which some hold for the first round only */
     const struct stop *stop;
-    bool due;                /* another round */
-    bool begun;              /* this one is no first round */
+    bool due;   /* another round */
+    bool begun; /* this one is no first round */
     bool as_text;
     struct standstill stream, copy;
     struct err cause;        /* what ended the round before */

@@ -13,9 +13,9 @@
 #include "cli/reshape.h"
 #include "cli/run_spool.h"
 #include "postgres/key_places.h"
+#include "postgres/open_transactions.h"
 #include "postgres/probe.h"
 #include "postgres/row_reader.h"
-#include "postgres/open_transactions.h"
 #include "postgres/source.h"
 #include "postgres/table_reader.h"
 
@@ -590,7 +590,8 @@ static int refuse(const struct err *err)
 /* ---- rounds ---- */
 
 /* A later round has not come as far as what tries again by itself: the stream and the copy. */
-static bool is_lost_between(const struct run *run, struct reshape *reshape, const struct err *err)
+static bool is_lost_between(const struct run *run, struct reshape *reshape,
+                            const struct err *err)
 {
     return run->handoff == NULL && reshape_waits(reshape, err);
 }
@@ -601,8 +602,8 @@ static int choose_and_run(struct run *run, struct reshape *reshape, struct err *
     if (!choice_make(&run->migration, run->invocation->options, &run->choice, err))
         return refuse(err);
     bool ok = run_bound(run, err);
-    bool anew = !ok && !stop_requested(run->invocation->stop) &&
-                reshape_is_due(reshape, run, err);
+    bool anew =
+        !ok && !stop_requested(run->invocation->stop) && reshape_is_due(reshape, run, err);
     bool again = anew || (!ok && is_lost_between(run, reshape, err));
     if (!ok && !again)
         enum_labels_advise(&run->migration, err);

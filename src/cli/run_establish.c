@@ -196,7 +196,8 @@ static bool resume_migration(struct run *run, struct err *err)
     const struct control_migration *control = &run->migration.control;
     log_event(LOG_INFO, "resuming", log_text("migration", run->config->migration),
               log_lsn("applied", control->applied));
-    return continuity_check(&run->migration.source, &run->continuity, run_spool_resume(run), err);
+    return continuity_check(&run->migration.source, &run->continuity, run_spool_resume(run),
+                            err);
 }
 
 /* What the control tables say of the source is the measure from here on. */
@@ -515,19 +516,22 @@ static bool rename_records(struct run *run, struct err *err)
 }
 
 /* Where the source column's values go as they are: the first such column. */
-static struct former_place place_of(const struct chain *chain, const struct bound_source *source,
+static struct former_place place_of(const struct chain *chain,
+                                    const struct bound_source *source,
                                     const struct catalog_column *column)
 {
     for (uint32_t i = 0; i < source->table_count; i++) {
         const struct bound_table *table = &chain->tables[source->first_table + i];
         for (uint16_t j = 0; j < table->column_count; j++)
             if (bound_column_source(&table->columns[j]) == column)
-                return (struct former_place){table->target->oid, table->columns[j].target->number};
+                return (struct former_place){table->target->oid,
+                                             table->columns[j].target->number};
     }
     return (struct former_place){0};
 }
 
-static struct former_place *places_of(const struct chain *chain, const struct bound_source *source)
+static struct former_place *places_of(const struct chain *chain,
+                                      const struct bound_source *source)
 {
     const struct catalog_table *table = source->table;
     struct former_place *places = mem_zero(table->column_count + 1U, sizeof *places);
@@ -571,7 +575,8 @@ bool run_establish(struct run *run, struct err *err)
     know_source(run);
     /* The rules may have changed since, and with them what is claimed. */
     return control_end_copiers(&m->target, run->config->migration, err) &&
-           rename_records(run, err) && note_names(run, err) && join_tables(run, err) && resume_migration(run, err) &&
+           rename_records(run, err) && note_names(run, err) && join_tables(run, err) &&
+           resume_migration(run, err) &&
            claim_take(&m->target, run->config->migration, m->claims, err) &&
            note_rules(run, err) &&
            control_set_http_address(&m->target, run->config->migration, http_address(run->http),

@@ -51,8 +51,8 @@ static bool ask_type(struct schema *schema, const struct outline_table *table,
     for (uint16_t i = 0; i < source->column_count; i++)
         inputs[i] = (struct formula_input){.name = source->columns[i].name,
                                            .type = source->columns[i].type_name};
-    type = pg_formula_type(&schema->source, column->expression, inputs, source->column_count,
-                           err);
+    type =
+        pg_formula_type(&schema->source, column->expression, inputs, source->column_count, err);
     if (type)
         column->type = arena_copy(&schema->outline->arena, type, strlen(type) + 1);
     free(type);

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 #define LOOK_EVERY (3 * USEC_PER_SEC)
-#define LOOK_EVERY_TABLE (2 * USEC_PER_MS) /* and this for each: 5,000 tables are looked at every 13 s */
+#define LOOK_EVERY_TABLE                                                                       \
+    (2 * USEC_PER_MS) /* and this for each: 5,000 tables are looked at every 13 s */
 #define STALE_LOOKS 4
 #define PATIENCE (10 * USEC_PER_SEC)
 #define RECONNECT_EVERY (30 * USEC_PER_SEC)
@@ -62,12 +63,14 @@ static bool connect_target(struct schema_probe *p, struct err *err)
         return true;
     if (clock_monotonic() < p->connect_after)
         return err_set(err, ERR_RETRY, "the target could not be reached a moment ago");
-    if (!session_reopen(&p->target, "target", p->config->target_dsn, SESSION_SQL, p->stop, err)) {
+    if (!session_reopen(&p->target, "target", p->config->target_dsn, SESSION_SQL, p->stop,
+                        err)) {
         p->connect_after = clock_monotonic() + RECONNECT_EVERY;
         return false;
     }
     p->target.patience = PATIENCE;
-    return session_run(&p->target, "SET lock_timeout = '2s'; SET statement_timeout = '8s'", err);
+    return session_run(&p->target, "SET lock_timeout = '2s'; SET statement_timeout = '8s'",
+                       err);
 }
 
 static bool look_at_target(struct schema_probe *p, struct schema_status *found, struct err *err)
@@ -121,7 +124,8 @@ bool schema_probe_look(struct schema_probe *p, struct session *source, usec_t no
 static void fill_ignored(const struct schema_probe *p, struct status *status)
 {
     const struct chain *chain = p->migration->chain;
-    status->ignored_columns = mem_zero(chain->ignored_count + 1, sizeof *status->ignored_columns);
+    status->ignored_columns =
+        mem_zero(chain->ignored_count + 1, sizeof *status->ignored_columns);
     status->ignored_count = chain->ignored_count;
     for (size_t i = 0; i < chain->ignored_count; i++)
         status->ignored_columns[i] = mem_string(chain->ignored[i]);
@@ -133,7 +137,8 @@ void schema_probe_fill(struct schema_probe *p, struct status *status)
     status->schema = p->found;
     if (p->found.known && status->now_monotonic - p->found_at > STALE_LOOKS * p->every) {
         status->schema.known = false;
-        snprintf(status->schema.error, sizeof status->schema.error, "the last look was long ago");
+        snprintf(status->schema.error, sizeof status->schema.error,
+                 "the last look was long ago");
     }
     pthread_mutex_unlock(&p->lock);
     fill_ignored(p, status);

@@ -37,7 +37,7 @@ struct change {
     enum old_image old_image;
     bool unsure; /* source: the row that moves may be missing at the target, so that it must be
                     written whole */
-    bool blind; /* target: whether the row was there is not known; finding or missing it is no
+    bool blind;  /* target: whether the row was there is not known; finding or missing it is no
                    conflict */
     const struct relation *relation; /* TRUNCATE: the first of relations */
     struct row old;                  /* UPDATE (when the key changed or FULL), DELETE */
@@ -53,7 +53,7 @@ struct change {
 };
 
 struct transaction {
-    xid_t xid; /* top-level */
+    xid_t xid;          /* top-level */
     lsn_t commit_lsn;   /* start of the commit record */
     lsn_t end_lsn;      /* first byte after it: what progress counts; 0 while open */
     usec_t commit_time; /* source's wall clock */

@@ -17,9 +17,9 @@ struct letter {
     xid_t xid;
     lsn_t commit_lsn;
     usec_t commit_time;
-    bool copied;            /* a row of the copy: the change is an insert */
-    bool moot;              /* a later TRUNCATE of the same batch has taken its rows away */
-    const struct err *why;  /* NULL: it waits behind another of its chain */
+    bool copied;           /* a row of the copy: the change is an insert */
+    bool moot;             /* a later TRUNCATE of the same batch has taken its rows away */
+    const struct err *why; /* NULL: it waits behind another of its chain */
 };
 
 /* Two chains have met in one change: all of `from` are of `into` now. */

@@ -58,8 +58,7 @@ static bool column_equal(const struct column *a, const struct column *b)
 {
     return a->type_oid == b->type_oid && a->type_modifier == b->type_modifier &&
            a->key == b->key && a->identity_always == b->identity_always && a->gone == b->gone &&
-           a->unclear == b->unclear &&
-           strcmp(a->name, b->name) == 0;
+           a->unclear == b->unclear && strcmp(a->name, b->name) == 0;
 }
 
 static bool sent_equal(const struct relation *a, const struct relation *b)
@@ -70,8 +69,9 @@ static bool sent_equal(const struct relation *a, const struct relation *b)
 bool relation_equal(const struct relation *a, const struct relation *b)
 {
     if (a->oid != b->oid || a->replica_identity != b->replica_identity ||
-        a->match != b->match || a->strange != b->strange || a->column_count != b->column_count ||
-        strcmp(a->schema, b->schema) != 0 || strcmp(a->name, b->name) != 0)
+        a->match != b->match || a->strange != b->strange ||
+        a->column_count != b->column_count || strcmp(a->schema, b->schema) != 0 ||
+        strcmp(a->name, b->name) != 0)
         return false;
     for (uint16_t i = 0; i < a->column_count; i++)
         if (!column_equal(&a->columns[i], &b->columns[i]))

@@ -34,11 +34,11 @@ struct relation {
     char *name;
     char replica_identity; /* source: d n f i, as in pg_class; target: 0 */
     enum match match;      /* target: how rows are found; source: as the identity allows */
-    bool strange;          /* source: which columns these are cannot be told (schema/former.h) */
+    bool strange; /* source: which columns these are cannot be told (schema/former.h) */
     struct relation *sent; /* source: as it came, if it was read otherwise; owned */
     uint16_t column_count;
     struct column *columns;
-    uint32_t table;  /* target: index into the sink's tables */
+    uint32_t table; /* target: index into the sink's tables */
 };
 
 /* Owns copies of everything; the columns are copied too. */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum value_kind {
-    VALUE_ABSENT,    /* not sent: a column outside the key in an old key image */
+    VALUE_ABSENT, /* not sent: a column outside the key in an old key image */
     VALUE_NULL,
     VALUE_UNCHANGED, /* an unchanged TOAST value: the target keeps what it has */
     VALUE_TEXT,      /* the type's text output, UTF-8 */
@@ -27,7 +27,8 @@ struct row {
 
 static inline bool value_is_known(const struct value *value)
 {
-    return value->kind == VALUE_NULL || value->kind == VALUE_TEXT || value->kind == VALUE_BINARY;
+    return value->kind == VALUE_NULL || value->kind == VALUE_TEXT ||
+           value->kind == VALUE_BINARY;
 }
 
 /* Same kind and same bytes. ABSENT and UNCHANGED equal only themselves. */

@@ -3,7 +3,8 @@
 
 #define MOST_SHARE 0.99
 #define ROW_WORK 64 /* what a row costs beside its bytes, in bytes: an order of magnitude */
-#define STORED_OVERHEAD 28 /* bytes of a stored row that do not travel: header and item pointer */
+#define STORED_OVERHEAD                                                                        \
+    28 /* bytes of a stored row that do not travel: header and item pointer */
 
 int64_t forecast_rows_by_size(const struct table_status *table)
 {
@@ -62,9 +63,8 @@ static void fill_table(struct table_status *table)
     if (table->estimated_rows >= 0 && table->estimated_rows < copied)
         table->estimated_rows = copied;
     table->copy_share = capped((double)copied, (double)table->estimated_rows);
-    table->copy_eta = rows_left(table) > 0
-                          ? time_for(rows_left(table), table->copy_rows_per_second)
-                          : -1;
+    table->copy_eta =
+        rows_left(table) > 0 ? time_for(rows_left(table), table->copy_rows_per_second) : -1;
 }
 
 /* Tables of narrow rows and of wide ones are weighed alike by what a row and a byte cost. */
@@ -104,13 +104,11 @@ void forecast_fill(struct status *status)
         left_rows += rows_left(table);
         left_bytes += bytes_left(table);
         if (table->copy != COPY_NOT_NEEDED)
-            status->backfill_estimated_rows += table->estimated_rows > 0
-                                                   ? table->estimated_rows
-                                                   : (int64_t)table->copied_rows;
+            status->backfill_estimated_rows +=
+                table->estimated_rows > 0 ? table->estimated_rows : (int64_t)table->copied_rows;
     }
     double done = work((double)status->backfill_rows, (double)status->backfill_bytes);
-    status->backfill_share = status->backfill_complete
-                                 ? 1
-                                 : capped(done, done + work(left_rows, left_bytes));
+    status->backfill_share =
+        status->backfill_complete ? 1 : capped(done, done + work(left_rows, left_bytes));
     status->backfill_eta = to_come == 0 ? 0 : time_left(status, left_rows, left_bytes);
 }

@@ -67,11 +67,13 @@ static enum gate_verdict probe_backfill(const struct status *status, struct gate
     say(gate->value, "%zu of %zu tables copied", status->table_count - left,
         status->table_count);
     if (held)
-        say(gate->reason, "%zu table%s still to copy, of which this run leaves out %zu "
-                          "(--backfill-only)", left, plural((int64_t)left), held);
+        say(gate->reason,
+            "%zu table%s still to copy, of which this run leaves out %zu "
+            "(--backfill-only)",
+            left, plural((int64_t)left), held);
     else if (indexing)
-        say(gate->reason, "%zu table%s still to copy, of which %zu only builds its indexes", left,
-            plural((int64_t)left), indexing);
+        say(gate->reason, "%zu table%s still to copy, of which %zu only builds its indexes",
+            left, plural((int64_t)left), indexing);
     else if (left)
         say(gate->reason, "%zu table%s still to copy", left, plural((int64_t)left));
     else if (status->table_count)
@@ -145,9 +147,9 @@ static enum gate_verdict probe_lag_end_to_end(const struct status *status,
 {
     char lag[TEXT_SIZE], limit[TEXT_SIZE];
     say(gate->threshold, "at most %s", duration(status->limits.max_lag, limit));
-    bool over = status->lag.end_to_end_known &&
-                status->lag.end_to_end > status->limits.max_lag;
-    if (!status->lag.heartbeat_came && !over) { /* the age of the first, still young, is no proof */
+    bool over = status->lag.end_to_end_known && status->lag.end_to_end > status->limits.max_lag;
+    if (!status->lag.heartbeat_came &&
+        !over) { /* the age of the first, still young, is no proof */
         say(gate->value, "not known");
         say(gate->reason, "no heartbeat has come through from source to target yet");
         say(gate->remedy, "wait for the first; if none comes, the log says why the heartbeat "
@@ -194,8 +196,10 @@ static enum gate_verdict probe_bad_rows(const struct status *status, struct gate
     say(gate->threshold, "none");
     say(gate->value, "%" PRIu64, bad);
     if (bad) {
-        say(gate->reason, "%" PRIu64 " change%s could not be applied, or wait%s behind one (%" PRIu64
-            " key%s)", bad, bad == 1 ? "" : "s", bad == 1 ? "s" : "", keys, keys == 1 ? "" : "s");
+        say(gate->reason,
+            "%" PRIu64 " change%s could not be applied, or wait%s behind one (%" PRIu64
+            " key%s)",
+            bad, bad == 1 ? "" : "s", bad == 1 ? "s" : "", keys, keys == 1 ? "" : "s");
         say(gate->remedy, "mend the cause, then retry or skip them: slackwater dlq list");
         return GATE_NO_GO;
     }
@@ -271,8 +275,9 @@ static enum gate_verdict slot_will_be_lost(const struct slot_status *slot,
     duration(slot->seconds_to_loss * USEC_PER_SEC, loss);
     if (slot->idle) {
         say(gate->reason, "nobody reads from the slot: the source gives it up in %s", loss);
-        say(gate->remedy, "bring the stream back, or raise idle_replication_slot_timeout at the "
-                          "source");
+        say(gate->remedy,
+            "bring the stream back, or raise idle_replication_slot_timeout at the "
+            "source");
     } else {
         say(gate->reason, "at the present rate the slot is lost in %s", loss);
         say(gate->remedy, "raise max_slot_wal_keep_size at the source, or let the stream catch "
@@ -429,8 +434,9 @@ static enum gate_verdict schema_ignored(const struct status *status, struct gate
     say(gate->value, "%zu column%s left out", names.all, plural((int64_t)names.all));
     name_list_say(&names, "came at the source since the migration began, and is not carried",
                   gate->reason);
-    say(gate->remedy, "give it a rule, drop it in the file, or carry it (apply.on_new_column), then "
-                      "run again");
+    say(gate->remedy,
+        "give it a rule, drop it in the file, or carry it (apply.on_new_column), then "
+        "run again");
     return GATE_NO_GO;
 }
 
@@ -447,8 +453,9 @@ static enum gate_verdict probe_schema(const struct status *status, struct gate_s
     if (schema->change[0]) {
         say(gate->value, "changed");
         say(gate->reason, "%.240s", schema->change);
-        say(gate->remedy, "see that the other side has it too, and run again: the rules are bound "
-                          "anew (docs/operations.md)");
+        say(gate->remedy,
+            "see that the other side has it too, and run again: the rules are bound "
+            "anew (docs/operations.md)");
         return GATE_NO_GO;
     }
     if (status->ignored_count)
@@ -534,7 +541,8 @@ static const struct {
     {"open_transactions",
      "A transaction that is still open may commit writes after the fence was thought to hold.",
      probe_open_transactions},
-    {"source", "What is done to slot, publication or partitions beside the stream is not in it.",
+    {"source",
+     "What is done to slot, publication or partitions beside the stream is not in it.",
      probe_source},
     {"schema", "After the flip the new side must take what the old one took.", probe_schema},
     {"prepared_transactions",

@@ -33,7 +33,8 @@
 #define MAX_CONNECTIONS 64u
 #define MAX_CONNECTION_MEMORY ((size_t)32 << 10) /* of request line and headers */
 #define IDLE_SECONDS 10u
-#define MAX_REQUEST_TIME (20 * USEC_PER_SEC) /* from the first byte to the last of the reply   \
+#define MAX_REQUEST_TIME                                                                       \
+    (20 * USEC_PER_SEC) /* from the first byte to the last of the reply   \
                                               */
 /* With so many connections each gets but little time: who holds them all must not keep a probe
  * of the orchestrator's out, which would end the process. */
@@ -50,7 +51,7 @@ extern const char _binary_page_html_start[], _binary_page_html_end[];
 /* One connection, from accept to close. */
 struct visitor {
     struct MHD_Connection *connection;
-    usec_t since; /* accepted, or last reply complete */
+    usec_t since;  /* accepted, or last reply complete */
     bool answered; /* a whole request of it was */
     struct visitor *next, **link;
 };
@@ -355,7 +356,8 @@ static bool bad_listen(const char *listen_at, const char *what, struct err *err)
 static bool parse_port(const char *text, char port[6])
 {
     size_t length = strlen(text);
-    if (!length || length > 5 || strspn(text, "0123456789") != length || strtol(text, NULL, 10) > 65535)
+    if (!length || length > 5 || strspn(text, "0123456789") != length ||
+        strtol(text, NULL, 10) > 65535)
         return false;
     memcpy(port, text, length + 1);
     return true;

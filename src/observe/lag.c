@@ -76,8 +76,7 @@ static void fill_rates(const struct lag *lag, usec_t now, struct status *status)
     if (span <= 0)
         return;
     status->rows_per_second = per_second(first->rows, last->rows, span);
-    status->transactions_per_second =
-        per_second(first->transactions, last->transactions, span);
+    status->transactions_per_second = per_second(first->transactions, last->transactions, span);
     status->bytes_per_second = per_second(first->bytes, last->bytes, span);
     if (status->lag.known)
         status->lag.eta = eta(first, last, status->lag.bytes);
@@ -97,9 +96,8 @@ void lag_fill(struct lag *lag, const struct lag_reading *reading, usec_t now,
     lag_marks_pass(&lag->positions, reading->applied);
     lag_marks_pass(&lag->heartbeats, (uint64_t)reading->heartbeat_applied);
     status->lag.known = reading->streaming && reading->source != LSN_NONE;
-    status->lag.bytes = reading->source > reading->applied
-                            ? (int64_t)(reading->source - reading->applied)
-                            : 0;
+    status->lag.bytes =
+        reading->source > reading->applied ? (int64_t)(reading->source - reading->applied) : 0;
     status->lag.time = lag_marks_age(&lag->positions, now, reading->transaction_delay);
     status->lag.end_to_end = lag_marks_age(&lag->heartbeats, now, reading->heartbeat_delay);
     status->lag.heartbeat_came = reading->heartbeat_applied != 0;

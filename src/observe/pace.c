@@ -28,7 +28,8 @@ void pace_rates(const struct pace *pace, double *rows, double *bytes)
 {
     size_t count = kept(pace), first = 0;
     *rows = *bytes = 0;
-    while (first + 1 < count && sample_at(pace, first + 1)->rows == sample_at(pace, first)->rows)
+    while (first + 1 < count &&
+           sample_at(pace, first + 1)->rows == sample_at(pace, first)->rows)
         first++;
     if (first + 1 >= count)
         return;

@@ -306,8 +306,7 @@ static json_t *backfill_json(const struct status *status)
                   {"eta_seconds", seconds_value(status->backfill_eta)},
                   {"chunks", count_value(chunks_of(status, false))},
                   {"chunks_retried", count_value(chunks_of(status, true))},
-                  {"paused", json_boolean(status->paused)},
-                  {"waiting", waiting_json(status)},
+                  {"paused", json_boolean(status->paused)}, {"waiting", waiting_json(status)},
                   {"pressure", pressure_json(&status->pressure)});
 }
 
@@ -386,18 +385,17 @@ static json_t *gates_json(const struct status *status)
 
 static json_t *copy_json(const struct table_status *table)
 {
-    return OBJECT({"state", text_value(copy_state_name(table->copy))},
-                  {"rows", count_value(table->copied_rows)},
-                  {"bytes", count_value(table->copied_bytes)},
-                  {"overwritten", count_value(table->copy_overwritten)},
-                  {"estimated_rows", known_count(table->estimated_rows)},
-                  {"estimated_bytes", known_count(table->estimated_bytes)},
-                  {"share", real_value(table->copy_share)},
-                  {"rows_per_second", real_value(table->copy_rows_per_second)},
-                  {"bytes_per_second", real_value(table->copy_bytes_per_second)},
-                  {"eta_seconds", seconds_value(table->copy_eta)},
-                  {"chunks", count_value(table->chunks)},
-                  {"chunks_retried", count_value(table->chunks_retried)});
+    return OBJECT(
+        {"state", text_value(copy_state_name(table->copy))},
+        {"rows", count_value(table->copied_rows)}, {"bytes", count_value(table->copied_bytes)},
+        {"overwritten", count_value(table->copy_overwritten)},
+        {"estimated_rows", known_count(table->estimated_rows)},
+        {"estimated_bytes", known_count(table->estimated_bytes)},
+        {"share", real_value(table->copy_share)},
+        {"rows_per_second", real_value(table->copy_rows_per_second)},
+        {"bytes_per_second", real_value(table->copy_bytes_per_second)},
+        {"eta_seconds", seconds_value(table->copy_eta)}, {"chunks", count_value(table->chunks)},
+        {"chunks_retried", count_value(table->chunks_retried)});
 }
 
 static json_t *stream_json(const struct table_status *table)
@@ -432,8 +430,7 @@ static json_t *table_json(const struct table_status *table)
                   {"insert_only", json_boolean(table->insert_only)},
                   {"unseen_writes", known_count(table->unseen_writes)},
                   {"copy", copy_json(table)}, {"stream", stream_json(table)},
-                  {"quarantine", quarantine_json(table)},
-                  {"conflicts", conflicts_json(table)});
+                  {"quarantine", quarantine_json(table)}, {"conflicts", conflicts_json(table)});
 }
 
 static json_t *tables_json(const struct status *status)

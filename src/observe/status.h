@@ -37,13 +37,13 @@ enum copy_state {
 /* Why the backfill is slower than it could be, or stands. */
 enum backfill_wait {
     WAIT_PAUSED,
-    WAIT_REPLICA_LAG,    /* pressure: no new chunk is begun, as for the next two */
+    WAIT_REPLICA_LAG, /* pressure: no new chunk is begun, as for the next two */
     WAIT_TARGET_LATENCY,
     WAIT_SOURCE_LOAD,
-    WAIT_RATE_LIMIT,     /* rows or bytes a second */
-    WAIT_COMMITS,        /* the stream has brought commits that new snapshots do not see yet */
+    WAIT_RATE_LIMIT, /* rows or bytes a second */
+    WAIT_COMMITS,    /* the stream has brought commits that new snapshots do not see yet */
     WAIT_OPEN_TRANSACTIONS, /* that must end before a copy begins */
-    WAIT_STREAM,         /* it is far behind, and chunks are loaded at its position */
+    WAIT_STREAM,            /* it is far behind, and chunks are loaded at its position */
     BACKFILL_WAITS
 };
 
@@ -60,21 +60,21 @@ struct pressure_status { /* -1: not known, or not asked because no limit is set 
 };
 
 struct table_status {
-    char *source; /* "public.users" */
-    char *target; /* "app.users" */
-    bool insert_only;        /* no usable replica identity */
-    int64_t unseen_writes;   /* updates and deletes at an insert-only source table since the
+    char *source;          /* "public.users" */
+    char *target;          /* "app.users" */
+    bool insert_only;      /* no usable replica identity */
+    int64_t unseen_writes; /* updates and deletes at an insert-only source table since the
                                 migration began: changes that the stream cannot show */
     enum copy_state copy;
     uint64_t copied_rows, copied_bytes;
-    uint64_t copy_overwritten; /* rows that others wrote */
+    uint64_t copy_overwritten;               /* rows that others wrote */
     int64_t estimated_rows, estimated_bytes; /* -1 unknown; of the copy, and of the table */
     uint64_t chunks, chunks_retried;
     double copy_rows_per_second, copy_bytes_per_second; /* over fifteen seconds */
-    double copy_share; /* 0..1; 1 only when it is done */
-    usec_t copy_eta;   /* -1 unknown */
+    double copy_share;                                  /* 0..1; 1 only when it is done */
+    usec_t copy_eta;                                    /* -1 unknown */
     uint64_t received, applied, filtered, skipped_by_handoff, quarantined;
-    uint64_t copy_quarantined; /* rows of the copy */
+    uint64_t copy_quarantined;          /* rows of the copy */
     uint64_t dead_letters, parked_keys; /* of this run and those before */
     enum breaker_state breaker;
     uint64_t inserts, updates, deletes, truncates;
@@ -87,21 +87,22 @@ struct apply_status {
     uint64_t batches_set;     /* set-wise */
     uint64_t fallbacks;       /* set-wise first, then undone and in source order */
     uint64_t batches_ahead;   /* whose rules ran while the target was at the batch before */
-    uint64_t rows_copied, rows_staged, rows_single; /* of the set-wise ones: by COPY, by a stage,
+    uint64_t rows_copied, rows_staged,
+        rows_single;         /* of the set-wise ones: by COPY, by a stage,
                                                        by a statement each */
-    uint64_t changes_folded;                        /* that needed no row of their own */
+    uint64_t changes_folded; /* that needed no row of their own */
 };
 
 struct slot_status {
-    bool known;             /* the probe has run; else `error` says why not */
+    bool known; /* the probe has run; else `error` says why not */
     char error[256];
-    char wal_status[16];    /* reserved, extended, unreserved, lost */
+    char wal_status[16]; /* reserved, extended, unreserved, lost */
     bool active;
-    int64_t safe_wal_size;  /* bytes that may be written before the slot is lost; -1 unlimited */
-    int64_t retained_bytes; /* WAL held back by the slot */
+    int64_t safe_wal_size; /* bytes that may be written before the slot is lost; -1 unlimited */
+    int64_t retained_bytes;  /* WAL held back by the slot */
     int64_t seconds_to_loss; /* at the present rate; -1: not foreseeable */
-    bool idle;               /* ... which is when the source gives up a slot that nobody reads */
-    char loss[128];          /* why a lost one was lost */
+    bool idle;      /* ... which is when the source gives up a slot that nobody reads */
+    char loss[128]; /* why a lost one was lost */
 };
 
 struct transactions_status { /* open at the source */
@@ -113,7 +114,7 @@ struct transactions_status { /* open at the source */
     usec_t oldest_prepared;             /* age */
 };
 
-struct kept_status { /* what of open transactions is kept here until they end */
+struct kept_status {                 /* what of open transactions is kept here until they end */
     uint64_t transactions, prepared; /* now */
     uint64_t memory_bytes, file_bytes;
     uint64_t committed; /* since the start */
@@ -151,9 +152,9 @@ struct lag_status {
     bool known;
     int64_t bytes;         /* source's WAL position minus applied position */
     usec_t time;           /* age of the oldest source position seen and not yet applied */
-    usec_t end_to_end;       /* last heartbeat's way, or the age of one still under way */
-    bool end_to_end_known;   /* one has been sent since the start: it is at least so much */
-    bool heartbeat_came;     /* and one has come through: a small figure means something */
+    usec_t end_to_end;     /* last heartbeat's way, or the age of one still under way */
+    bool end_to_end_known; /* one has been sent since the start: it is at least so much */
+    bool heartbeat_came;   /* and one has come through: a small figure means something */
     usec_t eta;            /* until caught up at the present rate; -1: not foreseeable */
     usec_t below_since;    /* monotonic: since when all three are under threshold; 0 now over */
 };
@@ -175,11 +176,11 @@ struct gate_status {
 #define GATE_MAX 24
 
 struct readiness_limits { /* and those of the copy, for the forecast */
-    usec_t max_lag;          /* by time and end to end */
+    usec_t max_lag;       /* by time and end to end */
     int64_t max_lag_bytes;
-    usec_t hold;             /* lag must have been below for so long */
-    double max_error_rate;   /* share of failed batches over the window */
-    usec_t max_transaction;  /* open transactions older than this block */
+    usec_t hold;                  /* lag must have been below for so long */
+    double max_error_rate;        /* share of failed batches over the window */
+    usec_t max_transaction;       /* open transactions older than this block */
     int64_t copy_rows_per_second; /* of the backfill; 0: no limit */
     int64_t copy_bytes_per_second;
 };
@@ -187,18 +188,18 @@ struct readiness_limits { /* and those of the copy, for the forecast */
 struct status {
     const char *version;
     char *migration;
-    char *instance;  /* random id of this run */
+    char *instance; /* random id of this run */
     enum phase phase;
-    char *note;      /* what it waits for, or "" */
-    usec_t now;      /* wall */
+    char *note; /* what it waits for, or "" */
+    usec_t now; /* wall */
     usec_t now_monotonic;
     usec_t started_at;
 
-    lsn_t source_lsn;   /* newest position known at the source; LSN_NONE unknown */
-    lsn_t received_lsn; /* decoded up to here */
-    lsn_t applied_lsn;  /* committed at the target */
-    lsn_t flushed_lsn;  /* durable at the target */
-    lsn_t acked_lsn;    /* what the slot may be told: that, or what is in the spool */
+    lsn_t source_lsn;      /* newest position known at the source; LSN_NONE unknown */
+    lsn_t received_lsn;    /* decoded up to here */
+    lsn_t applied_lsn;     /* committed at the target */
+    lsn_t flushed_lsn;     /* durable at the target */
+    lsn_t acked_lsn;       /* what the slot may be told: that, or what is in the spool */
     usec_t last_commit_at; /* source's commit time of the last applied transaction; 0 none */
 
     uint64_t transactions, changes, batches; /* applied since the start */
@@ -212,7 +213,7 @@ struct status {
     double error_rate;   /* failed share of batches in the last five minutes */
     char last_error[512];
     usec_t last_error_at;
-    uint64_t queue_bytes; /* decoded and not yet applied */
+    uint64_t queue_bytes;    /* decoded and not yet applied */
     uint64_t resident_bytes; /* of the process; 0 unknown */
     uint64_t http_refused;   /* requests, and connections that ended without a whole one */
 
@@ -223,7 +224,7 @@ struct status {
     bool backfill_complete; /* all copied, and the stream has passed every snapshot */
     uint64_t backfill_rows, backfill_bytes;
     int64_t backfill_estimated_rows;
-    usec_t backfill_eta; /* until all is copied; -1 unknown */
+    usec_t backfill_eta;   /* until all is copied; -1 unknown */
     double backfill_share; /* 0..1 */
     double backfill_rows_per_second, backfill_bytes_per_second; /* without the stream */
     bool paused;

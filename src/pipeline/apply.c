@@ -44,8 +44,8 @@ static bool judge_row(struct applier *applier, uint32_t table, xid_t xid,
 }
 
 /* A truncation without the tables whose copy holds it already, or will. */
-static bool judge_truncation(struct applier *applier, const struct change *change,
-                             xid_t xid, struct change *rest, struct err *err)
+static bool judge_truncation(struct applier *applier, const struct change *change, xid_t xid,
+                             struct change *rest, struct err *err)
 {
     const struct stream *stream = applier->stream;
     rest->relations = arena_alloc(&applier->making.writes->arena,
@@ -55,10 +55,9 @@ static bool judge_truncation(struct applier *applier, const struct change *chang
         const struct relation *relation = change->relations[i];
         uint32_t table = stream->transform->ops->source(stream->transform, relation);
         enum handoff_verdict verdict = HANDOFF_APPLY;
-        if (is_judged(stream, table) &&
-            !(stream->handoff->ops->judge_truncate(stream->handoff, table, xid, &verdict,
-                                                   err) &&
-              is_now(applier, change, verdict, err)))
+        if (is_judged(stream, table) && !(stream->handoff->ops->judge_truncate(
+                                              stream->handoff, table, xid, &verdict, err) &&
+                                          is_now(applier, change, verdict, err)))
             return false;
         if (verdict == HANDOFF_APPLY)
             rest->relations[rest->relation_count++] = relation;
@@ -260,9 +259,8 @@ static void announce(const struct stream *stream, const struct batch *batch)
     bool known = batch->transaction_count > 0 && !batch->begins_open &&
                  batch->transactions[0].end_lsn != LSN_NONE;
     if (stream->handoff != NULL)
-        stream->handoff->ops->reached(stream->handoff,
-                                      known ? batch->transactions[0].end_lsn - 1 : LSN_NONE,
-                                      batch);
+        stream->handoff->ops->reached(
+            stream->handoff, known ? batch->transactions[0].end_lsn - 1 : LSN_NONE, batch);
 }
 
 /* So that what judging takes is got for all changes that are left at once: at the first of them,
@@ -574,7 +572,8 @@ static bool apply_batch(struct applier *applier, struct batch *batch, struct err
         return false;
     }
     log_event(LOG_WARN, "a batch was refused: its transactions one by one",
-              log_text("error", err->message), log_uint("transactions", batch->transaction_count));
+              log_text("error", err->message),
+              log_uint("transactions", batch->transaction_count));
     if (apply_one_by_one(applier, batch, err))
         return true;
     consider_clash(applier, err);

@@ -17,8 +17,10 @@ struct applier {
     struct meanwhile meanwhile; /* and to what comes next */
     lsn_t durable;
     bool open; /* the sink's target transaction is open: the next batch continues it */
-    bool written; /* the batch in work is at the target: whatever fails now, it is not made again */
-    uint32_t later; /* the batch's transaction that those before must be committed for; 0: none */
+    bool
+        written; /* the batch in work is at the target: whatever fails now, it is not made again */
+    uint32_t
+        later; /* the batch's transaction that those before must be committed for; 0: none */
 };
 
 /* next(context): where the batch comes from that may be made ahead; NULL: none is. */

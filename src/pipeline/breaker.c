@@ -64,7 +64,8 @@ enum breaker_state breaker_count(struct breaker *breaker, const struct breaker_l
 
 const char *breaker_state_name(enum breaker_state state)
 {
-    static const char *const NAMES[] = {
-        [BREAKER_CLOSED] = "closed", [BREAKER_OPEN] = "open", [BREAKER_HALF_OPEN] = "half_open"};
+    static const char *const NAMES[] = {[BREAKER_CLOSED] = "closed",
+                                        [BREAKER_OPEN] = "open",
+                                        [BREAKER_HALF_OPEN] = "half_open"};
     return NAMES[state];
 }

@@ -18,11 +18,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BREAKER_FIRST 20        /* so many at the beginning of a window, all bad, open it */
-#define BREAKER_WINDOW 10       /* times min_rows */
+#define BREAKER_FIRST 20  /* so many at the beginning of a window, all bad, open it */
+#define BREAKER_WINDOW 10 /* times min_rows */
 #define BREAKER_MEMORY (300 * USEC_PER_SEC)
-#define BREAKER_HALF_BAD 5      /* so many bad ones open it again */
-#define BREAKER_HALF_GOOD 300   /* so many good ones, before that, close it */
+#define BREAKER_HALF_BAD 5    /* so many bad ones open it again */
+#define BREAKER_HALF_GOOD 300 /* so many good ones, before that, close it */
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 

@@ -19,7 +19,7 @@ struct table_counters {
     counter_t skipped_by_handoff; /* the copy holds them already */
     counter_t quarantined;
     counter_t inserts, updates, deletes, truncates; /* of the applied ones */
-    counter_t conflict_insert_exists;  /* an insert found its key: overwritten */
+    counter_t conflict_insert_exists;               /* an insert found its key: overwritten */
     counter_t conflict_update_missing; /* an update found no row: written in full if known */
     counter_t conflict_delete_missing; /* a delete found no row */
     counter_t copied_rows;             /* by the backfill */

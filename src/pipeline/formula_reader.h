@@ -16,7 +16,7 @@ struct formula_request {
     size_t column_count; /* of the source table, all of them */
     const char *const *names;
     const char *const *types; /* as format_type() writes them */
-    const char *schema; /* the target column */
+    const char *schema;       /* the target column */
     const char *table;
     const char *column;
 };
@@ -27,10 +27,10 @@ struct formula_facts {
      * the target column. When both are NULL: */
     const char *refusal;
     const char *misfit;
-    bool *reads;         /* by column */
-    const char **types;  /* by column: the request's, or text where the target lacks the type */
-    bool varies;         /* volatile: another result for the same row */
-    bool at_source;      /* the source's server takes it too */
+    bool *reads;        /* by column */
+    const char **types; /* by column: the request's, or text where the target lacks the type */
+    bool varies;        /* volatile: another result for the same row */
+    bool at_source;     /* the source's server takes it too */
 };
 
 struct formula_reader {

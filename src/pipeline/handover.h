@@ -39,7 +39,8 @@
 
 struct handover {
     bool behind;
-    usec_t began_at; /* monotonic: when the batch in hand got its first content; 0: it is empty */
+    usec_t
+        began_at; /* monotonic: when the batch in hand got its first content; 0: it is empty */
     usec_t given_at; /* when it got its last */
     bool ample;
 };

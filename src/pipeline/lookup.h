@@ -29,7 +29,7 @@ struct lookup_request {
 enum lookup_result {
     LOOKUP_FOUND,   /* *value is set, in the arena: VALUE_TEXT or VALUE_NULL */
     LOOKUP_MISSING, /* no row has the key, or the text is no value of the key's type */
-    LOOKUP_FAILED,  /* err: ERR_RETRY when the database is away, ERR_DATA when two rows match, or
+    LOOKUP_FAILED, /* err: ERR_RETRY when the database is away, ERR_DATA when two rows match, or
                        the statement fails over what it reads */
 };
 

@@ -101,7 +101,8 @@ static void grow_slots(struct parked_keys *keys)
     keys->slots = mem_zero(keys->slot_count, sizeof *keys->slots);
     for (size_t i = 0; i < keys->count; i++) {
         const struct entry *entry = &keys->entries[i];
-        keys->slots[slot_of(keys, entry->hash, entry->table, entry->bytes, entry->size)] = i + 1;
+        keys->slots[slot_of(keys, entry->hash, entry->table, entry->bytes, entry->size)] =
+            i + 1;
     }
 }
 

@@ -73,11 +73,11 @@ static void tell(const struct letters *letters)
     const struct letter *first = letters->items;
     if (letters->count == 0)
         return;
-    log_event(LOG_WARN, "changes are parked", log_uint("letters", letters->count),
-              log_uint("first", first->id), log_text("schema", first->change->relation->schema),
-              log_text("table", first->change->relation->name),
-              log_lsn("lsn", first->change->lsn),
-              log_text("error", first->why == NULL ? "its key is parked" : first->why->message));
+    log_event(
+        LOG_WARN, "changes are parked", log_uint("letters", letters->count),
+        log_uint("first", first->id), log_text("schema", first->change->relation->schema),
+        log_text("table", first->change->relation->name), log_lsn("lsn", first->change->lsn),
+        log_text("error", first->why == NULL ? "its key is parked" : first->why->message));
 }
 
 bool parking_done(struct parking *p, struct err *err)
@@ -111,8 +111,8 @@ static void note_rest(struct parking *p, uint32_t index, const struct change *ch
         p->rest_capacity = p->rest_capacity == 0 ? 64 : 2 * p->rest_capacity;
         p->rests = mem_grow(p->rests, p->rest_capacity, sizeof *p->rests);
     }
-    p->rests[p->rest_count++] = (struct parking_rest){
-        index, arena_copy(&p->writes->arena, change, sizeof *change)};
+    p->rests[p->rest_count++] =
+        (struct parking_rest){index, arena_copy(&p->writes->arena, change, sizeof *change)};
 }
 
 /* ---- keys ---- */

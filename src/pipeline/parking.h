@@ -37,7 +37,7 @@ struct parking {
     uint32_t truncation_count, truncation_capacity;
     struct parking_rest *rests; /* by index, ascending */
     uint32_t rest_count, rest_capacity;
-    uint32_t counted; /* changes before this are counted by the breakers */
+    uint32_t counted;       /* changes before this are counted by the breakers */
     uint64_t *counted_good; /* by table, of those */
     size_t mark;
     bool begun; /* a batch is in work that is not done */

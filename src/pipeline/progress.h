@@ -40,25 +40,26 @@ struct progress {
      * that were open when their copy was to begin */
     counter_t waiting_for_commits, waiting_for_ends;
     counter_t copiers_ahead; /* of the stream, for long */
-    atomic_bool streaming;     /* the stream is connected */
+    atomic_bool streaming;   /* the stream is connected */
     /* enum breaker_state, of the target: open while the applier pauses after a failure that passes
      * by itself, half-open while one transaction is its trial, then closed or open again */
     atomic_int target_circuit;
 
     /* guarded by lock */
     pthread_mutex_t lock;
-    usec_t last_commit_at;      /* source wall clock */
-    usec_t last_applied_at;     /* monotonic */
-    usec_t last_delay;          /* applied minus committed, by the source's clock */
-    usec_t source_clock; /* what it shows more than our monotonic one; 0: no heartbeat told yet */
-    usec_t heartbeat_emitted;   /* monotonic time of emission of the newest one applied */
-    usec_t heartbeat_delay;     /* of that one */
+    usec_t last_commit_at;  /* source wall clock */
+    usec_t last_applied_at; /* monotonic */
+    usec_t last_delay;      /* applied minus committed, by the source's clock */
+    usec_t
+        source_clock; /* what it shows more than our monotonic one; 0: no heartbeat told yet */
+    usec_t heartbeat_emitted; /* monotonic time of emission of the newest one applied */
+    usec_t heartbeat_delay;   /* of that one */
     char last_error[512];
-    usec_t last_error_at;       /* wall */
+    usec_t last_error_at; /* wall */
     struct {
-        int64_t second;         /* monotonic second that this slot counts */
+        int64_t second; /* monotonic second that this slot counts */
         uint32_t good, failed;
-    } window[PROGRESS_WINDOW];  /* a ring by second */
+    } window[PROGRESS_WINDOW]; /* a ring by second */
 };
 
 void progress_init(struct progress *progress, size_t table_count);

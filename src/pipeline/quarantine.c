@@ -336,7 +336,8 @@ uint64_t quarantine_find(struct quarantine *q, uint32_t table, const struct buf 
     return chain;
 }
 
-void quarantine_park(struct quarantine *q, uint32_t table, const struct buf *key, uint64_t chain)
+void quarantine_park(struct quarantine *q, uint32_t table, const struct buf *key,
+                     uint64_t chain)
 {
     pthread_mutex_lock(&q->lock);
     parked_keys_add(q->keys, table, buf_text(key), key->size, chain);
@@ -394,7 +395,8 @@ static void note_reason(struct guard *guard, const struct err *why)
     struct reason *free_one = &guard->reasons[REASONS - 1];
     for (size_t i = 0; i < REASONS; i++) {
         struct reason *reason = &guard->reasons[i];
-        if (reason->count > 0 && strncmp(reason->text, why->message, sizeof reason->text - 1) == 0) {
+        if (reason->count > 0 &&
+            strncmp(reason->text, why->message, sizeof reason->text - 1) == 0) {
             reason->count++;
             return;
         }
@@ -420,14 +422,16 @@ static const char *most_common(const struct guard *guard)
 static bool refuse(const struct quarantine *q, uint32_t table, struct err *err)
 {
     const struct guard *guard = &q->guards[table];
-    err_set(err, ERR_DATA,
-            "the circuit breaker of %s is open: %.3g %% of its last %.0f rows are bad, more than "
-            "is parked; mostly: %s",
-            q->config.sources[table], 100 * breaker_share(&guard->breaker),
-            guard->breaker.seen, most_common(guard));
-    return err_remedy(err, "mend the rule or the target, then run again: it resumes exactly before "
-                           "this batch, and `slackwater dlq retry --all` makes what was parked; "
-                           "or allow a larger share (apply.breaker.max_bad_share)");
+    err_set(
+        err, ERR_DATA,
+        "the circuit breaker of %s is open: %.3g %% of its last %.0f rows are bad, more than "
+        "is parked; mostly: %s",
+        q->config.sources[table], 100 * breaker_share(&guard->breaker), guard->breaker.seen,
+        most_common(guard));
+    return err_remedy(err,
+                      "mend the rule or the target, then run again: it resumes exactly before "
+                      "this batch, and `slackwater dlq retry --all` makes what was parked; "
+                      "or allow a larger share (apply.breaker.max_bad_share)");
 }
 
 bool quarantine_count(struct quarantine *q, uint32_t table, uint64_t good, uint64_t bad,

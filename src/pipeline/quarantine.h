@@ -124,8 +124,8 @@ void quarantine_keep(struct quarantine *quarantine, const struct letters *letter
 
 /* Rows of the table came. False (ERR_DATA, with the reason and what to do) when its breaker is
  * open, now or before. `why`: the last of the bad ones, or NULL. */
-bool quarantine_count(struct quarantine *quarantine, uint32_t table, uint64_t good, uint64_t bad,
-                      const struct err *why, struct err *err);
+bool quarantine_count(struct quarantine *quarantine, uint32_t table, uint64_t good,
+                      uint64_t bad, const struct err *why, struct err *err);
 /* True if a breaker has opened or closed since the last call: *table and its state. */
 bool quarantine_next_turn(struct quarantine *quarantine, uint32_t *table,
                           enum breaker_state *state, char reason[512]);

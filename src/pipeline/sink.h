@@ -60,7 +60,7 @@ struct sink_ops {
 
 struct sink {
     const struct sink_ops *ops;
-    const struct refusals *refusals; /* borrowed, set by who applies; NULL: a change that is
+    const struct refusals *refusals;   /* borrowed, set by who applies; NULL: a change that is
                                         refused fails its batch */
     const struct meanwhile *meanwhile; /* as that; NULL: nothing is to be done */
 };

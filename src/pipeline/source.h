@@ -39,7 +39,8 @@ struct source_ops {
 
 struct source {
     const struct source_ops *ops;
-    usec_t lag; /* how late the newest transaction came: from its commit until it was sent, by the
+    usec_t
+        lag; /* how late the newest transaction came: from its commit until it was sent, by the
                    source's clock. For the thread that receives */
 };
 

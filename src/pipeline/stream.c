@@ -26,7 +26,8 @@
 /* The applier gives one back for each that the receiver needs; more would be of an old backlog.
  */
 #define SPARE_BATCHES 1
-#define GATHER_MOST (100 * USEC_PER_MS) /* that a batch is held back for what comes behind it  \
+#define GATHER_MOST                                                                            \
+    (100 * USEC_PER_MS) /* that a batch is held back for what comes behind it  \
                                          */
 /* How often the target is asked what is durable while something is not yet. */
 #define FLUSH_TICK (50 * USEC_PER_MS)
@@ -779,9 +780,10 @@ static bool advise(struct err *err)
 {
     if (err->class != ERR_CORRUPT || err->remedy[0] != '\0')
         return false;
-    return err_remedy(err, "run again: it resumes exactly before this. If it comes again, something "
-                           "between slackwater and the servers alters what they say, or this is a "
-                           "bug: please report it, with the versions of all three");
+    return err_remedy(err,
+                      "run again: it resumes exactly before this. If it comes again, something "
+                      "between slackwater and the servers alters what they say, or this is a "
+                      "bug: please report it, with the versions of all three");
 }
 
 bool stream_supervise(struct stream *stream, struct err *err)

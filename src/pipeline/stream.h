@@ -39,15 +39,15 @@ struct stream {
     struct sink *sink;
     bool connected; /* the sink is: stream_supervise() begins with it as it is */
     struct transform *transform;
-    struct handoff *handoff; /* NULL: every change is applied */
+    struct handoff *handoff;       /* NULL: every change is applied */
     struct quarantine *quarantine; /* NULL: a bad row ends the stream */
     struct letter_store *letters;  /* what the quarantine is loaded from */
     struct progress *progress;
     const struct stop *stop;
-    size_t queue_bytes; /* decoded batches that wait, at most */
-    struct backlog *backlog; /* NULL: the source waits for the target */
+    size_t queue_bytes;                  /* decoded batches that wait, at most */
+    struct backlog *backlog;             /* NULL: the source waits for the target */
     struct source_limits backlog_limits; /* of a batch that is read from it */
-    lsn_t until;        /* end cleanly when all commits up to here are durable, and the handoff
+    lsn_t until; /* end cleanly when all commits up to here are durable, and the handoff
                            is complete; LSN_NONE: never */
     /* What runs beside the stream: true, with the error, when it has failed, which ends the
      * stream. NULL: nothing does. */

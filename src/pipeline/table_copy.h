@@ -26,8 +26,8 @@
 #define PIPELINE_TABLE_COPY_H
 
 #include "base/err.h"
-#include "model/lsn.h"
 #include "model/letter.h"
+#include "model/lsn.h"
 #include "model/relation.h"
 #include "model/row.h"
 
@@ -65,7 +65,8 @@ struct copy_key {
 
 /* Rows of a table by key. All values are the types' text. Borrowed. */
 struct copy_range {
-    const char *const *from;  /* first key columns, NULL behind them, inclusive; NULL: no bound */
+    const char *const
+        *from; /* first key columns, NULL behind them, inclusive; NULL: no bound */
     const char *const *below; /* first key columns, NULL behind them, exclusive; NULL */
     const char *const *after; /* all key columns, exclusive; NULL */
     const char *const *upto;  /* all key columns, inclusive; NULL */
@@ -86,11 +87,11 @@ struct copy_plan {
 
 struct chunk_record {
     uint32_t lane;
-    uint32_t number;    /* in its lane, from 0 */
-    char **upto;        /* owned; the last key in it, a text a key column; NULL: the lane's end */
-    char *snapshot;     /* owned; pg_snapshot text */
-    lsn_t lsn;          /* not before any commit that the snapshot sees */
-    uint32_t begun;     /* the copy's that it belongs to; see table_copy */
+    uint32_t number; /* in its lane, from 0 */
+    char **upto;     /* owned; the last key in it, a text a key column; NULL: the lane's end */
+    char *snapshot;  /* owned; pg_snapshot text */
+    lsn_t lsn;       /* not before any commit that the snapshot sees */
+    uint32_t begun;  /* the copy's that it belongs to; see table_copy */
     uint64_t rows;
     uint64_t bytes;
     lsn_t stands_on; /* the target must still have applied this, or the chunk is ahead of the
@@ -104,7 +105,7 @@ struct table_copy {
     bool needed; /* else the target is said to hold the rows already */
     bool finished;
     uint32_t begun; /* how often it has begun anew */
-    char *covers; /* owned; pg_snapshot text: what every chunk's snapshot must cover besides
+    char *covers;   /* owned; pg_snapshot text: what every chunk's snapshot must cover besides
                      the slot's start; NULL: nothing */
     struct copy_plan plan;
     size_t chunk_count;
@@ -113,8 +114,8 @@ struct table_copy {
 };
 
 /* What a copy that somebody wants made again begins with: what came before it is in it. */
-struct copy_renewal { /* borrowed */
-    const char *covers;     /* for table_copy */
+struct copy_renewal {        /* borrowed */
+    const char *covers;      /* for table_copy */
     const char *fingerprint; /* the source as it is measured from here on; copy_record.h */
     const char *stats_reset;
     int64_t updates_deletes;

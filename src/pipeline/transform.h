@@ -17,8 +17,8 @@ struct transform;
 enum transform_result {
     TRANSFORM_WRITTEN,  /* at least one change was appended to the output */
     TRANSFORM_FILTERED, /* by a rule, or its table is not part of the migration */
-    TRANSFORM_REFUSED,  /* ERR_DATA: the rules cannot make this row; others of its table may do */
-    TRANSFORM_FAILED,   /* err is set: ERR_DATA for this table's shape, or what is beside it */
+    TRANSFORM_REFUSED, /* ERR_DATA: the rules cannot make this row; others of its table may do */
+    TRANSFORM_FAILED,  /* err is set: ERR_DATA for this table's shape, or what is beside it */
 };
 
 struct transform_ops {

@@ -58,7 +58,8 @@ struct catalog_column {
     char *collation;       /* "schema.name" where it is not the type's own; else NULL */
     char *order_collation; /* what its values are ordered by, the type's own too, as SQL has it:
                               pg_catalog."en_US"; NULL: by none, or not known */
-    char *order_version;   /* of the library behind it, where the column is one of the first two of
+    char
+        *order_version; /* of the library behind it, where the column is one of the first two of
                               a unique index, and the server tells; else NULL */
     bool loose;    /* by its collation texts are equal whose bytes differ (not deterministic) */
     char *comment; /* NULL: none */
@@ -75,7 +76,8 @@ struct catalog_index {
     bool constraint; /* it stands behind a primary key, unique or exclusion constraint */
     uint16_t column_count;
     uint16_t *columns; /* indexes into the table's columns */
-    uint16_t ordered_count; /* so many leading columns a scan gives in the order of ORDER BY; 0 in
+    uint16_t
+        ordered_count; /* so many leading columns a scan gives in the order of ORDER BY; 0 in
                                a catalog that came from a file */
     char *definition;  /* CREATE INDEX ...; NULL when it comes from a schema file */
 };
@@ -169,9 +171,9 @@ struct catalog_object {
 struct catalog {
     int server_version; /* 150020, as server_version_num */
     char *database;
-    char *role;      /* connected as */
-    char *encoding;  /* server_encoding */
-    char *collation; /* datcollate, or the ICU locale */
+    char *role;              /* connected as */
+    char *encoding;          /* server_encoding */
+    char *collation;         /* datcollate, or the ICU locale */
     char *collation_version; /* of the library behind that, where the server tells; else NULL */
     char *system_identifier;
     uint32_t timeline;

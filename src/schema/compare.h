@@ -27,7 +27,8 @@ struct table_pair {
     const struct catalog_table *after;
     const int *origins; /* for each column of after: the column of before whose value it holds
                            as it is, or one of the above */
-    const char *const *constants; /* for each column of after: the text of the value that it holds
+    const char *const
+        *constants;   /* for each column of after: the text of the value that it holds
                                      in every row (schema/distinct.h), or NULL; NULL: none has
                                      one */
     const char *rows; /* what stands after FROM at the source to get after's columns: a quoted

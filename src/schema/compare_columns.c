@@ -83,15 +83,14 @@ static void check_type(const struct column_pair *p)
             .validation_query = lossless ? NULL : count_misfits(p)});
 }
 
-static const struct catalog_enum *find_enum(struct comparison *c,
-                                            const struct catalog *catalog,
+static const struct catalog_enum *find_enum(struct comparison *c, const struct catalog *catalog,
                                             const char *qualified)
 {
     const char *dot = strchr(qualified, '.');
     if (!dot)
         return NULL;
-    return catalog_find_enum(
-        catalog, compare_say(c, "%.*s", (int)(dot - qualified), qualified), dot + 1);
+    return catalog_find_enum(catalog, compare_say(c, "%.*s", (int)(dot - qualified), qualified),
+                             dot + 1);
 }
 
 /* Labels that the target's enum lacks: ', '-separated literals, NULL when it has all. */
@@ -142,8 +141,7 @@ static void check_enum(const struct column_pair *p, const char *before_name,
 {
     const struct catalog_enum *before = find_enum(p->c, p->c->before, before_name);
     const struct catalog_enum *after = find_enum(p->c, p->c->after, after_name);
-    const char *add, *missing =
-                         before && after ? missing_labels(p, before, after, &add) : NULL;
+    const char *add, *missing = before && after ? missing_labels(p, before, after, &add) : NULL;
     if (!missing)
         return;
     const char *condition =

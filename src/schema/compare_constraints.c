@@ -173,21 +173,21 @@ static void report_filtered_parent(struct comparison *c, const struct table_pair
     const char *text = compare_table_text(c, pair->after);
     if (!parent || !parent->filtered)
         return;
-    findings_put(
-        c->findings,
-        &(struct finding){.id = "foreign_key.filtered",
-                          .severity = SEVERITY_NON_BREAKING,
-                          .object = text,
-                          .what = compare_say(c,
-                                              "table %s refers to %s by foreign key %s, and not "
-                                              "every row of %s goes there",
-                                              text, compare_table_text(c, parent->after),
-                                              key->name, compare_table_text(c, parent->before)),
-                          .impact = "a row whose parent is left out is refused, or refers to "
-                                    "nothing where foreign keys are not enforced",
-                          .fix = "give the table a condition that leaves the same rows out",
-                          .rollback_sql = drop_constraint(c, pair->after, key->name),
-                          .validation_query = count_orphans(c, pair, key)});
+    findings_put(c->findings,
+                 &(struct finding){
+                     .id = "foreign_key.filtered",
+                     .severity = SEVERITY_NON_BREAKING,
+                     .object = text,
+                     .what = compare_say(c,
+                                         "table %s refers to %s by foreign key %s, and not "
+                                         "every row of %s goes there",
+                                         text, compare_table_text(c, parent->after), key->name,
+                                         compare_table_text(c, parent->before)),
+                     .impact = "a row whose parent is left out is refused, or refers to "
+                               "nothing where foreign keys are not enforced",
+                     .fix = "give the table a condition that leaves the same rows out",
+                     .rollback_sql = drop_constraint(c, pair->after, key->name),
+                     .validation_query = count_orphans(c, pair, key)});
 }
 
 static void report_action(struct comparison *c, const struct table_pair *pair,

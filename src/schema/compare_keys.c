@@ -199,10 +199,10 @@ static const char *count_duplicates(struct comparison *c, const struct table_pai
     rows = can_group(c, pair->after, index)
                ? compare_rows_of(c, pair->after, index->columns, index->column_count)
                : NULL;
-    return rows ? compare_keep(c, validation_duplicates(rows, pair->after, index->columns,
-                                                        index->column_count,
-                                                        nulls_equal(index)))
-                : NULL;
+    return rows
+               ? compare_keep(c, validation_duplicates(rows, pair->after, index->columns,
+                                                       index->column_count, nulls_equal(index)))
+               : NULL;
 }
 
 /* ---- several tables that become one ---- */
@@ -301,8 +301,10 @@ static void report_key_new(struct comparison *c, const struct table_pair *pair,
             .object = text,
             .what = !before ? compare_say(c, "table %s gets the primary key %s", text, columns)
                     : same_columns(pair, before, after)
-                        ? compare_say(c, "the primary key %s of table %s may hold values that "
-                                         "differ at the source for equal", columns, text)
+                        ? compare_say(c,
+                                      "the primary key %s of table %s may hold values that "
+                                      "differ at the source for equal",
+                                      columns, text)
                         : compare_say(c, "the primary key of table %s changes from %s to %s",
                                       text, index_columns(c, pair->before, before), columns),
             .impact = "a row whose key another one has is refused",

@@ -167,15 +167,16 @@ void compare_inheritance(struct comparison *c, const struct table_pair *pair)
     const char *text = compare_table_text(c, pair->after);
     if (!pair->before->inherits || pair->after->inherits)
         return;
-    findings_put(c->findings,
-                 &(struct finding){
-                     .id = "table.not_inherited",
-                     .severity = SEVERITY_POTENTIALLY_BREAKING,
-                     .object = text,
-                     .what = compare_say(c, "table %s inherits from %s, at the target from none",
-                                         text, pair->before->inherits),
-                     .impact = "who reads the parent does not see its rows at the target",
-                     .fix = "ALTER TABLE ... INHERIT at the target, once it holds the data"});
+    findings_put(
+        c->findings,
+        &(struct finding){
+            .id = "table.not_inherited",
+            .severity = SEVERITY_POTENTIALLY_BREAKING,
+            .object = text,
+            .what = compare_say(c, "table %s inherits from %s, at the target from none", text,
+                                pair->before->inherits),
+            .impact = "who reads the parent does not see its rows at the target",
+            .fix = "ALTER TABLE ... INHERIT at the target, once it holds the data"});
 }
 
 /* ---- views and procedures ---- */

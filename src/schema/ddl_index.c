@@ -115,7 +115,7 @@ static const char *kind_of(const struct definition_index *index)
 
 /* The name, or one of its own where another object of the target has it, with a note. */
 static const char *own_name(struct planner *planner, const struct ddl_table *table,
-                           enum ddl_phase phase, const char *word, const char *name)
+                            enum ddl_phase phase, const char *word, const char *name)
 {
     const char *own = planner_new_name(planner, table, table->outline.schema, name);
 

@@ -18,14 +18,14 @@ struct ddl_name {
 struct ddl_table {
     struct outline_table outline; /* without the columns that had to be left out */
     const struct definition_table *definition;
-    const struct ddl_table *first; /* of its target's tables; itself when it is alone */
-    bool merged;                   /* it is not alone: several sources go there */
+    const struct ddl_table *first;       /* of its target's tables; itself when it is alone */
+    bool merged;                         /* it is not alone: several sources go there */
     const char **says[DDL_OBJECT_COUNT]; /* ddl_merge.c; NULL until it is asked */
-    const struct ddl_table *root;  /* whose partition it is, in the end; NULL: none */
-    bool partitioned;              /* it is to have partitions */
-    const char *partition_by;      /* " PARTITION BY ...", or "" */
-    const char *of;                /* a partition: its parent, quoted */
-    const struct renaming *names;  /* of the source's columns */
+    const struct ddl_table *root;        /* whose partition it is, in the end; NULL: none */
+    bool partitioned;                    /* it is to have partitions */
+    const char *partition_by;            /* " PARTITION BY ...", or "" */
+    const char *of;                      /* a partition: its parent, quoted */
+    const struct renaming *names;        /* of the source's columns */
     const struct renaming *inside; /* the same, as far as expressions may go on using them */
     size_t name_count;
     const char *key_name; /* the primary key's constraint */
@@ -40,8 +40,8 @@ struct planner {
     const struct catalog *source;
     const struct definitions *definitions;
     bool live;
-    const struct ddl_name *names;  /* of tables, indexes and sequences to be made */
-    const char **sequence_names;   /* as definitions->sequences; NULL until it is asked */
+    const struct ddl_name *names; /* of tables, indexes and sequences to be made */
+    const char **sequence_names;  /* as definitions->sequences; NULL until it is asked */
     size_t table_count;
     struct ddl_table *tables;
 };

@@ -264,10 +264,9 @@ static void plan_statement(struct planner *planner, const struct reference *refe
     struct ddl_statement *statement;
     struct buf sql = {0};
 
-    buf_append_format(&sql, "ALTER TABLE %s ADD CONSTRAINT %s %s%s",
-                      planner_name(planner, reference->child),
-                      planner_ident(planner, definition->name), body,
-                      not_valid ? " NOT VALID" : "");
+    buf_append_format(
+        &sql, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", planner_name(planner, reference->child),
+        planner_ident(planner, definition->name), body, not_valid ? " NOT VALID" : "");
     statement = add_statement(planner, reference, DDL_CONSTRAINT, &sql);
     statement->body = body;
     statement->parent = planner_name(planner, reference->parent);

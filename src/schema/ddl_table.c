@@ -167,8 +167,8 @@ static void add_partition(struct planner *planner, size_t root, size_t parent,
     struct ddl_table *table;
 
     outline.schema = beside ? outline.schema : source->schema;
-    outline.name = planner_new_name(planner, &planner->tables[root], outline.schema,
-                                    source->name);
+    outline.name =
+        planner_new_name(planner, &planner->tables[root], outline.schema, source->name);
     outline.source = source;
     outline.key_count = 0;
     table = add_table(planner, &outline);
@@ -469,9 +469,10 @@ static void note_inheritance(struct planner *planner, const struct ddl_table *ta
     const char *parents = table->outline.source->inherits;
 
     if (parents)
-        planner_note(planner, DDL_BEFORE,
-                     "left out: INHERITS (%s) of %s: who reads the parent will not see its rows",
-                     parents, planner_source(planner, table));
+        planner_note(
+            planner, DDL_BEFORE,
+            "left out: INHERITS (%s) of %s: who reads the parent will not see its rows",
+            parents, planner_source(planner, table));
 }
 
 static void plan_root(struct planner *planner, const struct ddl_table *table)

@@ -18,7 +18,7 @@ struct definition_column {
     uint32_t sequence;      /* the default is nextval() of it and no more; else 0 */
     const char *collation;  /* quoted; NULL: the type's own */
     const char *comment;
-    bool domain_decides;    /* whether it may be NULL: the column does not say */
+    bool domain_decides; /* whether it may be NULL: the column does not say */
 };
 
 struct definition_part {

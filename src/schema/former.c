@@ -186,8 +186,8 @@ static bool may_lack(const struct reading *r, size_t from, size_t upto, bool at_
 static void compare_readings(struct reading *r)
 {
     for (uint16_t i = 0; i < r->relation->column_count; i++) {
-        if (r->trying[i] == r->chosen[i] || (r->slots[r->trying[i]].column == NULL &&
-                                             r->slots[r->chosen[i]].column == NULL))
+        if (r->trying[i] == r->chosen[i] ||
+            (r->slots[r->trying[i]].column == NULL && r->slots[r->chosen[i]].column == NULL))
             continue;
         r->unclear[i] = r->doubtful = true;
     }

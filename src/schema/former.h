@@ -24,12 +24,14 @@
 struct former_name {
     uint32_t table_oid;
     int16_t number;
-    lsn_t there_at; /* seen by then, at the source; 0: when the table became part of the migration */
-    lsn_t gone_at;  /* not there any more by then; LSN_NONE: not known to be */
+    lsn_t
+        there_at; /* seen by then, at the source; 0: when the table became part of the migration */
+    lsn_t gone_at; /* not there any more by then; LSN_NONE: not known to be */
     char *name;
     uint32_t type_oid; /* 0 of a table */
     int32_t type_modifier;
-    uint32_t target_oid; /* of the target's table to whose column values went as they were; 0: none */
+    uint32_t
+        target_oid; /* of the target's table to whose column values went as they were; 0: none */
     int16_t target_number;
 };
 

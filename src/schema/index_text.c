@@ -37,7 +37,9 @@ static const char *find(const char *at, const char *end, const char *word)
     while (at < end) {
         if ((size_t)(end - at) >= size && memcmp(at, word, size) == 0)
             return at;
-        at = *at == '(' ? end_of_group(at) : *at == '\'' || *at == '"' ? end_of_quoted(at) : at + 1;
+        at = *at == '('                  ? end_of_group(at)
+             : *at == '\'' || *at == '"' ? end_of_quoted(at)
+                                         : at + 1;
     }
     return NULL;
 }
@@ -65,8 +67,7 @@ static void add_element(struct arena *arena, const char *at, const char *end,
     const char *with = find(at, end, " WITH ");
 
     index->expressions[index->count] = copy(arena, at, end_of_value(at, end));
-    index->operators[index->count++] =
-        with ? copy(arena, with + strlen(" WITH "), end) : NULL;
+    index->operators[index->count++] = with ? copy(arena, with + strlen(" WITH "), end) : NULL;
 }
 
 static void add_elements(struct arena *arena, const char *at, const char *end,

@@ -16,13 +16,14 @@ struct outline_column {
     /* Its values are this source column's, as they are: constraints on the one hold for the
      * other. NULL: a rule makes them. */
     const struct catalog_column *source;
-    bool borrowed; /* of another source of the same target: this one does not fill it */
+    bool borrowed;     /* of another source of the same target: this one does not fill it */
     const char *type;  /* as the file has it (`type:`); NULL: the source's, or text */
     bool constant;     /* the same in every row: */
     const char *value; /* its text; NULL: SQL NULL */
-    const char *expression; /* the target makes it of the source row by this; NULL: it does not */
-    bool optional;     /* another source of the same target may leave it NULL */
-    bool lacking;      /* another source of the same target does not fill it */
+    const char
+        *expression; /* the target makes it of the source row by this; NULL: it does not */
+    bool optional;   /* another source of the same target may leave it NULL */
+    bool lacking;    /* another source of the same target does not fill it */
 };
 
 struct outline_table {
@@ -31,7 +32,7 @@ struct outline_table {
     const char *name;
     const char *where; /* the entry's place in the file; NULL: nobody wrote it */
     bool partial;      /* it gets some of the source's rows only (where, route) */
-    size_t key_count; /* `key:`; 0: not given */
+    size_t key_count;  /* `key:`; 0: not given */
     const char **keys;
     size_t column_count;
     struct outline_column *columns; /* in the order they are to stand in */

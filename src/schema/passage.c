@@ -16,9 +16,9 @@
 struct comparing {
     struct arena *arena;
     const struct catalog_type *whole; /* the column's type at the source, beneath domains */
-    const char *text;   /* the first reason for text, NULL: none */
-    const char *differ; /* the first reason against passing at all, NULL: none */
-    const char *oids;   /* the first pair of OIDs that differs, NULL: none */
+    const char *text;                 /* the first reason for text, NULL: none */
+    const char *differ;               /* the first reason against passing at all, NULL: none */
+    const char *oids;                 /* the first pair of OIDs that differs, NULL: none */
     const struct catalog_type *owner; /* the composite that is looked into, NULL: none, */
     const char *field;                /* and its field */
 };
@@ -42,8 +42,8 @@ static void note_other_type(struct comparing *c, const struct catalog_type *sour
                             const struct catalog_type *target)
 {
     if (c->owner)
-        note(c, &c->differ, "field \"%s\" of %s is %s at the source, %s at the target", c->field,
-             c->owner->shown, source->shown, target->shown);
+        note(c, &c->differ, "field \"%s\" of %s is %s at the source, %s at the target",
+             c->field, c->owner->shown, source->shown, target->shown);
     else if (source == c->whole)
         note(c, &c->text, "the target's type is another");
     else
@@ -72,7 +72,8 @@ static const char *why_unknown(const struct catalog_type *type)
 }
 
 /* What is infinite at the source would be a number at an older target, without a word. */
-static bool loses_infinities(const struct catalog_type *source, const struct catalog_type *target)
+static bool loses_infinities(const struct catalog_type *source,
+                             const struct catalog_type *target)
 {
     return source && target && source->infinite && !target->infinite;
 }
@@ -81,8 +82,7 @@ static void compare_leaves(struct comparing *c, const struct catalog_type *sourc
                            const struct catalog_type *target)
 {
     const char *why = !source->sends || !target->receives ? "it has no binary form"
-                      : !type_codec_of(source) || !type_codec_of(target)
-                          ? why_unknown(source)
+                      : !type_codec_of(source) || !type_codec_of(target) ? why_unknown(source)
                       : loses_infinities(source, target)
                           ? "the target's release knows no infinite ones"
                           : NULL;
@@ -160,9 +160,9 @@ static bool same_fields(struct comparing *c, const struct catalog_type *source,
     for (uint16_t i = 0; i < source->field_count; i++) {
         if (strcmp(source->fields[i].name, target->fields[i].name) == 0)
             continue;
-        note(c, &c->differ, "field %u is \"%s\" in %s of the source, \"%s\" in %s of the target",
-             i + 1u, source->fields[i].name, source->shown, target->fields[i].name,
-             target->shown);
+        note(c, &c->differ,
+             "field %u is \"%s\" in %s of the source, \"%s\" in %s of the target", i + 1u,
+             source->fields[i].name, source->shown, target->fields[i].name, target->shown);
         return false;
     }
     return true;
@@ -227,7 +227,8 @@ static struct passage choose(const struct comparing *c, const struct catalog_typ
     if (c->differ)
         return (struct passage){PASSAGE_NONE, c->differ, NULL};
     if (c->text)
-        return (struct passage){source->sends ? PASSAGE_TEXT : PASSAGE_SENT_TEXT, c->text, NULL};
+        return (struct passage){source->sends ? PASSAGE_TEXT : PASSAGE_SENT_TEXT, c->text,
+                                NULL};
     if (recoder)
         return (struct passage){PASSAGE_RECODED, c->oids, recoder};
     return (struct passage){PASSAGE_BINARY, "", NULL};
@@ -255,9 +256,9 @@ struct passage passage_between(const struct catalog_column *source,
 const char *passage_name(enum passage_kind kind)
 {
     static const char *const names[PASSAGE_KIND_COUNT] = {
-        [PASSAGE_BINARY] = "binary",  [PASSAGE_RECODED] = "binary, OIDs rewritten",
-        [PASSAGE_TEXT] = "text",      [PASSAGE_SENT_TEXT] = "text",
-        [PASSAGE_NONE] = "nothing",   [PASSAGE_MADE] = "made",
+        [PASSAGE_BINARY] = "binary", [PASSAGE_RECODED] = "binary, OIDs rewritten",
+        [PASSAGE_TEXT] = "text",     [PASSAGE_SENT_TEXT] = "text",
+        [PASSAGE_NONE] = "nothing",  [PASSAGE_MADE] = "made",
     };
 
     return names[kind];

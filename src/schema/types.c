@@ -406,7 +406,8 @@ static const struct type_codec built_ins[] = {
     {NULL, "xid", NULL, NULL},
     {NULL, "cid", NULL, NULL},
     {NULL, "json", bytes_to_text, text_to_bytes},
-    {NULL, "xml", bytes_to_text, NULL}, /* read, an encoding that the text declares would count */
+    {NULL, "xml", bytes_to_text,
+     NULL}, /* read, an encoding that the text declares would count */
     {NULL, "point", NULL, NULL},
     {NULL, "lseg", NULL, NULL},
     {NULL, "path", NULL, NULL},

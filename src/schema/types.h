@@ -34,7 +34,7 @@ bool type_to_text(const struct type_codec *codec, const struct value *in, struct
 /* True if type_to_binary() works for it: the same types, but date and xml. */
 bool type_has_binary(const struct type_codec *codec);
 /* Turns a VALUE_TEXT value into VALUE_BINARY. False if the text is not valid for the type. */
-bool type_to_binary(const struct type_codec *codec, const struct value *in,
-                    struct arena *arena, struct value *out);
+bool type_to_binary(const struct type_codec *codec, const struct value *in, struct arena *arena,
+                    struct value *out);
 
 #endif

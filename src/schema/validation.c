@@ -105,11 +105,12 @@ char *validation_excluded(const char *rows, const struct index_text *index)
 
     buf_append_text(&sql, "WITH \"e\" AS MATERIALIZED ");
     append_elements(rows, index, "row_number() OVER () AS \"n\"", &sql);
-    buf_append_text(&sql, " SELECT count(*) FROM (SELECT FROM \"e\" AS \"a\" JOIN \"e\" AS \"b\" "
-                          "ON \"a\".\"n\" < \"b\".\"n\"");
+    buf_append_text(&sql,
+                    " SELECT count(*) FROM (SELECT FROM \"e\" AS \"a\" JOIN \"e\" AS \"b\" "
+                    "ON \"a\".\"n\" < \"b\".\"n\"");
     for (size_t i = 0; i < index->count; i++)
-        buf_append_format(&sql, " AND \"a\".\"k%zu\" %s \"b\".\"k%zu\"", i,
-                          index->operators[i], i);
+        buf_append_format(&sql, " AND \"a\".\"k%zu\" %s \"b\".\"k%zu\"", i, index->operators[i],
+                          i);
     buf_append_format(&sql, " LIMIT %d) AS \"v\"", VALIDATION_LIMIT);
     return buf_steal(&sql);
 }
@@ -155,8 +156,8 @@ static const char *const numbers[] = {"int2",   "int4",   "int8", "numeric",
 static const char *const fractions[] = {"numeric", "float4", "float8", NULL};
 static const char *const floats[] = {"float4", "float8", NULL};
 static const char *const texts[] = {"text", "varchar", "bpchar", NULL};
-static const char *const times[] = {"time", "timetz", "timestamp", "timestamptz",
-                                    "interval", NULL};
+static const char *const times[] = {"time",        "timetz",   "timestamp",
+                                    "timestamptz", "interval", NULL};
 
 static const struct {
     const char *name;
@@ -223,11 +224,10 @@ static bool misfit_numeric(const struct catalog_column *source,
     if (strcmp(target->base_type, "pg_catalog.numeric") != 0 || target->type_modifier < 4 ||
         !is_one_of(source->base_type, numbers))
         return false;
-    buf_append_format(
-        condition,
-        "(%s::numeric <> 'NaN' AND (%s::numeric <> round(%s::numeric, %d) OR "
-        "abs(round(%s::numeric, %d)) >= '1e%d'::numeric))",
-        name, name, name, scale, name, scale, precision - scale);
+    buf_append_format(condition,
+                      "(%s::numeric <> 'NaN' AND (%s::numeric <> round(%s::numeric, %d) OR "
+                      "abs(round(%s::numeric, %d)) >= '1e%d'::numeric))",
+                      name, name, name, scale, name, scale, precision - scale);
     return true;
 }
 
@@ -268,8 +268,8 @@ static bool misfit_uuid(const struct catalog_column *source,
     if (strcmp(target->base_type, "pg_catalog.uuid") != 0 ||
         !is_one_of(source->base_type, texts))
         return false;
-    buf_append_format(condition,
-                      "%s::text !~* '^(" UUID_DIGITS "|[{]" UUID_DIGITS "[}])$'", name);
+    buf_append_format(condition, "%s::text !~* '^(" UUID_DIGITS "|[{]" UUID_DIGITS "[}])$'",
+                      name);
     return true;
 }
 

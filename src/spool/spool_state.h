@@ -45,7 +45,7 @@ struct spool {
     uint64_t take_instance;
     bool take_text;
     int take_error; /* errno of the read that failed; 0: none did */
-    lsn_t applied; /* what ends at or before it need not be given */
+    lsn_t applied;  /* what ends at or before it need not be given */
 
     pthread_mutex_t lock;
     /* guarded by lock */

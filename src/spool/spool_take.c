@@ -103,8 +103,7 @@ static bool read_header(struct spool *spool, const struct place *at, uint64_t le
                         struct frame *frame)
 {
     uint8_t header[FRAME_HEADER];
-    return left >= FRAME_HEADER &&
-           take_bytes(spool, at->offset, header, FRAME_HEADER) &&
+    return left >= FRAME_HEADER && take_bytes(spool, at->offset, header, FRAME_HEADER) &&
            frame_read_header(header, segment_seed(at->number, at->offset), frame) &&
            frame->stored <= left - FRAME_HEADER;
 }

@@ -9,7 +9,8 @@ static void must_be_whole(const struct batch *batch)
 {
     for (uint32_t i = 0; i < batch->change_count; i++) {
         const struct change *change = &batch->changes[i];
-        fuzz_must(change->transaction < batch->transaction_count, "a change has its transaction");
+        fuzz_must(change->transaction < batch->transaction_count,
+                  "a change has its transaction");
         fuzz_must(change->relation != NULL, "and its table");
         fuzz_must(change->new.values == NULL ||
                       change->new.count == change->relation->column_count,
@@ -27,7 +28,8 @@ static void must_come_back(const struct batch *batch, const struct codec_reading
     struct buf second = {0};
     struct err err = {0};
     codec_encode(batch, &first);
-    fuzz_must(codec_decode(first.data, first.size, reading, again, &err), "what is written is read");
+    fuzz_must(codec_decode(first.data, first.size, reading, again, &err),
+              "what is written is read");
     codec_encode(again, &second);
     fuzz_must(first.size == second.size && memcmp(first.data, second.data, first.size) == 0,
               "it is the same");

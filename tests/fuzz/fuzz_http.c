@@ -49,7 +49,8 @@ static void bind_anew(int fd)
     static uint32_t number;
     struct sockaddr_in from = {.sin_family = AF_INET};
     from.sin_addr.s_addr = htonl((INADDR_LOOPBACK & 0xff000000) | (number++ & 0xffff) << 4 | 1);
-    fuzz_must(bind(fd, (struct sockaddr *)&from, sizeof from) == 0, "the loopback is a network");
+    fuzz_must(bind(fd, (struct sockaddr *)&from, sizeof from) == 0,
+              "the loopback is a network");
 }
 
 static int dial(void)

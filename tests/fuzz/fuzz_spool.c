@@ -85,10 +85,8 @@ static const struct spool_identity ours = {"shop", "slackwater_shop", "7000", "d
 /* False when it is refused. */
 static bool open_and_read(const char *folder, bool text)
 {
-    const struct spool_config config = {.folder = folder,
-                                        .identity = ours,
-                                        .max_bytes = 1 << 24,
-                                        .text = text};
+    const struct spool_config config = {
+        .folder = folder, .identity = ours, .max_bytes = 1 << 24, .text = text};
     struct spool *spool = NULL;
     struct err err = {0};
     uint64_t cut = 0;

@@ -110,9 +110,8 @@ static void type_there_and_back(const struct type_codec *codec, const struct val
 static void type(const uint8_t *data, size_t size)
 {
     static const char *const NAMES[] = {
-        "bool", "int2",   "int4", "int8",    "oid",  "text",  "varchar", "bpchar",
-        "name", "char",   "uuid", "json",    "date", "jsonb", "xml",     "refcursor",
-        "numeric", "timestamptz",
+        "bool", "int2", "int4", "int8", "oid",   "text", "varchar",   "bpchar",  "name",
+        "char", "uuid", "json", "date", "jsonb", "xml",  "refcursor", "numeric", "timestamptz",
     };
     uint8_t choice = fuzz_byte(&data, &size);
     char *name = mem_format("pg_catalog.%s", NAMES[choice % COUNT(NAMES)]);
@@ -148,7 +147,8 @@ static void recode(const uint8_t *data, size_t size)
     static const struct recoder_part ELEMENT = {
         .source_oid = 2, .target_oid = 3, .inner = &COMPOSITE};
     static const struct recoder ARRAY = {RECODER_ARRAY, 1, &ELEMENT};
-    static const struct recoder *const ALL[] = {&ARRAY, &COMPOSITE, &MULTIRANGE, &RANGE, &INNER};
+    static const struct recoder *const ALL[] = {&ARRAY, &COMPOSITE, &MULTIRANGE, &RANGE,
+                                                &INNER};
     const struct recoder *recoder = ALL[fuzz_byte(&data, &size) % COUNT(ALL)];
     char *bytes = mem_alloc(size ? size : 1);
     memcpy(bytes, data, size);

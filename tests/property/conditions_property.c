@@ -31,7 +31,8 @@ static bool has_route(const struct world *world)
 static void draw_rules(struct world *world)
 {
     struct buf *yaml = &world->yaml;
-    const struct draw_column *column = &world->columns[draw_below(&world->draw, world->column_count)];
+    const struct draw_column *column =
+        &world->columns[draw_below(&world->draw, world->column_count)];
 
     buf_append_text(yaml, "tables:\n  - source: public.s\n");
     if (draw_chance(&world->draw, 60)) {
@@ -111,8 +112,8 @@ static bool agrees(struct world *world, int row, const struct condition *conditi
     truths[truth]++;
     binary_rows += world->format;
     return truth == (wanted ? TRUTH_TRUE : TRUTH_FALSE) ||
-           complain(world, row, wanted ? "true in PostgreSQL, not here"
-                                       : "false in PostgreSQL, not here");
+           complain(world, row,
+                    wanted ? "true in PostgreSQL, not here" : "false in PostgreSQL, not here");
 }
 
 static bool agrees_in_part(struct world *world, int row, const struct condition *condition,

@@ -275,21 +275,22 @@ static void value_uuid(struct draw *draw, struct buf *out)
 
 static void draw_day(struct draw *draw, struct buf *out)
 {
-    buf_append_format(out, "%04u-%02u-%02u", 1 + draw_below(draw, 9999), 1 + draw_below(draw, 12),
-                      1 + draw_below(draw, 28));
+    buf_append_format(out, "%04u-%02u-%02u", 1 + draw_below(draw, 9999),
+                      1 + draw_below(draw, 12), 1 + draw_below(draw, 28));
 }
 
-static void draw_edge(struct draw *draw, const char *const *edges, uint32_t count, struct buf *out)
+static void draw_edge(struct draw *draw, const char *const *edges, uint32_t count,
+                      struct buf *out)
 {
     buf_append_text(out, edges[draw_below(draw, count)]);
 }
 
 static void value_date(struct draw *draw, struct buf *out)
 {
-    static const char *const edges[] = {
-        "infinity",   "-infinity",  "4714-11-24 BC", "0001-12-31 BC", "0001-01-01",
-        "0005-02-29 BC", "2000-02-29", "1999-12-31",  "2000-01-01",    "10000-01-01",
-        "5874897-12-31", "1582-10-15"};
+    static const char *const edges[] = {"infinity",      "-infinity",     "4714-11-24 BC",
+                                        "0001-12-31 BC", "0001-01-01",    "0005-02-29 BC",
+                                        "2000-02-29",    "1999-12-31",    "2000-01-01",
+                                        "10000-01-01",   "5874897-12-31", "1582-10-15"};
 
     if (draw_chance(draw, 25)) {
         draw_edge(draw, edges, COUNT(edges), out);
@@ -305,14 +306,15 @@ static void value_date(struct draw *draw, struct buf *out)
 
 static void value_time(struct draw *draw, struct buf *out)
 {
-    static const char *const edges[] = {"00:00", "24:00", "24:00:00", "23:59:59.999999",
-                                        "00:00:00.000001", "12:00:00.5"};
+    static const char *const edges[] = {"00:00",           "24:00",           "24:00:00",
+                                        "23:59:59.999999", "00:00:00.000001", "12:00:00.5"};
 
     if (draw_chance(draw, 30))
         draw_edge(draw, edges, COUNT(edges), out);
     else
-        buf_append_format(out, "%02u:%02u:%02u.%06u", draw_below(draw, 24), draw_below(draw, 60),
-                          draw_below(draw, 60), draw_below(draw, 1000000));
+        buf_append_format(out, "%02u:%02u:%02u.%06u", draw_below(draw, 24),
+                          draw_below(draw, 60), draw_below(draw, 60),
+                          draw_below(draw, 1000000));
 }
 
 static void draw_moment(struct draw *draw, struct buf *out)
@@ -324,9 +326,14 @@ static void draw_moment(struct draw *draw, struct buf *out)
 
 static void value_timestamp(struct draw *draw, struct buf *out)
 {
-    static const char *const edges[] = {
-        "infinity", "-infinity", "4714-11-24 00:00:00 BC", "294276-12-31 23:59:59.999999",
-        "2000-01-01", "1999-12-31 24:00:00", "0044-03-15 12:00 BC", "0001-01-01 00:00"};
+    static const char *const edges[] = {"infinity",
+                                        "-infinity",
+                                        "4714-11-24 00:00:00 BC",
+                                        "294276-12-31 23:59:59.999999",
+                                        "2000-01-01",
+                                        "1999-12-31 24:00:00",
+                                        "0044-03-15 12:00 BC",
+                                        "0001-01-01 00:00"};
 
     if (draw_chance(draw, 25))
         draw_edge(draw, edges, COUNT(edges), out);
@@ -669,9 +676,9 @@ struct step {
 };
 
 static const struct step steps[] = {
-    {70, step_pick, false},    {20, step_null_if, false}, {25, step_map, true},
-    {40, step_cast, false},    {20, step_mask, false},    {20, step_hash, false},
-    {3, step_uuid5, false},    {20, step_default, false},
+    {70, step_pick, false}, {20, step_null_if, false}, {25, step_map, true},
+    {40, step_cast, false}, {20, step_mask, false},    {20, step_hash, false},
+    {3, step_uuid5, false}, {20, step_default, false},
 };
 
 void draw_entry(struct draw *draw, const struct draw_column *columns, uint32_t count,

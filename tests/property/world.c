@@ -167,7 +167,8 @@ struct value *world_row(struct world *world, int row)
     struct value *values = arena_alloc(&world->arena, (size_t)(count + 1) * sizeof(*values));
 
     for (int i = 0; i < count; i++)
-        values[i] = world_value(world->source, row, i, world->format ? VALUE_BINARY : VALUE_TEXT);
+        values[i] =
+            world_value(world->source, row, i, world->format ? VALUE_BINARY : VALUE_TEXT);
     return values;
 }
 

@@ -119,12 +119,17 @@ def pyflakes(_):
     return not left, "\n".join(left)
 
 
+def clang_format(_):
+    return run("clang-format", "--dry-run", "-Werror", *files("*.c", "*.h"))
+
+
 def hardening(_):
     return run("tests/static/hardened", RELEASE / "slackwater")
 
 
-CHECKS = {"hardening": hardening, "shellcheck": shellcheck, "pyflakes": pyflakes,
-          "cppcheck": cppcheck, "clang-tidy": clang_tidy, "analyzer": analyzer}
+CHECKS = {"hardening": hardening, "clang-format": clang_format, "shellcheck": shellcheck,
+          "pyflakes": pyflakes, "cppcheck": cppcheck, "clang-tidy": clang_tidy,
+          "analyzer": analyzer}
 
 
 def main():

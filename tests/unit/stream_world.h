@@ -114,7 +114,8 @@ static inline struct relation *world_relation(const char *name, uint32_t table)
 
 static inline void world_open(struct world *world, const struct world_config *config)
 {
-    static const struct transform_ops RULES = {.source = world_source_of, .change = world_change};
+    static const struct transform_ops RULES = {.source = world_source_of,
+                                               .change = world_change};
     *world = (struct world){.config = *config, .next_key = 1000, .end = 5000, .xid = 700};
     log_setup(LOG_ERROR, LOG_TEXT);
     stop_init(&world->stop);

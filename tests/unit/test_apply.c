@@ -202,8 +202,7 @@ static enum transform_result forget(struct transform *transform, const struct ch
 
 START_TEST(rules_that_claim_a_write_and_make_none_are_a_bug)
 {
-    static const struct transform_ops FORGETFUL = {.source = world_source_of,
-                                                .change = forget};
+    static const struct transform_ops FORGETFUL = {.source = world_source_of, .change = forget};
     struct bench bench;
     open_bench(&bench, &(struct world_config){0});
     bench.world.transform.ops = &FORGETFUL;
@@ -277,7 +276,7 @@ struct judge {
     uint32_t refused; /* tables asked for, as bits */
     const struct batch *coming;
     lsn_t applied;
-    xid_t alone[2];   /* transactions that want all before them to be committed */
+    xid_t alone[2]; /* transactions that want all before them to be committed */
     bool is_complete;
     char foreseen[64]; /* first letters of images */
     int cut_at;        /* before which change, from 1, there is more to foresee */
@@ -319,7 +318,7 @@ static bool judge_truncated(struct handoff *handoff, uint32_t table, xid_t xid,
 {
     (void)err;
     const struct judge *judge = (struct judge *)(void *)handoff;
-    *verdict = is_for_later(judge, xid)       ? HANDOFF_LATER
+    *verdict = is_for_later(judge, xid)   ? HANDOFF_LATER
                : xid < judge->sees[table] ? HANDOFF_DROP
                                           : HANDOFF_APPLY;
     return true;
@@ -345,7 +344,8 @@ static bool judge_nothing_passed(const struct handoff *handoff, uint32_t table)
 
 static bool judge_still_kept(struct handoff *handoff, struct err *err)
 {
-    return !((struct judge *)(void *)handoff)->lost || err_set(err, ERR_RETRY, "chunks are lost");
+    return !((struct judge *)(void *)handoff)->lost ||
+           err_set(err, ERR_RETRY, "chunks are lost");
 }
 
 static bool judge_refused(struct handoff *handoff, uint32_t table)
@@ -1117,8 +1117,8 @@ START_TEST(a_breaker_that_opens_on_a_batch_at_the_target_has_none_of_it_made_aga
     end(&bench, 5000);
     begin(&bench, 701);
     for (int i = 0; i < 10; i++)
-        add(&bench, CHANGE_INSERT, 0, (const char *[]){"b", "c", "d", "e", "f", "g", "h", "i", "j",
-                                                       "k"}[i]);
+        add(&bench, CHANGE_INSERT, 0,
+            (const char *[]){"b", "c", "d", "e", "f", "g", "h", "i", "j", "k"}[i]);
     end(&bench, 6000);
     expect_failure(&bench, ERR_DATA);
     expect_message(&bench, "circuit breaker");

@@ -591,8 +591,8 @@ START_TEST(a_label_that_an_enum_lacks_is_refused_with_the_nearest)
     world.target.enums = mem_zero(1, sizeof(mood));
     world.target.enums[world.target.enum_count++] = mood;
     ck_assert(!world_bind(&world, DAYS("mood: { value: Cheerful }")));
-    ck_assert_ptr_nonnull(strstr(world_finding(&world, "rule.value")->what,
-                                 "did you mean \"cheerful\""));
+    ck_assert_ptr_nonnull(
+        strstr(world_finding(&world, "rule.value")->what, "did you mean \"cheerful\""));
     expect_chain(&world, DAYS("mood: { value: cheerful }"));
     world_close(&world);
 }
@@ -621,7 +621,8 @@ START_TEST(discriminators_of_other_types_differ_where_the_server_says_so)
         snprintf(text, sizeof(text), merge, i ? "1.0" : "2");
         world_unbind(&world);
         ck_assert(world_load(&world, text));
-        rules_ask_types(world.rules, &(struct type_reader){.spell = fake_any, .equal = fake_equal});
+        rules_ask_types(world.rules,
+                        &(struct type_reader){.spell = fake_any, .equal = fake_equal});
         ck_assert(rules_bind(world.rules, &world.source, &world.target, &world.findings,
                              &world.chain, &world.err));
         ck_assert_int_eq(world_finding(&world, "merge.no_discriminator") != NULL, i);
@@ -893,7 +894,8 @@ START_TEST(the_stream_is_binary_unless_a_value_needs_its_text_and_has_none_here)
     world_index(target, "pk", PRIMARY, "id");
     expect_chain(&world, NULL);
     ck_assert(!world.chain->stream_binary);
-    ck_assert_str_eq(world.chain->stream_text_reason, "public.t.x (public.hstore: its binary form is not known)");
+    ck_assert_str_eq(world.chain->stream_text_reason,
+                     "public.t.x (public.hstore: its binary form is not known)");
     ck_assert(!world.chain->tables[0].copy_binary);
 
     expect_chain(&world, "tables:\n  - source: t\n    drop: [x]\n");
@@ -985,9 +987,9 @@ int main(void)
         a_template_key_that_can_collide_is_told,
         a_map_in_the_key_can_collide_unless_its_results_differ,
         a_constant_that_the_server_does_not_read_is_refused,
-                            a_label_that_an_enum_lacks_is_refused_with_the_nearest,
-                            discriminators_of_other_types_differ_where_the_server_says_so,
-                            an_identity_that_is_not_carried_is_refused,
+        a_label_that_an_enum_lacks_is_refused_with_the_nearest,
+        discriminators_of_other_types_differ_where_the_server_says_so,
+        an_identity_that_is_not_carried_is_refused,
         a_key_column_must_have_a_rule_and_a_value,
         the_name_of_a_proposed_index_fits_and_keeps_characters_whole,
         a_table_of_the_name_in_another_schema_is_proposed,

@@ -322,8 +322,8 @@ START_TEST(a_table_matched_by_row_needs_the_whole_old_row)
                   TENANT "|7|T#" TENANT "#U#7|Ann Lee|active|n",
                   TENANT "|7|T#" TENANT "#U#7|Ann Lee|deleted|n");
     expect_shape(&users, update(&users, OLD_NONE, NULL, VALUES("7", "Ann", "Lee", "d", "n")),
-                   "source table public.users: its rows are matched whole, and the old row was "
-                   "not sent");
+                 "source table public.users: its rows are matched whole, and the old row was "
+                 "not sent");
     close_users(&users);
 }
 END_TEST
@@ -335,8 +335,8 @@ START_TEST(an_insert_only_table_refuses_updates)
     expect_insert(&users, VALUES("7", "Ann", "Lee", "a", "hi"),
                   TENANT "|7|T#" TENANT "#U#7|Ann Lee|active|hi");
     expect_shape(&users, update(&users, OLD_NONE, NULL, VALUES("7", "Ann", "Lee", "d", "n")),
-                   "source table public.users: the table was bound without a replica identity, "
-                   "and an update or delete came");
+                 "source table public.users: the table was bound without a replica identity, "
+                 "and an update or delete came");
     close_users(&users);
 }
 END_TEST
@@ -352,10 +352,9 @@ START_TEST(an_identity_switched_away_from_the_key_is_seen)
     users.relation = relation;
     expect_insert(&users, VALUES("7", "Ann", "Lee", "a", "hi"),
                   TENANT "|7|T#" TENANT "#U#7|Ann Lee|active|hi");
-    expect_shape(
-        &users, update(&users, OLD_NONE, NULL, VALUES("7", "Ann", "Lee", "d", "n")),
-        "source table public.users: its replica identity no longer holds the columns "
-        "that the key is made of");
+    expect_shape(&users, update(&users, OLD_NONE, NULL, VALUES("7", "Ann", "Lee", "d", "n")),
+                 "source table public.users: its replica identity no longer holds the columns "
+                 "that the key is made of");
     close_users(&users);
 }
 END_TEST
@@ -431,17 +430,17 @@ START_TEST(a_new_column_and_a_new_type_stop_the_stream)
         make_relation(&users, VALUES("id", "first", "last", "state", "note", "born"),
                       (const uint32_t[]){20, 25, 25, 16400, 25, 1082});
     expect_shape(&users, insert(&users, VALUES("7", "Ann", "Lee", "a", "n", "2000-01-01")),
-                   "source table public.users has changed: column \"born\" is new; bound: (id "
-                   "int8, first text, last text, state public.mood, note text); in the stream: "
-                   "(id int8, first text, last text, state public.mood, note text, +born "
-                   "date)");
+                 "source table public.users has changed: column \"born\" is new; bound: (id "
+                 "int8, first text, last text, state public.mood, note text); in the stream: "
+                 "(id int8, first text, last text, state public.mood, note text, +born "
+                 "date)");
     users.relation = make_relation(&users, VALUES("id", "first", "last", "state", "note"),
                                    (const uint32_t[]){1700, 25, 25, 16400, 25});
     expect_shape(&users, insert(&users, VALUES("7", "Ann", "Lee", "a", "n")),
-                   "source table public.users has changed: column \"id\" is of another type; "
-                   "bound: (~id int8, first text, last text, state public.mood, note text); in "
-                   "the stream: (~id numeric, first text, last text, state public.mood, note "
-                   "text)");
+                 "source table public.users has changed: column \"id\" is of another type; "
+                 "bound: (~id int8, first text, last text, state public.mood, note text); in "
+                 "the stream: (~id numeric, first text, last text, state public.mood, note "
+                 "text)");
     close_users(&users);
 }
 END_TEST
@@ -461,7 +460,7 @@ START_TEST(a_renamed_or_recreated_table_is_not_mistaken)
     free(relation->name);
     relation->name = mem_string("members");
     expect_shape(&users, insert(&users, VALUES("7", "Ann", "Lee", "a", "n")),
-                   "source table public.users is called public.members in the stream");
+                 "source table public.users is called public.members in the stream");
     relation->oid++;
     ck_assert_int_eq(insert(&users, VALUES("7", "Ann", "Lee", "a", "n")), TRANSFORM_FILTERED);
     close_users(&users);
@@ -637,9 +636,9 @@ START_TEST(a_text_copy_yields_text_values_only)
     users.in = batch_create();
     world_table(&users.world.source, "public", "users",
                 COLUMNS({"id", "int8", NULLABLE}, {"x", "public.hstore", NULLABLE}));
-    world_table(
-        &users.world.target, "public", "users",
-        COLUMNS({"id", "int8", NULLABLE}, {"x", "public.hstore", NULLABLE}, {"y", "int4", NULLABLE}));
+    world_table(&users.world.target, "public", "users",
+                COLUMNS({"id", "int8", NULLABLE}, {"x", "public.hstore", NULLABLE},
+                        {"y", "int4", NULLABLE}));
     ck_assert(world_bind(&users.world,
                          "tables:\n  - source: users\n    columns: { y: { value: 5 } }\n"));
     const struct bound_table *table = &users.world.chain->tables[0];
@@ -740,9 +739,9 @@ START_TEST(a_delete_without_its_key_and_a_truncate_of_another_table_fail)
     struct users users;
     open_users(&users, 'd', RULES);
     expect_shape(&users,
-                   world_change(&users.world, users.in, users.relation, CHANGE_DELETE, OLD_NONE,
-                                NULL, NULL),
-                   "source table public.users: a delete came without the old key");
+                 world_change(&users.world, users.in, users.relation, CHANGE_DELETE, OLD_NONE,
+                              NULL, NULL),
+                 "source table public.users: a delete came without the old key");
     struct relation *made_anew = world_relation(&users.world, users.source);
     made_anew->oid++;
     struct change change = {.kind = CHANGE_TRUNCATE,

@@ -19,13 +19,14 @@ static const struct {
     enum key_order order;
     const char *texts[8];
 } ASCENDING[] = {
-    {KEY_SIGNED, {"-9223372036854775808", "-2147483649", "-1", "0", "1", "255", "256",
-                  "9223372036854775807"}},
+    {KEY_SIGNED,
+     {"-9223372036854775808", "-2147483649", "-1", "0", "1", "255", "256",
+      "9223372036854775807"}},
     {KEY_UNSIGNED, {"0", "1", "255", "65536", "2147483648", "4294967295"}},
     {KEY_BOOL, {"f", "t"}},
-    {KEY_UUID, {"00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-0000000000ff",
-                "7fffffff-0000-0000-0000-000000000000",
-                "ffffffff-ffff-ffff-ffff-ffffffffffff"}},
+    {KEY_UUID,
+     {"00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-0000000000ff",
+      "7fffffff-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"}},
     {KEY_BYTES, {"", "A", "Aa", "B", "a", "a ", "a!", "\xc3\xa9"}},
 };
 
@@ -109,7 +110,10 @@ static const struct {
     {KEY_SIGNED, {"1x", 2, VALUE_TEXT}},
     {KEY_SIGNED, {" 1", 2, VALUE_TEXT}},
     {KEY_SIGNED, {"9223372036854775808", 19, VALUE_TEXT}},
-    {KEY_SIGNED, {"1\0" "2", 3, VALUE_TEXT}},
+    {KEY_SIGNED,
+     {"1\0"
+      "2",
+      3, VALUE_TEXT}},
     {KEY_SIGNED, {"\0\0\1", 3, VALUE_BINARY}},
     {KEY_SIGNED, {"111111111111111111111111111111", 30, VALUE_TEXT}},
     {KEY_UNSIGNED, {"-1", 2, VALUE_TEXT}},

@@ -157,7 +157,8 @@ struct bench {
 static void bench_open(struct bench *bench)
 {
     *bench = (struct bench){.dice = dice_seed(), .in = batch_create(), .out = batch_create()};
-    bench->reading = (struct codec_reading){.keep_heartbeats = true, .interner = &bench->interner};
+    bench->reading =
+        (struct codec_reading){.keep_heartbeats = true, .interner = &bench->interner};
     draw_relations(&bench->dice, &bench->relations);
 }
 
@@ -259,8 +260,8 @@ START_TEST(pieces_of_a_transaction_are_put_together)
         codec_encode(bench.in, &bench.bytes);
         char *bytes = arena_copy(&bench.out->arena, bench.bytes.data, bench.bytes.size);
         ck_assert_msg(
-            codec_decode(bytes, bench.bytes.size, &bench.reading, bench.out, &bench.err),
-            "%s", bench.err.message);
+            codec_decode(bytes, bench.bytes.size, &bench.reading, bench.out, &bench.err), "%s",
+            bench.err.message);
     }
     ck_assert_uint_eq(bench.out->transaction_count, 1);
     ck_assert_uint_eq(bench.out->transactions[0].end_lsn, 550);
@@ -328,8 +329,8 @@ START_TEST(a_relation_is_read_anew_as_it_came)
         buf_clear(&bench.bytes);
         *batch_add_transaction(bench.in) =
             (struct transaction){.commit_lsn = commit, .end_lsn = commit + 10};
-        *batch_add_change(bench.in) = (struct change){
-            .relation = relation, .new = batch_row(bench.in, 1)};
+        *batch_add_change(bench.in) =
+            (struct change){.relation = relation, .new = batch_row(bench.in, 1)};
         codec_encode(bench.in, &bench.bytes);
         ck_assert_msg(decode(&bench, bench.bytes.size), "%s", bench.err.message);
         const struct relation *got = bench.out->changes[0].relation;

@@ -113,25 +113,26 @@ END_TEST
 START_TEST(every_key_is_taken)
 {
     struct bench bench;
-    open_and_load(&bench, "migration: shop\n"
-                          "source: { dsn: host=s, heartbeat: 250ms, failover: true, origin: none,\n"
-                          "          streaming: false, temporary_directory: /var/tmp }\n"
-                          "target: { dsn: host=t }\n"
-                          "tables: [ { source: users } ]\n"
-                          "backfill: { workers: 7, order: parents_first, defer_indexes: true,\n"
-                          "            max_rows_per_second: 5000, max_bytes_per_second: 2MB,\n"
-                          "            max_replica_lag: 5s, max_target_latency: 250ms,\n"
-                          "            max_source_load: 40 }\n"
-                          "apply: { engine: ordered, on_bad_row: stop,\n"
-                          "         conflict: source_wins }\n"
-                          "readiness:\n"
-                          "  max_lag: 5s\n"
-                          "  max_lag_bytes: 1MB\n"
-                          "  hold: 2m\n"
-                          "  max_error_rate: 0.25\n"
-                          "  max_transaction: 1h\n"
-                          "spool: { dir: /var/spool/shop, max_bytes: 20GB, min_free: 0 }\n"
-                          "http: { listen: '[::]:0' }\n");
+    open_and_load(&bench,
+                  "migration: shop\n"
+                  "source: { dsn: host=s, heartbeat: 250ms, failover: true, origin: none,\n"
+                  "          streaming: false, temporary_directory: /var/tmp }\n"
+                  "target: { dsn: host=t }\n"
+                  "tables: [ { source: users } ]\n"
+                  "backfill: { workers: 7, order: parents_first, defer_indexes: true,\n"
+                  "            max_rows_per_second: 5000, max_bytes_per_second: 2MB,\n"
+                  "            max_replica_lag: 5s, max_target_latency: 250ms,\n"
+                  "            max_source_load: 40 }\n"
+                  "apply: { engine: ordered, on_bad_row: stop,\n"
+                  "         conflict: source_wins }\n"
+                  "readiness:\n"
+                  "  max_lag: 5s\n"
+                  "  max_lag_bytes: 1MB\n"
+                  "  hold: 2m\n"
+                  "  max_error_rate: 0.25\n"
+                  "  max_transaction: 1h\n"
+                  "spool: { dir: /var/spool/shop, max_bytes: 20GB, min_free: 0 }\n"
+                  "http: { listen: '[::]:0' }\n");
     const struct config *config = &bench.config;
     ck_assert_str_eq(config->migration, "shop");
     ck_assert_str_eq(config->spool_dir, "/var/spool/shop");
@@ -173,12 +174,14 @@ START_TEST(an_unknown_key_is_refused_with_the_nearest)
         {"migratoin: x\n",
          ":1:1: unknown key \"migratoin\" in the file; did you mean \"migration\"?"},
         {"source:\n  dns: x\n", ":2:3: unknown key \"dns\" in source; did you mean \"dsn\"?"},
-        {"target: { heartbeat: 1s }\n", ":1:11: unknown key \"heartbeat\" in target; known are dsn"},
+        {"target: { heartbeat: 1s }\n",
+         ":1:11: unknown key \"heartbeat\" in target; known are dsn"},
         {"backfill: { worker: 2 }\n",
          ":1:13: unknown key \"worker\" in backfill; did you mean \"workers\"?"},
         {"apply: { conflicts: source_wins }\n",
          ":1:10: unknown key \"conflicts\" in apply; did you mean \"conflict\"?"},
-        {"spool: { directory: x }\n", ":1:10: unknown key \"directory\" in spool; known are dir, max_bytes and min_free"},
+        {"spool: { directory: x }\n",
+         ":1:10: unknown key \"directory\" in spool; known are dir, max_bytes and min_free"},
         {"readiness: { max_lags: 1s }\n",
          ":1:14: unknown key \"max_lags\" in readiness; did you mean \"max_lag\"?"},
         {"http: { address: x }\n", ":1:9: unknown key \"address\" in http; known are listen"},
@@ -190,7 +193,8 @@ END_TEST
 
 START_TEST(a_spool_wants_a_folder_and_some_room)
 {
-    expect_refusal("spool: { max_bytes: 1GB }\n", ":1:8: spool: dir is missing, the folder to keep it in");
+    expect_refusal("spool: { max_bytes: 1GB }\n",
+                   ":1:8: spool: dir is missing, the folder to keep it in");
     expect_refusal("spool: { dir: '' }\n", ":1:15: dir: the name of a folder is expected");
     expect_refusal("spool: { dir: x, max_bytes: 1MB }\n",
                    ":1:29: max_bytes: at least 16MB is expected");
@@ -216,10 +220,10 @@ START_TEST(a_bad_unit_or_number_is_refused_where_it_stands)
          ":1:29: ", "a size below 8388608TB is expected"},
         {"readiness: { max_error_rate: 1.5 }\n", ":1:30: found \"1.5\"; ",
          "expected a number from 0 to 1"},
-        {"backfill: { max_replica_lag: 0 }\n", ":1:30: ",
-         "more than 0 is expected; leave it out for no limit"},
-        {"backfill: { max_bytes_per_second: 0 }\n", ":1:35: ",
-         "more than 0 is expected; leave it out for no limit"},
+        {"backfill: { max_replica_lag: 0 }\n",
+         ":1:30: ", "more than 0 is expected; leave it out for no limit"},
+        {"backfill: { max_bytes_per_second: 0 }\n",
+         ":1:35: ", "more than 0 is expected; leave it out for no limit"},
         {"backfill: { max_rows_per_second: 0 }\n", ":1:34: found \"0\"; ",
          "expected a whole number from 1 to 1000000000"},
         {"backfill: { max_source_load: 1.5 }\n", ":1:30: found \"1.5\"; ",
@@ -230,9 +234,10 @@ START_TEST(a_bad_unit_or_number_is_refused_where_it_stands)
          "expected a whole number from 1 to 64"},
         {"backfill: { chunk_rows: 0 }\n", ":1:25: found \"0\"; ",
          "expected a whole number from 1 to 100000000"},
-        {"source: { origin: some }\n", ":1:19: found \"some\"; ", "expected any or none; did you mean \"none\"?"},
-        {"source: { two_phase: true, failover: true }\n", ":1:22: ",
-         "two_phase and failover exclude each other: leave one out"},
+        {"source: { origin: some }\n", ":1:19: found \"some\"; ",
+         "expected any or none; did you mean \"none\"?"},
+        {"source: { two_phase: true, failover: true }\n",
+         ":1:22: ", "two_phase and failover exclude each other: leave one out"},
         {"source: { heartbeat: 10ms }\n", ":1:22: ", "heartbeat: at least 100ms is expected"},
     };
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
@@ -245,15 +250,17 @@ END_TEST
 
 START_TEST(a_word_that_is_no_choice_is_refused)
 {
-    expect_refusal("backfill: { order: parent_first }\n",
-                   ":1:20: found \"parent_first\"; expected largest_first or parents_first; did "
-                   "you mean \"parents_first\"?");
+    expect_refusal(
+        "backfill: { order: parent_first }\n",
+        ":1:20: found \"parent_first\"; expected largest_first or parents_first; did "
+        "you mean \"parents_first\"?");
     expect_refusal("backfill: { order: x }\n",
                    ":1:20: found \"x\"; expected largest_first or parents_first");
     expect_refusal("apply: { conflict: newest }\n",
                    ":1:20: found \"newest\"; expected source_wins");
-    expect_refusal("apply: { engine: sets }\n",
-                   ":1:18: found \"sets\"; expected auto, ordered or set; did you mean \"set\"?");
+    expect_refusal(
+        "apply: { engine: sets }\n",
+        ":1:18: found \"sets\"; expected auto, ordered or set; did you mean \"set\"?");
     expect_refusal("apply: { on_bad_row: quarantin }\n",
                    ":1:22: found \"quarantin\"; expected stop or quarantine; did you mean "
                    "\"quarantine\"?");

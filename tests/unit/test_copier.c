@@ -44,9 +44,9 @@ struct side {
     char snapshot[32]; /* of the newest chunk */
     bool staged;       /* as the newest chunk was */
     bool finished;
-    int indexes;       /* to build before it is */
-    int reads;         /* times that reading a chunk began */
-    int next_key;      /* that the next chunk must begin with */
+    int indexes;  /* to build before it is */
+    int reads;    /* times that reading a chunk began */
+    int next_key; /* that the next chunk must begin with */
 };
 
 struct world {
@@ -74,7 +74,7 @@ struct world {
     pthread_cond_t changed;
     struct side sides[TABLES];
     uint32_t resets;
-    uint64_t rows_of_others; /* in each chunk */
+    uint64_t rows_of_others;  /* in each chunk */
     const char *snapshots[8]; /* one a read, the last again and again */
     size_t snapshots_given;
     int counted; /* by allow() */
@@ -515,10 +515,10 @@ static bool load_tables(void *context, struct table_copy *copies, struct err *er
     const struct world *world = context;
     (void)err;
     for (size_t i = 0; i < TABLES; i++)
-        copies[i] = (struct table_copy){
-            .needed = world->tasks[i].table < world->config.task_count,
-            .begun = world->resets,
-            .plan = {.made = true}};
+        copies[i] =
+            (struct table_copy){.needed = world->tasks[i].table < world->config.task_count,
+                                .begun = world->resets,
+                                .plan = {.made = true}};
     return true;
 }
 
@@ -545,17 +545,16 @@ static void open_world_of(struct world *world, int workers, size_t tables, struc
         for (int part = 0; part < 2; part++)
             world->parts[i][part] =
                 (struct copy_part){world->relations[i], world->relations[i], false};
-        world->tasks[i] =
-            (struct copy_task){.table = i,
-                               .key = &world->keys[i],
-                               .chunked = world->chunked,
-                               .part_count = 1,
-                               .parts = world->parts[i]};
+        world->tasks[i] = (struct copy_task){.table = i,
+                                             .key = &world->keys[i],
+                                             .chunked = world->chunked,
+                                             .part_count = 1,
+                                             .parts = world->parts[i]};
         world->keys[i] = (struct copy_key){1, &world->columns[i]};
-        world->columns[i] = (struct copy_key_column){
-            .name = world->relations[i]->columns[0].name,
-            .type = "pg_catalog.int4",
-            .order = KEY_SIGNED};
+        world->columns[i] =
+            (struct copy_key_column){.name = world->relations[i]->columns[0].name,
+                                     .type = "pg_catalog.int4",
+                                     .order = KEY_SIGNED};
         world->copies[i].needed = i < tables;
     }
     world->config = (struct copier_config){

@@ -79,9 +79,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {columns_are_renamed, a_column_that_is_gone_is_named,
-                            other_names_stay, literals_stay,
-                            names_of_fields_and_arguments_stay,
-                            exclusions_and_partition_keys};
+    const TTest *tests[] = {
+        columns_are_renamed, a_column_that_is_gone_is_named,     other_names_stay,
+        literals_stay,       names_of_fields_and_arguments_stay, exclusions_and_partition_keys};
     return unit_run("expression", tests, UNIT_COUNT(tests));
 }

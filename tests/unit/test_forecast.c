@@ -58,7 +58,8 @@ START_TEST(wide_rows_take_time_by_their_bytes_and_narrow_ones_by_their_number)
     forecast_fill(&status);
     ck_assert_int_eq(status.tables[0].copy_eta, SECOND);
     ck_assert_int_eq(status.backfill_eta / SECOND, (1005000 + 64 * 510) / (5000 + 64 * 500));
-    ck_assert_double_eq_tol(status.backfill_share, 37000.0 / (37000 + 1005000 + 64 * 510), 1e-9);
+    ck_assert_double_eq_tol(status.backfill_share, 37000.0 / (37000 + 1005000 + 64 * 510),
+                            1e-9);
     status_free(&status);
 }
 END_TEST
@@ -66,7 +67,8 @@ END_TEST
 START_TEST(no_limit_is_passed_by_a_forecast)
 {
     struct status status = a_backfill();
-    copied(&status.tables[0], 200, 200000, 100); /* wide rows; 800 to come, and 1000 narrow ones */
+    copied(&status.tables[0], 200, 200000,
+           100); /* wide rows; 800 to come, and 1000 narrow ones */
     status.backfill_rows_per_second = 100;
     status.backfill_bytes_per_second = 100000;
     forecast_fill(&status);

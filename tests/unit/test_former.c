@@ -35,7 +35,8 @@ static struct relation *relation_of(const struct made *made)
     uint16_t count = 0;
     for (int i = 0; i < made->count; i++)
         if (made->names[i][0])
-            columns[count++] = (struct column){.name = (char *)made->names[i], .type_oid = INT8};
+            columns[count++] =
+                (struct column){.name = (char *)made->names[i], .type_oid = INT8};
     struct relation *relation = relation_create("public", "t", count, columns);
     relation->oid = TABLE;
     return relation;
@@ -48,9 +49,11 @@ static void fill_catalog(const struct made *made, struct catalog *catalog,
         .oid = TABLE, .schema = (char *)"public", .name = (char *)"t", .columns = columns};
     for (int i = 0; i < made->count; i++)
         if (made->names[i][0])
-            columns[table->column_count++] = (struct catalog_column){
-                .name = (char *)made->names[i], .number = (int16_t)(i + 1), .type_oid = INT8,
-                .base_type_oid = INT8};
+            columns[table->column_count++] =
+                (struct catalog_column){.name = (char *)made->names[i],
+                                        .number = (int16_t)(i + 1),
+                                        .type_oid = INT8,
+                                        .base_type_oid = INT8};
     *catalog = (struct catalog){.table_count = 1, .tables = table};
 }
 
@@ -71,12 +74,13 @@ static void note_at(struct former *former, const struct made *made, lsn_t at)
         if (!made->names[i][0])
             continue;
         former->names = mem_grow(former->names, former->count + 1, sizeof *former->names);
-        former->names[former->count++] = (struct former_name){.table_oid = TABLE,
-                                                              .number = (int16_t)(i + 1),
-                                                              .there_at = there,
-                                                              .name = mem_string(made->names[i]),
-                                                              .type_oid = INT8,
-                                                              .type_modifier = -1};
+        former->names[former->count++] =
+            (struct former_name){.table_oid = TABLE,
+                                 .number = (int16_t)(i + 1),
+                                 .there_at = there,
+                                 .name = mem_string(made->names[i]),
+                                 .type_oid = INT8,
+                                 .type_modifier = -1};
     }
 }
 
@@ -295,8 +299,8 @@ static void read_all_versions(int fresh, uint32_t seldom, unsigned *read, unsign
             if (dice_one_in(&dice, seldom))
                 note_at(&former, &versions[i], (lsn_t)i * 10 + 9);
             for (int then = 0; then <= i; then++, ++*all)
-                *read += check_reading(&former, &versions[then], &versions[i],
-                                       (lsn_t)then * 10 + 5);
+                *read +=
+                    check_reading(&former, &versions[then], &versions[i], (lsn_t)then * 10 + 5);
         }
         former_free(&former);
     }

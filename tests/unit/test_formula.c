@@ -28,9 +28,10 @@ START_TEST(a_formula_that_reads_nothing_still_hangs_on_its_row)
     struct buf opening = {0}, sql = {0};
     formula_open(&opening, "random()", NULL, 0);
     formula_append(&sql, buf_text(&opening), "stage.r");
-    ck_assert_str_eq(buf_text(&sql), "(SELECT (\nrandom()\n) FROM (SELECT  FROM (SELECT stage.r "
-                                     "AS v) AS i WHERE v IS NOT NULL) AS \"slackwater source "
-                                     "row\")");
+    ck_assert_str_eq(buf_text(&sql),
+                     "(SELECT (\nrandom()\n) FROM (SELECT  FROM (SELECT stage.r "
+                     "AS v) AS i WHERE v IS NOT NULL) AS \"slackwater source "
+                     "row\")");
     buf_free(&opening);
     buf_free(&sql);
 }

@@ -28,12 +28,12 @@ struct world {
     int resets;
     bool reset_whole;
     bool reset_fails;
-    size_t kept; /* chunks at the target */
-    uint32_t first_kept;  /* the number of the first */
+    size_t kept;         /* chunks at the target */
+    uint32_t first_kept; /* the number of the first */
     bool kept_finished;
-    bool reset_is_lost;   /* by the target */
+    bool reset_is_lost; /* by the target */
     bool load_fails;
-    lsn_t stands_on; /* of the chunk that was let in */
+    lsn_t stands_on;             /* of the chunk that was let in */
     struct copy_parents parents; /* none, and yet they are minded */
     struct batch coming;
     struct key_places places;
@@ -50,7 +50,8 @@ static bool find_places(struct key_places *places, const struct key_division *di
                         size_t count, const struct value *const *keys, uint32_t *found,
                         struct err *err)
 {
-    struct world *world = (struct world *)(void *)((char *)places - offsetof(struct world, places));
+    struct world *world =
+        (struct world *)(void *)((char *)places - offsetof(struct world, places));
     ck_assert_uint_eq(division->bound_count, 1);
     ck_assert_str_eq(division->bounds[0][0], "1000");
     world->asked++;
@@ -62,7 +63,8 @@ static bool find_places(struct key_places *places, const struct key_division *di
 
 static void forget_places(struct key_places *places, uint32_t table)
 {
-    struct world *world = (struct world *)(void *)((char *)places - offsetof(struct world, places));
+    struct world *world =
+        (struct world *)(void *)((char *)places - offsetof(struct world, places));
     ck_assert_uint_eq(table, 0);
     (void)handoff_last(world->handoff, 0); /* takes the lock */
     world->forgotten++;
@@ -148,8 +150,8 @@ static void open_world(struct world *world)
 {
     *world = (struct world){.copy.needed = true};
     log_setup(LOG_ERROR, LOG_TEXT);
-    world->column = (struct copy_key_column){
-        .name = "id", .type = "pg_catalog.int4", .order = KEY_SIGNED};
+    world->column =
+        (struct copy_key_column){.name = "id", .type = "pg_catalog.int4", .order = KEY_SIGNED};
     world->key = (struct copy_key){1, &world->column};
     ck_assert(snapshot_parse(INITIAL, &world->initial, &world->err));
     stop_init(&world->stop);
@@ -211,7 +213,8 @@ static void claim(struct world *world, uint32_t expected)
     ck_assert_uint_eq(lane, expected);
 }
 
-static struct chunk_place start_reading(struct world *world, uint32_t lane, const char *snapshot)
+static struct chunk_place start_reading(struct world *world, uint32_t lane,
+                                        const char *snapshot)
 {
     struct chunk_place place;
     ck_assert(handoff_open(world->handoff, 0, lane, &place));
@@ -229,8 +232,8 @@ static void loaded(struct world *world, uint32_t lane, uint32_t number, const ch
                                         .upto = upto == NULL ? NULL : texts,
                                         .snapshot = (char *)(uintptr_t)snapshot,
                                         .lsn = lsn};
-    ck_assert_msg(handoff_loaded(world->handoff, 0, &record, &world->err) == CHUNK_IS_LOADED, "%s",
-                  world->err.message);
+    ck_assert_msg(handoff_loaded(world->handoff, 0, &record, &world->err) == CHUNK_IS_LOADED,
+                  "%s", world->err.message);
 }
 
 /* The lane's next chunk, read and loaded. */
@@ -513,7 +516,8 @@ START_TEST(a_chunk_that_is_there_and_cannot_be_taken_stays_in_flight)
     open_planned(&world, false, false);
     claim(&world, 0);
     start_reading(&world, 0, "750:750:");
-    const struct chunk_record record = {.number = 7, .snapshot = (char *)(uintptr_t)"750:750:"};
+    const struct chunk_record record = {.number = 7,
+                                        .snapshot = (char *)(uintptr_t) "750:750:"};
     ck_assert_int_eq(handoff_loaded(world.handoff, 0, &record, &world.err), CHUNK_BAD);
     ck_assert_int_eq(world.err.class, ERR_CORRUPT);
     begin_waiting(&waiter, &world, 750);
@@ -785,7 +789,8 @@ START_TEST(a_chunk_that_a_comparison_did_not_know_of_is_to_be_asked_for)
     start_reading(&world, 0, "750:750:");
     ck_assert(world.contract->ops->resume(world.contract, &world.err));
     char *upto[] = {(char[]){"100"}};
-    const struct chunk_record record = {.upto = upto, .snapshot = (char[]){"750:750:"}, .lsn = 5};
+    const struct chunk_record record = {
+        .upto = upto, .snapshot = (char[]){"750:750:"}, .lsn = 5};
     ck_assert_int_eq(handoff_loaded(world.handoff, 0, &record, &world.err), CHUNK_TO_ASK);
     ck_assert_int_eq(handoff_loaded(world.handoff, 0, &record, &world.err), CHUNK_IS_LOADED);
     close_world(&world);
@@ -894,8 +899,8 @@ START_TEST(a_change_without_its_key_is_refused)
     const struct row row = {values, 2};
     enum handoff_verdict verdict;
     open_planned(&world, false, false);
-    ck_assert(!world.contract->ops->judge(world.contract, 0, 750, world.relation, &row, &verdict,
-                                          &world.err));
+    ck_assert(!world.contract->ops->judge(world.contract, 0, 750, world.relation, &row,
+                                          &verdict, &world.err));
     ck_assert_int_eq(world.err.class, ERR_DATA);
     close_world(&world);
 }
@@ -995,8 +1000,8 @@ START_TEST(without_the_sources_answer_nothing_is_judged)
     struct value values[] = {{"x", 1, VALUE_TEXT}, {NULL, 0, VALUE_UNCHANGED}};
     const struct row row = {values, 2};
     enum handoff_verdict verdict;
-    ck_assert(!world.contract->ops->judge(world.contract, 0, 760, world.relation, &row, &verdict,
-                                          &world.err));
+    ck_assert(!world.contract->ops->judge(world.contract, 0, 760, world.relation, &row,
+                                          &verdict, &world.err));
     ck_assert_int_eq(world.err.class, ERR_DATA);
     close_world(&world);
 }
@@ -1021,8 +1026,8 @@ START_TEST(a_change_is_told_by_the_column_that_it_lacks)
     uint32_t lane;
     ck_assert_int_eq(handoff_claim(world.handoff, 0, &lane), CLAIM_PLAN);
     ck_assert(handoff_planned(world.handoff, 0, &made, &world.err));
-    ck_assert(!world.contract->ops->judge(world.contract, 0, 750, world.relation, &row, &verdict,
-                                          &world.err));
+    ck_assert(!world.contract->ops->judge(world.contract, 0, 750, world.relation, &row,
+                                          &verdict, &world.err));
     ck_assert_int_eq(world.err.class, ERR_DATA);
     ck_assert_msg(strstr(world.err.message, "that v does") != NULL, "%s", world.err.message);
     ck_assert_int_eq(world.asked, 0);
@@ -1138,9 +1143,8 @@ START_TEST(what_is_kept_is_taken_up_again)
     world.copy.key_count = 1;
     world.copy.chunk_count = 1;
     world.copy.chunks = mem_zero(1, sizeof *world.copy.chunks);
-    world.copy.chunks[0] = (struct chunk_record){.upto = mem_zero(1, sizeof(char *)),
-                                                 .snapshot = mem_string("750:750:"),
-                                                 .lsn = 500};
+    world.copy.chunks[0] = (struct chunk_record){
+        .upto = mem_zero(1, sizeof(char *)), .snapshot = mem_string("750:750:"), .lsn = 500};
     world.copy.chunks[0].upto[0] = upto[0];
     ck_assert(create(&world, ""));
     ck_assert_int_eq(judge(&world, 740, "100"), 'd');
@@ -1163,7 +1167,8 @@ END_TEST
 /* ---- where foreign keys are enforced ---- */
 
 /* The apply thread is at the first of two transactions. */
-static void stand_at(struct world *world, xid_t first, lsn_t end, xid_t second, lsn_t second_end)
+static void stand_at(struct world *world, xid_t first, lsn_t end, xid_t second,
+                     lsn_t second_end)
 {
     static struct transaction transactions[2];
     transactions[0] = (struct transaction){.xid = first, .end_lsn = end};
@@ -1295,9 +1300,8 @@ static void *wait_and_let_go(void *argument)
 {
     struct awaiter *waiter = argument;
     struct err err = {0};
-    waiter->verdict = handoff_await(waiter->world->handoff, 0, 0, 500,
-                                    clock_monotonic() + LONG, &waiter->world->stands_on,
-                                    &err);
+    waiter->verdict = handoff_await(waiter->world->handoff, 0, 0, 500, clock_monotonic() + LONG,
+                                    &waiter->world->stands_on, &err);
     handoff_failed(waiter->world->handoff, 0, 0);
     return NULL;
 }
@@ -1365,9 +1369,9 @@ START_TEST(children_begin_when_all_of_their_parents_is_loaded)
     ck_assert_int_eq(handoff_read(world.handoff, 1, lane, "760:760:", &world.err),
                      SNAPSHOT_TAKEN);
     world.contract->ops->reached(world.contract, 500, NULL);
-    ck_assert_int_eq(handoff_await(world.handoff, 1, lane, 500, LSN_NONE, &world.stands_on,
-                                   &world.err),
-                     STREAM_THERE);
+    ck_assert_int_eq(
+        handoff_await(world.handoff, 1, lane, 500, LSN_NONE, &world.stands_on, &world.err),
+        STREAM_THERE);
     ck_assert(!world.contract->ops->refused(world.contract, 0)); /* its rows are referred to */
     close_world(&world);
 }

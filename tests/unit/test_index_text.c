@@ -58,7 +58,8 @@ END_TEST
 
 START_TEST(a_text_that_ends_early_is_no_harm)
 {
-    static const char whole[] = "EXCLUDE USING gist (\"R\" WITH =, f('x') WITH &&) WHERE ((a > 0))";
+    static const char whole[] =
+        "EXCLUDE USING gist (\"R\" WITH =, f('x') WITH &&) WHERE ((a > 0))";
     for (size_t size = 0; size < sizeof(whole); size++) {
         struct arena arena;
         struct index_text index;

@@ -44,10 +44,8 @@ START_TEST(a_lane_begins_at_its_bound_and_goes_on_after_the_last_key)
            SELECT " WHERE \"id\" >= '10'::bigint AND \"id\" < '20'::bigint"
                   " ORDER BY \"id\" FETCH FIRST 1000 ROWS WITH TIES");
     expect(false, &KEY_OF_ONE,
-           (struct copy_range){.from = TEN,
-                               .below = TWENTY,
-                               .after = (const char *[]){"15"},
-                               .most_rows = 1},
+           (struct copy_range){
+               .from = TEN, .below = TWENTY, .after = (const char *[]){"15"}, .most_rows = 1},
            SELECT " WHERE (\"id\") > ('15'::bigint) AND \"id\" < '20'::bigint"
                   " ORDER BY \"id\" FETCH FIRST 1 ROWS WITH TIES");
 }
@@ -55,8 +53,7 @@ END_TEST
 
 START_TEST(a_chunk_that_is_known_is_read_again_up_to_its_last_key)
 {
-    expect(false, &KEY_OF_ONE,
-           (struct copy_range){.from = TEN, .upto = (const char *[]){"15"}},
+    expect(false, &KEY_OF_ONE, (struct copy_range){.from = TEN, .upto = (const char *[]){"15"}},
            SELECT " WHERE \"id\" >= '10'::bigint AND (\"id\") <= ('15'::bigint)"
                   " ORDER BY \"id\"");
     expect(false, &KEY_OF_ONE, (struct copy_range){.upto = (const char *[]){"-15"}},
@@ -100,7 +97,8 @@ END_TEST
 START_TEST(partitions_are_pruned_by_the_leading_column)
 {
     expect(true, &KEY_OF_TWO,
-           (struct copy_range){.after = (const char *[]){"7", "a"}, .below = (const char *[]){"9", NULL}},
+           (struct copy_range){.after = (const char *[]){"7", "a"},
+                               .below = (const char *[]){"9", NULL}},
            SELECT_ALL " WHERE (\"tenant\", \"na\"\"me\") > ('7'::integer, 'a'::text)"
                       " AND \"tenant\" >= '7'::integer AND \"tenant\" < '9'::integer"
                       " ORDER BY \"tenant\", \"na\"\"me\"");

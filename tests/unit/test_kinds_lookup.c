@@ -155,7 +155,8 @@ START_TEST(faults_of_a_lookup_are_told_with_their_place)
     kind_not_loaded("{ lookup: { table: a, key: b, value: c, on_miss: default } }",
                     "rules.yaml:4:20: lookup: on_miss: default and default: VALUE go together");
     kind_refused("{ from: x, lookup: { table: tt, key: b, value: c } }", "rule.lookup",
-                 "rules.yaml:5:38", "lookup: the source has no table public.tt; did you mean \"public.t\"?");
+                 "rules.yaml:5:38",
+                 "lookup: the source has no table public.tt; did you mean \"public.t\"?");
 }
 END_TEST
 

@@ -63,12 +63,14 @@ static const struct column *written_column(const struct kind_world *kind)
 
 START_TEST(it_stands_alone)
 {
-    kind_not_loaded("{ sql: x, cast: integer }",
-                    "rules.yaml:4:20: sql: the value is made by the target, in the write, so that "
-                    "\"cast\" cannot work on it; say it in the expression");
-    kind_not_loaded("{ default: d, sql: x }",
-                    "rules.yaml:4:12: sql: the value is made by the target, in the write, so that "
-                    "\"default\" cannot work on it; say it in the expression");
+    kind_not_loaded(
+        "{ sql: x, cast: integer }",
+        "rules.yaml:4:20: sql: the value is made by the target, in the write, so that "
+        "\"cast\" cannot work on it; say it in the expression");
+    kind_not_loaded(
+        "{ default: d, sql: x }",
+        "rules.yaml:4:12: sql: the value is made by the target, in the write, so that "
+        "\"default\" cannot work on it; say it in the expression");
     kind_not_loaded("{ sql: \" \" }", "rules.yaml:4:17: sql: expected an expression such as "
                                       "\"upper(last_name)\"");
 }
@@ -91,9 +93,10 @@ START_TEST(the_column_carries_the_formula_and_the_copy_is_text)
     struct kind_world kind;
     struct fake fake = {.reads = "x n"};
     must_open(&kind, &fake, "{ sql: \"x || n\" }");
-    ck_assert_str_eq(written_column(&kind)->formula,
-                     "(SELECT (\nx || n\n) FROM (SELECT v[1]::text AS \"x\", v[2]::int4 AS \"n\" "
-                     "FROM (SELECT ");
+    ck_assert_str_eq(
+        written_column(&kind)->formula,
+        "(SELECT (\nx || n\n) FROM (SELECT v[1]::text AS \"x\", v[2]::int4 AS \"n\" "
+        "FROM (SELECT ");
     ck_assert(!written_column(&kind)->formula_varies);
     ck_assert(relation_has_formula(kind.world.chain->tables[0].target_relation));
     ck_assert(!kind.world.chain->tables[0].copy_binary);
@@ -208,9 +211,10 @@ START_TEST(it_is_in_no_key)
                 "pk", PRIMARY, "id");
     ck_assert(!world_bind(&world, "tables:\n  - source: t\n    key: [id]\n    columns:\n"
                                   "      id: { sql: id + 1 }\n"));
-    world_expect(&world, SEVERITY_BREAKING, "key.sql", "rules.yaml:3:10",
-                 "key column public.t.id is made by the target, in the write (sql): its old value "
-                 "is not known when a row is to be found");
+    world_expect(
+        &world, SEVERITY_BREAKING, "key.sql", "rules.yaml:3:10",
+        "key column public.t.id is made by the target, in the write (sql): its old value "
+        "is not known when a row is to be found");
     world_close(&world);
 }
 END_TEST
@@ -270,9 +274,10 @@ START_TEST(a_collation_that_stays_behind_is_told)
                 "pk", PRIMARY, "id");
     ck_assert(world_bind(&world, "tables:\n  - source: t\n    columns:\n"
                                  "      x: { sql: upper(x) }\n"));
-    world_expect(&world, SEVERITY_NON_BREAKING, "rule.sql_collation", "rules.yaml:4:17",
-                 "public.t.x: the expression sees \"x\" with the target database's collation, not "
-                 "with pg_catalog.C; write COLLATE where it matters");
+    world_expect(
+        &world, SEVERITY_NON_BREAKING, "rule.sql_collation", "rules.yaml:4:17",
+        "public.t.x: the expression sees \"x\" with the target database's collation, not "
+        "with pg_catalog.C; write COLLATE where it matters");
     world_close(&world);
 }
 END_TEST
@@ -312,9 +317,10 @@ START_TEST(there_is_no_way_back)
     struct fake fake = {.reads = "x"};
     must_open(&kind, &fake, "{ sql: upper(x) }");
     struct inverse inverse = rule_inverse(kind_rule(&kind));
-    ck_assert_str_eq(inverse.reason,
-                     "an SQL expression is not taken apart; the way back needs an expression of "
-                     "its own, over columns that hold what this one reads");
+    ck_assert_str_eq(
+        inverse.reason,
+        "an SQL expression is not taken apart; the way back needs an expression of "
+        "its own, over columns that hold what this one reads");
     ck_assert(!inverse.one_to_one);
     buf_free(&inverse.steps);
     kind_close(&kind);

@@ -250,9 +250,12 @@ static void no_stream(struct bench *bench)
 
 START_TEST(one_lag_over_its_limit_begins_the_hold_again)
 {
-    static void (*const TROUBLES[])(struct bench *) = {
-        too_many_bytes, too_old_a_position, too_old_a_heartbeat, no_heartbeat,
-        the_first_heartbeat_under_way, no_stream};
+    static void (*const TROUBLES[])(struct bench *) = {too_many_bytes,
+                                                       too_old_a_position,
+                                                       too_old_a_heartbeat,
+                                                       no_heartbeat,
+                                                       the_first_heartbeat_under_way,
+                                                       no_stream};
     for (size_t i = 0; i < UNIT_COUNT(TROUBLES); i++) {
         struct bench bench, calm;
         open_bench(&bench);

@@ -101,8 +101,8 @@ START_TEST(lanes_may_begin_within_a_value_of_the_leading_column)
     static const struct {
         const char *tenant, *name;
         size_t lane;
-    } PLACES[] = {{"6", "zz", 0}, {"7", "", 1},  {"7", "l", 1},  {"7", "m", 2}, {"7", "ma", 2},
-                  {"7", "n", 3},  {"7", "zz", 3}, {"8", "", 4}, {"9", "a", 4}, {"-8", "n", 0}};
+    } PLACES[] = {{"6", "zz", 0}, {"7", "", 1},   {"7", "l", 1}, {"7", "m", 2}, {"7", "ma", 2},
+                  {"7", "n", 3},  {"7", "zz", 3}, {"8", "", 4},  {"9", "a", 4}, {"-8", "n", 0}};
     struct copy_plan plan = {.made = true, .bound_count = 4};
     struct lanes lanes;
     struct err err = {0};

@@ -32,8 +32,9 @@ START_TEST(samples_stand_under_their_help_and_type)
     assert_line(text, "slackwater_phase{migration=\"shop\",phase=\"backfill\"} 0");
     assert_line(text, "slackwater_backfill_waiting{migration=\"shop\",reason=\"paused\"} 0");
     assert_line(
-        text, "slackwater_table_applied_total{migration=\"shop\",source=\"public.users\",target=\"app.accounts\"} 50\n"
-              "slackwater_table_applied_total{migration=\"shop\",source=\"public.orders\",target=\"app.orders\"} 50");
+        text,
+        "slackwater_table_applied_total{migration=\"shop\",source=\"public.users\",target=\"app.accounts\"} 50\n"
+        "slackwater_table_applied_total{migration=\"shop\",source=\"public.orders\",target=\"app.orders\"} 50");
     free(text);
     status_free(&status);
 }
@@ -80,9 +81,10 @@ START_TEST(what_is_not_known_has_no_sample)
     ck_assert_ptr_null(strstr(text, "slackwater_source_replica_lag"));
     ck_assert_ptr_null(strstr(text, "slackwater_table_estimated_rows{migration=\"shop\",source="
                                     "\"public.users\""));
-    assert_line(text,
-                "slackwater_table_estimated_rows{migration=\"shop\",source=\"public.orders\",target="
-                "\"app.orders\"} 1100");
+    assert_line(
+        text,
+        "slackwater_table_estimated_rows{migration=\"shop\",source=\"public.orders\",target="
+        "\"app.orders\"} 1100");
     assert_line(text, "slackwater_gate{migration=\"shop\",gate=\"slot\"} 0");
     assert_line(text, "slackwater_ready{migration=\"shop\"} 0");
     free(text);

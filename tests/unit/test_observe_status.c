@@ -117,9 +117,8 @@ START_TEST(what_is_not_known_is_null)
         "last_error",
         "error_rate",
     };
-    struct status status = {.backfill_estimated_rows = -1,
-                            .backfill_eta = -1,
-                            .pressure = {-1, -1, -1, -1}};
+    struct status status = {
+        .backfill_estimated_rows = -1, .backfill_eta = -1, .pressure = {-1, -1, -1, -1}};
     status.error_rate = 0.0 / (double)status.batches; /* no batch yet: not a number */
     json_t *document = document_of(&status);
     for (size_t i = 0; i < UNIT_COUNT(paths); i++)

@@ -151,9 +151,11 @@ START_TEST(a_backfill_says_how_far_it_is_and_what_it_waits_for)
     forecast_fill(&status);
     char *text = draw(&status, plain);
     static const char *const parts[] = {"65 %  1,500 of 2,300 rows, 7.2 s left",
-                                        "110 rows/s", "6 chunks, 2 copied again",
+                                        "110 rows/s",
+                                        "6 chunks, 2 copied again",
                                         "replica lag 7.2 s (replica1), at most 5 s",
-                                        "rows       left", "        300        8 s"};
+                                        "rows       left",
+                                        "        300        8 s"};
     for (size_t i = 0; i < UNIT_COUNT(parts); i++)
         ck_assert_msg(strstr(text, parts[i]) != NULL, "%s in\n%s", parts[i], text);
     ck_assert_ptr_null(strstr(text, "not now"));

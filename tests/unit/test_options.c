@@ -148,8 +148,9 @@ START_TEST(a_copy_made_again_needs_a_copy)
 {
     expect_bad("run --redo t --no-backfill",
                "--redo copies a table, --no-backfill copies none: leave one of them out");
-    expect_bad("run --no-backfill --backfill-only t",
-               "--backfill-only copies a table, --no-backfill copies none: leave one of them out");
+    expect_bad(
+        "run --no-backfill --backfill-only t",
+        "--backfill-only copies a table, --no-backfill copies none: leave one of them out");
 }
 END_TEST
 

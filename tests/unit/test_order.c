@@ -40,22 +40,25 @@ static const struct {
     const char *texts[16];
 } ascending[] = {
     {"date",
-     {"-infinity", "4714-11-24 BC", "0005-02-29 BC", "0001-12-31 BC", "0001-01-01", "1999-12-31",
-      "2000-01-01", "2000-02-29", "2000-03-01", "10000-01-01", "5874897-12-31", "infinity"}},
-    {"time", {"00:00", "=00:00:00", "00:00:00.000001", "12:00:00.5", "=12:00:00.500",
-              "23:59:59.999999", "24:00", "=24:00:00"}},
+     {"-infinity", "4714-11-24 BC", "0005-02-29 BC", "0001-12-31 BC", "0001-01-01",
+      "1999-12-31", "2000-01-01", "2000-02-29", "2000-03-01", "10000-01-01", "5874897-12-31",
+      "infinity"}},
+    {"time",
+     {"00:00", "=00:00:00", "00:00:00.000001", "12:00:00.5", "=12:00:00.500", "23:59:59.999999",
+      "24:00", "=24:00:00"}},
     {"timestamp",
-     {"-infinity", "4714-11-24 00:00:00 BC", "0044-03-15 12:00:00 BC", "1999-12-31 23:59:59.999999",
-      "2000-01-01", "=2000-01-01 00:00:00", "=2000-01-01T00:00", "=1999-12-31 24:00:00",
-      "294276-12-31 23:59:59.999999", "infinity"}},
+     {"-infinity", "4714-11-24 00:00:00 BC", "0044-03-15 12:00:00 BC",
+      "1999-12-31 23:59:59.999999", "2000-01-01", "=2000-01-01 00:00:00", "=2000-01-01T00:00",
+      "=1999-12-31 24:00:00", "294276-12-31 23:59:59.999999", "infinity"}},
     {"timestamptz",
      {"-infinity", "0044-03-15 12:00:00+00 BC", "1999-12-31 23:59:59.999999+00",
       "2000-01-01 00:00:00+00", "=2000-01-01T00:00Z", "=2000-01-01 05:30:00+05:30",
       "=1999-12-31 12:00:00-12", "=2000-01-01 00:53:28+00:53:28", "2000-01-01 00:00:01+00",
       "infinity"}},
     {"bool", {"f", "=false", "t", "=on"}},
-    {"uuid", {"00000000-0000-0000-0000-000000000000", "7fffffff-ffff-ffff-ffff-ffffffffffff",
-              "80000000-0000-0000-0000-000000000000", "={80000000000000000000000000000000}"}},
+    {"uuid",
+     {"00000000-0000-0000-0000-000000000000", "7fffffff-ffff-ffff-ffff-ffffffffffff",
+      "80000000-0000-0000-0000-000000000000", "={80000000000000000000000000000000}"}},
     {"bytea", {"\\x", "\\x00", "\\x0000", "\\x7f", "\\xfe", "\\xfe01", "\\xff", "=\\xFF"}},
 };
 
@@ -104,7 +107,8 @@ static const struct {
     {"timestamptz", "infinity", BYTES("\x7f\xff\xff\xff\xff\xff\xff\xff")},
     {"timestamp", "-infinity", BYTES("\x80\0\0\0\0\0\0\0")},
     {"bool", "t", BYTES("\1")},
-    {"uuid", "00000000-0000-0000-0000-0000000000ff", BYTES("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xff")},
+    {"uuid", "00000000-0000-0000-0000-0000000000ff",
+     BYTES("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xff")},
     {"bytea", "\\x00ff", BYTES("\0\xff")},
 };
 
@@ -117,7 +121,8 @@ START_TEST(binary_and_text_are_one_value)
         open_order(&o, pairs[i].type);
         ck_assert(read_key(&o, VALUE_TEXT, pairs[i].text, strlen(pairs[i].text), &text));
         ck_assert(read_key(&o, VALUE_BINARY, pairs[i].binary, pairs[i].size, &binary));
-        ck_assert_msg(order_compare(&text, &binary) == 0, "%s %s", pairs[i].type, pairs[i].text);
+        ck_assert_msg(order_compare(&text, &binary) == 0, "%s %s", pairs[i].type,
+                      pairs[i].text);
         if (strcmp(pairs[i].type, "bytea") != 0)
             ck_assert(!read_key(&o, VALUE_BINARY, pairs[i].binary, pairs[i].size - 1, &binary));
         close_order(&o);
@@ -177,8 +182,9 @@ START_TEST(what_only_settings_could_read_is_refused)
         struct order_key key;
 
         open_order(&o, strangers[i].type);
-        ck_assert_msg(!read_key(&o, VALUE_TEXT, strangers[i].text, strlen(strangers[i].text), &key),
-                      "%s %s", strangers[i].type, strangers[i].text);
+        ck_assert_msg(
+            !read_key(&o, VALUE_TEXT, strangers[i].text, strlen(strangers[i].text), &key),
+            "%s %s", strangers[i].type, strangers[i].text);
         close_order(&o);
     }
 }

@@ -109,12 +109,9 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {
-        a_key_is_a_table_and_bytes,
-        thousands_are_found_again,
-        what_was_done_after_a_mark_is_undone,
-        undoing_leaves_what_the_target_has,
-        what_is_kept_cannot_be_undone,
-        a_key_may_come_back,
+        a_key_is_a_table_and_bytes,           thousands_are_found_again,
+        what_was_done_after_a_mark_is_undone, undoing_leaves_what_the_target_has,
+        what_is_kept_cannot_be_undone,        a_key_may_come_back,
     };
     return unit_run("parked_keys", tests, UNIT_COUNT(tests));
 }

@@ -148,7 +148,8 @@ static const struct line {
     {16405, 25, PASSAGE_TEXT, "the target's type is another"},
     {23, 25, PASSAGE_TEXT, "the target's type is another"},
     {1007, 16401, PASSAGE_TEXT, "int4 is not mood"},
-    {16405, 16415, PASSAGE_NONE, "pair has 2 field(s) at the source, plain has 1 at the target"},
+    {16405, 16415, PASSAGE_NONE,
+     "pair has 2 field(s) at the source, plain has 1 at the target"},
 };
 
 START_TEST(each_type_goes_its_way)
@@ -242,9 +243,10 @@ START_TEST(the_recoder_of_a_passage_knows_every_oid_on_the_way)
     struct bytes value = bytes_of("00000001 00004016 00000032" /* pairs */
                                   "00000001 00000000 00004015 00000001 00000001 0000001A"
                                   "00000002 00000017 00000004 00000007 00004010 00000002 'ok'");
-    struct bytes expected = bytes_of("00000001 0000407A 00000032"
-                                     "00000001 00000000 00004079 00000001 00000001 0000001A"
-                                     "00000002 00000017 00000004 00000007 00004074 00000002 'ok'");
+    struct bytes expected =
+        bytes_of("00000001 0000407A 00000032"
+                 "00000001 00000000 00004079 00000001 00000001 0000001A"
+                 "00000002 00000017 00000004 00000007 00004074 00000002 'ok'");
     struct passage passage;
     struct sides sides;
 
@@ -275,8 +277,8 @@ END_TEST
 START_TEST(infinite_intervals_go_as_text_to_a_server_that_knows_none)
 {
     char interval[] = "pg_catalog.interval";
-    struct catalog_type older = {.name = interval, .shown = interval, .kind = 'b', .sends = true,
-                                 .receives = true};
+    struct catalog_type older = {
+        .name = interval, .shown = interval, .kind = 'b', .sends = true, .receives = true};
     struct catalog_type newer = older;
     newer.infinite = true;
     struct catalog_column from = {.base_type = interval, .type_kind = 'b', .type = &newer};

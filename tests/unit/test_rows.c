@@ -73,8 +73,8 @@ static const char *became(struct items *items, enum change_kind kind, enum old_i
             at += (size_t)snprintf(text + at, sizeof(text) - at, " (%s)",
                                    world_show(&change->old));
         if (change->new.values)
-            at += (size_t)snprintf(text + at, sizeof(text) - at, " %s",
-                                   world_show(&change->new));
+            at +=
+                (size_t)snprintf(text + at, sizeof(text) - at, " %s", world_show(&change->new));
     }
     return text;
 }
@@ -166,9 +166,10 @@ START_TEST(a_condition_is_checked_against_the_source)
     world_expect(&items.world, SEVERITY_BREAKING, "rule.condition_value", "rules.yaml:4:33",
                  "in: \"maybe\" is no value of source column \"flag\" (bool)");
     ck_assert(!world_bind(&items.world, WHERE("{ column: kind, less: 3 }")));
-    world_expect(&items.world, SEVERITY_BREAKING, "rule.condition_type", "rules.yaml:4:34",
-                 "less: the order of source column \"kind\" (text) is its collation's, which only "
-                 "PostgreSQL knows; it can be compared here where the column has COLLATE \"C\"");
+    world_expect(
+        &items.world, SEVERITY_BREAKING, "rule.condition_type", "rules.yaml:4:34",
+        "less: the order of source column \"kind\" (text) is its collation's, which only "
+        "PostgreSQL knows; it can be compared here where the column has COLLATE \"C\"");
     ck_assert(!world_bind(&items.world, WHERE("{ column: n, less: x }")));
     world_expect(&items.world, SEVERITY_BREAKING, "rule.condition_value", "rules.yaml:4:31",
                  "less: \"x\" is no value of source column \"n\" (numeric)");
@@ -180,8 +181,9 @@ START_TEST(a_column_that_only_a_condition_reads_is_read)
 {
     struct items items;
 
-    open_items(&items, 'd', "tables:\n  - source: items\n    target: app.a\n    drop: [kind, n]\n"
-                            "    where: { column: n, greater: 1 }\n");
+    open_items(&items, 'd',
+               "tables:\n  - source: items\n    target: app.a\n    drop: [kind, n]\n"
+               "    where: { column: n, greater: 1 }\n");
     const struct bound_table *table = &items.world.chain->tables[0];
     ck_assert_int_eq(relation_column(table->source_relation, "kind"), -1);
     ck_assert_int_ge(relation_column(table->source_relation, "n"), 0);
@@ -200,10 +202,11 @@ START_TEST(a_condition_is_said_in_sql)
                WHERE("{ any: [ { all: [ { column: kind, not_in: [\"it's\", ~] }, { column: n, "
                      "greater: 1 } ] }, { column: flag, is_null: true } ] }"));
     bound_table_select(&items.world.chain->tables[0], &sql);
-    ck_assert_str_eq(strstr(buf_text(&sql), " WHERE "),
-                     " WHERE (((NOT coalesce((\"kind\"::text) COLLATE \"C\" IN ('it''s'), true)) "
-                     "AND (coalesce((\"n\"::text)::numeric > '1'::numeric, false))) OR "
-                     "(num_nulls(\"flag\") = 1))");
+    ck_assert_str_eq(
+        strstr(buf_text(&sql), " WHERE "),
+        " WHERE (((NOT coalesce((\"kind\"::text) COLLATE \"C\" IN ('it''s'), true)) "
+        "AND (coalesce((\"n\"::text)::numeric > '1'::numeric, false))) OR "
+        "(num_nulls(\"flag\") = 1))");
     buf_free(&sql);
     close_items(&items);
 }
@@ -225,9 +228,9 @@ START_TEST(with_the_old_row_each_change_is_what_it_is_to_the_target)
     ck_assert_str_eq(became(&items, CHANGE_UPDATE, OLD_FULL, in, in), "update a 1|k|1|t|x");
     ck_assert_str_eq(became(&items, CHANGE_UPDATE, OLD_FULL, in, out),
                      "delete a (1|ABSENT|ABSENT|ABSENT|ABSENT)");
-    ck_assert_str_eq(became(&items, CHANGE_UPDATE, OLD_FULL, out,
-                            VALUES("1", "k", "1", "t", "UNCHANGED")),
-                     "insert a 1|k|1|t|x");
+    ck_assert_str_eq(
+        became(&items, CHANGE_UPDATE, OLD_FULL, out, VALUES("1", "k", "1", "t", "UNCHANGED")),
+        "insert a 1|k|1|t|x");
     ck_assert_str_eq(became(&items, CHANGE_UPDATE, OLD_FULL, out, out), "");
     ck_assert_str_eq(became(&items, CHANGE_DELETE, OLD_FULL, in, NULL),
                      "delete a (1|ABSENT|ABSENT|ABSENT|ABSENT)");
@@ -245,12 +248,12 @@ START_TEST(without_the_old_row_changes_are_blind)
     ck_assert_str_eq(updated(&items, VALUES("1", "k", "1", "t", "x")), "insert? a 1|k|1|t|x");
     ck_assert_str_eq(updated(&items, VALUES("1", "purged", "1", "t", "UNCHANGED")),
                      "delete? a (1|ABSENT|ABSENT|ABSENT|ABSENT)");
-    ck_assert_str_eq(became(&items, CHANGE_UPDATE, OLD_KEY, KEY("1"),
-                            VALUES("2", "k", "1", "t", "x")),
-                     "delete? a (1|ABSENT|ABSENT|ABSENT|ABSENT); insert? a 2|k|1|t|x");
-    ck_assert_str_eq(became(&items, CHANGE_UPDATE, OLD_KEY, KEY("1"),
-                            VALUES("2", "purged", "1", "t", "x")),
-                     "delete? a (1|ABSENT|ABSENT|ABSENT|ABSENT)");
+    ck_assert_str_eq(
+        became(&items, CHANGE_UPDATE, OLD_KEY, KEY("1"), VALUES("2", "k", "1", "t", "x")),
+        "delete? a (1|ABSENT|ABSENT|ABSENT|ABSENT); insert? a 2|k|1|t|x");
+    ck_assert_str_eq(
+        became(&items, CHANGE_UPDATE, OLD_KEY, KEY("1"), VALUES("2", "purged", "1", "t", "x")),
+        "delete? a (1|ABSENT|ABSENT|ABSENT|ABSENT)");
     ck_assert_str_eq(became(&items, CHANGE_DELETE, OLD_KEY, KEY("1"), NULL),
                      "delete? a (1|ABSENT|ABSENT|ABSENT|ABSENT)");
     ck_assert_str_eq(world_finding(&items.world, "rule.where_not_in_identity")->sql,
@@ -267,15 +270,15 @@ START_TEST(a_condition_on_the_key_judges_old_rows_by_their_key)
     ck_assert_str_eq(updated(&items, VALUES("7", "k", "1", "t", "UNCHANGED")),
                      "update a 7|k|1|t|UNCHANGED");
     ck_assert_str_eq(updated(&items, VALUES("3", "k", "1", "t", "x")), "");
-    ck_assert_str_eq(became(&items, CHANGE_UPDATE, OLD_KEY, KEY("7"),
-                            VALUES("3", "k", "1", "t", "x")),
-                     "delete a (7|ABSENT|ABSENT|ABSENT|ABSENT)");
-    ck_assert_str_eq(became(&items, CHANGE_UPDATE, OLD_KEY, KEY("3"),
-                            VALUES("7", "k", "1", "t", "x")),
-                     "insert a 7|k|1|t|x");
-    ck_assert_str_eq(became(&items, CHANGE_UPDATE, OLD_KEY, KEY("7"),
-                            VALUES("8", "k", "1", "t", "x")),
-                     "update a (7|ABSENT|ABSENT|ABSENT|ABSENT) 8|k|1|t|x");
+    ck_assert_str_eq(
+        became(&items, CHANGE_UPDATE, OLD_KEY, KEY("7"), VALUES("3", "k", "1", "t", "x")),
+        "delete a (7|ABSENT|ABSENT|ABSENT|ABSENT)");
+    ck_assert_str_eq(
+        became(&items, CHANGE_UPDATE, OLD_KEY, KEY("3"), VALUES("7", "k", "1", "t", "x")),
+        "insert a 7|k|1|t|x");
+    ck_assert_str_eq(
+        became(&items, CHANGE_UPDATE, OLD_KEY, KEY("7"), VALUES("8", "k", "1", "t", "x")),
+        "update a (7|ABSENT|ABSENT|ABSENT|ABSENT) 8|k|1|t|x");
     ck_assert_str_eq(became(&items, CHANGE_DELETE, OLD_KEY, KEY("3"), NULL), "");
     ck_assert_ptr_null(world_finding(&items.world, "rule.where_not_in_identity"));
     close_items(&items);
@@ -286,9 +289,10 @@ START_TEST(a_rule_is_not_asked_about_rows_that_go_nowhere)
 {
     struct items items;
 
-    open_items(&items, 'f', "tables:\n  - source: items\n    target: app.a\n"
-                            "    columns: { kind: { map: { k: K } } }\n"
-                            "    where: { column: kind, in: [k] }\n");
+    open_items(&items, 'f',
+               "tables:\n  - source: items\n    target: app.a\n"
+               "    columns: { kind: { map: { k: K } } }\n"
+               "    where: { column: kind, in: [k] }\n");
     ck_assert_str_eq(inserted(&items, VALUES("1", "z", "1", "t", "x")), "");
     ck_assert_str_eq(became(&items, CHANGE_UPDATE, OLD_FULL, VALUES("1", "z", "1", "t", "x"),
                             VALUES("1", "k", "1", "t", "x")),
@@ -373,10 +377,12 @@ END_TEST
 START_TEST(a_rule_of_partly_unsent_values_is_read_again)
 {
     struct items items;
-    struct stub_reader stub = {.reader = {&stub_ops}, .row = VALUES("1", "z", "9", "f", "long")};
+    struct stub_reader stub = {.reader = {&stub_ops},
+                               .row = VALUES("1", "z", "9", "f", "long")};
 
-    open_items(&items, 'd', "tables:\n  - source: items\n    target: app.a\n"
-                            "    columns: { note: { template: \"{kind}:{note}\" } }\n");
+    open_items(&items, 'd',
+               "tables:\n  - source: items\n    target: app.a\n"
+               "    columns: { note: { template: \"{kind}:{note}\" } }\n");
     items.world.transform->row_reader = &stub.reader;
     ck_assert_str_eq(updated(&items, VALUES("1", "k", "1", "t", "UNCHANGED")),
                      "update a 1|k|1|t|k:long");
@@ -389,8 +395,7 @@ END_TEST
 
 /* --- route --- */
 
-#define ROUTE(map)                                                                             \
-    "tables:\n  - source: items\n    route: { column: kind, " map " }\n"
+#define ROUTE(map) "tables:\n  - source: items\n    route: { column: kind, " map " }\n"
 #define TWO_AND_DEFAULT ROUTE("map: { x: app.a, y: app.b, z: drop }, default: app.c")
 
 START_TEST(a_row_goes_where_its_value_says)
@@ -440,8 +445,9 @@ START_TEST(a_value_without_a_route_stops_the_run)
     ck_assert_str_eq(inserted(&items, VALUES("1", "q", "1", "t", "")),
                      "source table public.items: the route has no entry for the value of this "
                      "row, and no default");
-    ck_assert_str_eq(items.world.err.remedy, "Add the value, or a default (a table or drop), to "
-                                             "the route at rules.yaml:3:12.");
+    ck_assert_str_eq(items.world.err.remedy,
+                     "Add the value, or a default (a table or drop), to "
+                     "the route at rules.yaml:3:12.");
     close_items(&items);
 }
 END_TEST
@@ -469,9 +475,10 @@ START_TEST(a_table_split_in_two_writes_both)
 {
     struct items items;
 
-    open_items(&items, 'd', "tables:\n  - source: items\n    target: app.a\n    drop: [note]\n"
-                            "  - source: items\n    target: app.b\n    drop: [kind, n, flag]\n"
-                            "    where: { column: note, is_not_null: true }\n");
+    open_items(&items, 'd',
+               "tables:\n  - source: items\n    target: app.a\n    drop: [note]\n"
+               "  - source: items\n    target: app.b\n    drop: [kind, n, flag]\n"
+               "    where: { column: note, is_not_null: true }\n");
     ck_assert_uint_eq(items.world.chain->source_count, 1);
     ck_assert_uint_eq(items.world.chain->sources[0].table_count, 2);
     ck_assert_str_eq(inserted(&items, VALUES("1", "k", "1", "t", "x")),
@@ -519,10 +526,11 @@ START_TEST(merged_rows_that_nothing_tells_apart_are_told_with_a_count)
     make_items(&items, 'd');
     bind(&items, "tables:\n  - source: items\n    target: app.a\n"
                  "  - source: others\n    target: app.a\n    where: { column: n, less: 0 }\n");
-    world_expect(&items.world, SEVERITY_POTENTIALLY_BREAKING, "merge.no_discriminator", "app.a",
-                 "target table app.a gets rows of public.items, public.others, and no constant in "
-                 "the key tells them apart; the statement, run at the source, gives the keys that "
-                 "more than one has");
+    world_expect(
+        &items.world, SEVERITY_POTENTIALLY_BREAKING, "merge.no_discriminator", "app.a",
+        "target table app.a gets rows of public.items, public.others, and no constant in "
+        "the key tells them apart; the statement, run at the source, gives the keys that "
+        "more than one has");
     ck_assert_uint_eq(items.world.chain->merge_count, 1);
     const char *sql = items.world.chain->merges[0].keys_sql;
     ck_assert_ptr_nonnull(strstr(sql, " UNION ALL SELECT \"id\" FROM (SELECT "));
@@ -558,16 +566,16 @@ static void make_tenants(struct world *world)
 {
     world_open(world);
     for (const char *const *name = VALUES("tenant_1", "tenant_2", "other"); *name; name++)
-        world_index(world_table(&world->source, *name, "orders",
-                                COLUMNS({"id", "int8", NOT_NULL})),
-                    "pk", PRIMARY, "id");
+        world_index(
+            world_table(&world->source, *name, "orders", COLUMNS({"id", "int8", NOT_NULL})),
+            "pk", PRIMARY, "id");
     world_index(world_table(&world->target, "app", "orders",
                             COLUMNS({"tenant", "text", NOT_NULL}, {"id", "int8", NOT_NULL})),
                 "pk", PRIMARY, "tenant,id");
     for (const char *const *name = VALUES("1_orders", "2_orders", "kept"); *name; name++)
-        world_index(world_table(&world->target, "app", *name,
-                                COLUMNS({"id", "int8", NOT_NULL})),
-                    "pk", PRIMARY, "id");
+        world_index(
+            world_table(&world->target, "app", *name, COLUMNS({"id", "int8", NOT_NULL})), "pk",
+            PRIMARY, "id");
 }
 
 START_TEST(a_pattern_takes_what_no_entry_names)
@@ -597,15 +605,15 @@ START_TEST(merged_keys_without_sql_are_not_counted)
 
     make_items(&items, 'd');
     key_by_kind(&items);
-    bind(&items,
-         "tables:\n  - source: items\n    target: app.a\n"
-         "    columns: { kind: { from: id, uuid5: { namespace: dns } } }\n"
-         "  - source: others\n    target: app.a\n"
-         "    columns: { kind: { from: id, uuid5: { namespace: url } } }\n");
-    world_expect(&items.world, SEVERITY_POTENTIALLY_BREAKING, "merge.no_discriminator", "app.a",
-                 "target table app.a gets rows of public.items, public.others, and no constant in "
-                 "the key tells them apart; the keys that more than one has cannot be counted: "
-                 "PostgreSQL has no SHA-1 without an extension");
+    bind(&items, "tables:\n  - source: items\n    target: app.a\n"
+                 "    columns: { kind: { from: id, uuid5: { namespace: dns } } }\n"
+                 "  - source: others\n    target: app.a\n"
+                 "    columns: { kind: { from: id, uuid5: { namespace: url } } }\n");
+    world_expect(
+        &items.world, SEVERITY_POTENTIALLY_BREAKING, "merge.no_discriminator", "app.a",
+        "target table app.a gets rows of public.items, public.others, and no constant in "
+        "the key tells them apart; the keys that more than one has cannot be counted: "
+        "PostgreSQL has no SHA-1 without an extension");
     ck_assert_uint_eq(items.world.chain->merge_count, 1);
     ck_assert_ptr_null(items.world.chain->merges[0].keys_sql);
     close_items(&items);
@@ -650,10 +658,10 @@ END_TEST
 START_TEST(a_group_stands_wherever_an_entry_makes_a_text)
 {
     static const char *const expected[] = {"T1", "T2"};
-    static const char *const rules[] = {
-        "{ template: 'T\\1' }", "{ value: 'T\\1' }", "{ value: x, map: { x: 'T\\1' } }",
-        "{ value: y, map: { x: z }, default: 'T\\1' }",
-        "{ value: x, null_if: x, default: 'T\\1' }"};
+    static const char *const rules[] = {"{ template: 'T\\1' }", "{ value: 'T\\1' }",
+                                        "{ value: x, map: { x: 'T\\1' } }",
+                                        "{ value: y, map: { x: z }, default: 'T\\1' }",
+                                        "{ value: x, null_if: x, default: 'T\\1' }"};
     struct world world;
 
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
@@ -678,9 +686,10 @@ START_TEST(a_lookup_may_ask_the_table_of_its_own_schema)
 
     make_tenants(&world);
     ck_assert_msg(
-        world_bind(&world, "tables:\n  - source: tenant_(*).orders\n    target: app.orders\n"
-                           "    columns: { tenant: { from: id, lookup: { table: tenant_\\1.orders, "
-                           "key: id, value: id } } }\n"),
+        world_bind(&world,
+                   "tables:\n  - source: tenant_(*).orders\n    target: app.orders\n"
+                   "    columns: { tenant: { from: id, lookup: { table: tenant_\\1.orders, "
+                   "key: id, value: id } } }\n"),
         "%s", world.err.message);
     ck_assert_uint_eq(world.chain->lookup_count, 2);
     ck_assert_ptr_nonnull(strstr(world.chain->lookups[0].sql, "\"tenant_1\".\"orders\""));

@@ -202,11 +202,11 @@ START_TEST(a_move_carries_what_no_change_fills_along)
 {
     struct table lines;
     make_table(&lines, 'r', "lines", LINES, 3);
-    lines.catalog.columns =
-        mem_grow(lines.catalog.columns, 6, sizeof(struct catalog_column));
+    lines.catalog.columns = mem_grow(lines.catalog.columns, 6, sizeof(struct catalog_column));
     lines.catalog.columns[3] = (struct catalog_column){.name = (char[]){"own"}};
     lines.catalog.columns[4] = (struct catalog_column){.name = (char[]){"no"}, .identity = 'a'};
-    lines.catalog.columns[5] = (struct catalog_column){.name = (char[]){"sum"}, .generated = true};
+    lines.catalog.columns[5] =
+        (struct catalog_column){.name = (char[]){"sum"}, .generated = true};
     ck_assert(!statement_keeps_columns(lines.relation, &lines.catalog));
     lines.catalog.column_count = 6;
     ck_assert(statement_keeps_columns(lines.relation, &lines.catalog));
@@ -500,6 +500,8 @@ START_TEST(the_widest_table_has_its_parameters)
 }
 END_TEST
 
+/* It would take F("$1") apart. */
+/* clang-format off */
 #define F(value) "(f of (" value " AS v) AS i WHERE v IS NOT NULL) AS \"slackwater source row\")"
 
 static const struct line MADE_LINES[] = {
@@ -569,6 +571,8 @@ START_TEST(a_row_is_found_by_what_the_target_makes_unless_it_varies)
     free_table(&table);
 }
 END_TEST
+
+/* clang-format on */
 
 int main(void)
 {

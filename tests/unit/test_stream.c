@@ -64,7 +64,8 @@ static void restarter_passed(struct handoff *handoff, lsn_t durable, lsn_t appli
     (void)handoff, (void)durable, (void)applied;
 }
 
-static void restarter_reached(struct handoff *handoff, lsn_t applied, const struct batch *coming)
+static void restarter_reached(struct handoff *handoff, lsn_t applied,
+                              const struct batch *coming)
 {
     (void)handoff, (void)applied, (void)coming;
 }
@@ -283,7 +284,8 @@ int timerfd_settime(int fd, int flags, const struct itimerspec *timer, struct it
     if (timer->it_value.tv_nsec == 0 || atomic_load(&hold_ups) == 0 ||
         !pthread_equal(pthread_self(), held_up))
         return result;
-    while ((left.it_value.tv_nsec > 0 || poll(&unseen, 1, 0) == 1) && clock_monotonic() < until) {
+    while ((left.it_value.tv_nsec > 0 || poll(&unseen, 1, 0) == 1) &&
+           clock_monotonic() < until) {
         (void)timerfd_gettime(fd, &left);
         sched_yield();
     }
@@ -631,8 +633,8 @@ static bool answers_late(struct world *world, enum memory_sink_call call, int qu
         atomic_fetch_add(&world->counted, 1) != question)
         return true;
     uint64_t before = memory_source_tally(world->source).feedbacks;
-    bool fed_back = memory_source_await_feedback(world->source, before + 2,
-                                                 clock_monotonic() + WORLD_LONG);
+    bool fed_back =
+        memory_source_await_feedback(world->source, before + 2, clock_monotonic() + WORLD_LONG);
     memory_sink_flush(world->sink);
     return fed_back || err_set(err, ERR_BUG, "no feedback while the target does not answer");
 }
@@ -706,8 +708,8 @@ static bool measures_at_the_last(struct world *world, enum memory_sink_call call
 {
     if (call != MEMORY_SINK_APPLY)
         return true;
-    if (is_first(world) && !memory_source_await_given(world->source, world->end,
-                                                      clock_monotonic() + WORLD_LONG))
+    if (is_first(world) &&
+        !memory_source_await_given(world->source, world->end, clock_monotonic() + WORLD_LONG))
         return err_set(err, ERR_BUG, "not all was received");
     struct mallinfo2 memory = mallinfo2();
     size_t held = memory.uordblks + memory.hblkhd - world->memory;

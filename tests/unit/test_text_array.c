@@ -18,8 +18,9 @@ static void expect_read(const char *text, size_t count, const char *const *expec
 
 START_TEST(every_text_comes_back_as_it_was)
 {
-    static const char *const ITEMS[] = {"",  "NULL", "a,b",   "{}",     "\"quoted\"", "back\\slash",
-                                        " ", "\n",   "plain", "\\\"\\", "\xc3\xbc"};
+    static const char *const ITEMS[] = {"",           "NULL",        "a,b",     "{}",
+                                        "\"quoted\"", "back\\slash", " ",       "\n",
+                                        "plain",      "\\\"\\",      "\xc3\xbc"};
     struct buf text = {0};
     text_array_append(&text, ITEMS, UNIT_COUNT(ITEMS));
     expect_read(text.data, UNIT_COUNT(ITEMS), ITEMS);
@@ -48,10 +49,9 @@ END_TEST
 
 START_TEST(what_is_no_array_of_texts_is_refused)
 {
-    static const char *const TEXTS[] = {"",       "{",       "}",        "a",         "{a",
-                                        "{a,}",   "{,a}",    "{NULL}",   "{\"a}",     "{a}b",
-                                        "{{a}}",  "{\"a\\",  "{a\"b\"}", "{\"a\"b}",  "{a,b,",
-                                        "[1:1]={a}"};
+    static const char *const TEXTS[] = {
+        "",      "{",    "}",     "a",      "{a",       "{a,}",     "{,a}",  "{NULL}",
+        "{\"a}", "{a}b", "{{a}}", "{\"a\\", "{a\"b\"}", "{\"a\"b}", "{a,b,", "[1:1]={a}"};
     for (size_t i = 0; i < UNIT_COUNT(TEXTS); i++) {
         struct err err = {0};
         char **items = NULL;

@@ -5,14 +5,20 @@
 /* Tables 1 parent, 2 child (refers to 1), 3 root (partitioned). */
 static struct catalog_foreign_key child_key = {.parent_oid = 1};
 static struct catalog_table tables[] = {
-    {.oid = 1, .schema = (char *)(uintptr_t) "app", .name = (char *)(uintptr_t) "parent", .kind = 'r'},
+    {.oid = 1,
+     .schema = (char *)(uintptr_t) "app",
+     .name = (char *)(uintptr_t) "parent",
+     .kind = 'r'},
     {.oid = 2,
      .schema = (char *)(uintptr_t) "app",
      .name = (char *)(uintptr_t) "child",
      .kind = 'r',
      .foreign_key_count = 1,
      .foreign_keys = &child_key},
-    {.oid = 3, .schema = (char *)(uintptr_t) "app", .name = (char *)(uintptr_t) "root", .kind = 'p'},
+    {.oid = 3,
+     .schema = (char *)(uintptr_t) "app",
+     .name = (char *)(uintptr_t) "root",
+     .kind = 'p'},
 };
 static const struct catalog CATALOG = {.table_count = 3, .tables = tables};
 static const struct pg_target_table PARENT = {.table = &tables[0]};
@@ -41,8 +47,9 @@ END_TEST
 START_TEST(a_table_that_another_refers_to_is_deleted_from)
 {
     const struct pg_target_table *list[] = {&ROOT, &PARENT};
-    expect(list, 2, TRUNCATION_KEEPS_IDENTITY, 2,
-           (const char *[]){"DELETE FROM ONLY \"app\".\"parent\"", "TRUNCATE \"app\".\"root\""});
+    expect(
+        list, 2, TRUNCATION_KEEPS_IDENTITY, 2,
+        (const char *[]){"DELETE FROM ONLY \"app\".\"parent\"", "TRUNCATE \"app\".\"root\""});
 }
 END_TEST
 
@@ -59,8 +66,9 @@ END_TEST
 START_TEST(tables_in_use_are_deleted_from)
 {
     const struct pg_target_table *list[] = {&CHILD, &ROOT};
-    expect(list, 2, TRUNCATION_DELETES, 2,
-           (const char *[]){"DELETE FROM ONLY \"app\".\"child\"", "DELETE FROM \"app\".\"root\""});
+    expect(
+        list, 2, TRUNCATION_DELETES, 2,
+        (const char *[]){"DELETE FROM ONLY \"app\".\"child\"", "DELETE FROM \"app\".\"root\""});
 }
 END_TEST
 
@@ -73,10 +81,8 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {
-        tables_are_truncated_together,
-        a_table_that_another_refers_to_is_deleted_from,
-        rows_of_others_stay,
-        tables_in_use_are_deleted_from,
+        tables_are_truncated_together, a_table_that_another_refers_to_is_deleted_from,
+        rows_of_others_stay,           tables_in_use_are_deleted_from,
         no_tables_take_no_statement,
     };
     return unit_run("truncation", tests, UNIT_COUNT(tests));

@@ -22,18 +22,14 @@ static const struct type_codec *codec_of(const char *base_type, char kind)
 START_TEST(builtin_types_travel_in_binary)
 {
     static const char *const names[] = {
-        "bool",           "char",          "name",         "int2",
-        "int4",           "int8",          "oid",          "float4",
-        "float8",         "numeric",       "money",        "text",
-        "varchar",        "bpchar",        "bytea",        "uuid",
-        "date",           "time",          "timetz",       "timestamp",
-        "timestamptz",    "interval",      "json",         "jsonb",
-        "point",          "line",          "lseg",         "box",
-        "path",           "polygon",       "circle",       "inet",
-        "cidr",           "macaddr",       "macaddr8",     "bit",
-        "varbit",         "tsvector",      "pg_lsn",       "jsonpath",
-        "xml",            "xid",           "xid8",         "cid",
-        "tid",            "refcursor",     "pg_snapshot",  "txid_snapshot",
+        "bool",    "char",      "name",        "int2",      "int4",        "int8",
+        "oid",     "float4",    "float8",      "numeric",   "money",       "text",
+        "varchar", "bpchar",    "bytea",       "uuid",      "date",        "time",
+        "timetz",  "timestamp", "timestamptz", "interval",  "json",        "jsonb",
+        "point",   "line",      "lseg",        "box",       "path",        "polygon",
+        "circle",  "inet",      "cidr",        "macaddr",   "macaddr8",    "bit",
+        "varbit",  "tsvector",  "pg_lsn",      "jsonpath",  "xml",         "xid",
+        "xid8",    "cid",       "tid",         "refcursor", "pg_snapshot", "txid_snapshot",
     };
     char name[64];
     for (size_t i = 0; i < UNIT_COUNT(names); i++) {
@@ -77,10 +73,10 @@ START_TEST(types_of_contrib_are_known_by_their_extension_in_any_schema)
 {
     char hstore[] = "ext.hstore", other[] = "public.hstore", name[] = "hstore";
     char citext[] = "ext.citext", of_citext[] = "citext";
-    struct catalog_type type = {.name = hstore, .extension = name, .kind = 'b', .sends = true,
-                                .receives = true};
-    struct catalog_type insensitive = {.name = citext, .extension = of_citext, .kind = 'b',
-                                       .sends = true, .receives = true};
+    struct catalog_type type = {
+        .name = hstore, .extension = name, .kind = 'b', .sends = true, .receives = true};
+    struct catalog_type insensitive = {
+        .name = citext, .extension = of_citext, .kind = 'b', .sends = true, .receives = true};
     struct catalog_type domain = {.kind = 'd', .inner = &type};
     const struct type_codec *codec = type_codec_of(&type);
     ck_assert_ptr_nonnull(codec);

@@ -37,10 +37,10 @@ START_TEST(another_word_for_a_unit_is_told)
     static const struct {
         const char *text, *duration, *size;
     } rows[] = {
-        {"5sec", "5s", NULL},          {"5 seconds", "5s", NULL}, {"1.5 Hours", "1.5h", NULL},
-        {"2 Minutes", "2m", NULL},    {"16Mb", NULL, "16MB"},    {"1 gigabyte", NULL, "1GB"},
-        {"64KIB", NULL, "64KiB"},      {"7 bytes", NULL, "7B"},   {"5x", NULL, NULL},
-        {"five s", NULL, NULL},        {"5", NULL, NULL},
+        {"5sec", "5s", NULL},      {"5 seconds", "5s", NULL}, {"1.5 Hours", "1.5h", NULL},
+        {"2 Minutes", "2m", NULL}, {"16Mb", NULL, "16MB"},    {"1 gigabyte", NULL, "1GB"},
+        {"64KIB", NULL, "64KiB"},  {"7 bytes", NULL, "7B"},   {"5x", NULL, NULL},
+        {"five s", NULL, NULL},    {"5", NULL, NULL},
     };
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
         char near[32] = "";
@@ -194,9 +194,12 @@ int main(void)
 {
     const TTest *tests[] = {
         durations_name_their_unit,
-        another_word_for_a_unit_is_told,        a_duration_without_or_with_a_strange_unit_is_refused,
-        sizes_are_powers_of_1024,         a_size_that_nobody_can_mean_is_refused,
-        durations_are_printed_for_people, sizes_are_printed_for_people,
+        another_word_for_a_unit_is_told,
+        a_duration_without_or_with_a_strange_unit_is_refused,
+        sizes_are_powers_of_1024,
+        a_size_that_nobody_can_mean_is_refused,
+        durations_are_printed_for_people,
+        sizes_are_printed_for_people,
     };
     return unit_run("units", tests, UNIT_COUNT(tests));
 }

@@ -56,7 +56,8 @@ START_TEST(what_comes_between_joins_its_neighbours)
 {
     struct unseen unseen = {0};
     const xid_t added[] = {10, 12, 14, 11, 9, 13};
-    static const char *const AFTER[] = {"10", "10,12", "10,12,14", "10-12,14", "9-12,14", "9-14"};
+    static const char *const AFTER[] = {"10",       "10,12",   "10,12,14",
+                                        "10-12,14", "9-12,14", "9-14"};
     for (size_t i = 0; i < UNIT_COUNT(added); i++) {
         unseen_add(&unseen, added[i]);
         expect_text(&unseen, AFTER[i]);
@@ -72,8 +73,8 @@ START_TEST(a_long_range_is_pruned_as_each_of_it_would_be)
     struct err err;
     /* 4294967296 is 2^32. */
     ck_assert(unseen_parse("4000000000-40", &unseen, &err));
-    ck_assert(snapshot_parse("4294967290:4294967316:4294967290,4294967295,4294967299,4294967300",
-                             &snapshot, &err));
+    ck_assert(snapshot_parse(
+        "4294967290:4294967316:4294967290,4294967295,4294967299,4294967300", &snapshot, &err));
     unseen_prune(&unseen, &snapshot);
     expect_text(&unseen, "4294967290,4294967295,3-4,20-40");
     snapshot_free(&snapshot);
@@ -83,8 +84,8 @@ END_TEST
 
 START_TEST(text_comes_back_as_the_same_set)
 {
-    static const char *const TEXTS[] = {"", "5", "5-9", "5-9,11,20-21", "4294967290-2",
-                                        "4294967290-8446150", "3-2147483650"};
+    static const char *const TEXTS[] = {
+        "", "5", "5-9", "5-9,11,20-21", "4294967290-2", "4294967290-8446150", "3-2147483650"};
     for (size_t i = 0; i < UNIT_COUNT(TEXTS); i++) {
         struct unseen unseen = {0}, copy = {0};
         struct err err;
@@ -100,9 +101,9 @@ END_TEST
 
 START_TEST(what_is_no_set_is_refused)
 {
-    static const char *const TEXTS[] = {"x", "1,", ",1", "1-", "1-2-3", "-1", "4294967296",
-                                        "1 2", "0-4000000000", "7-5", "5,5", "5-9,7",
-                                        "9,5", "3-1000000000,2147483652"};
+    static const char *const TEXTS[] = {
+        "x",   "1,",           ",1",  "1-",  "1-2-3", "-1",  "4294967296",
+        "1 2", "0-4000000000", "7-5", "5,5", "5-9,7", "9,5", "3-1000000000,2147483652"};
     for (size_t i = 0; i < UNIT_COUNT(TEXTS); i++) {
         struct unseen unseen = {0};
         struct err err = {0};
@@ -116,9 +117,12 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {
-        each_stands_once_in_the_order_of_xids, order_goes_on_where_xids_wrap,
-        a_snapshot_takes_out_what_it_sees,     text_comes_back_as_the_same_set,
-        what_is_no_set_is_refused,             what_comes_between_joins_its_neighbours,
+        each_stands_once_in_the_order_of_xids,
+        order_goes_on_where_xids_wrap,
+        a_snapshot_takes_out_what_it_sees,
+        text_comes_back_as_the_same_set,
+        what_is_no_set_is_refused,
+        what_comes_between_joins_its_neighbours,
         a_long_range_is_pruned_as_each_of_it_would_be,
     };
     return unit_run("unseen", tests, UNIT_COUNT(tests));

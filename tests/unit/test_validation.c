@@ -10,7 +10,8 @@ static const struct {
     {"numeric", "int2", "(\"a\" < -32768 OR \"a\" > 32767 OR \"a\" <> trunc(\"a\"))"},
     {"float8", "int2",
      "(\"a\" < -32768 OR \"a\" > 32767 OR \"a\" <> trunc(\"a\") OR \"a\"::text ~ 'e')"},
-    {"text", "int8", "CASE WHEN \"a\"::text ~ '^\\s*[-+]?[0-9]+\\s*$' THEN \"a\"::text::numeric NOT BETWEEN "
+    {"text", "int8",
+     "CASE WHEN \"a\"::text ~ '^\\s*[-+]?[0-9]+\\s*$' THEN \"a\"::text::numeric NOT BETWEEN "
      "-9223372036854775808 AND 9223372036854775807 ELSE true END"},
     {"text", "varchar(5)", "char_length(\"a\"::text) > 5"},
     {"uuid", "varchar(10)", "char_length(\"a\"::text) > 10"},
@@ -24,7 +25,8 @@ static const struct {
      "(\"a\"::numeric <> 'NaN' AND (\"a\"::numeric <> round(\"a\"::numeric, 2) OR "
      "abs(round(\"a\"::numeric, 2)) >= '1e10'::numeric))"},
     {"timestamp", "date", "\"a\" <> \"a\"::date"},
-    {"text", "uuid", "\"a\"::text !~* '^(([0-9a-f]{4}-?){7}[0-9a-f]{4}|[{]([0-9a-f]{4}-?){7}[0-9a-f]{4}[}])$'"},
+    {"text", "uuid",
+     "\"a\"::text !~* '^(([0-9a-f]{4}-?){7}[0-9a-f]{4}|[{]([0-9a-f]{4}-?){7}[0-9a-f]{4}[}])$'"},
     {"timestamptz", "timestamp", NULL},
     {"bool", "int4", NULL},
     {"public.hstore", "jsonb", NULL},

@@ -259,7 +259,7 @@ START_TEST(an_unknown_key_is_told_the_nearest_known_one)
          "c.yaml:2:1: unknown key \"chunkrows\" in backfill; did you mean \"chunk_rows\"?"},
         {"rodre: 1", "c.yaml:1:1: unknown key \"rodre\" in backfill; did you mean \"order\"?"},
         {"zebra: 1", "c.yaml:1:1: unknown key \"zebra\" in backfill; known are workers, "
-         "chunk_rows and order"},
+                     "chunk_rows and order"},
         {"[1]", "c.yaml:1:1: found a list; expected a mapping for backfill"},
         {"hm", "c.yaml:1:1: found \"hm\"; expected a mapping for backfill"},
     };
