@@ -826,7 +826,8 @@ static bool pg_sink_checkpoint(struct sink *sink, lsn_t *applied, struct err *er
         note_commit(s, *applied, inserted);
         return true;
     }
-    return err_set(err, ERR_CONFIG,
+    /* Somebody took it away while we ran: what else is gone, binding anew tells. */
+    return err_set(err, ERR_SHAPE,
                    "target: slackwater.progress has no row for migration \"%s\"",
                    s->config.migration);
 }

@@ -55,6 +55,7 @@ static const struct finding_kind kinds[] = {
     {"source.join_without_copy", SCRIPT_SOURCE, PHASE_SETTINGS, ALL_WRITES},
     {"target.defer_indexes", SCRIPT_TARGET, PHASE_SETTINGS, INSERTS},
     {"config.no_spool", SCRIPT_SOURCE, PHASE_SETTINGS, ""},
+    {"migration.table_removed", SCRIPT_SOURCE, PHASE_SETTINGS, ANY},
 
     /* rules and what they bind to */
     {"source.no_tables", SCRIPT_SOURCE, PHASE_SETTINGS, ANY},

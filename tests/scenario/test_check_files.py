@@ -8,7 +8,7 @@ import pytest
 from world.product import BINARY, ROOT
 
 SCHEMAS = ROOT / "tests" / "golden" / "schema"
-ID = re.compile(r'"((?:source|target|server|config|rule|key|file|table|column|primary_key|unique|'
+ID = re.compile(r'"((?:source|target|server|config|migration|rule|key|file|table|column|primary_key|unique|'
                 r'foreign_key|check|exclusion|index|object|database|extension|sequence)'
                 r'\.[a-z_]+)"')
 

@@ -4,6 +4,7 @@ What can be carried is, also of changes that are older than what the catalog sho
 stops exactly before the change, says how the two shapes differ, and goes on from there once the
 target is mended. Never is a value in the wrong column.
 """
+import contextlib
 import json
 import os
 import random
@@ -593,12 +594,26 @@ def test_a_table_made_meanwhile_has_no_part_in_it(world):
     world.assert_equal("t", "later")
 
 
-def test_the_control_tables_are_gone(world):
+@pytest.mark.parametrize("batches", ["each", "one"])
+def test_the_control_tables_are_gone(world, batches):
     """It must not begin the migration again over what is there, with a new slot."""
     product = begun(world)
     slot = world.source.rows("SELECT slot_name, catalog_xmin FROM pg_replication_slots")
-    world.target.run("DROP SCHEMA slackwater CASCADE")
-    world.source.run("DELETE FROM t", "INSERT INTO t VALUES (2, 'after', 2)")
+    with contextlib.ExitStack() as stack:
+        if batches == "one":  # what comes while the first one waits comes together
+            lock = stack.enter_context(contextlib.closing(world.target.connect())).cursor()
+            lock.execute("BEGIN; LOCK t")
+            world.source.run("UPDATE t SET id = id")
+            wait.until(lambda: world.target.value(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted"), "it to wait")
+            for number in range(10, 14):
+                world.source.run(f"INSERT INTO t VALUES ({number}, 'waits', 2)")
+            received = world.source.value("SELECT pg_current_wal_lsn()")
+            wait.until(lambda: world.source.value(
+                "SELECT sent_lsn >= %s FROM pg_stat_replication WHERE application_name = 'slackwater'",
+                received), "all to be sent")
+        world.target.run("DROP SCHEMA slackwater CASCADE")
+        world.source.run("DELETE FROM t", "INSERT INTO t VALUES (2, 'after', 2)")
     assert product.wait_end() == 3, product.log_text()
     assert "knows nothing of this migration" in product.log_text()
     assert world.target.rows("SELECT id FROM t") == [(1,)]
