@@ -594,24 +594,36 @@ def test_a_table_made_meanwhile_has_no_part_in_it(world):
     world.assert_equal("t", "later")
 
 
+@contextlib.contextmanager
+def held_up(world):
+    """A batch of several transactions waits for its table: they came while the one before did."""
+    def waiting(count):
+        wait.until(lambda: world.target.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == count,
+                   f"{count} to wait")
+
+    with contextlib.closing(world.target.connect()) as first, \
+            contextlib.closing(world.target.connect()) as second:
+        first.cursor().execute("BEGIN; LOCK t")
+        world.source.run("UPDATE t SET id = id")
+        waiting(1)
+        with load.in_background(lambda: second.cursor().execute("BEGIN; LOCK t")):
+            waiting(2)
+            for number in range(10, 14):
+                world.source.run(f"INSERT INTO t VALUES ({number}, 'waits', 2)")
+            end = world.source.value("SELECT pg_current_wal_lsn()")
+            wait.until(lambda: world.source.value(
+                "SELECT bool_or(sent_lsn >= %s) FROM pg_stat_replication", end), "all to be sent")
+            first.cursor().execute("ROLLBACK")
+        waiting(1)
+        yield
+
+
 @pytest.mark.parametrize("batches", ["each", "one"])
 def test_the_control_tables_are_gone(world, batches):
     """It must not begin the migration again over what is there, with a new slot."""
     product = begun(world)
     slot = world.source.rows("SELECT slot_name, catalog_xmin FROM pg_replication_slots")
-    with contextlib.ExitStack() as stack:
-        if batches == "one":  # what comes while the first one waits comes together
-            lock = stack.enter_context(contextlib.closing(world.target.connect())).cursor()
-            lock.execute("BEGIN; LOCK t")
-            world.source.run("UPDATE t SET id = id")
-            wait.until(lambda: world.target.value(
-                "SELECT count(*) FROM pg_locks WHERE NOT granted"), "it to wait")
-            for number in range(10, 14):
-                world.source.run(f"INSERT INTO t VALUES ({number}, 'waits', 2)")
-            received = world.source.value("SELECT pg_current_wal_lsn()")
-            wait.until(lambda: world.source.value(
-                "SELECT sent_lsn >= %s FROM pg_stat_replication WHERE application_name = 'slackwater'",
-                received), "all to be sent")
+    with held_up(world) if batches == "one" else contextlib.nullcontext():
         world.target.run("DROP SCHEMA slackwater CASCADE")
         world.source.run("DELETE FROM t", "INSERT INTO t VALUES (2, 'after', 2)")
     assert product.wait_end() == 3, product.log_text()
